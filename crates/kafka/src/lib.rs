@@ -1,1 +1,27 @@
-//! Being written.
+//! The one place that knows librdkafka: its settings, the topics, what lies on them, and the exactly-once loop.
+//!
+//! Programs say what they want (`config.sink("redis")`, `config.ensure_topics(..)`, [`exactly_once::run`]) and
+//! never name a setting of librdkafka: each setting here answers a failure that was met elsewhere, and the reason
+//! stands beside it.
+//!
+//! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the headers of a sale
+//! ([`SaleHeaders`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
+//! ([`Installation`]).
+
+pub mod blocks;
+mod config;
+pub mod exactly_once;
+mod headers;
+mod installation;
+mod names;
+mod ranges;
+mod read;
+mod topics;
+
+pub use config::Config;
+pub use headers::{Malformed, SaleHeaders};
+pub use installation::Installation;
+pub use names::Names;
+pub use ranges::Ranges;
+pub use read::read_to_end;
+pub use topics::Topic;

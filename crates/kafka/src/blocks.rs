@@ -1,0 +1,102 @@
+//! The loaders' account on `kapture.blocks`: what was reserved, sent and acknowledged, block by block.
+//!
+//! Key: the [`BlockId`] as text. Value: a [`BlockRecord`] as JSON. The topic is compacted, so every record says all
+//! there is to say of its block. Records are written in transactions by a producer whose id is the loader's ordinal:
+//! once a successor has begun, its predecessor can no longer change the account.
+//!
+//! What must be found of a block at every stage:
+//! - an index in `acknowledged`: exactly once;
+//! - an index at or above `end` of a closed block: never, it was never handed to the client;
+//! - any other index: at most once, and nobody can say which ("unknown").
+//!
+//! A successor closes what its predecessor left open as [`Phase::Cut`]. A loader that never comes back leaves its
+//! blocks open: after [`SILENT_AFTER`] they are judged as if they had been cut.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use petstore::{BlockId, Parameters};
+use rdkafka::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, Ranges, read_to_end};
+
+/// A loader publishes every second; one that is silent for this long is taken for gone.
+pub const SILENT_AFTER: Duration = Duration::from_secs(120);
+
+/// All that is known of one block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockRecord {
+    /// Which start of the loader wrote this; random.
+    pub incarnation: u64,
+    /// What the block can be generated from again.
+    pub parameters: Parameters,
+    /// How far it has come.
+    pub phase: Phase,
+    /// The indices that Kafka acknowledged.
+    pub acknowledged: Ranges,
+    /// Indices from here on were never handed to the client. Known once the block is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<u32>,
+    /// When the block was reserved: unix time, microseconds. None of its sales is older.
+    pub reserved_at_us: i64,
+    /// When this record was written: unix time, microseconds.
+    pub updated_at_us: i64,
+}
+
+/// How far a block has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Taken by a loader; nothing is acknowledged yet.
+    Reserved,
+    /// Being sent.
+    Progress,
+    /// Nothing more will be sent of it, and what was acknowledged is final.
+    Closed,
+    /// Its loader died; what it last published as acknowledged is final.
+    Cut,
+}
+
+impl Phase {
+    /// Whether `acknowledged` can no longer grow.
+    pub fn is_final(self) -> bool {
+        matches!(self, Phase::Closed | Phase::Cut)
+    }
+}
+
+/// A block's record and where it lies on the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Which block.
+    pub id: BlockId,
+    /// Its record.
+    pub record: BlockRecord,
+    /// The record's offset.
+    pub offset: i64,
+}
+
+/// Reads one record of `kapture.blocks`; `None` if it is something else than a block, such as an installation's mark.
+pub fn decode<M: Message>(message: &M) -> anyhow::Result<Option<Published>> {
+    let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
+    let (Ok(id), Some(value)) = (key.parse::<BlockId>(), message.payload()) else {
+        return Ok(None);
+    };
+    let record = serde_json::from_slice(value)
+        .with_context(|| format!("reading the record of block {id} at offset {}", message.offset()))?;
+    Ok(Some(Published { id, record, offset: message.offset() }))
+}
+
+/// The last record of every block, in the order of their offsets. Blocks; see [`read_to_end`].
+pub fn read_all(config: &Config, limit: Duration) -> anyhow::Result<Vec<Published>> {
+    let mut last = std::collections::HashMap::new();
+    read_to_end(config, &config.names().blocks(), limit, |message| {
+        if let Some(published) = decode(message)? {
+            last.insert(published.id, published);
+        }
+        Ok(())
+    })?;
+    let mut all: Vec<Published> = last.into_values().collect();
+    all.sort_unstable_by_key(|published| published.offset);
+    Ok(all)
+}

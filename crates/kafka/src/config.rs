@@ -1,0 +1,179 @@
+//! `KAFKA_*`: how to reach Kafka, and the settings of each kind of client.
+
+use petstore::State;
+use rdkafka::ClientConfig;
+use serde::Deserialize;
+use service::Secret;
+
+use crate::Names;
+
+/// Where Kafka is and how its topics are made: the variables `KAFKA_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `host:port,host:port`.
+    pub bootstrap_servers: String,
+    /// Stands before every topic, group and transactional id. Empty for a Kafka of one's own.
+    #[serde(default)]
+    pub prefix: String,
+    /// User for SASL/PLAIN; with a password only.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Password for SASL/PLAIN. Without one, clients connect in plain text and without a login.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Copies of every topic that is made.
+    #[serde(default = "one")]
+    pub replication_factor: i32,
+    /// Copies that must have a record before it is acknowledged.
+    #[serde(default = "one")]
+    pub min_insync_replicas: i32,
+    /// Partitions of `sales`; counts only when the topic is made.
+    #[serde(default = "twelve")]
+    pub sales_partitions: i32,
+    /// Bytes that all topics together may take on one broker; counts only when topics are made. 8 GiB if not said.
+    #[serde(default = "eight_gib")]
+    pub retention_bytes: i64,
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn twelve() -> i32 {
+    12
+}
+
+fn eight_gib() -> i64 {
+    8 << 30
+}
+
+/// A group member that is silent for longer loses its partitions. Short, so that a killed one is replaced soon.
+const SESSION_TIMEOUT_MS: u32 = 10_000;
+
+/// A transaction open for longer is aborted by Kafka. It bounds how long a killed instance holds up its readers.
+const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
+
+/// Records waiting in a consumer. The default is 64 MiB *per partition*: with 51 topics, more than the pod has.
+const CONSUMER_QUEUE_KIB: u32 = 16_384;
+
+/// Records waiting in a producer. Full means back-pressure, which its owner must see and report.
+const PRODUCER_QUEUE_KIB: u32 = 65_536;
+
+impl Config {
+    /// The names of topics, groups and transactional ids under this prefix.
+    pub fn names(&self) -> Names {
+        Names::new(&self.prefix)
+    }
+
+    /// What all clients share: the address, the login, and a quick return to a broker that came back elsewhere.
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("bootstrap.servers", &self.bootstrap_servers)
+            .set("client.id", "kapture")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "1000")
+            // A restarted pod has another address behind the same name.
+            .set("broker.address.ttl", "1000")
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("log.connection.close", "false");
+        if let Some(password) = &self.password {
+            client
+                .set("security.protocol", "SASL_PLAINTEXT")
+                .set("sasl.mechanism", "PLAIN")
+                .set("sasl.username", self.username.as_deref().unwrap_or("kapture"))
+                .set("sasl.password", password.expose());
+        }
+        client
+    }
+
+    /// A consumer that keeps its own position and only sees committed records.
+    pub fn reader(&self) -> ClientConfig {
+        let mut reader = self.client();
+        reader
+            // assign() needs a group by name, though none is ever joined.
+            .set("group.id", self.names().group("reader"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // The default rests for a whole second once the queue is full, which more than halves a fast reader.
+            .set("fetch.queue.backoff.ms", "5")
+            .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KIB.to_string())
+            .set("fetch.message.max.bytes", "1048576");
+        reader
+    }
+
+    /// A member of the group of `role`.
+    pub fn member(&self, role: &str) -> ClientConfig {
+        let mut member = self.reader();
+        member
+            .set("group.id", self.names().group(role))
+            .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
+            .set("heartbeat.interval.ms", "2000");
+        member
+    }
+
+    /// A sink: shares the state topics with its like, one by one (by range, all 51 one-partition topics would go to
+    /// the first member).
+    pub fn sink(&self, role: &str) -> ClientConfig {
+        let mut sink = self.member(role);
+        sink.set("partition.assignment.strategy", "roundrobin");
+        sink
+    }
+
+    /// A member whose name survives a restart, so that it gets its partitions back at once.
+    pub(crate) fn static_member(&self, role: &str, ordinal: &str) -> ClientConfig {
+        let mut member = self.member(role);
+        member
+            .set("partition.assignment.strategy", "range")
+            .set("group.instance.id", self.names().transactional_id(role, ordinal));
+        member
+    }
+
+    /// A producer that gets each record into its partition once and in order, for as long as it lives.
+    ///
+    /// It never gives a record up: a Kafka that is away fills the queue, and a full queue is its owner's to report.
+    pub fn idempotent_producer(&self) -> ClientConfig {
+        let mut producer = self.client();
+        producer
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "5")
+            .set("partitioner", "murmur2_random")
+            .set("queue.buffering.max.kbytes", PRODUCER_QUEUE_KIB.to_string());
+        producer
+    }
+
+    /// A producer for Kafka transactions. The same `transactional_id` in a newer instance fences the older one.
+    pub fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut producer = self.client();
+        producer
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
+            .set("acks", "all")
+            .set("linger.ms", "5")
+            .set("batch.size", "262144")
+            .set("partitioner", "murmur2_random")
+            .set("queue.buffering.max.messages", "200000")
+            .set("queue.buffering.max.kbytes", PRODUCER_QUEUE_KIB.to_string())
+            // Failures surface in the next transactional call; a report for each success only costs CPU.
+            .set("delivery.report.only.error", "true");
+        producer
+    }
+
+    /// Bytes a partition of `sales` keeps: half of the whole, shared evenly.
+    pub(crate) fn sales_partition_bytes(&self) -> i64 {
+        self.retention_bytes / 2 / i64::from(self.sales_partitions.max(1))
+    }
+
+    /// Bytes the topic of a state keeps: its share by population of four tenths of the whole.
+    pub(crate) fn state_bytes(&self, state: State) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "a share of an i64 is an i64")]
+        let bytes = (self.retention_bytes as f64 * 0.4 * state.share()) as i64;
+        bytes
+    }
+}

@@ -1,0 +1,41 @@
+//! Reading a small topic whole.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::topic_partition_list::Offset;
+
+use crate::Config;
+
+/// Calls `each` with every committed record of partition 0 of `topic`, from the beginning to the end as of now.
+///
+/// Blocks; an end that isn't reached within `limit` is an error. A record of an open transaction is not waited for.
+pub fn read_to_end(
+    config: &Config,
+    topic: &str,
+    limit: Duration,
+    mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    // The end can lie behind a transaction's marker, which is no record: only the end-of-partition event is sure.
+    let consumer: BaseConsumer =
+        config.reader().set("enable.partition.eof", "true").create().context("making a reader")?;
+    let mut start = TopicPartitionList::new();
+    start.add_partition_offset(topic, 0, Offset::Beginning).context("choosing the start")?;
+    consumer.assign(&start).context("assigning")?;
+    while Instant::now() < deadline {
+        match consumer.poll(Duration::from_millis(100)) {
+            None => {}
+            Some(Ok(message)) => each(&message)?,
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
+            // librdkafka reconnects by itself; the deadline bounds how long.
+            Some(Err(_)) => {}
+        }
+    }
+    bail!("reading {topic}: its end was not reached within {} s", limit.as_secs())
+}
