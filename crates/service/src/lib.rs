@@ -1,1 +1,23 @@
-//! Being written.
+//! What every program shares, so that all of them are configured, watched and stopped in one way.
+//!
+//! A program reads its configuration with [`from_env`], logs through [`init_tracing`], answers
+//! `/metrics`, `/livez`, `/readyz`, `/report` and `/time` with [`serve_admin`], and ends when the token
+//! of [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
+//! travel through what is being overloaded.
+
+mod admin;
+pub mod cgroup;
+mod environment;
+mod health;
+pub mod http;
+mod latency;
+mod process;
+mod report;
+
+pub use admin::{Admin, Config, serve_admin};
+pub use cgroup::Resources;
+pub use environment::{Secret, from_env};
+pub use health::{Beat, Health, Ready};
+pub use latency::{Latency, encode_seconds, new_histogram};
+pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
+pub use report::{Disk, Figures, Histogram, Neighbour, Report};

@@ -1,0 +1,272 @@
+//! The port on which a program is watched.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::http::{Request, Response, StatusCode, text};
+use crate::report::Histogram;
+use crate::{Figures, Health, Report, cgroup, http, incarnation, unix_us};
+
+/// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful.
+const CONNECTIONS: usize = 64;
+/// How long the head of a request may take.
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection may last in all; each carries one request.
+const CONNECTION_LIMIT: Duration = Duration::from_secs(30);
+/// The largest body of a request: all of them are a few fields.
+const BODY_LIMIT: usize = 64 << 10;
+/// How long the program's own loops may take to end before the port is closed all the same: a little
+/// less than the 30 s that Kubernetes waits.
+const WORK_LIMIT: Duration = Duration::from_secs(25);
+/// How long to wait for somebody to fetch the last figures: one poll of the exporter, and a half.
+const LAST_REPORT_LIMIT: Duration = Duration::from_millis(1_500);
+/// How often to look whether the loops have ended.
+const WORK_CHECK: Duration = Duration::from_millis(20);
+/// How long open requests may take to finish.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long to wait when accepting fails, as it does while file descriptors are short.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a program is watched, and what it says that it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address of the admin port.
+    pub admin_addr: SocketAddr,
+    /// Name of the pod.
+    pub pod: String,
+    /// Name of the node; empty if nobody says.
+    pub node: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            admin_addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            pod: "local".to_owned(),
+            node: String::new(),
+        }
+    }
+}
+
+/// Serves `/metrics`, `/livez`, `/readyz`, `/report` and `/time` until `shutdown` is cancelled and the
+/// last figures were fetched. See [`Admin`] for programs with more pages.
+pub async fn serve_admin(
+    config: &Config,
+    program: &'static str,
+    registry: Registry,
+    health: Health,
+    figures: impl Fn() -> Figures + Send + Sync + 'static,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    Admin::new(config, program, registry, health, figures).serve(shutdown).await
+}
+
+/// The admin server, before it serves.
+pub struct Admin {
+    config: Config,
+    program: &'static str,
+    registry: Registry,
+    health: Health,
+    figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    routes: Routes,
+    sequence: AtomicU64,
+    reported: Notify,
+}
+
+type Routes = Box<dyn Fn(Request) -> Answering + Send + Sync>;
+type Answering = Pin<Box<dyn Future<Output = Option<Response>> + Send>>;
+
+impl Admin {
+    /// Takes what every program shows.
+    pub fn new(
+        config: &Config,
+        program: &'static str,
+        registry: Registry,
+        health: Health,
+        figures: impl Fn() -> Figures + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            config: config.clone(),
+            program,
+            registry,
+            health,
+            figures: Box::new(figures),
+            routes: Box::new(|_| Box::pin(async { None })),
+            sequence: AtomicU64::new(0),
+            reported: Notify::new(),
+        }
+    }
+
+    /// Adds the program's own pages. They are asked first; `None` means "not mine".
+    #[must_use]
+    pub fn routes<F, A>(mut self, routes: F) -> Self
+    where
+        F: Fn(Request) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Response>> + Send + 'static,
+    {
+        self.routes = Box::new(move |request| Box::pin(routes(request)));
+        self
+    }
+
+    /// Listens on the configured address, and serves.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let addr = self.config.admin_addr;
+        let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"))?;
+        self.serve_on(listener, shutdown).await
+    }
+
+    /// Serves on a listener that is there already, as tests have it.
+    pub async fn serve_on(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        info!(addr = ?listener.local_addr().ok(), "serving the admin port");
+        let admin = Arc::new(self);
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        let connections = GracefulShutdown::new();
+        let mut ended = std::pin::pin!(admin.ended(&shutdown));
+        loop {
+            // Taken before accepting: further clients wait in the kernel's own bounded queue.
+            let accepted = async {
+                let permit = Arc::clone(&permits).acquire_owned().await;
+                (permit, listener.accept().await)
+            };
+            let (permit, stream) = tokio::select! {
+                biased;
+                () = &mut ended => break,
+                (permit, accepted) = accepted => match accepted {
+                    Ok((stream, _)) => (permit.context("taking a connection's permit")?, stream),
+                    Err(err) => {
+                        warn!(%err, "accepting on the admin port");
+                        sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            Arc::clone(&admin).connect(stream, permit, &connections);
+        }
+        // What is still open then is cut: the program has nothing more to say.
+        let _ = timeout(GRACE, connections.shutdown()).await;
+        Ok(())
+    }
+
+    /// Ends when the work is done and somebody has fetched its last figures: without them the
+    /// exporter would never learn of the last second.
+    async fn ended(&self, shutdown: &CancellationToken) {
+        shutdown.cancelled().await;
+        let idle = async {
+            while !self.health.all_ended() {
+                sleep(WORK_CHECK).await;
+            }
+        };
+        let _ = timeout(WORK_LIMIT, idle).await;
+        let _ = timeout(LAST_REPORT_LIMIT, self.reported.notified()).await;
+    }
+
+    fn connect(self: Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit, open: &GracefulShutdown) {
+        let service = service_fn(move |request| {
+            let admin = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(admin.receive(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_LIMIT)
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = open.watch(connection);
+        // Bounded by the limit, and joined by `open`.
+        tokio::spawn(async move {
+            let _ = timeout(CONNECTION_LIMIT, connection).await;
+            drop(permit);
+        });
+    }
+
+    async fn receive(&self, request: hyper::Request<Incoming>) -> Response {
+        let (head, body) = request.into_parts();
+        match Limited::new(body, BODY_LIMIT).collect().await {
+            Ok(body) => self.answer(Request::from_parts(head, body.to_bytes())).await,
+            Err(_) => text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off\n"),
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        let path = request.uri().path().to_owned();
+        if let Some(response) = (self.routes)(request).await {
+            return response;
+        }
+        match path.as_str() {
+            "/metrics" => self.metrics(),
+            "/livez" => verdict(self.health.live()),
+            "/readyz" => verdict(self.health.serving()),
+            "/report" => self.report(),
+            "/time" => http::json(&json!({ "at_us": unix_us() })),
+            _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
+    fn metrics(&self) -> Response {
+        let mut body = String::new();
+        let encoded = encode_registry(&mut body, &self.registry).and_then(|()| encode_eof(&mut body));
+        match encoded {
+            Ok(()) => {
+                http::response(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)
+            }
+            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "encoding the metrics failed\n"),
+        }
+    }
+
+    fn report(&self) -> Response {
+        let figures = (self.figures)();
+        let latencies = figures
+            .latencies
+            .iter()
+            .map(|(name, latency)| Ok((name.clone(), Histogram::encode(latency)?)))
+            .collect::<anyhow::Result<_>>();
+        let latencies = match latencies {
+            Ok(latencies) => latencies,
+            Err(err) => return text(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from(format!("{err:#}\n"))),
+        };
+        self.reported.notify_waiters();
+        http::json(&Report {
+            program: self.program.to_owned(),
+            pod: self.config.pod.clone(),
+            node: self.config.node.clone(),
+            incarnation: incarnation(),
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
+            at_us: unix_us(),
+            counters: figures.counters,
+            gauges: figures.gauges,
+            latencies,
+            resources: cgroup::read(Path::new("/")).ok(),
+            neighbour: figures.neighbour,
+        })
+    }
+}
+
+fn verdict(outcome: Result<(), String>) -> Response {
+    match outcome {
+        Ok(()) => text(StatusCode::OK, "ok\n"),
+        Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
+    }
+}

@@ -1,0 +1,102 @@
+//! The little HTTP that the programs speak with one another.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::net::TcpStream;
+use tracing::error;
+
+pub use hyper::{Method, StatusCode};
+
+/// A request whose body has been read.
+pub type Request = hyper::Request<Bytes>;
+
+/// An answer.
+pub type Response = hyper::Response<Full<Bytes>>;
+
+/// The largest body that [`get`] takes: a report is some tens of kilobytes, the state of a large
+/// installation a few megabytes.
+const BODY_LIMIT: usize = 8 << 20;
+
+/// Gets `http://<authority><path>` within `timeout`, all together. Anything but 200 is an error.
+pub async fn get(authority: &str, path: &str, timeout: Duration) -> anyhow::Result<Bytes> {
+    let (status, body) = fetch(authority, path, timeout).await?;
+    if status != StatusCode::OK {
+        let text = String::from_utf8_lossy(&body[..body.len().min(200)]).trim().to_owned();
+        bail!("getting http://{authority}{path}: {status}: {text}");
+    }
+    Ok(body)
+}
+
+/// Gets `http://<authority><path>` within `timeout`, all together, whatever its status.
+pub async fn fetch(authority: &str, path: &str, timeout: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
+    let doing = || format!("getting http://{authority}{path}");
+    tokio::time::timeout(timeout, exchange(authority, path))
+        .await
+        .with_context(|| format!("{}: no answer in {timeout:?}", doing()))?
+        .with_context(doing)
+}
+
+/// Answers with a text.
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    response(status, "text/plain; charset=utf-8", body)
+}
+
+/// Answers with a page.
+pub fn html(body: impl Into<Bytes>) -> Response {
+    response(StatusCode::OK, "text/html; charset=utf-8", body)
+}
+
+/// Answers with a value as JSON.
+pub fn json<T: Serialize>(value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => response(StatusCode::OK, "application/json", body),
+        Err(err) => {
+            error!(%err, "encoding an answer");
+            text(StatusCode::INTERNAL_SERVER_ERROR, "encoding the answer failed\n")
+        }
+    }
+}
+
+/// Answers with a body of a given type.
+pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type));
+    // All of it is of this moment.
+    headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn exchange(authority: &str, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    let stream = TcpStream::connect(authority).await.context("connecting")?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("greeting")?;
+    let request = hyper::Request::get(path)
+        .header(HOST, authority)
+        .body(Full::<Bytes>::default())
+        .context("making the request")?;
+    let answered = async {
+        let response = sender.send_request(request).await.context("sending the request")?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+        let body = body.map_err(|err| anyhow::anyhow!("reading the answer: {err}"))?.to_bytes();
+        anyhow::Ok((status, body))
+    };
+    // Polled together instead of spawned: when the time is over, nothing of it is left.
+    let mut connection = std::pin::pin!(connection);
+    let mut answered = std::pin::pin!(answered);
+    tokio::select! {
+        result = &mut answered => result,
+        closed = &mut connection => {
+            closed.context("talking")?;
+            answered.await
+        }
+    }
+}

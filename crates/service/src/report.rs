@@ -1,0 +1,163 @@
+//! What a program says of itself, and the form in which it travels.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use crate::{Latency, Resources};
+
+/// A program's own figures, gathered anew for each report.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// What only grows while the program runs.
+    pub counters: BTreeMap<String, u64>,
+    /// What goes up and down.
+    pub gauges: BTreeMap<String, f64>,
+    /// Latencies by stage, and other durations.
+    pub latencies: BTreeMap<String, Latency>,
+    /// What a probe saw of the process it watches.
+    pub neighbour: Option<Neighbour>,
+}
+
+impl Figures {
+    /// Adds a counter.
+    #[must_use]
+    pub fn counter(mut self, name: impl Into<String>, value: u64) -> Self {
+        self.counters.insert(name.into(), value);
+        self
+    }
+
+    /// Adds a gauge.
+    #[must_use]
+    pub fn gauge(mut self, name: impl Into<String>, value: f64) -> Self {
+        self.gauges.insert(name.into(), value);
+        self
+    }
+
+    /// Adds a latency.
+    #[must_use]
+    pub fn latency(mut self, name: impl Into<String>, latency: &Latency) -> Self {
+        self.latencies.insert(name.into(), latency.clone());
+        self
+    }
+
+    /// Adds what a probe saw of its neighbour.
+    #[must_use]
+    pub fn neighbour(mut self, neighbour: Option<Neighbour>) -> Self {
+        self.neighbour = neighbour;
+        self
+    }
+}
+
+/// The body of `/report`. Everything in it is cumulative, so that a lost report loses nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Which program: `loader`, `etl-fan-out`.
+    pub program: String,
+    /// Name of its pod.
+    pub pod: String,
+    /// Name of its node; empty if nobody said.
+    pub node: String,
+    /// Differs with each start of the program: counters begin at 0 again.
+    pub incarnation: u64,
+    /// Grows by one with each report of an incarnation.
+    pub sequence: u64,
+    /// When the figures were read, by the program's own clock, in microseconds since 1970.
+    pub at_us: i64,
+    /// What only grows.
+    pub counters: BTreeMap<String, u64>,
+    /// What goes up and down.
+    pub gauges: BTreeMap<String, f64>,
+    /// Latencies in microseconds.
+    pub latencies: BTreeMap<String, Histogram>,
+    /// What the program itself uses of its limits; none where no cgroup can be read.
+    pub resources: Option<Resources>,
+    /// What a probe saw of the process it watches.
+    #[serde(default)]
+    pub neighbour: Option<Neighbour>,
+}
+
+/// A latency histogram on its way: readable by every port of `HdrHistogram`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Base64 of the V2 encoding, compressed; the values are microseconds.
+    pub v2: String,
+    /// Latencies below zero, which the histogram doesn't hold.
+    pub negative: u64,
+}
+
+impl Histogram {
+    /// Encodes what was recorded so far.
+    pub fn encode(latency: &Latency) -> anyhow::Result<Self> {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new().serialize(&latency.snapshot(), &mut bytes).context("encoding a histogram")?;
+        Ok(Self { v2: STANDARD.encode(bytes), negative: latency.negative() })
+    }
+
+    /// Decodes the histogram; the values are microseconds.
+    pub fn decode(&self) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
+        let bytes = STANDARD.decode(&self.v2).context("decoding a histogram's base64")?;
+        Deserializer::new().deserialize(&mut bytes.as_slice()).context("decoding a histogram")
+    }
+}
+
+/// A process that a probe watches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Which: `kafka`, `redis`, `postgres`.
+    pub name: String,
+    /// What its container uses of its limits.
+    pub resources: Resources,
+    /// The disk that its data lies on, if the probe can see it.
+    pub disk: Option<Disk>,
+}
+
+/// A file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Its size.
+    pub size_bytes: u64,
+    /// What is left for a process that isn't root.
+    pub free_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_its_journey() {
+        let latency = Latency::default();
+        latency.record_n(0, 1_234_000, 5);
+        latency.record(1, 0);
+        let report = Report {
+            program: "loader".to_owned(),
+            pod: "kapture-loader-0".to_owned(),
+            node: "node-1".to_owned(),
+            incarnation: 7,
+            sequence: 3,
+            at_us: 1_700_000_000_000_000,
+            counters: BTreeMap::from([("accepted".to_owned(), u64::MAX)]),
+            gauges: BTreeMap::from([("rate".to_owned(), 0.5)]),
+            latencies: BTreeMap::from([("accepted".to_owned(), Histogram::encode(&latency).unwrap())]),
+            resources: Some(Resources { cpu_usage_us: 9, ..Resources::default() }),
+            neighbour: None,
+        };
+        let text = serde_json::to_string(&report).unwrap();
+        let back: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.counters, report.counters);
+        assert_eq!(back.resources, report.resources);
+        assert_eq!(back.latencies["accepted"].negative, 1);
+        assert_eq!(back.latencies["accepted"].decode().unwrap(), latency.snapshot());
+    }
+
+    #[test]
+    fn a_broken_histogram_is_an_error() {
+        let broken = Histogram { v2: "AAAA".to_owned(), negative: 0 };
+        assert!(broken.decode().is_err());
+    }
+}
