@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Config, Ranges, read_to_end};
 
 /// A loader publishes every second; one that is silent for this long is taken for gone.
-pub const SILENT_AFTER: Duration = Duration::from_secs(120);
+pub const SILENT_AFTER: Duration = Duration::from_mins(2);
 
 /// All that is known of one block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@
 //!   was really committed.
 //! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
-//! - The member is static: a restart takes its partitions back in half a second, and closing it sends no LeaveGroup,
+//! - The member is static: a restart takes its partitions back in half a second, and closing it sends no `LeaveGroup`,
 //!   in which this version of librdkafka can crash while the coordinator is away.
 //!
 //! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; the auditor finds it.
@@ -96,7 +96,7 @@ const SERVE_EVERY: u64 = 128;
 /// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the loop if that fails.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
-const REWIND_LIMIT: Duration = Duration::from_secs(60);
+const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Rest before a producer is made anew.
 const REBUILD_REST: Duration = Duration::from_millis(500);
 /// A poll without records; bounds how late a transaction is closed and a stop is seen.
@@ -269,13 +269,12 @@ impl Transaction<'_> {
             return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));
         }
         match polled {
-            None => Ok(()),
             Some(Ok(message)) => self.handle(&message, stage),
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 Err(Stop::Exit(anyhow!("consuming {}: {code}", settings.source)))
             }
             // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
-            Some(Err(_)) => Ok(()),
+            None | Some(Err(_)) => Ok(()),
         }
     }
 

@@ -49,12 +49,11 @@ impl Config {
     fn try_installation(&self) -> anyhow::Result<Installation> {
         let consumer: BaseConsumer = self.reader().create().context("making a reader")?;
         let cluster_id = consumer.client().fetch_cluster_id(LIMIT).context("reading kafka's cluster id")?;
-        let mark = match self.first_mark()? {
-            Some(mark) => mark,
-            None => {
-                self.leave_mark()?;
-                self.first_mark()?.context("finding the mark that was just written")?
-            }
+        let mark = if let Some(mark) = self.first_mark()? {
+            mark
+        } else {
+            self.leave_mark()?;
+            self.first_mark()?.context("finding the mark that was just written")?
         };
         Ok(Installation { cluster_id, mark })
     }

@@ -29,12 +29,11 @@ pub fn read_to_end(
     consumer.assign(&start).context("assigning")?;
     while Instant::now() < deadline {
         match consumer.poll(Duration::from_millis(100)) {
-            None => {}
             Some(Ok(message)) => each(&message)?,
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
             // librdkafka reconnects by itself; the deadline bounds how long.
-            Some(Err(_)) => {}
+            None | Some(Err(_)) => {}
         }
     }
     bail!("reading {topic}: its end was not reached within {} s", limit.as_secs())
