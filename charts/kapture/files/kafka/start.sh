@@ -1,0 +1,35 @@
+#!/bin/sh
+# Starts one broker, whose number is its pod's ordinal. The first $controllers of them are controllers as well.
+set -eu
+id=${POD##*-}
+config=/etc/kafka
+properties=/tmp/server.properties
+
+roles=broker
+listeners=CLIENTS://:9092
+if [ "$id" -lt "$(cat $config/controllers)" ]; then
+  roles=broker,controller
+  listeners=$listeners,CONTROLLERS://:9093
+fi
+{
+  cat $config/server.properties
+  echo
+  echo "node.id=$id"
+  echo "process.roles=$roles"
+  echo "listeners=$listeners"
+  echo "advertised.listeners=CLIENTS://$POD.$(cat $config/domain):9092"
+} >$properties
+
+set -- -cp '/opt/kafka/libs/*' -Dlog4j2.configurationFile=$config/log4j2.properties -Djava.awt.headless=true -XX:-UsePerfData
+
+# Only a new volume: a disk that lost its data must not come back as an empty one that votes.
+if [ ! -e /var/lib/kafka/data/logs/meta.properties ]; then
+  java "$@" -Xmx128m -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --ignore-formatted \
+    --cluster-id "$(cat $config/cluster-id)" --config $properties
+fi
+
+# A peer's name may come up after this broker does: ask again soon, not after Java's ten seconds.
+# shellcheck disable=SC2086 # the heap's options are two words
+exec java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
+  -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
+  -Dsun.net.inetaddr.negative.ttl=1 kafka.Kafka $properties
