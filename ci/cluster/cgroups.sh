@@ -1,0 +1,38 @@
+# Sourced by what makes and unmakes nodes: a node's own place in each hierarchy of cgroups, of version 1 or 2.
+
+# hierarchies: the root of each; version 2 has one only.
+hierarchies() {
+  local root
+  if [ -e /sys/fs/cgroup/cgroup.procs ]; then echo /sys/fs/cgroup; return; fi
+  for root in /sys/fs/cgroup/*; do
+    [ -L "$root" ] || [ ! -e "$root/cgroup.procs" ] || echo "$root"
+  done
+}
+
+make_cgroups() { # NODE
+  local root group
+  for root in $(hierarchies); do
+    for group in "$CGROUP" "$CGROUP/$1" "$CGROUP/$1/system"; do
+      # Version 2: a group has the controllers that its parent hands down.
+      [ "$root" != /sys/fs/cgroup ] || sed 's/^\| / +/g' "$root/cgroup.controllers" >"$(dirname "$root/$group")/cgroup.subtree_control"
+      mkdir -p "$root/$group"
+      # Version 1: a set of processors is empty until it is filled.
+      [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.cpus" >"$root/$group/cpuset.cpus"
+      [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.mems" >"$root/$group/cpuset.mems"
+    done
+  done
+}
+
+# remove_cgroups [NODE]: of one node or of all, with whatever process still is in them.
+remove_cgroups() {
+  local root group end=$((SECONDS + 20))
+  for root in $(hierarchies); do
+    group=$root/$CGROUP${1:+/$1}
+    while [ -d "$group" ]; do
+      find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+      find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+      [ "$SECONDS" -lt "$end" ] || die "the cgroup $group can't be emptied; a process in it doesn't end"
+      [ ! -d "$group" ] || sleep 0.1
+    done
+  done
+}

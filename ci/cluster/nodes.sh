@@ -1,0 +1,38 @@
+# Sourced by what makes and unmakes nodes. A node is a tree of processes in its own network, PID, mount, UTS and IPC namespaces.
+source "$HERE/network.sh"
+source "$HERE/cgroups.sh"
+
+# configure NODE: writes, once for all its lives, what the node reads in its own /etc.
+configure() {
+  local disk=$DISK/$1 file cni=/usr/lib/cni
+  [ -x $cni/bridge ] || cni=/opt/cni/bin
+  mkdir -p "$disk"/{etc/kapture/{cni,patches},etc.work,var/lib,var/log}
+  for file in containerd.toml kubeadm-init.yaml kubeadm-join.yaml pods.conflist patches/; do
+    cp -r "$HERE/config/$file" "$disk/etc/kapture/"
+  done
+  mv "$disk/etc/kapture/pods.conflist" "$disk/etc/kapture/cni/"
+  find "$disk/etc/kapture" -type f -exec sed -i "s|@NODE@|$1|; s|@NUMBER@|${1#node-}|; s|@ADDRESS@|$(address "$1")|
+    s|@FIRST@|$(address node-1)|; s|@IMAGES@|$IMAGES|; s|@KUBERNETES@|$KUBERNETES|; s|@CGROUP@|$CGROUP|; s|@CNI@|$cni|" {} +
+  printf '127.0.0.1 localhost\n%s %s\n' "$(address "$1")" "$1" >"$disk/etc/hosts"
+  # The node itself resolves the cluster's names, for what is carried in from the machine; its pods get no resolver from it.
+  printf 'nameserver 10.96.0.10\nsearch svc.cluster.local\noptions ndots:3\n' >"$disk/etc/resolv.conf"
+  : >"$disk/etc/kapture/resolv.conf"
+}
+
+# power_on NODE COUNT: starts the node over its directory, and waits for its containerd.
+power_on() {
+  mkdir -p "$STATE/$1"
+  wire "$1" "$2"
+  make_cgroups "$1"
+  setsid nsenter --net="/run/netns/$(netns "$1")" unshare --pid --fork --mount --uts --ipc --kill-child \
+    "$HERE/node-init" "$1" "$("$HERE/build")" >>"$DISK/$1/var/log/init.log" 2>&1 </dev/null 9>&- &
+  echo $! >"$STATE/$1/pid"
+  patiently 30 "containerd of $1" inside "$1" ctr version
+}
+
+# power_off NODE: ends the node's first process, and with it the tree. Its directory stays.
+power_off() {
+  unwire "$1"
+  rm -f "$STATE/$1/pid"
+  remove_cgroups "$1"
+}
