@@ -1,0 +1,77 @@
+//! A set of small numbers, one bit each: acknowledgements come in any order, a few thousand at a time.
+
+use kafka::Ranges;
+
+/// Indices of a block.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bits {
+    words: Vec<u64>,
+    count: u32,
+}
+
+impl Bits {
+    /// Adds one number; `false` if it was there.
+    pub fn insert(&mut self, number: u32) -> bool {
+        let (word, bit) = (number as usize / 64, 1 << (number % 64));
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.count += u32::from(new);
+        new
+    }
+
+    /// How many numbers are in the set.
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The same set as ranges.
+    pub fn ranges(&self) -> Ranges {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in self.iter() {
+            match ranges.last_mut() {
+                Some((_, end)) if *end == number => *end += 1,
+                _ => ranges.push((number, number + 1)),
+            }
+        }
+        ranges.into()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        (0u32..)
+            .zip(&self.words)
+            .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_what_was_put_in() {
+        let mut bits = Bits::default();
+        assert!(bits.is_empty());
+        for number in [0, 1, 2, 63, 64, 65, 200, 1, 199, 4_000] {
+            bits.insert(number);
+        }
+        assert_eq!(bits.len(), 9);
+        let ranges: Vec<(u32, u32)> = bits.ranges().into();
+        assert_eq!(ranges, [(0, 3), (63, 66), (199, 201), (4_000, 4_001)]);
+    }
+
+    #[test]
+    fn a_number_is_new_once() {
+        let mut bits = Bits::default();
+        assert!(bits.insert(7));
+        assert!(!bits.insert(7));
+        assert_eq!(bits.len(), 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! How many sales a second, and how much faster after a stall: exact numbers, so that a long run doesn't drift.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// Sales per second, above 0 and up to a million. Kept exactly, to a millionth of a sale per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Rate {
+    /// Sales in a million seconds.
+    micro: u64,
+}
+
+/// How many times the rate the loader may send while it catches up after a stall: 1 to 1000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CatchUp {
+    thousandths: u64,
+}
+
+/// Sales per second at the most: the spacing of due times is then the microsecond in which they are written.
+const MOST_PER_SECOND: f64 = 1e6;
+const MOST_CATCH_UP: f64 = 1e3;
+
+impl Rate {
+    /// Sales in a million seconds: a whole number.
+    pub const fn micro(self) -> u64 {
+        self.micro
+    }
+
+    /// Sales per second.
+    pub fn per_second(self) -> f64 {
+        self.micro as f64 / 1e6
+    }
+}
+
+impl CatchUp {
+    /// The fastest that sales may be sent, in sales in a million seconds.
+    pub fn micro(self, rate: Rate) -> u64 {
+        rate.micro.saturating_mul(self.thousandths) / 1000
+    }
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self { micro: 100_000_000 }
+    }
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self { thousandths: 2000 }
+    }
+}
+
+/// A number that can't be used; the text names it and says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable(String);
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl FromStr for Rate {
+    type Err = Unusable;
+
+    fn from_str(text: &str) -> Result<Self, Unusable> {
+        let micro = scaled(text, 0.0..=MOST_PER_SECOND, 1e6).filter(|micro| *micro > 0);
+        let micro = micro.ok_or_else(|| {
+            Unusable(format!("{text:?} is no rate: set sales per second from 0.000001 to 1000000, such as 100"))
+        })?;
+        Ok(Self { micro })
+    }
+}
+
+impl FromStr for CatchUp {
+    type Err = Unusable;
+
+    fn from_str(text: &str) -> Result<Self, Unusable> {
+        let thousandths = scaled(text, 1.0..=MOST_CATCH_UP, 1e3).ok_or_else(|| {
+            Unusable(format!("{text:?} is no factor to catch up by: set a number from 1 to 1000, such as 2"))
+        })?;
+        Ok(Self { thousandths })
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = Unusable;
+
+    fn try_from(text: String) -> Result<Self, Unusable> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for CatchUp {
+    type Error = Unusable;
+
+    fn try_from(text: String) -> Result<Self, Unusable> {
+        text.parse()
+    }
+}
+
+/// The number in `text` times `scale`, rounded, if it is one within `limits`.
+fn scaled(text: &str, limits: std::ops::RangeInclusive<f64>, scale: f64) -> Option<u64> {
+    let number: f64 = text.trim().parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within limits: 0 to 1e12")]
+    limits.contains(&number).then(|| (number * scale).round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_exactly() {
+        for (text, micro) in [("0.1", 100_000), ("100", 100_000_000), ("1e6", 1_000_000_000_000), ("0.000001", 1)] {
+            assert_eq!(text.parse::<Rate>().unwrap().micro(), micro, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unusable_rate_is_named_with_the_fix() {
+        for text in ["0", "-1", "NaN", "inf", "1000001", "0.0000001", "fast", ""] {
+            let error = text.parse::<Rate>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{text:?}")) && error.contains("from 0.000001 to 1000000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn catching_up_is_never_slower_than_the_rate() {
+        for text in ["0.99", "0", "-2", "1001", "twice"] {
+            let error = text.parse::<CatchUp>().unwrap_err().to_string();
+            assert!(error.contains("from 1 to 1000"), "{error}");
+        }
+        assert_eq!("1.5".parse::<CatchUp>().unwrap().micro("0.1".parse().unwrap()), 150_000);
+    }
+}
