@@ -1,12 +1,25 @@
 # Processes known by pid and start time, so that a pid that was given to somebody else is never taken for ours.
 
-# born PID: when it started, in clock ticks since boot; fails for one that is gone, or dead and not yet reaped.
+# stat_of PID: the fields after its name (which may hold anything) of /proc/PID/stat, from the state on.
+stat_of() {
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) && echo "${stat##*) }"
+}
+
+# born PID: when it started, in clock ticks since boot; fails when all its threads are gone, though nobody may have reaped it.
 born() {
   local stat
-  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # The command's name, in brackets, may hold anything; the state is the first field after it and the start the twentieth.
-  read -ra stat <<<"${stat##*) }"
-  [ "${stat[0]}" != Z ] && [ "${stat[0]}" != X ] && echo "${stat[19]}"
+  read -ra stat <<<"$(stat_of "$1")"
+  [ ${#stat[@]} -gt 0 ] && ! [[ ${stat[0]} = [ZX] && ${stat[17]} -le 1 ]] && echo "${stat[19]}"
+}
+
+# dying PID: it is on its way out, or a KILL has been sent that it has not felt yet.
+dying() {
+  local stat pending
+  read -ra stat <<<"$(stat_of "$1")"
+  pending=$(sed -n 's/^S[a-z]*Pnd:\t/0x/pi' "/proc/$1/status" 2>/dev/null)
+  # 4 is PF_EXITING in the kernel; bit 8 of the pending signals is KILL.
+  ((${#stat[@]} == 0 || stat[6] & 4 || (${pending//$'\n'/ | } + 0) & 0x100))
 }
 
 # launch SERVER COMMAND...: in the background, with nothing of this terminal; its words go to DIRECTORY/SERVER/log.
@@ -25,7 +38,10 @@ pid_of() {
   read -r pid start 2>/dev/null <"$DIRECTORY/$1/pid" && [ "$(born "$pid")" = "$start" ] && echo "$pid"
 }
 
-running() { pid_of "$1" >/dev/null; }
+running() {
+  local pid
+  pid=$(pid_of "$1") && ! dying "$pid"
+}
 
 # bring SERVER: starts it unless it runs, and returns when it is ready.
 bring() {
@@ -57,12 +73,13 @@ end() {
   sweep "$1"
 }
 
-# sweep SERVER: ends what a killed server left behind; such children work in its data directory and nobody else does.
+# sweep SERVER: waits for the end of one that is dying, and ends the children it left behind: they work in its data directory.
 sweep() {
   local pid
+  while pid_of "$1" >/dev/null; do sleep 0.02; done
   while pid=$(find /proc -maxdepth 2 -name cwd -lname "$DIRECTORY/$1/data" -printf '%h\n' 2>/dev/null | head -n 1) && [ -n "$pid" ]; do
     kill -KILL "${pid#/proc/}" 2>/dev/null || true
-    sleep 0.05
+    sleep 0.02
   done
 }
 
