@@ -1,1 +1,25 @@
-//! Being written.
+//! How sales lie in Redis and in Postgres: the one place that knows.
+//!
+//! The promise is "effectively once": a sale that Kafka delivers again, to whichever writer, changes nothing. For that
+//! the position in Kafka is stored *with* the data. Every write names the position that it starts from; the store
+//! compares that with its own and takes all of the part or nothing of it ([`Outcome::Moved`]), in one SQL transaction
+//! or one Lua script. So a writer that was paused, replaced or told of an assignment too late does no harm, and nothing
+//! here relies on who is a member of which group.
+//!
+//! What even so arrives twice (one sale id at two offsets) is never silent: Postgres keeps the second in `conflicts`,
+//! Redis counts it above the bits of its block.
+//!
+//! Positions say which Kafka they count in ([`Error::OtherKafka`]): offsets of an emptied Kafka mean other records.
+//!
+//! Writers and readers connect when they are used and again after every failure; an [`Error::Unavailable`] is to be
+//! tried again, and when is the caller's to decide. Every wait inside has a limit.
+
+mod batch;
+mod error;
+mod position;
+pub mod postgres;
+pub mod redis;
+
+pub use batch::{MAX_INDEX, Outcome, Part, Record, Unstorable};
+pub use error::Error;
+pub use position::{Counts, Partition, Positions};

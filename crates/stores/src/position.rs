@@ -1,0 +1,24 @@
+//! How far a store is, and what it holds of a block.
+
+use std::collections::BTreeMap;
+
+/// A topic and a partition of it.
+pub type Partition = (String, i32);
+
+/// How far a store has come in every partition that it ever wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Positions {
+    /// Which Kafka the positions count in; none while nothing was written.
+    pub installation: Option<String>,
+    /// The offset after the last one written. A partition that isn't here is at 0.
+    pub next: BTreeMap<Partition, i64>,
+}
+
+/// What a store holds of one block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sales that are there, each counted once.
+    pub found: u64,
+    /// Times that a sale arrived again, at another offset.
+    pub conflicts: u64,
+}

@@ -1,0 +1,9 @@
+//! Sales in Postgres: tables in `migrations/`, each documented where it is made.
+
+mod connection;
+mod read;
+mod write;
+
+pub use connection::{Config, Schema};
+pub use read::{Conflict, Reader};
+pub use write::Writer;

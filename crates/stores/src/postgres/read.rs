@@ -1,0 +1,156 @@
+//! What the auditor asks Postgres.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use petstore::{BlockId, SaleId};
+use tokio_postgres::Row;
+
+use super::Config;
+use super::connection::{Connection, Open};
+use crate::{Counts, Error, Positions};
+
+/// Reads what is there; makes and changes nothing (but see [`Reader::prune`]).
+///
+/// Before a writer has made the tables, every answer is [`Error::Unavailable`].
+pub struct Reader {
+    connection: Connection,
+}
+
+/// A sale that came again from another offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The sale.
+    pub id: SaleId,
+    /// Where it came from, as topic, partition and offset.
+    pub came: (String, i32, i64),
+    /// Where the one that was kept came from.
+    pub kept: (String, i32, i64),
+    /// Whether both are the same in all their fields.
+    pub equal: bool,
+}
+
+impl Reader {
+    /// Connects when it is used.
+    pub fn new(config: Config) -> Self {
+        Self { connection: Connection::new(config, false) }
+    }
+
+    /// How far the store is.
+    pub async fn positions(&mut self) -> Result<Positions, Error> {
+        let rows = self.query("reading positions", POSITIONS, &[]).await?;
+        Ok(Positions {
+            installation: rows.first().map(|row| row.get(3)),
+            next: rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect(),
+        })
+    }
+
+    /// What there is of each of `blocks`, in their order.
+    pub async fn counts(&mut self, blocks: &[BlockId]) -> Result<Vec<Counts>, Error> {
+        let Keys { run, loader, block } = Keys::new(blocks);
+        let rows = self.query("counting sales", COUNTS, &[&run, &loader, &block]).await?;
+        Ok(rows.iter().map(|row| Counts { found: count(row, 0), conflicts: count(row, 1) }).collect())
+    }
+
+    /// The indices of a block that are there, in their order, each with the digest of its sale.
+    pub async fn present(&mut self, block: BlockId) -> Result<Vec<(u32, u64)>, Error> {
+        let rows = self
+            .query(
+                "reading a block",
+                "SELECT index, digest FROM sale_events WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index",
+                &[&i64::from(block.run), &block.loader.cast_signed(), &block.block.cast_signed()],
+            )
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| (row.get::<_, i32>(0).cast_unsigned(), row.get::<_, i64>(1).cast_unsigned()))
+            .collect())
+    }
+
+    /// The conflicts of a block, `limit` of them at most.
+    pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> Result<Vec<Conflict>, Error> {
+        let rows = self
+            .query(
+                "reading conflicts",
+                CONFLICTS,
+                &[&i64::from(block.run), &block.loader.cast_signed(), &block.block.cast_signed(), &i64::from(limit)],
+            )
+            .await?;
+        let conflict = |row: &Row| Conflict {
+            id: block.sale(row.get::<_, i32>(0).cast_unsigned()),
+            came: (row.get(1), row.get(2), row.get(3)),
+            kept: (row.get(4), row.get(5), row.get(6)),
+            equal: row.get(7),
+        };
+        Ok(rows.iter().map(conflict).collect())
+    }
+
+    /// How many sales were stored in the last `span`, by the server's clock.
+    pub async fn stored_within(&mut self, span: Duration) -> Result<u64, Error> {
+        let rows = self
+            .query(
+                "counting recent sales",
+                "SELECT count(*) FROM sale_events WHERE stored_at > now() - make_interval(secs => $1)",
+                &[&span.as_secs_f64()],
+            )
+            .await?;
+        Ok(rows.first().map_or(0, |row| count(row, 0)))
+    }
+
+    /// Deletes the sales of blocks that need not be kept, and returns how many there were. Conflicts stay.
+    pub async fn prune(&mut self, blocks: &[BlockId]) -> Result<u64, Error> {
+        let Keys { run, loader, block } = Keys::new(blocks);
+        self.connection
+            .run("pruning sales", async |Open { client, .. }| {
+                Ok(client.execute(PRUNE, &[&run, &loader, &block]).await.map_err(anyhow::Error::new)?)
+            })
+            .await
+    }
+
+    async fn query(
+        &mut self,
+        what: &str,
+        sql: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let address = self.connection.address();
+        self.connection
+            .run(what, async |Open { client, .. }| {
+                Ok(client.query(sql, parameters).await.with_context(|| format!("postgres at {address}"))?)
+            })
+            .await
+    }
+}
+
+const POSITIONS: &str = "SELECT topic, partition, next_offset, installation FROM positions";
+const COUNTS: &str = "\
+    SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
+           (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \
+    FROM unnest($1::bigint[], $2::integer[], $3::integer[]) WITH ORDINALITY AS b (run, loader, block, n) ORDER BY n";
+const CONFLICTS: &str = "\
+    SELECT index, topic, partition, kafka_offset, kept_topic, kept_partition, kept_offset, digest = kept_digest \
+    FROM conflicts WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index, topic, partition, kafka_offset LIMIT $4";
+const PRUNE: &str = "\
+    DELETE FROM sale_events AS s USING unnest($1::bigint[], $2::integer[], $3::integer[]) AS b (run, loader, block) \
+    WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)";
+
+struct Keys {
+    run: Vec<i64>,
+    loader: Vec<i32>,
+    block: Vec<i32>,
+}
+
+impl Keys {
+    /// A number beyond what is ever stored becomes a negative one, which is never found.
+    fn new(blocks: &[BlockId]) -> Self {
+        Self {
+            run: blocks.iter().map(|id| id.run.into()).collect(),
+            loader: blocks.iter().map(|id| id.loader.cast_signed()).collect(),
+            block: blocks.iter().map(|id| id.block.cast_signed()).collect(),
+        }
+    }
+}
+
+fn count(row: &Row, column: usize) -> u64 {
+    row.get::<_, i64>(column).cast_unsigned()
+}

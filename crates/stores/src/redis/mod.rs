@@ -1,0 +1,60 @@
+//! Sales in Redis (7 or later) or Valkey: no modules, no cluster.
+//!
+//! Every key begins with the prefix (`REDIS_PREFIX`):
+//!
+//! | key | kind | holds |
+//! | --- | --- | --- |
+//! | `positions` | hash | field `<topic>:<partition>`: one after the last offset written |
+//! | `installation` | string | which Kafka the positions count in |
+//! | `block:<block id>` | bitmap | a bit for each sale of the block that is here; lives as long as the block's time to live |
+//! | `block:<block id>:count` | counter | how many sales of the block came, repeated ones as well; lives as long |
+//! | `total:state:<code>` | hash | `sales` and `cents` of all sales in the state |
+//! | `total:store:<store id>` | hash | the same by store |
+//! | `recent:<customer id>` | list | the customer's last ten sales, newest first, as JSON `{"id","time","store","cents"}`; lives as long |
+//!
+//! A sale that came twice is counted once in totals and lists: only the block's counter, above the bits set, tells.
+
+mod connection;
+mod read;
+mod script;
+mod write;
+
+pub use connection::Config;
+pub use read::{Reader, Total};
+pub use write::Writer;
+
+/// The names of all keys.
+#[derive(Clone, Debug)]
+struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    fn positions(&self) -> String {
+        format!("{}positions", self.prefix)
+    }
+
+    fn installation(&self) -> String {
+        format!("{}installation", self.prefix)
+    }
+
+    fn block(&self, block: petstore::BlockId) -> String {
+        format!("{}block:{block}", self.prefix)
+    }
+
+    fn count(&self, block: petstore::BlockId) -> String {
+        format!("{}block:{block}:count", self.prefix)
+    }
+
+    fn state(&self, state: petstore::State) -> String {
+        format!("{}total:state:{}", self.prefix, state.code())
+    }
+
+    fn store(&self, store: u32) -> String {
+        format!("{}total:store:{store}", self.prefix)
+    }
+
+    fn recent(&self, customer: u64) -> String {
+        format!("{}recent:{customer}", self.prefix)
+    }
+}

@@ -1,0 +1,120 @@
+//! What the auditor asks Redis.
+
+use petstore::{BlockId, State};
+
+use super::Config;
+use super::connection::Connection;
+use crate::{Counts, Error, Positions};
+
+/// Reads what is there; changes nothing.
+pub struct Reader {
+    connection: Connection,
+}
+
+/// What was sold, each sale counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// Number of sales.
+    pub sales: u64,
+    /// What they cost together.
+    pub cents: u64,
+}
+
+impl Reader {
+    /// Connects when it is used.
+    pub fn new(config: Config) -> Self {
+        Self { connection: Connection::new(config) }
+    }
+
+    /// How far the store is.
+    pub async fn positions(&mut self) -> Result<Positions, Error> {
+        let keys = self.connection.keys.clone();
+        self.connection
+            .run("reading positions", async |open| {
+                let mut pipe = redis::pipe();
+                pipe.get(keys.installation()).hgetall(keys.positions());
+                let (installation, fields): (Option<String>, Vec<(String, i64)>) = pipe.query_async(open).await?;
+                let partition = |field: &str| {
+                    let (topic, number) = field.rsplit_once(':')?;
+                    Some((topic.to_owned(), number.parse().ok()?))
+                };
+                let next = fields.iter().filter_map(|(field, next)| Some((partition(field)?, *next))).collect();
+                anyhow::Ok(Positions { installation, next })
+            })
+            .await
+    }
+
+    /// What there is of each of `blocks`, in their order. A block whose time to live is over has nothing.
+    pub async fn counts(&mut self, blocks: &[BlockId]) -> Result<Vec<Counts>, Error> {
+        if blocks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = self.connection.keys.clone();
+        self.connection
+            .run("counting sales", async |open| {
+                // Bits and counter at one moment: between two, a write would look like a repetition.
+                let mut pipe = redis::pipe();
+                pipe.atomic();
+                for block in blocks {
+                    pipe.cmd("BITCOUNT").arg(keys.block(*block)).get(keys.count(*block));
+                }
+                let answers: Vec<Option<u64>> = pipe.query_async(open).await?;
+                let counts = |pair: &[Option<u64>]| {
+                    let (found, came) = (pair[0].unwrap_or_default(), pair[1].unwrap_or_default());
+                    Counts { found, conflicts: came.saturating_sub(found) }
+                };
+                anyhow::Ok(answers.chunks_exact(2).map(counts).collect())
+            })
+            .await
+    }
+
+    /// The indices of a block that are there, in their order.
+    pub async fn present(&mut self, block: BlockId) -> Result<Vec<u32>, Error> {
+        let key = self.connection.keys.block(block);
+        let bits: Option<Vec<u8>> = self
+            .connection
+            .run("reading a block", async |open| Ok(redis::cmd("GET").arg(&key).query_async(open).await?))
+            .await?;
+        Ok(indices(&bits.unwrap_or_default()))
+    }
+
+    /// What was sold in a state.
+    pub async fn total(&mut self, state: State) -> Result<Total, Error> {
+        let key = self.connection.keys.state(state);
+        let (sales, cents): (Option<u64>, Option<u64>) = self
+            .connection
+            .run("reading a total", async |open| {
+                Ok(redis::cmd("HMGET").arg(&key).arg("sales").arg("cents").query_async(open).await?)
+            })
+            .await?;
+        Ok(Total { sales: sales.unwrap_or_default(), cents: cents.unwrap_or_default() })
+    }
+
+    /// The last sales of a customer, newest first, as JSON.
+    pub async fn recent(&mut self, customer: u64) -> Result<Vec<String>, Error> {
+        let key = self.connection.keys.recent(customer);
+        self.connection
+            .run("reading recent sales", async |open| {
+                Ok(redis::cmd("LRANGE").arg(&key).arg(0).arg(-1).query_async(open).await?)
+            })
+            .await
+    }
+}
+
+/// Redis counts bits from the highest of the first byte.
+fn indices(bytes: &[u8]) -> Vec<u32> {
+    let bits =
+        (0_u32..).zip(bytes).flat_map(|(n, byte)| (0..8).map(move |bit| (8 * n + bit, byte & (0x80 >> bit) != 0)));
+    bits.filter_map(|(index, set)| set.then_some(index)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_counted_from_the_left() {
+        assert_eq!(indices(&[0b1000_0001, 0, 0b0100_0000]), [0, 7, 17]);
+        assert_eq!(indices(&[]), Vec::<u32>::new());
+    }
+}

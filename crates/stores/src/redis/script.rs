@@ -1,0 +1,151 @@
+//! What the script is given for one part, and what it answers.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use petstore::{BlockId, Sale, SaleId, State};
+use redis::Cmd;
+
+use super::Keys;
+use crate::{Part, Record};
+
+/// The script; its own first lines say what it takes and gives.
+pub(super) const SCRIPT: &str = include_str!("write.lua");
+
+/// Lua hands a function less than 8000 arguments, and each sale of a block takes four.
+const MAX_SALES_A_BLOCK: usize = 1_500;
+
+/// What is the same for all parts.
+pub(super) struct Frame<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) sha: &'a str,
+    pub(super) installation: &'a str,
+    pub(super) ttl_seconds: u64,
+}
+
+/// One part, as the script wants it.
+pub(super) struct Call<'a> {
+    part: &'a Part,
+    blocks: Vec<Block>,
+    /// The first record of each sale.
+    unique: Vec<&'a Record>,
+    /// Sales of the part that were in Redis before, as the script said.
+    known: HashSet<SaleId>,
+}
+
+struct Block {
+    id: BlockId,
+    came: u64,
+    /// Without repetitions.
+    indices: Vec<u32>,
+}
+
+/// What the script answered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Written,
+    Moved(i64),
+    OtherInstallation(String),
+    /// A digit for each index of each block.
+    Known(Vec<String>),
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(part: &'a Part) -> Self {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut open: HashMap<BlockId, usize> = HashMap::new();
+        let mut unique = Vec::with_capacity(part.records.len());
+        let mut seen = HashSet::with_capacity(part.records.len());
+        for record in &part.records {
+            let id = record.sale().id;
+            let fits = |at: &&usize| blocks[**at].indices.len() < MAX_SALES_A_BLOCK;
+            let at = open.get(&id.block_id()).filter(fits).copied().unwrap_or_else(|| {
+                blocks.push(Block { id: id.block_id(), came: 0, indices: Vec::new() });
+                open.insert(id.block_id(), blocks.len() - 1);
+                blocks.len() - 1
+            });
+            blocks[at].came += 1;
+            if seen.insert(id) {
+                blocks[at].indices.push(id.index);
+                unique.push(record);
+            }
+        }
+        Self { part, blocks, unique, known: HashSet::new() }
+    }
+
+    /// Takes what the script found, to be expected the next time.
+    pub(super) fn expect(&mut self, found: &[String]) {
+        self.known.clear();
+        for (block, digits) in self.blocks.iter().zip(found) {
+            let known = block.indices.iter().zip(digits.bytes()).filter(|(_, digit)| *digit == b'1');
+            self.known.extend(known.map(|(index, _)| block.id.sale(*index)));
+        }
+    }
+
+    /// How many sales came that are not new.
+    pub(super) fn conflicts(&self) -> u64 {
+        (self.part.records.len() - self.unique.len() + self.known.len()) as u64
+    }
+
+    /// The sales that aren't there yet.
+    fn fresh(&self) -> Vec<&'a Sale> {
+        self.unique.iter().map(|record| record.sale()).filter(|sale| !self.known.contains(&sale.id)).collect()
+    }
+
+    pub(super) fn command(&self, frame: &Frame<'_>) -> Cmd {
+        let Frame { keys, sha, installation, ttl_seconds } = frame;
+        let Part { partition: (topic, number), expected, next, .. } = self.part;
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(*sha).arg(2).arg(keys.positions()).arg(keys.installation());
+        command.arg(format!("{topic}:{number}")).arg(expected).arg(next).arg(*installation).arg(ttl_seconds);
+
+        command.arg(self.blocks.len());
+        for block in &self.blocks {
+            let known = if self.known.is_empty() { String::new() } else { self.digits(block) };
+            command.arg(keys.block(block.id)).arg(keys.count(block.id)).arg(block.came).arg(known);
+            command.arg(block.indices.len());
+            for index in &block.indices {
+                command.arg(index);
+            }
+        }
+
+        let fresh = self.fresh();
+        let mut states: BTreeMap<State, (u64, u64)> = BTreeMap::new();
+        let mut stores: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        for sale in &fresh {
+            for (sales, cents) in [states.entry(sale.state()).or_default(), stores.entry(sale.store.id).or_default()] {
+                *sales += 1;
+                *cents += u64::from(sale.cents);
+            }
+        }
+        command.arg(states.len() + stores.len());
+        for (state, (sales, cents)) in states {
+            command.arg(keys.state(state)).arg(sales).arg(cents);
+        }
+        for (store, (sales, cents)) in stores {
+            command.arg(keys.store(store)).arg(sales).arg(cents);
+        }
+
+        for sale in &fresh {
+            let (id, time, store, cents) = (sale.id, sale.time, sale.store.id, sale.cents);
+            command.arg(keys.recent(sale.customer.id));
+            command.arg(format!(r#"{{"id":"{id}","time":{time},"store":{store},"cents":{cents}}}"#));
+        }
+        command
+    }
+
+    fn digits(&self, block: &Block) -> String {
+        let digit = |index: &u32| if self.known.contains(&block.id.sale(*index)) { '1' } else { '0' };
+        block.indices.iter().map(digit).collect()
+    }
+}
+
+impl Answer {
+    pub(super) fn read((code, mut rest): (i64, Vec<String>)) -> anyhow::Result<Self> {
+        Ok(match code {
+            0 => Self::Written,
+            1 => Self::Moved(rest.pop().unwrap_or_default().parse()?),
+            2 => Self::OtherInstallation(rest.pop().unwrap_or_default()),
+            _ => Self::Known(rest),
+        })
+    }
+}

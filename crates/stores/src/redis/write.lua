@@ -1,0 +1,73 @@
+-- Writes the sales of one partition, if the partition is at the expected position and the blocks are as expected.
+-- Nothing is written before everything is compared: a script is not undone.
+-- KEYS: positions, installation
+-- ARGV: field, expected, next, installation, ttl,
+--       blocks, {block key, count key, sales that came, known, sales to look at, offset...}...
+--           known: a digit for each offset, 1 for a sale known to be here; empty for none
+--       totals, {key, sales, cents}...
+--       {list key, entry}...
+-- Answers {0, {}} if written, {1, {position}}, {2, {installation}}, or {3, known} with what each known must be.
+local installation = redis.call('GET', KEYS[2])
+if installation and installation ~= ARGV[4] then
+  return {2, {installation}}
+end
+local position = redis.call('HGET', KEYS[1], ARGV[1]) or '0'
+if position ~= ARGV[2] then
+  return {1, {position}}
+end
+
+local ttl = ARGV[5]
+local argument = 6
+local function take()
+  argument = argument + 1
+  return ARGV[argument - 1]
+end
+
+local blocks, differ = {}, false
+for i = 1, tonumber(take()) do
+  local block = {key = take(), counter = take(), came = take(), known = take()}
+  local look, set, n = {'BITFIELD_RO', block.key}, {'BITFIELD', block.key}, tonumber(take())
+  for j = 1, n do
+    local offset = take()
+    look[3 * j], look[3 * j + 1], look[3 * j + 2] = 'GET', 'u1', offset
+    set[4 * j - 1], set[4 * j], set[4 * j + 1], set[4 * j + 2] = 'SET', 'u1', offset, '1'
+  end
+  block.set = set
+  block.found = table.concat(redis.call(unpack(look)))
+  if block.known == '' then
+    block.known = string.rep('0', n)
+  end
+  differ = differ or block.found ~= block.known
+  blocks[i] = block
+end
+if differ then
+  local found = {}
+  for i, block in ipairs(blocks) do
+    found[i] = block.found
+  end
+  return {3, found}
+end
+
+if not installation then
+  redis.call('SET', KEYS[2], ARGV[4])
+end
+for _, block in ipairs(blocks) do
+  redis.call(unpack(block.set))
+  redis.call('EXPIRE', block.key, ttl)
+  redis.call('INCRBY', block.counter, block.came)
+  redis.call('EXPIRE', block.counter, ttl)
+end
+for _ = 1, tonumber(take()) do
+  local key = take()
+  redis.call('HINCRBY', key, 'sales', take())
+  redis.call('HINCRBY', key, 'cents', take())
+end
+while argument <= #ARGV do
+  local key = take()
+  if redis.call('LPUSH', key, take()) > 10 then
+    redis.call('LTRIM', key, 0, 9)
+  end
+  redis.call('EXPIRE', key, ttl)
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+return {0, {}}
