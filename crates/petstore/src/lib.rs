@@ -1,8 +1,27 @@
 //! The chain of pet stores, and the model that generates its sales.
 //!
-//! A block of sales is a pure function of its [`Parameters`], the loader and the block's number:
-//! there is no I/O here, no clock and no state that outlives a call. Whoever wants to know what a
-//! loader sent generates the block again and compares: the pipeline can't fool that.
+//! A block of sales is a pure function of its [`Parameters`], the loader and the block's number, the
+//! same on every machine: there is no I/O here, no clock, no thread and no state that outlives a
+//! call, and floats are computed only by operations whose result is fixed to the bit. So whoever
+//! wants to know what a loader sent generates the block again and compares [`digest`]s: no bug of the
+//! pipeline between them can fool that.
+//!
+//! The model is `BigPetStore`'s (R. J. Nowling, J. Vyas, "A Domain-Driven, Generative Data Model for
+//! `BigPetStore`", IEEE `BDCloud` 2014): customers buy for their pets before the food runs out. Where its
+//! published versions differ, the modules of the model say what is done here.
+//!
+//! ```
+//! use petstore::{BlockId, Parameters, Petstore, Sale, digest};
+//!
+//! let petstore = Petstore::new(Parameters { days: 30, ..Parameters::default() })?;
+//! let sales = petstore.block(BlockId { run: 0x9f3a_1c22, loader: 0, block: 3 });
+//!
+//! let body = serde_json::to_vec(&sales[7])?;
+//! let received: Sale = serde_json::from_slice(&body)?;
+//! assert_eq!(received.id.to_string(), "9f3a1c22/0/3/7");
+//! assert_eq!(digest(&received), digest(&sales[7]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod ids;
 mod model;

@@ -1,17 +1,34 @@
-//! A stand-in with the right types.
+//! The generative model.
 
-use crate::{BlockId, Customer, Item, Parameters, ParametersError, Pets, Sale, State, Store};
+mod cities;
+mod customers;
+mod products;
+mod random;
+mod stores;
+mod year;
+
+use self::customers::Person;
+use self::random::{Purpose, Random};
+use self::stores::Chain;
+use crate::{BlockId, COHORT, Parameters, ParametersError, Sale};
 
 /// The chain of stores, from which any block of sales can be generated.
 #[derive(Debug)]
 pub struct Petstore {
     parameters: Parameters,
+    chain: Chain,
 }
+
+/// Simulated from empty larders and thrown away, so that a block doesn't begin with everybody at the till.
+const WARM_UP_DAYS: f64 = 60.0;
+const SECONDS_PER_DAY: u32 = 86_400;
 
 impl Petstore {
     /// Opens the chain that `parameters` describe.
     pub fn new(parameters: Parameters) -> Result<Self, ParametersError> {
-        Ok(Self { parameters: parameters.checked()? })
+        let parameters = parameters.checked()?;
+        let chain = Chain::new(&parameters);
+        Ok(Self { parameters, chain })
     }
 
     /// Returns what this chain was made from.
@@ -19,42 +36,51 @@ impl Petstore {
         &self.parameters
     }
 
-    /// Generates one block: a few thousand sales in order of simulated time.
+    /// Generates one block: the sales to one cohort of [`COHORT`] customers in one simulated year (of
+    /// [`Parameters::days`]), in order of simulated time; a few thousand with the default days.
+    ///
+    /// The loader's customers are divided into cohorts, which take turns: of c cohorts, block b holds
+    /// cohort b mod c in year b div c. A customer is the same person each year; each year is simulated by
+    /// itself, so that any block can be generated without those before it. Sales at the same second
+    /// are ordered by customer, then as the customer made them.
+    ///
+    /// The run is only copied into the ids: it changes nothing else.
     pub fn block(&self, id: BlockId) -> Vec<Sale> {
-        (0..4_000)
-            .map(|index| {
-                let state = State::ALL[index as usize * 7 % 51];
-                Sale {
-                    id: id.sale(index),
-                    time: u64::from(index) * 7_000,
-                    store: Store {
-                        id: index % self.parameters.stores,
-                        name: "Happy Paws".into(),
-                        state,
-                        city: "Springfield".into(),
-                        zip: "12345".into(),
-                    },
-                    customer: Customer {
-                        id: u64::from(id.loader) * u64::from(self.parameters.customers) + u64::from(index % 200),
-                        first: "Ada".into(),
-                        last: "Smith".into(),
-                        state,
-                        city: "Springfield".into(),
-                        pets: Pets { dogs: 1, cats: 1 },
-                    },
-                    items: vec![
-                        Item {
-                            category: "dry dog food".into(),
-                            brand: "Wellfed".into(),
-                            flavor: "Chicken".into(),
-                            size: "15 lb".into(),
-                            cents: 3_000,
-                        };
-                        2
-                    ],
-                    cents: 6_000,
+        let Parameters { seed, customers, days, .. } = self.parameters;
+        let (cohort, year) = (id.block % (customers / COHORT), u64::from(id.block / (customers / COHORT)));
+        let first = u64::from(id.loader) * u64::from(customers) + u64::from(cohort * COHORT);
+        let start = year * u64::from(days) * u64::from(SECONDS_PER_DAY);
+
+        let mut sales = Vec::new();
+        for number in first..first + u64::from(COHORT) {
+            let person = Person::new(seed, number, &self.chain);
+            let random = &mut Random::new(seed, Purpose::Year, number, year);
+            year::simulate(&person, &self.chain, WARM_UP_DAYS + f64::from(days), random, |purchase| {
+                if purchase.day >= WARM_UP_DAYS {
+                    let cents = purchase.items.iter().map(|item| item.cents).sum();
+                    sales.push(Sale {
+                        id: id.sale(0),
+                        time: start + second(purchase.day - WARM_UP_DAYS, days),
+                        store: purchase.store.clone(),
+                        customer: person.customer.clone(),
+                        items: purchase.items,
+                        cents,
+                    });
                 }
-            })
-            .collect()
+            });
+        }
+        // Stable: what one customer bought at one second stays in its order.
+        sales.sort_by_key(|sale| (sale.time, sale.customer.id));
+        for (sale, index) in sales.iter_mut().zip(0..) {
+            sale.id = id.sale(index);
+        }
+        sales
     }
+}
+
+/// Returns the second in which `day` falls, which is within `days` even where multiplying rounds up to their end.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 3,660 days' seconds")]
+fn second(day: f64, days: u32) -> u64 {
+    let second = (day * f64::from(SECONDS_PER_DAY)) as u64;
+    second.min(u64::from(days) * u64::from(SECONDS_PER_DAY) - 1)
 }

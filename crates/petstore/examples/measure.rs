@@ -1,0 +1,48 @@
+//! Prints what blocks cost and hold: `cargo run --release -p petstore --example measure`.
+
+use std::time::Instant;
+
+use petstore::{BlockId, Parameters, Petstore, digest};
+
+const BLOCKS: u32 = 50;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let started = Instant::now();
+    let petstore = Petstore::new(Parameters::default())?;
+    println!("opening {} stores: {:.1} ms", petstore.parameters().stores, millis(started));
+
+    let started = Instant::now();
+    let blocks: Vec<_> = (0..BLOCKS).map(|block| petstore.block(BlockId { run: 1, loader: 0, block })).collect();
+    let generating = millis(started);
+    let sales = blocks.iter().map(Vec::len).sum::<usize>() as f64;
+    println!("generating a block: {:.1} ms", generating / f64::from(BLOCKS));
+    println!("sales in a block: {:.0}", sales / f64::from(BLOCKS));
+
+    let started = Instant::now();
+    let mut sizes = blocks.iter().flatten().map(|sale| serde_json::to_vec(sale).map(|json| json.len()));
+    let mut sizes = sizes.by_ref().collect::<Result<Vec<_>, _>>()?;
+    println!("writing a sale: {:.2} us", millis(started) * 1_000.0 / sales);
+    sizes.sort_unstable();
+    let at = |share: usize| sizes[(sizes.len() - 1) * share / 100];
+    let mean = sizes.iter().sum::<usize>() as f64 / sales;
+    println!("bytes of a sale: mean {mean:.0}, median {}, p95 {}, most {}", at(50), at(95), at(100));
+
+    let started = Instant::now();
+    let mixed = blocks.iter().flatten().fold(0, |mixed, sale| mixed ^ digest(sale));
+    println!("digesting a sale: {:.2} us ({mixed:016x})", millis(started) * 1_000.0 / sales);
+
+    let items: Vec<_> = blocks.iter().flatten().map(|sale| sale.items.len()).collect();
+    let mean = items.iter().sum::<usize>() as f64 / sales;
+    println!("items of a sale: mean {mean:.2}, most {}", items.iter().max().unwrap_or(&0));
+
+    let mut months = [0_u32; 12];
+    for sale in blocks.iter().flatten() {
+        months[usize::try_from(sale.time * 12 / (365 * 86_400))?.min(11)] += 1;
+    }
+    println!("sales by month: {months:?}");
+    Ok(())
+}
+
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1_000.0
+}

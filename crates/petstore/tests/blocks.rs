@@ -1,0 +1,211 @@
+//! What a block promises, seen from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use petstore::{BlockId, COHORT, Parameters, Petstore, Sale, State, digest};
+use xxhash_rust::xxh3::xxh3_64;
+
+const YEAR: u64 = 365 * 86_400;
+
+fn open(change: impl FnOnce(&mut Parameters)) -> Petstore {
+    let mut parameters = Parameters::default();
+    change(&mut parameters);
+    Petstore::new(parameters).unwrap()
+}
+
+fn block(petstore: &Petstore, loader: u32, block: u32) -> Vec<Sale> {
+    petstore.block(BlockId { run: 0x9f3a_1c22, loader, block })
+}
+
+/// A quick chain: a month a block.
+fn monthly() -> Petstore {
+    open(|parameters| (parameters.days, parameters.customers) = (30, 400))
+}
+
+/// If this fails, blocks that were sent before can't be audited any more. Was that meant? Then
+/// [`petstore::MODEL`] goes up with it.
+#[test]
+fn a_block_is_the_same_for_ever() {
+    let sales = block(&open(|_| ()), 3, 17);
+    let digests: Vec<u8> = sales.iter().flat_map(|sale| digest(sale).to_le_bytes()).collect();
+    assert_eq!(serde_json::to_string(&sales[0]).unwrap(), include_str!("first_sale.json").trim_end());
+    assert_eq!((sales.len(), format!("{:016x}", xxh3_64(&digests))), (3_315, "7e09faeec9aa9f59".to_owned()));
+}
+
+#[test]
+fn a_block_alone_equals_the_block_after_others() {
+    let petstore = monthly();
+    let alone = block(&petstore, 1, 7);
+    for number in 0..7 {
+        assert_ne!(block(&petstore, 1, number), alone);
+    }
+    assert_eq!(block(&petstore, 1, 7), alone);
+    assert_eq!(block(&monthly(), 1, 7), alone);
+}
+
+#[test]
+fn the_run_changes_nothing_but_the_ids() {
+    let petstore = monthly();
+    let mut other = petstore.block(BlockId { run: 1, loader: 0, block: 0 });
+    for sale in &mut other {
+        sale.id.run = 0x9f3a_1c22;
+    }
+    assert_eq!(other, block(&petstore, 0, 0));
+}
+
+#[test]
+fn another_seed_is_another_chain_with_other_customers() {
+    let (one, other) = (block(&monthly(), 0, 0), block(&open(|p| (p.days, p.customers, p.seed) = (30, 400, 1)), 0, 0));
+    let people = |sales: &[Sale]| -> BTreeSet<_> {
+        sales.iter().map(|sale| (sale.customer.first.to_string(), sale.customer.last.to_string())).collect()
+    };
+    assert!(people(&one).intersection(&people(&other)).count() < 5);
+    let stores: BTreeMap<_, _> = one.iter().map(|sale| (sale.store.id, &sale.store)).collect();
+    let shared: Vec<_> = other.iter().filter_map(|sale| Some((stores.get(&sale.store.id)?, &sale.store))).collect();
+    assert!(shared.iter().any(|(one, other)| **one != *other));
+}
+
+#[test]
+fn loaders_share_stores_but_not_customers() {
+    let petstore = open(|parameters| (parameters.stores, parameters.days) = (40, 120));
+    let (one, other) = (block(&petstore, 0, 0), block(&petstore, 1, 0));
+    let stores: BTreeMap<_, _> = one.iter().map(|sale| (sale.store.id, &sale.store)).collect();
+    let shared: Vec<_> = other.iter().filter(|sale| stores.contains_key(&sale.store.id)).collect();
+    assert!(shared.len() > other.len() / 2);
+    assert!(shared.iter().all(|sale| stores[&sale.store.id] == &sale.store));
+    let customers = |sales: &[Sale]| -> BTreeSet<_> { sales.iter().map(|sale| sale.customer.id).collect() };
+    assert_eq!(customers(&one), (0..200).collect());
+    assert_eq!(customers(&other), (10_000..10_200).collect());
+}
+
+#[test]
+fn sales_come_in_order_of_time_with_dense_indices() {
+    for number in [0, 5] {
+        let sales = block(&monthly(), 2, number);
+        assert!(sales.is_sorted_by_key(|sale| (sale.time, sale.customer.id)));
+        for (index, sale) in sales.iter().enumerate() {
+            assert_eq!(sale.id.to_string(), format!("9f3a1c22/2/{number}/{index}"));
+        }
+    }
+}
+
+#[test]
+fn cohorts_take_turns_and_each_turn_is_a_year() {
+    let petstore = monthly();
+    let month = 30 * 86_400;
+    for (number, (cohort, year)) in [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)].into_iter().enumerate() {
+        let sales = block(&petstore, 1, u32::try_from(number).unwrap());
+        let first = 400 + cohort * u64::from(COHORT);
+        assert!(sales.iter().all(|sale| (first..first + 200).contains(&sale.customer.id)));
+        assert!(sales.iter().all(|sale| (year * month..(year + 1) * month).contains(&sale.time)));
+    }
+}
+
+#[test]
+fn a_customer_is_the_same_person_every_year_but_buys_anew() {
+    let petstore = monthly();
+    let (one, next) = (block(&petstore, 0, 0), block(&petstore, 0, 2));
+    let people: BTreeMap<_, _> = one.iter().map(|sale| (sale.customer.id, &sale.customer)).collect();
+    for customer in next.iter().map(|sale| &sale.customer) {
+        assert!(people.get(&customer.id).is_none_or(|person| *person == customer));
+    }
+    let times = |sales: &[Sale]| -> BTreeSet<_> {
+        sales.iter().map(|sale| (sale.time % (30 * 86_400), sale.customer.id)).collect()
+    };
+    assert!(times(&one).intersection(&times(&next)).count() < 3);
+}
+
+#[test]
+fn a_block_is_a_few_thousand_sales_of_about_half_a_kilobyte() {
+    // An independent simulation of the same model (BigPetStore 0.2.1 with the trigger times as the
+    // paper means them) gave 15.9 sales a year for each of 200 customers, with 2.64 items each.
+    let petstore = open(|_| ());
+    let sales: Vec<_> = (0..4)
+        .map(|number| block(&petstore, 0, number))
+        .inspect(|sales| {
+            assert!((2_800..4_000).contains(&sales.len()), "{} sales", sales.len());
+        })
+        .flatten()
+        .collect();
+    let items = sales.iter().map(|sale| sale.items.len()).sum::<usize>() as f64 / sales.len() as f64;
+    assert!((2.5..3.0).contains(&items), "{items} items");
+    let sizes: Vec<_> = sales.iter().map(|sale| serde_json::to_vec(sale).unwrap().len()).collect();
+    let mean = sizes.iter().sum::<usize>() / sizes.len();
+    assert!((520..580).contains(&mean), "{mean} bytes");
+    assert!(sizes.iter().all(|size| *size < 6_000));
+    assert!(
+        sales
+            .iter()
+            .all(|sale| !sale.items.is_empty() && sale.cents == sale.items.iter().map(|item| item.cents).sum::<u32>())
+    );
+}
+
+#[test]
+fn the_first_sixty_days_are_thrown_away() {
+    let petstore = open(|_| ());
+    let mut months = [0_u32; 12];
+    for sale in (0..10).flat_map(|number| block(&petstore, 0, number)) {
+        months[usize::try_from(sale.time * 12 / YEAR).unwrap()] += 1;
+    }
+    let mean = f64::from(months.iter().sum::<u32>()) / 12.0;
+    // From empty larders, the first month would have half as much again, all of it on the first day.
+    assert!(months.iter().all(|month| (f64::from(*month) / mean - 1.0).abs() < 0.1), "{months:?}");
+    let first_day = (0..10).flat_map(|number| block(&petstore, 0, number)).filter(|sale| sale.time < 86_400).count();
+    assert!((60..130).contains(&first_day), "{first_day} sales on the first day, of 2,000 customers");
+}
+
+fn shares(petstore: &Petstore) -> [f64; 51] {
+    let mut counts = [0_u32; 51];
+    for loader in 0..10 {
+        for sale in (0..10).flat_map(|number| block(petstore, loader, number)) {
+            counts[sale.state().index()] += 1;
+        }
+    }
+    let all = f64::from(counts.iter().sum::<u32>());
+    counts.map(|count| f64::from(count) / all)
+}
+
+#[test]
+fn states_sell_by_their_population() {
+    let shares = shares(&open(|parameters| parameters.days = 30));
+    for state in State::ALL {
+        let (share, expected) = (shares[state.index()], state.share());
+        // 20,000 customers, some of whom buy more than others: four standard errors of 10,000.
+        let bound = 4.0 * (expected / 10_000.0).sqrt();
+        assert!((share - expected).abs() < bound, "{}: {share}, want {expected}", state.name());
+    }
+}
+
+#[test]
+fn skew_changes_the_mix() {
+    let mix = |skew| shares(&open(|parameters| (parameters.days, parameters.skew) = (10, skew)));
+    let (even, squared) = (mix(0), mix(200));
+    assert!(even.iter().all(|share| (share * 51.0 - 1.0).abs() < 0.25), "{even:?}");
+    let squares: f64 = State::ALL.iter().map(|state| state.share().powi(2)).sum();
+    let expected = State::Ca.share().powi(2) / squares;
+    assert!((squared[State::Ca.index()] - expected).abs() < 0.02);
+}
+
+#[test]
+fn some_customers_buy_away_from_home() {
+    let petstore = open(|_| ());
+    let sales: Vec<_> = (0..5).flat_map(|number| block(&petstore, 0, number)).collect();
+    let abroad = sales.iter().filter(|sale| sale.customer.state != sale.store.state).count() as f64;
+    // One purchase in twenty is made in any store; about 6 % of those are in the home state.
+    assert!((0.035..0.060).contains(&(abroad / sales.len() as f64)));
+}
+
+#[test]
+fn the_last_block_of_the_last_loader_can_be_generated() {
+    let longest = open(|parameters| (parameters.days, parameters.customers) = (3_660, 200));
+    let sales = longest.block(BlockId { run: u32::MAX, loader: u32::MAX, block: u32::MAX });
+    let end = (u64::from(u32::MAX) + 1) * 3_660 * 86_400;
+    assert!(sales.iter().all(|sale| sale.time < end && i64::try_from(sale.time).is_ok()));
+    assert!(sales.iter().all(|sale| sale.customer.id / 200 == u64::from(u32::MAX)));
+}
+
+#[test]
+fn parameters_that_cannot_be_used_open_no_chain() {
+    let error = Petstore::new(Parameters { customers: 300, ..Parameters::default() }).unwrap_err();
+    assert_eq!(error.to_string(), "customers is 300: set customers to a multiple of 200, such as 400");
+}
