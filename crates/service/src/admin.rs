@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use crate::http::{Request, Response, StatusCode, text};
 use crate::report::Histogram;
-use crate::{Figures, Health, Report, cgroup, http, incarnation, unix_us};
+use crate::{Figures, Health, Report, cgroup, http, incarnation, own, unix_us};
 
 /// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful.
 const CONNECTIONS: usize = 64;
@@ -90,6 +90,7 @@ pub struct Admin {
     config: Config,
     program: &'static str,
     registry: Registry,
+    own: Registry,
     health: Health,
     figures: Box<dyn Fn() -> Figures + Send + Sync>,
     routes: Routes,
@@ -113,6 +114,7 @@ impl Admin {
             config: config.clone(),
             program,
             registry,
+            own: own::registry(program),
             health,
             figures: Box::new(figures),
             routes: Box::new(|_| Box::pin(async { None })),
@@ -227,7 +229,9 @@ impl Admin {
 
     fn metrics(&self) -> Response {
         let mut body = String::new();
-        let encoded = encode_registry(&mut body, &self.registry).and_then(|()| encode_eof(&mut body));
+        let encoded = encode_registry(&mut body, &self.registry)
+            .and_then(|()| encode_registry(&mut body, &self.own))
+            .and_then(|()| encode_eof(&mut body));
         match encoded {
             Ok(()) => {
                 http::response(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body)

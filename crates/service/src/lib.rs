@@ -11,8 +11,10 @@ mod environment;
 mod health;
 pub mod http;
 mod latency;
+mod own;
 mod process;
 mod report;
+pub mod state;
 
 pub use admin::{Admin, Config, serve_admin};
 pub use cgroup::Resources;

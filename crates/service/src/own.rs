@@ -1,0 +1,50 @@
+//! The metrics that every program has, under the same names: what it uses of its limits, and its version.
+
+use std::fmt;
+use std::path::Path;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::cgroup;
+
+/// Lists them.
+pub(crate) fn registry(program: &'static str) -> Registry {
+    let mut registry = Registry::with_prefix("kapture");
+    let build = Info::new([("program", program), ("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "Program and version", build);
+    registry.register_collector(Box::new(Own));
+    registry
+}
+
+/// Reads the control group at each scrape. Where there is none, there are no series: none is not zero.
+#[derive(Debug)]
+struct Own;
+
+impl Collector for Own {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let Ok(own) = cgroup::read(Path::new("/")) else { return Ok(()) };
+        let mut put = |name: &str, help: &str, metric: &dyn EncodeMetric| {
+            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+        };
+        let seconds = |us: u64| ConstCounter::new(us as f64 / 1e6);
+        put("cpu_usage_seconds", "CPU time used.", &seconds(own.cpu_usage_us))?;
+        put("cpu_throttled_seconds", "Time kept waiting by the CPU limit.", &seconds(own.cpu_throttled_us))?;
+        put("memory_working_set_bytes", "Memory in use.", &gauge(own.memory_bytes as f64))?;
+        if let Some(limit) = own.cpu_limit_millicores {
+            put("cpu_limit_cores", "CPU limit.", &gauge(limit as f64 / 1e3))?;
+        }
+        if let Some(limit) = own.memory_limit_bytes {
+            put("memory_limit_bytes", "Memory limit.", &gauge(limit as f64))?;
+        }
+        Ok(())
+    }
+}
+
+fn gauge(value: f64) -> ConstGauge<f64> {
+    ConstGauge::new(value)
+}

@@ -1,0 +1,176 @@
+//! What the exporter knows of all programs: the body of its `/api/v1/state`.
+//!
+//! It stands here since the exporter writes it and auditor, benchmark and page read it. What isn't known
+//! is absent, never zero: nobody who reads a 0 here need ask whether it was measured.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Report;
+
+/// Everything, at one moment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// When this was put together, in microseconds since 1970 by the exporter's clock.
+    pub at_us: i64,
+    /// The stages that this installation has, in the order of the flow.
+    pub stages: Vec<Stage>,
+    /// How the load was offered; absent without loaders.
+    pub load: Option<Load>,
+    /// Every instance that is, or should be, there.
+    pub instances: Vec<Instance>,
+    /// What the pods use of their limits, the nearest to its limit first.
+    pub resources: Vec<Use>,
+    /// Kafka's own view; absent until Kafka has answered for the first time.
+    pub kafka: Option<Kafka>,
+}
+
+/// A place where every sale must come by.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stage {
+    /// `accepted`, `routed`, `cached`, `stored`, `returned`.
+    pub name: String,
+    /// The component that counts it.
+    pub component: String,
+    /// Sales since the exporter first saw the component; never falls.
+    pub sales: Option<u64>,
+    /// Sales per second over the last ten seconds, by the instances' own clocks; absent when none of them
+    /// reports.
+    pub rate: Option<f64>,
+    /// Sales accepted and not found here.
+    pub lag: Option<u64>,
+    /// Latency from the due time, since the start.
+    pub latency: Option<Percentiles>,
+    /// The same over the last ten seconds.
+    pub recent: Option<Percentiles>,
+    /// Age of the oldest report that counts in, in seconds.
+    pub age_seconds: Option<f64>,
+    /// Instances that count it, and how many of them are stale or were never heard.
+    pub instances: usize,
+    /// See `instances`.
+    pub stale: usize,
+}
+
+/// How the load was offered, all loaders together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Load {
+    /// Sales per second that the loaders were asked for.
+    pub asked: Option<f64>,
+    /// Sales per second handed to Kafka over the last ten seconds.
+    pub sent: Option<f64>,
+    /// From due to handed over, over the last ten seconds: can the measurement be trusted?
+    pub schedule_lag: Option<Percentiles>,
+    /// Waiting for a full client queue, over the last ten seconds: is Kafka too slow?
+    pub blocked: Option<Percentiles>,
+}
+
+/// Percentiles of merged histograms, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// How many were measured.
+    pub n: u64,
+    /// How many were below zero, since two clocks differ; they aren't in the percentiles.
+    pub negative: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// 99.9th percentile.
+    pub p999_us: u64,
+    /// The longest.
+    pub max_us: u64,
+}
+
+/// One pod of a component, as far as it has been heard.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Instance {
+    /// The component.
+    pub component: String,
+    /// Address that it was polled at.
+    pub address: String,
+    /// Pod; absent if it has never answered.
+    pub pod: Option<String>,
+    /// Node; empty if the pod doesn't know.
+    pub node: Option<String>,
+    /// Start of the program that answered last.
+    pub incarnation: Option<u64>,
+    /// Number of its last report.
+    pub sequence: Option<u64>,
+    /// Seconds since its last report came; absent if none ever came.
+    pub age_seconds: Option<f64>,
+    /// Nothing was heard for longer than reports may take: the figures are of then.
+    pub stale: bool,
+    /// Why the last poll failed.
+    pub error: Option<String>,
+    /// The last report's counters.
+    pub counters: BTreeMap<String, u64>,
+    /// The last report's gauges.
+    pub gauges: BTreeMap<String, f64>,
+}
+
+/// What somebody uses of one limit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Use {
+    /// The component.
+    pub component: String,
+    /// Its pod.
+    pub pod: String,
+    /// The container: the program, or the process that a probe watches.
+    pub container: String,
+    /// `cpu`, `memory` or `disk`.
+    pub resource: String,
+    /// Used share of the limit: 1 is all of it.
+    pub ratio: f64,
+    /// Used: cores or bytes.
+    pub used: f64,
+    /// Limit: cores or bytes.
+    pub limit: f64,
+    /// Share of time that the CPU limit kept it waiting; of `cpu` only.
+    pub throttled: Option<f64>,
+    /// The figures are of a report that is stale.
+    pub stale: bool,
+}
+
+/// Kafka as it describes itself, when it last could.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Kafka {
+    /// Seconds since then.
+    pub age_seconds: f64,
+    /// Brokers alive.
+    pub brokers: usize,
+    /// Partitions with fewer copies in sync than they should have.
+    pub under_replicated: usize,
+    /// Partitions without a leader.
+    pub leaderless: usize,
+    /// Consumer groups.
+    pub groups: Vec<Group>,
+    /// Why the last poll failed.
+    pub error: Option<String>,
+}
+
+/// A consumer group.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its members.
+    pub members: usize,
+    /// Offsets between what it committed and the end; transaction markers leave 1 per partition.
+    pub lag: u64,
+}
+
+/// The last report of an instance, as `/api/v1/reports` lists them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Received {
+    /// The component.
+    pub component: String,
+    /// Address that it came from.
+    pub address: String,
+    /// Seconds since it came.
+    pub age_seconds: f64,
+    /// As it came.
+    pub report: Report,
+}
