@@ -9,7 +9,8 @@ hierarchies() {
   done
 }
 
-make_cgroups() { # NODE
+# make_cgroups NODE: its groups; the cluster as a whole weighs as much as ten busy processes of the machine.
+make_cgroups() {
   local root group
   for root in $(hierarchies); do
     for group in "$CGROUP" "$CGROUP/$1" "$CGROUP/$1/system"; do
@@ -20,6 +21,8 @@ make_cgroups() { # NODE
       [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.cpus" >"$root/$group/cpuset.cpus"
       [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.mems" >"$root/$group/cpuset.mems"
     done
+    [ ! -e "$root/$CGROUP/cpu.shares" ] || echo 10240 >"$root/$CGROUP/cpu.shares"
+    [ ! -e "$root/$CGROUP/cpu.weight" ] || echo 1000 >"$root/$CGROUP/cpu.weight"
   done
 }
 

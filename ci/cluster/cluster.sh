@@ -1,9 +1,9 @@
 # Sourced after the preamble by the scripts of this folder: where the cluster's things are, and what they share.
 HERE=$REPOSITORY/ci/cluster
 KUBERNETES=v1.34.4
-STORE=$CACHE/cluster          # what was built, kept for good: programs, images
+STORE=$CACHE/cluster          # what was built, kept for good: programs, image
 DISK=$STORE/nodes             # what the nodes write: their containerd, kubelet, etcd and volumes; a lost node returns with it
-STATE=/run/kapture-cluster    # the running cluster: network namespaces, process ids, kubeconfig; gone after a reboot
+STATE=/run/kapture-cluster    # the running cluster: process ids, kubeconfig, forwarders
 CGROUP=kapture                # every cgroup of the cluster is under this name
 IMAGES=localhost/cluster      # the cluster's own images, all of them names of one
 
@@ -14,37 +14,60 @@ at_it() {
   mkdir -p "$STORE/logs"
   log=$STORE/logs/$(tr -cs 'a-zA-Z0-9\n' - <<<"$text").log
   say "$text"
-  "$@" >"$log" 2>&1 &
+  "$@" >"$log" 2>&1 </dev/null 9>&- &
   pid=$!
   until timeout 20 tail --pid="$pid" -s 0.1 -f /dev/null; do say "$text: at it since $((SECONDS - began)) s"; done
   wait "$pid" || { tail -n 30 "$log" >&2; die "$text failed; all of its output is in $log"; }
 }
-
-# inside NODE COMMAND...: runs it in the node's namespaces, as its root.
-inside() {
-  local first
-  first=$(pgrep -P "$(cat "$STATE/$1/pid" 2>/dev/null || echo 0)") || die "node $1 is not running"
-  shift
-  nsenter --target "$first" --mount --uts --ipc --net --pid --wd=/ env PATH="/run/programs:$PATH" "$@"
-}
-
-# nodes: the names of the cluster's nodes, the control plane's first.
-nodes() { (cd "$STATE" && printf '%s\n' node-*/ | tr -d /); }
 
 # patiently SECONDS WHAT COMMAND...: repeats the command until it succeeds.
 patiently() {
   local seconds=$1 what=$2 end=$((SECONDS + $1))
   shift 2
   until ("$@") >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$end" ] || die "$what: not within $seconds s; the nodes' logs are in $DISK/*/var/log"
+    [ "$SECONDS" -lt "$end" ] || die "waited $seconds s in vain for $what"
     sleep 0.2
   done
+}
+
+# one_at_a_time: no two of up, down and node at once. The lock is on descriptor 9, which nothing that stays may inherit.
+one_at_a_time() {
+  mkdir -p "$STORE"
+  exec 9>"$STORE/lock"
+  flock -n 9 || { say "waiting for another up, down or node to end"; flock 9; }
+}
+
+# The state says which life of the machine it belongs to: after a reboot nothing of it is true.
+life() { cat /proc/sys/kernel/random/boot_id; }
+begin_state() {
+  mkdir -p "$STATE/forward"
+  sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops >"$STATE/sysctl"  # the kubelet sets these
+}
+complete_state() { life >"$STATE/complete"; }
+
+# state: none, up, or broken (unfinished, or of another life).
+state() {
+  if [ ! -e "$STATE" ] && [ ! -e "$DISK" ]; then echo none
+  elif [ "$(cat "$STATE/complete" 2>/dev/null)" = "$(life)" ] && [ -e /run/netns/kapture-node-1 ]; then echo up
+  else echo broken; fi
+}
+
+# nodes: the names of the cluster's nodes, the control plane's first.
+nodes() { (cd "$STATE" && printf '%s\n' node-*/ | tr -d /); }
+
+# inside NODE COMMAND...: runs it in the node's namespaces, as its root.
+inside() {
+  local first
+  first=$(pgrep -P "$(cat "$STATE/$1/pid" 2>/dev/null || echo 0)") || die "$1 is not running"
+  shift
+  nsenter --target "$first" --mount --uts --ipc --net --pid --wd=/ env PATH="/run/programs:$PATH" "$@"
 }
 
 # run_inside PROGRAM ARGUMENT...: becomes kubectl or helm in the cluster's network, with the caller's directory, files and stdin.
 run_inside() {
   local programs
-  [ -e "$STATE/kubeconfig" ] || die "no cluster is up: ci/cluster/up makes one"
+  [ "$(id -u)" = 0 ] || die "must be root to enter the cluster's network"
+  [ -e "$STATE/kubeconfig" ] && [ -e /run/netns/kapture-node-1 ] || die "no cluster is up; ci/cluster/up makes one"
   programs=$("$REPOSITORY/ci/fetch/kubectl-helm")
   export KUBECONFIG=$STATE/kubeconfig
   exec nsenter --net=/run/netns/kapture-node-1 "$programs/$1" "${@:2}"

@@ -11,6 +11,12 @@ switch_on() {
   ip -n "$SWITCH" link set bridge up
 }
 
+switch_off() {
+  [ ! -e "/run/netns/$SWITCH" ] || ip netns delete "$SWITCH"
+  # The first namespace made this a mount; it goes with the last.
+  [ ! -d /run/netns ] || [ -n "$(ls /run/netns)" ] || umount /run/netns 2>/dev/null || true
+}
+
 # wire NODE COUNT: gives the node its network namespace, its cable to the switch, and the way to each other node's pods.
 wire() {
   local ns other

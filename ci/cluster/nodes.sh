@@ -27,7 +27,16 @@ power_on() {
   setsid nsenter --net="/run/netns/$(netns "$1")" unshare --pid --fork --mount --uts --ipc --kill-child \
     "$HERE/node-init" "$1" "$("$HERE/build")" >>"$DISK/$1/var/log/init.log" 2>&1 </dev/null 9>&- &
   echo $! >"$STATE/$1/pid"
-  patiently 30 "containerd of $1" inside "$1" ctr version
+  patiently 30 "$1's containerd; its logs are in $DISK/$1/var/log" inside "$1" ctr version
+}
+
+# import NODE ARCHIVE: the cluster's one image, under all of its names.
+import() {
+  local name
+  inside "$1" ctr -n k8s.io image import - <"$2"
+  for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy etcd coredns pause local-path-provisioner shell; do
+    inside "$1" ctr -n k8s.io image tag "$IMAGES/all:$KUBERNETES" "$IMAGES/$name:$KUBERNETES"
+  done
 }
 
 # power_off NODE: ends the node's first process, and with it the tree. Its directory stays.
