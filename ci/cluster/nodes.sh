@@ -27,7 +27,7 @@ power_on() {
   setsid nsenter --net="/run/netns/$(netns "$1")" unshare --pid --fork --mount --uts --ipc --kill-child \
     "$HERE/node-init" "$1" "$("$HERE/build")" >>"$DISK/$1/var/log/init.log" 2>&1 </dev/null 9>&- &
   echo $! >"$STATE/$1/pid"
-  patiently 30 "$1's containerd; its logs are in $DISK/$1/var/log" inside "$1" ctr version
+  patiently 30 "$1's containerd; its logs are in $DISK/$1/var/log" inside "$1" sh -c "test -S /run/containerd/containerd.sock && ctr version"
 }
 
 # import NODE ARCHIVE: the cluster's one image, under all of its names.
