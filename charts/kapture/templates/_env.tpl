@@ -111,7 +111,7 @@
 - name: POSTGRES_USER
   value: {{ $external.username | quote }}
 - name: POSTGRES_SCHEMA
-  value: {{ printf "%s_%s" .Release.Namespace .Release.Name | replace "-" "_" | replace "." "_" | quote }}
+  value: {{ printf "%s_%s" .Release.Namespace .Release.Name | replace "." "_" | trunc 63 | quote }}
 {{- end }}
 - name: POSTGRES_PASSWORD
   valueFrom:

@@ -1,9 +1,9 @@
 {{/* Takes the root: the name that all objects begin with. */}}
 {{- define "kapture.releaseName" -}}
 {{- if contains "kapture" .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 39 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-kapture" (.Release.Name | trunc 32 | trimSuffix "-") -}}
+{{- printf "%s-kapture" (.Release.Name | trunc 31 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 
@@ -33,7 +33,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
 {{- $registry := $root.Values.global.imageRegistry | default $image.registry | trimSuffix "/" -}}
-{{- $version := ternary (printf "@%s" $image.digest) (printf ":%s" ($image.tag | default (index . 2))) (not (empty $image.digest)) -}}
+{{- $version := ternary (printf "@%s" $image.digest) (printf ":%v" ($image.tag | default (index . 2))) (not (empty $image.digest)) -}}
 {{- if $registry }}{{ $registry }}/{{ end }}{{ $image.repository }}{{ $version }}
 {{- end -}}
 

@@ -25,3 +25,12 @@
 {{- define "kapture.mebibytes" -}}
 {{- div (mul (include "kapture.bytes" (index . 0) | int64) (index . 1)) 104857600 -}}
 {{- end -}}
+
+{{/* Takes a number: its decimal digits. A million from a values file would be 1e+06. */}}
+{{- define "kapture.number" -}}
+{{- if eq (float64 .) (floor (float64 .)) -}}
+{{- printf "%.0f" (float64 .) -}}
+{{- else -}}
+{{- regexReplaceAll "0+$" (printf "%.6f" (float64 .)) "" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,102 @@
+"""Renders the chart with the real Helm, and finds things in what came out."""
+
+import functools
+import os
+import pathlib
+import re
+import subprocess
+
+import yaml
+
+TESTS = pathlib.Path(__file__).parent
+CHART = TESTS.parent
+RELEASE, NAMESPACE = "kapture", "perf-test"
+SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *CHART.glob("presets/*.yaml")]}
+
+
+class Refused(Exception):
+    """Helm would not render; the text is what it said."""
+
+
+@functools.lru_cache(maxsize=None)
+def text(situation="default", *sets):
+    """What `helm template` prints for a situation and some `--set path=value`. Made-up passwords are masked."""
+    command = [os.environ["HELM"], "template", RELEASE, str(CHART), "--namespace", NAMESPACE]
+    command += ["--values", str(SITUATIONS[situation])]
+    for item in sets:
+        command += ["--set-json" if re.search(r"=[\[{]", item) else "--set", item]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise Refused(done.stderr)
+    return re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", done.stdout)
+
+
+def render(situation="default", *sets):
+    """The same as {(kind, name): object}."""
+    objects = [o for o in yaml.safe_load_all(text(situation, *sets)) if o]
+    found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+    assert len(found) == len(objects), "two objects have one name"
+    return found
+
+
+def get(kind, name, situation="default", *sets):
+    """One object of a rendering, by the name after the release's."""
+    return render(situation, *sets)[(kind, f"{RELEASE}-{name}")]
+
+
+def workloads(situation="default", *sets):
+    """(component, replicas, pod's metadata, pod spec) of everything that runs, the test's pod too."""
+    for (kind, _), obj in sorted(render(situation, *sets).items()):
+        if kind in ("StatefulSet", "Deployment"):
+            template = obj["spec"]["template"]
+            yield component(obj), obj["spec"]["replicas"], template["metadata"], template["spec"]
+        elif kind == "Pod":
+            yield component(obj), 1, obj["metadata"], obj["spec"]
+
+
+def component(obj):
+    """The component that an object belongs to."""
+    return obj["metadata"]["labels"]["app.kubernetes.io/component"]
+
+
+def container(name, in_component, situation="default", *sets):
+    """One container of a component."""
+    for found, _, _, spec in workloads(situation, *sets):
+        if found == in_component:
+            return next(c for c in spec["containers"] if c["name"] == name)
+    raise KeyError(in_component)
+
+
+def env(container_):
+    """Its plain variables; those that come from elsewhere are {name: the source}."""
+    return {e["name"]: e.get("value", e.get("valueFrom")) for e in container_.get("env", [])}
+
+
+def volume_size(obj, name="data"):
+    """The size of a StatefulSet's claim, or of the emptyDir in its place."""
+    for claim in obj["spec"].get("volumeClaimTemplates", []):
+        if claim["metadata"]["name"] == name:
+            return claim["spec"]["resources"]["requests"]["storage"]
+    volumes = obj["spec"]["template"]["spec"]["volumes"]
+    return next(v for v in volumes if v["name"] == name)["emptyDir"]["sizeLimit"]
+
+
+def cpu(quantity):
+    """CPUs of a quantity."""
+    value = str(quantity)
+    return int(value[:-1]) / 1000 if value.endswith("m") else float(value)
+
+
+def leaves(values, path=""):
+    """The paths of all values that aren't maps; an empty map is a leaf."""
+    for key, value in values.items():
+        here = f"{path}.{key}" if path else key
+        if isinstance(value, dict) and value:
+            yield from leaves(value, here)
+        else:
+            yield here
+
+
+def values():
+    """The chart's own values."""
+    return yaml.safe_load((CHART / "values.yaml").read_text())

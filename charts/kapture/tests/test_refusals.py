@@ -1,0 +1,101 @@
+"""What can't work is refused before anything is installed, with words that help."""
+
+import json
+import unittest
+
+import chart
+
+MISTAKES = {  # what was typed: what must be in the answer
+    "loader.replcas=3": ["/loader", "replcas"],
+    "loder.rate=1": ["loder"],
+    "etl.fanout.replicas=2": ["/etl", "fanout"],
+    "loader.rate=fast": ["/loader/rate"],
+    "loader.rate=0": ["/loader/rate"],
+    "loader.rate=-5": ["/loader/rate"],
+    "loader.replicas=two": ["/loader/replicas", "integer"],
+    "loader.replicas=-1": ["/loader/replicas"],
+    "loader.stopAfter=24": ["/loader/stopAfter"],
+    "loader.customers=150": ["/loader/customers", "200"],
+    "kafka.controllers=2": ["/kafka/controllers", "1, 3"],
+    "kafka.replicas=0": ["/kafka/replicas"],
+    "kafka.persistence.enabled=yes": ["/kafka/persistence/enabled", "boolean"],
+    "kafka.persistence.size=10GB": ["/kafka/persistence/size"],
+    "kafka.resources.limits.memory=null": ["/kafka/resources/limits", "memory"],
+    "kafka.resources.limits.cpus=2": ["cpus"],
+    "redis.maxMemory=200MB": ["/redis/maxMemory"],
+    "redis.auth.password=pass word": ["/redis/auth/password"],
+    "postgres.replicas=2": ["/postgres/replicas", "1"],
+    "auditor.replicas=2": ["/auditor/replicas"],
+    "image.digests.webapp=x": ["webapp"],
+    "image.pullPolicy=Sometimes": ["/image/pullPolicy"],
+    "networkPolicy=true": ["/networkPolicy"],
+    "webapp.enabled=true": ["webapp"],
+}
+
+CONTRADICTIONS = {  # values that can't go together: the sentence that mends it
+    "kafka.replicas=1": "set kafka.controllers=1 (at install only) or kafka.replicas=3",
+    "kafka.replicas=2 kafka.controllers=1": "set kafka.replicas to 1, or to 3 or more",
+    "kafka.enabled=false": "set kafka.external.bootstrapServers=host:9092",
+    "kafka.external.bootstrapServers=k:9092": "set kafka.enabled=false to use yours, or leave it out",
+    "kafka.enabled=false kafka.external.bootstrapServers=k:9092 kafka.external.username=me": "set kafka.auth.existingSecret",
+    "kafka.enabled=false kafka.external.bootstrapServers=k:9092 kafka.external.replicationFactor=1": "nothing would be acknowledged; lower it",
+    "kafka.persistence.size=500Mi": "set 1Gi or more",
+    "kafka.retentionBytes=10000000000": "leave it out to keep 80 % of the volume",
+    "kafka.resources.limits.memory=400Mi": "set 512Mi or more",
+    "loader.catchUp=0.5": "set 1 to 1000, such as 2",
+    "etl.fanOut.replicas=13": "set etl.fanOut.replicas=12",
+    "redis.external.host=r": "set redis.enabled=true, or leave the host out",
+    "postgres.enabled=false postgres.external.host=p": "set postgres.enabled=true, or leave the host out",
+    "postgres.external.host=p": "set postgres.auth.existingSecret",
+    "redis.maxMemory=250Mi": "or raise the limit",
+    "kafka.auth.password=a kafka.auth.existingSecret=b": "leave one out",
+}
+
+
+def schema_leaves(node, schema, path=""):
+    """The paths that a schema admits; a map without named properties is a leaf."""
+    node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+    for key, value in node.get("properties", {}).items():
+        here = f"{path}.{key}" if path else key
+        below = list(schema_leaves(value, schema, here))
+        yield from below or [here]
+
+
+class Refusals(unittest.TestCase):
+    def test_a_mistake_is_refused_and_named(self):
+        for typed, words in MISTAKES.items():
+            with self.subTest(typed), self.assertRaises(chart.Refused) as caught:
+                chart.text("default", typed)
+            for word in words:
+                self.assertIn(word, str(caught.exception), typed)
+
+    def test_a_contradiction_is_refused_with_what_mends_it(self):
+        for typed, sentence in CONTRADICTIONS.items():
+            with self.subTest(typed), self.assertRaises(chart.Refused) as caught:
+                chart.text("default", *typed.split(" "))
+            self.assertIn(sentence, str(caught.exception), typed)
+
+    def test_several_contradictions_are_told_at_once(self):
+        with self.assertRaises(chart.Refused) as caught:
+            chart.text("default", "kafka.replicas=1", "etl.fanOut.replicas=13")
+        for word in ("kafka.controllers=1", "etl.fanOut.replicas=12"):
+            self.assertIn(word, str(caught.exception))
+
+    def test_the_schema_is_closed_and_names_the_same_values(self):
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+
+        def objects(node):
+            if isinstance(node, dict):
+                if "properties" in node and node.get("type") == "object":
+                    yield node
+                for value in node.values():
+                    yield from objects(value)
+
+        self.assertTrue(all(o.get("additionalProperties") is False for o in objects(schema)))
+        admitted = {p for p in schema_leaves(schema, schema) if p.split(".")[0] not in ("enabled", "global")}
+        optional = {p for p in admitted if p.endswith((".requests.memory", ".ephemeral-storage")) or p.startswith("image.digests.")}
+        named = {p for p in chart.leaves(chart.values()) if not p.startswith("global.")}
+        self.assertEqual(admitted - optional, named - {"image.digests"})
+
+    def test_it_can_be_a_subchart(self):
+        self.assertEqual(chart.text("default"), chart.text("default", "enabled=true", "global.somebody.elses=1"))
