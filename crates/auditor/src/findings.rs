@@ -1,0 +1,249 @@
+//! What the auditor can name: a stage, what went wrong there, and with which sale.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A place where a sale must be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Acknowledged by Kafka: on `sales`.
+    Accepted,
+    /// On the topic of its state.
+    Routed,
+    /// In Redis.
+    Cached,
+    /// In Postgres.
+    Stored,
+}
+
+impl Stage {
+    /// All stages in the order of the flow.
+    pub const ALL: [Self; 4] = [Self::Accepted, Self::Routed, Self::Cached, Self::Stored];
+
+    /// The name that stands in metrics, JSON and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Routed => "routed",
+            Self::Cached => "cached",
+            Self::Stored => "stored",
+        }
+    }
+}
+
+/// What went wrong. Where a sale is lost, the stage says by whom: `accepted` by Kafka, `routed` by the fan-out,
+/// `cached` and `stored` by the role that fills that store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It was there at the stage before, the stage has provably passed it, and it is not there.
+    Lost,
+    /// A generated sale lies on `sales.rejected`.
+    Rejected,
+    /// It is there more than once.
+    Duplicate,
+    /// It lies on the topic of a state that is not its own.
+    Misrouted,
+    /// Nobody sent it: its block is not on the loaders' account, or does not reach so far.
+    NeverSent,
+    /// A record that is no sale.
+    Malformed,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Lost, Self::Rejected, Self::Duplicate, Self::Misrouted, Self::NeverSent, Self::Malformed];
+
+    /// The name that stands in metrics, JSON and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Rejected => "rejected",
+            Self::Duplicate => "duplicate",
+            Self::Misrouted => "misrouted",
+            Self::NeverSent => "never_sent",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Where.
+    pub stage: Stage,
+    /// What.
+    pub kind: Kind,
+    /// The sale's id; the block's where a store only counts; the record's place where it has no id.
+    pub what: String,
+    /// What else is known of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// When it was found: unix time, microseconds.
+    pub at_us: i64,
+}
+
+/// Findings that are shown whole. Counts have no such bound; they are kept with the blocks.
+const SHOWN: usize = 100;
+
+/// The first findings, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// Adds a finding while there is room, once.
+    pub fn add(&mut self, stage: Stage, kind: Kind, what: impl ToString, detail: impl ToString) {
+        if self.0.len() >= SHOWN {
+            return;
+        }
+        let finding =
+            Finding { stage, kind, what: what.to_string(), detail: detail.to_string(), at_us: service::unix_us() };
+        // After a restart, what an open block has is read again and found again. A third copy of a sale lies elsewhere.
+        if !self.0.iter().any(|known| known.is(stage, kind, &finding.what) && known.detail == finding.detail) {
+            self.0.push(finding);
+        }
+    }
+
+    /// Takes back what turned out to be otherwise.
+    pub fn retract(&mut self, stage: Stage, kind: Kind, what: impl ToString) {
+        let what = what.to_string();
+        self.0.retain(|known| !known.is(stage, kind, &what));
+    }
+
+    /// All that are shown, in the order in which they were found.
+    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter()
+    }
+}
+
+impl Finding {
+    fn is(&self, stage: Stage, kind: Kind, what: &str) -> bool {
+        self.stage == stage && self.kind == kind && self.what == what
+    }
+}
+
+/// What was counted at one stage. Loss and duplication stand apart and are never summed.
+///
+/// What a stage must have is what the stage before it had, so that each loss is counted once, where it happened:
+/// `expected = found + lost + rejected + not_auditable + late`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    /// Sales that must be there.
+    pub expected: u64,
+    /// Those of them that are.
+    pub found: u64,
+    /// Those that the stage has passed and does not have.
+    pub lost: u64,
+    /// Those that lie on `sales.rejected`.
+    pub rejected: u64,
+    /// Those that are missing where a log had been deleted before it was read: nobody can say.
+    pub not_auditable: u64,
+    /// Those that are neither found nor lost as yet.
+    pub late: u64,
+    /// Sales that are there without having been acknowledged: no finding.
+    pub unknown: u64,
+    /// Records beyond the first of a sale.
+    pub duplicate: u64,
+    /// Records on another state's topic.
+    pub misrouted: u64,
+    /// Records that nobody sent.
+    pub never_sent: u64,
+    /// Records that are no sale.
+    pub malformed: u64,
+}
+
+impl Tally {
+    /// How many findings of a kind there are.
+    pub fn of(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Lost => self.lost,
+            Kind::Rejected => self.rejected,
+            Kind::Duplicate => self.duplicate,
+            Kind::Misrouted => self.misrouted,
+            Kind::NeverSent => self.never_sent,
+            Kind::Malformed => self.malformed,
+        }
+    }
+
+    /// Whether nothing was found wrong here.
+    pub fn is_clean(&self) -> bool {
+        Kind::ALL.iter().all(|kind| self.of(*kind) == 0)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.found += other.found;
+        self.lost += other.lost;
+        self.rejected += other.rejected;
+        self.not_auditable += other.not_auditable;
+        self.late += other.late;
+        self.unknown += other.unknown;
+        self.duplicate += other.duplicate;
+        self.misrouted += other.misrouted;
+        self.never_sent += other.never_sent;
+        self.malformed += other.malformed;
+    }
+}
+
+/// A tally for each stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tallies(pub BTreeMap<Stage, Tally>);
+
+impl Tallies {
+    /// The tally of one stage.
+    pub fn at(&self, stage: Stage) -> Tally {
+        self.0.get(&stage).copied().unwrap_or_default()
+    }
+
+    /// The tally of one stage, to be changed.
+    pub fn at_mut(&mut self, stage: Stage) -> &mut Tally {
+        self.0.entry(stage).or_default()
+    }
+
+    /// Adds another account to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (stage, tally) in &other.0 {
+            self.at_mut(*stage).add(tally);
+        }
+    }
+
+    /// Whether nothing was found wrong anywhere.
+    pub fn is_clean(&self) -> bool {
+        self.0.values().all(Tally::is_clean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_bounded_and_says_each_loss_once() {
+        let mut findings = Findings::default();
+        for index in 0..300 {
+            findings.add(Stage::Routed, Kind::Lost, index / 2, "");
+        }
+        assert_eq!(findings.iter().count(), SHOWN);
+        assert_eq!(findings.iter().last().map(|finding| finding.what.as_str()), Some("99"));
+        findings.retract(Stage::Routed, Kind::Lost, 7);
+        assert!(findings.iter().all(|finding| finding.what != "7"));
+    }
+
+    #[test]
+    fn loss_and_duplication_are_added_apart() {
+        let mut sum = Tallies::default();
+        for (lost, duplicate) in [(1, 0), (0, 1)] {
+            let mut one = Tallies::default();
+            *one.at_mut(Stage::Routed) = Tally { lost, duplicate, ..Tally::default() };
+            sum.add(&one);
+        }
+        assert_eq!(sum.at(Stage::Routed), Tally { lost: 1, duplicate: 1, ..Tally::default() });
+        assert!(!sum.is_clean());
+    }
+}

@@ -1,0 +1,130 @@
+//! The account as the API shows it.
+
+use kafka::blocks::{Phase, SILENT_AFTER};
+use petstore::BlockId;
+use serde::{Deserialize, Serialize};
+
+use super::Ledger;
+use crate::findings::{Finding, Kind, Stage, Tallies, Tally};
+
+/// `/api/v1/account`: everything since the first sale, by stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// By stage; a store that is not watched is left out.
+    pub stages: Tallies,
+    /// Blocks of which something can still come.
+    pub open_blocks: u64,
+    /// Blocks of which nothing can.
+    pub done_blocks: u64,
+    /// How many findings there are of each kind at each stage; only those there are.
+    pub counts: Vec<Count>,
+    /// The first findings, whole.
+    pub findings: Vec<Finding>,
+    /// False if a log was deleted before it was read, or a block's parameters are unknown: nothing is said of those.
+    pub auditable: bool,
+    /// What the auditor is doing.
+    pub position: Position,
+}
+
+/// How many findings there are of one kind at one stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Where.
+    pub stage: Stage,
+    /// What.
+    pub kind: Kind,
+    /// How many.
+    pub count: u64,
+}
+
+/// How far the auditor is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Rounds of proof that ended: each says of all that was acknowledged before whether it arrived.
+    pub rounds: u64,
+    /// What the round in hand waits for.
+    pub waiting_for: String,
+    /// Whether reading pauses, since too many blocks wait for a store.
+    pub paused: bool,
+    /// Records read from the states' topics, as the sum of their offsets.
+    pub read: u64,
+    /// Milliseconds since the last round of proof ended; none before the first.
+    pub round_age_ms: Option<u64>,
+    /// Milliseconds since the last checkpoint was written; none before the first.
+    pub checkpoint_age_ms: Option<u64>,
+}
+
+/// One open block on `/api/v1/blocks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockView {
+    /// Which block.
+    pub id: BlockId,
+    /// What its loader last said.
+    pub phase: Phase,
+    /// Its account.
+    pub stages: Tallies,
+}
+
+/// Blocks on `/api/v1/blocks`.
+const SHOWN: usize = 100;
+
+impl Ledger {
+    /// The whole account. The caller fills in what only it knows of the position.
+    pub fn account(&self, now_us: i64) -> Account {
+        let mut stages = self.done.tallies();
+        for block in self.open.values() {
+            stages.add(&block.tallies(is_silent(block.record().updated_at_us, now_us)));
+        }
+        let mut strays = Tallies::default();
+        *strays.at_mut(Stage::Routed) = self.strays;
+        stages.add(&strays);
+        let watched = [true, true, self.stores[0], self.stores[1]];
+        for (stage, watched) in Stage::ALL.into_iter().zip(watched) {
+            if watched {
+                stages.at_mut(stage);
+            }
+        }
+        Account {
+            counts: counts(&stages),
+            auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
+            stages,
+            open_blocks: self.open.len() as u64,
+            done_blocks: self.done.len(),
+            findings: self.findings.iter().cloned().collect(),
+            position: Position {
+                rounds: self.rounds,
+                read: self.read.iter().map(|next| next.unsigned_abs()).sum(),
+                paused: self.is_full(),
+                ..Position::default()
+            },
+        }
+    }
+
+    /// Some open blocks, the oldest first.
+    pub fn blocks(&self, now_us: i64) -> Vec<BlockView> {
+        let mut blocks: Vec<_> = self.open.iter().collect();
+        blocks.sort_unstable_by_key(|(id, block)| (block.record().reserved_at_us, **id));
+        blocks
+            .into_iter()
+            .take(SHOWN)
+            .map(|(id, block)| BlockView {
+                id: *id,
+                phase: block.record().phase,
+                stages: block.tallies(is_silent(block.record().updated_at_us, now_us)),
+            })
+            .collect()
+    }
+}
+
+/// A loader that has said nothing of a block for long is taken for gone: what it had not said is unknown.
+fn is_silent(updated_at_us: i64, now_us: i64) -> bool {
+    now_us.saturating_sub(updated_at_us) > i64::try_from(SILENT_AFTER.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn counts(stages: &Tallies) -> Vec<Count> {
+    let of = |(stage, tally): (&Stage, &Tally)| {
+        let (stage, tally) = (*stage, *tally);
+        Kind::ALL.map(|kind| Count { stage, kind, count: tally.of(kind) })
+    };
+    stages.0.iter().flat_map(of).filter(|count| count.count > 0).collect()
+}

@@ -1,0 +1,82 @@
+//! What was lost between `sales` and the states' topics, and the proof of it.
+//!
+//! A round of proof, by the judge: [`Ledger::suspects`] names all that is missing; then `sales` is looked at for its
+//! end, so all suspects lie below it, for they were acknowledged before; when the fan-out has committed that end, and the
+//! auditor has itself read what the fan-out had written by then, [`Ledger::convict`] names those that did not come.
+
+use kafka::Ranges;
+use petstore::BlockId;
+
+use super::Ledger;
+use crate::block::Fate;
+use crate::findings::{Kind, Stage};
+
+/// Everything that a round of proof is about.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    missing: Vec<(BlockId, Ranges)>,
+    /// Blocks of which nothing more will be acknowledged.
+    ended: Vec<BlockId>,
+}
+
+/// Sales of one block that the fan-out has passed and that are not where they belong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The block.
+    pub id: BlockId,
+    /// Their indices.
+    pub indices: Ranges,
+    /// None of them is older: unix time, microseconds.
+    pub reserved_at_us: i64,
+}
+
+impl Ledger {
+    /// What is missing now, to begin a round with.
+    pub fn suspects(&self) -> Suspects {
+        let mut suspects = Suspects::default();
+        for (id, block) in &self.open {
+            if block.record().phase.is_final() && !block.is_routed() {
+                suspects.ended.push(*id);
+            }
+            let missing = block.missing();
+            if !missing.is_empty() {
+                suspects.missing.push((*id, missing));
+            }
+        }
+        suspects
+    }
+
+    /// Those of the suspects that have not come, the fan-out having provably passed them all.
+    pub fn convict(&self, suspects: &Suspects) -> Vec<Missing> {
+        let convict = |(id, suspects): &(BlockId, Ranges)| {
+            let block = self.open.get(id)?;
+            let indices = block.still_missing(suspects);
+            let reserved_at_us = block.record().reserved_at_us;
+            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us })
+        };
+        suspects.missing.iter().filter_map(convict).collect()
+    }
+
+    /// Says what became of a sale that was convicted.
+    pub fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
+        let Some(block) = self.open.get_mut(&id) else { return };
+        if block.lose(index, fate) {
+            let (stage, kind) = match fate {
+                Fate::LostByKafka => (Stage::Accepted, Kind::Lost),
+                Fate::LostByFanOut | Fate::NotAuditable => (Stage::Routed, Kind::Lost),
+                Fate::Rejected => (Stage::Routed, Kind::Rejected),
+            };
+            self.findings.add(stage, kind, id.sale(index), "");
+        }
+    }
+
+    /// Ends a round: blocks of which nothing more can come are finished at routed.
+    pub fn end_round(&mut self, suspects: &Suspects) {
+        for id in &suspects.ended {
+            if let Some(block) = self.open.get_mut(id) {
+                block.finish_routed();
+            }
+        }
+        self.rounds += 1;
+    }
+}
