@@ -37,6 +37,8 @@ pub struct Account {
     seen: (u64, u64),
     /// Blocks in all that are committed as reserved, and as closed.
     counts: Counts,
+    /// Nothing is reserved any more.
+    stopped: bool,
 }
 
 /// How many blocks Kafka knows of.
@@ -79,11 +81,14 @@ pub struct Draft {
 impl Account {
     /// Opens an account whose first block has the number `next`.
     pub fn new(owner: Owner, next: u32) -> Self {
-        Self { owner, first: next, blocks: VecDeque::new(), seen: (0, 0), counts: Counts::default() }
+        Self { owner, first: next, blocks: VecDeque::new(), seen: (0, 0), counts: Counts::default(), stopped: false }
     }
 
     /// Reserves blocks until `sales` sales, but at least one block, are reserved and not begun.
     pub fn reserve(&mut self, sales: f64, now_us: i64) {
+        if self.stopped {
+            return;
+        }
         let (blocks, seen) = self.seen;
         let size = if blocks == 0 { FIRST_GUESS as f64 } else { (seen as f64 / blocks as f64).max(1.0) };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "5 s at 1e6/s: far below")]
@@ -107,6 +112,7 @@ impl Account {
     /// The load ends: of block `current`, if one was begun, only the first `handed` sales were handed over, and of later
     /// ones none.
     pub fn stop(&mut self, current: Option<(u32, u32)>) {
+        self.stopped = true;
         for (number, block) in (self.first..).zip(&mut self.blocks) {
             if block.handed.is_none() {
                 block.handed = Some(current.filter(|(begun, _)| *begun == number).map_or(0, |(_, handed)| handed));
@@ -185,10 +191,9 @@ impl Account {
         Some(block.begins_at? + prefix.map_or(0, |(_, end)| u64::from(end)))
     }
 
-    /// The ids of the blocks that Kafka knows as open.
-    pub fn open(&self) -> impl Iterator<Item = BlockId> + '_ {
-        let published = |block: &Block| block.published.is_some() && !block.closed;
-        (self.first..).zip(&self.blocks).filter(move |(_, block)| published(block)).map(|(number, _)| self.id(number))
+    /// Whether a block is reserved for certain and not begun.
+    pub fn has_unused(&self) -> bool {
+        self.blocks.iter().any(|block| block.is_unused() && block.published.is_some())
     }
 
     fn id(&self, number: u32) -> BlockId {

@@ -4,14 +4,14 @@ use kafka::Ranges;
 
 /// Indices of a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bits {
+pub(crate) struct Bits {
     words: Vec<u64>,
     count: u32,
 }
 
 impl Bits {
     /// Adds one number; `false` if it was there.
-    pub fn insert(&mut self, number: u32) -> bool {
+    pub(crate) fn insert(&mut self, number: u32) -> bool {
         let (word, bit) = (number as usize / 64, 1 << (number % 64));
         if self.words.len() <= word {
             self.words.resize(word + 1, 0);
@@ -23,17 +23,17 @@ impl Bits {
     }
 
     /// How many numbers are in the set.
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.count
     }
 
     /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// The same set as ranges.
-    pub fn ranges(&self) -> Ranges {
+    pub(crate) fn ranges(&self) -> Ranges {
         let mut ranges: Vec<(u32, u32)> = Vec::new();
         for number in self.iter() {
             match ranges.last_mut() {

@@ -1,9 +1,119 @@
-//! Being written.
+//! Sends the sales that its ordinal, the seed and the schedule say, at the time they are due, or says how late it was
+//! and why. Never silently slower.
+//!
+//! Four threads share a [`Load`]:
+//! - the schedule's loop ([`sending`]) hands each sale to the client when it is due;
+//! - the client's polling thread books Kafka's answers ([`acks`]);
+//! - the ledger ([`ledger`]) reserves blocks before any of their sales is sent, and publishes what was acknowledged, so
+//!   that an auditor knows what must be found even if this process is killed at any instruction;
+//! - the maker ([`stock`]) generates and encodes the blocks ahead.
+//!
+//! A load begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
+//! was. That is so after `LOADER_STOP_AFTER` too: the load ends then, the process stays, and a restart begins another.
+#![deny(missing_docs)]
+
 pub mod account;
+pub mod acks;
 mod bits;
 pub mod blame;
 pub mod clock;
 pub mod config;
+pub mod journal;
+pub mod ledger;
+pub mod load;
+pub mod metrics;
+pub mod opening;
 pub mod rate;
 pub mod schedule;
+pub mod sending;
 pub mod stock;
+
+use std::sync::Arc;
+use std::sync::mpsc::{channel, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use petstore::Petstore;
+use service::Health;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+pub use config::Config;
+use ledger::Ledger;
+pub use load::Load;
+pub use metrics::Metrics;
+use schedule::Plan;
+use sending::Sending;
+
+/// The schedule's loop turns every 50 ms, whatever Kafka does.
+const SCHEDULE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a stop may take in all, of the 30 s that Kubernetes gives.
+const STOP_LIMIT: Duration = Duration::from_secs(24);
+
+/// The load that `config` describes, not begun.
+pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
+    Arc::new(Load::new(Plan::new(config.rate, config.stop_after), metrics))
+}
+
+/// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
+///
+/// An error means that the process should end: this loader has a successor, the client can't go on, or a stop took too
+/// long. What was left open will be cut by the next start.
+pub async fn run(
+    config: &Config,
+    kafka: &kafka::Config,
+    load: Arc<Load>,
+    health: &Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let petstore = Petstore::new(config.parameters()).context("reading LOADER_*")?;
+    // Bounded by the ledger, which reserves only so far ahead.
+    let (reserve, reserved) = channel();
+    let (make, stock) = sync_channel(stock::WAITING);
+    let (sending, ended) = channel();
+    let beat = health.loop_("schedule", SCHEDULE_LIMIT);
+    let ledger = Ledger {
+        kafka: kafka.clone(),
+        loader: config.ordinal,
+        parameters: config.parameters(),
+        load: Arc::clone(&load),
+        reserved: reserve,
+        ready: health.ready("a reserved block"),
+        health: health.clone(),
+    };
+    let schedule = Sending::new(kafka, load, config.catch_up, stock)?;
+
+    let making = thread("maker", move || stock::make(&petstore, &reserved, &make))?;
+    let (runtime, stop) = (Handle::current(), shutdown.clone());
+    let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
+    let stop = shutdown.clone();
+    let scheduling = thread("schedule", move || {
+        // Dropped at the end, which tells the ledger to close the account.
+        let _sending = sending;
+        schedule.run(&beat, &stop)
+    })?;
+
+    tokio::select! {
+        ended = async { tokio::try_join!(scheduling, keeping, making) } => { ended?; }
+        () = async { shutdown.cancelled().await; tokio::time::sleep(STOP_LIMIT).await } => {
+            bail!("closing the account: kafka did not answer in time; the next start will cut what is open");
+        }
+    }
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+/// Runs `work` on a thread of its own. The client's calls block, and nothing may delay the schedule.
+fn thread(
+    name: &'static str,
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+    let (end, ended) = oneshot::channel();
+    let work = move || {
+        // Nobody listens any more when the process is about to end.
+        let _ = end.send(work());
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("starting thread {name}"))?;
+    Ok(async move { ended.await.with_context(|| format!("thread {name} panicked"))? })
+}

@@ -114,7 +114,9 @@ mod tests {
         let (reserve, reserved) = channel();
         let (ready, made) = sync_channel(WAITING);
         let ids = [5, 6].map(|block| BlockId { run: 1, loader: 0, block });
-        ids.map(|id| reserve.send(id).unwrap());
+        for id in ids {
+            reserve.send(id).unwrap();
+        }
         drop(reserve);
         make(&petstore(), &reserved, &ready).unwrap();
         drop(ready);

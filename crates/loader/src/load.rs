@@ -1,0 +1,118 @@
+//! The load in progress: what the threads of the loader share, and what it says of itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use service::Figures;
+
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::schedule::Plan;
+
+/// What the schedule, the acknowledgements and the ledger have in common.
+#[derive(Debug)]
+pub struct Load {
+    /// When what is due.
+    pub plan: Plan,
+    /// What happened so far.
+    pub metrics: Metrics,
+    clock: OnceLock<Clock>,
+    account: OnceLock<Mutex<Account>>,
+    held: AtomicBool,
+}
+
+impl Load {
+    /// A load that has not begun.
+    pub fn new(plan: Plan, metrics: Metrics) -> Self {
+        metrics.rate.set(plan.rate().per_second());
+        Self { plan, metrics, clock: OnceLock::new(), account: OnceLock::new(), held: AtomicBool::new(false) }
+    }
+
+    /// Begins the load now, if it has not begun: from here on sales become due.
+    pub fn begin(&self) -> &Clock {
+        self.clock.get_or_init(Clock::start)
+    }
+
+    /// The clock of the load, once it has begun.
+    pub fn clock(&self) -> Option<&Clock> {
+        self.clock.get()
+    }
+
+    /// Opens the account; a second time changes nothing.
+    pub fn open(&self, account: Account) {
+        let _ = self.account.set(Mutex::new(account));
+    }
+
+    /// The account, once it is open.
+    pub fn account(&self) -> Option<MutexGuard<'_, Account>> {
+        // Nothing that holds the lock leaves a half-made change behind.
+        self.account.get().map(|account| account.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether nothing may be sent, since there may be a successor.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Forbids or allows sending.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// Sales handed to the client that have no answer yet.
+    pub fn in_flight(&self) -> u64 {
+        let Metrics { sent, accepted, unknown, .. } = &self.metrics;
+        // Read first: what is answered in between must have been sent.
+        let answered = accepted.get() + unknown.get();
+        sent.get().saturating_sub(answered)
+    }
+
+    /// Brings up to date what follows from the clock, even if the schedule's loop is stuck.
+    pub fn observe(&self) {
+        if let Some(clock) = self.clock() {
+            let due = self.plan.due_by(clock.elapsed_us());
+            self.metrics.due.inner().fetch_max(due, Ordering::Relaxed);
+            self.metrics.clock_steps.inner().fetch_max(clock.steps(), Ordering::Relaxed);
+        }
+        self.metrics.in_flight.set(i64::try_from(self.in_flight()).unwrap_or(i64::MAX));
+        if let Some(account) = self.account() {
+            let counts = account.counts();
+            let position = account.settled().unwrap_or_else(|| self.metrics.sent.get());
+            drop(account);
+            self.metrics.blocks_reserved.inner().fetch_max(counts.reserved, Ordering::Relaxed);
+            self.metrics.blocks_closed.inner().fetch_max(counts.closed, Ordering::Relaxed);
+            self.metrics.acknowledged.set(i64::try_from(position).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// What the loader says of itself.
+    pub fn figures(&self) -> Figures {
+        self.observe();
+        self.metrics.figures()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_due_before_the_load_begins() {
+        let load = Load::new(Plan::new("1000000".parse().unwrap(), Duration::MAX), Metrics::default());
+        assert_eq!(load.figures().counters["due"], 0);
+        load.begin();
+        assert!(load.figures().counters["due"] >= 1);
+    }
+
+    #[test]
+    fn what_has_no_answer_is_in_flight() {
+        let load = Load::new(Plan::new("1".parse().unwrap(), Duration::MAX), Metrics::default());
+        load.metrics.sent.inc_by(5);
+        load.metrics.accepted.inc_by(2);
+        load.metrics.unknown.inc();
+        assert!((load.figures().gauges["in_flight"] - 2.0).abs() < f64::EPSILON);
+    }
+}
