@@ -148,7 +148,7 @@ fn the_first_sixty_days_are_thrown_away() {
         months[usize::try_from(sale.time * 12 / YEAR).unwrap()] += 1;
     }
     let mean = f64::from(months.iter().sum::<u32>()) / 12.0;
-    // From empty larders, the first month would have half as much again, all of it on the first day.
+    // From empty larders, the first month would have half as much again, most of it on the first day.
     assert!(months.iter().all(|month| (f64::from(*month) / mean - 1.0).abs() < 0.1), "{months:?}");
     let first_day = (0..10).flat_map(|number| block(&petstore, 0, number)).filter(|sale| sale.time < 86_400).count();
     assert!((60..130).contains(&first_day), "{first_day} sales on the first day, of 2,000 customers");
@@ -181,8 +181,8 @@ fn skew_changes_the_mix() {
     let mix = |skew| shares(&open(|parameters| (parameters.days, parameters.skew) = (10, skew)));
     let (even, squared) = (mix(0), mix(200));
     assert!(even.iter().all(|share| (share * 51.0 - 1.0).abs() < 0.25), "{even:?}");
-    let squares: f64 = State::ALL.iter().map(|state| state.share().powi(2)).sum();
-    let expected = State::Ca.share().powi(2) / squares;
+    let sum_of_squares: f64 = State::ALL.iter().map(|state| state.share().powi(2)).sum();
+    let expected = State::Ca.share().powi(2) / sum_of_squares;
     assert!((squared[State::Ca.index()] - expected).abs() < 0.02);
 }
 
