@@ -196,6 +196,10 @@ pub fn run(
                 events.rebuilds.fetch_add(1, Ordering::Relaxed);
                 warn!("making the producer anew: {err}");
                 std::thread::sleep(REBUILD_REST);
+                // Fenced as a member too: a newer instance has taken over, and must not be fenced in turn.
+                if let Some((code, reason)) = consumer.client().fatal_error() {
+                    bail!("consuming {}: {code}: {reason}", settings.source);
+                }
             }
         }
     }
@@ -319,6 +323,8 @@ impl Transaction<'_> {
         stage.aborted();
         events.aborts.fetch_add(1, Ordering::Relaxed);
         self.forget();
+        // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
+        flush(self.producer, FLUSH_LIMIT).map_err(Ending::Rebuild)?;
         self.producer.abort_transaction(Timeout::Never).map_err(Ending::Rebuild)?;
         rewind(self.consumer, beat).map_err(Ending::Exit)
     }
