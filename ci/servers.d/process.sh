@@ -62,11 +62,11 @@ await() {
   done
 }
 
-# end SERVER: asks it to end, insists after 15 s, and returns when it and its children are gone.
+# end SERVER SIGNAL: asks it to end, insists after 15 s, and returns when it and its children are gone.
 end() {
   local pid round
   if pid=$(pid_of "$1"); then
-    kill -s "$("signal_$1")" "$pid"
+    kill -s "$2" "$pid"
     for ((round = 0; round < 150; round++)); do running "$1" || break; sleep 0.1; done
     ! running "$1" || kill -KILL "$pid"
   fi

@@ -1,0 +1,101 @@
+"""Turns a rendering of the chart into processes on loopback: DIRECTORY/<pod>/command for each program's pod.
+
+    helm template ... | plan.py DIRECTORY SERVERS_ENV PROGRAMS
+
+What a pod gets from Kubernetes it gets here in the plainest way: an address of its own (127.0.1.N), the addresses
+behind a Service's name, its name and ordinal. Kafka, Postgres and Redis are those of SERVERS_ENV. Prints a line a
+process: its name, its component, the address of its admin port. The pod of `helm test` is planned, not listed.
+"""
+
+import pathlib
+import re
+import shlex
+import sys
+
+import yaml
+
+ADMIN_PORT = 8080
+# One broker instead of three: what the chart computes from the number of brokers follows.
+ONE_BROKER = {"KAFKA_REPLICATION_FACTOR": "1", "KAFKA_MIN_INSYNC_REPLICAS": "1"}
+
+
+def program(container):
+    """The name of the program in a container of ours, such as kapture-loader; None for the servers."""
+    found = re.search(r"/(kapture-[a-z]+)[:@]", container["image"])
+    return found and found[1]
+
+
+def pods(documents):
+    """(pod's name, component, ordinal, container) for each pod that runs a program of ours alone."""
+    for document in documents:
+        labels = document["metadata"].get("labels", {})
+        component = labels.get("app.kubernetes.io/component")
+        name = document["metadata"]["name"]
+        if document["kind"] == "Pod":
+            yield name, component, 0, document["spec"]["containers"][0]
+        elif document["kind"] in ("Deployment", "StatefulSet"):
+            container = document["spec"]["template"]["spec"]["containers"][0]
+            if program(container):
+                for ordinal in range(document["spec"]["replicas"]):
+                    yield f"{name}-{ordinal}", component, ordinal, container
+
+
+def environment(container, pod, ordinal, servers, addresses):
+    """The variables of a container, with everything that Kubernetes would have filled in."""
+    for variable in container["env"]:
+        name = variable["name"]
+        source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+        if name in servers:
+            yield name, servers[name]
+        elif name in ONE_BROKER:
+            yield name, ONE_BROKER[name]
+        elif source == "metadata.name":
+            yield name, pod
+        elif "pod-index" in source:
+            yield name, str(ordinal)
+        elif source:
+            yield name, "local"
+        elif name == "EXPORTER_TARGETS":
+            yield name, ",".join(targets(variable["value"], addresses))
+        else:
+            yield name, resolve(variable["value"], addresses)
+
+
+def targets(value, addresses):
+    """The exporter's targets that have processes here: each Service's name becomes the addresses behind it."""
+    for target in value.split(","):
+        component, service = target.split("=")
+        behind = addresses.get(service.split(":")[0])
+        if behind:
+            yield f"{component}={';'.join(behind)}"
+
+
+def resolve(value, addresses):
+    """A single `service:port` becomes the first address behind it."""
+    behind = addresses.get(value.split(":")[0])
+    return behind[0] if behind and ":" in value else value
+
+
+def main():
+    directory, servers_env, programs = map(pathlib.Path, sys.argv[1:])
+    servers = dict(line.split("=", 1) for line in servers_env.read_text().splitlines())
+    planned = list(pods([document for document in yaml.safe_load_all(sys.stdin) if document]))
+    admin, addresses = {}, {}
+    for number, (pod, component, _, _) in enumerate(planned, start=1):
+        admin[pod] = f"127.0.1.{number}:{ADMIN_PORT}"
+        addresses.setdefault(pod.rsplit("-", 1)[0], []).append(admin[pod])
+    for pod, component, ordinal, container in planned:
+        variables = dict(environment(container, pod, ordinal, servers, addresses))
+        variables["SERVICE_ADMIN_ADDR"] = admin[pod]
+        home = directory / pod
+        home.mkdir(parents=True, exist_ok=True)
+        command = [str(programs / program(container)), *container.get("args", [])]
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+        script = home / "command"
+        script.touch(mode=0o700)
+        script.write_text("\n".join(["#!/bin/sh", *lines, f"exec {shlex.join(command)}", ""]))
+        if component != "test":
+            print(pod, component, admin[pod])
+
+
+main()
