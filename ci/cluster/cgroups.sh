@@ -13,7 +13,7 @@ hierarchies() {
 make_cgroups() {
   local root group
   for root in $(hierarchies); do
-    for group in "$CGROUP" "$CGROUP/$1" "$CGROUP/$1/system"; do
+    for group in "$CLUSTER" "$CLUSTER/$1" "$CLUSTER/$1/system"; do
       # Version 2: a group has the controllers that its parent hands down.
       [ "$root" != /sys/fs/cgroup ] || sed 's/^\| / +/g' "$root/cgroup.controllers" >"$(dirname "$root/$group")/cgroup.subtree_control"
       mkdir -p "$root/$group"
@@ -21,8 +21,8 @@ make_cgroups() {
       [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.cpus" >"$root/$group/cpuset.cpus"
       [ "$root" != /sys/fs/cgroup/cpuset ] || cat "$root/cpuset.mems" >"$root/$group/cpuset.mems"
     done
-    [ ! -e "$root/$CGROUP/cpu.shares" ] || echo 10240 >"$root/$CGROUP/cpu.shares"
-    [ ! -e "$root/$CGROUP/cpu.weight" ] || echo 1000 >"$root/$CGROUP/cpu.weight"
+    [ ! -e "$root/$CLUSTER/cpu.shares" ] || echo 10240 >"$root/$CLUSTER/cpu.shares"
+    [ ! -e "$root/$CLUSTER/cpu.weight" ] || echo 1000 >"$root/$CLUSTER/cpu.weight"
   done
 }
 
@@ -30,7 +30,7 @@ make_cgroups() {
 remove_cgroups() {
   local root group end=$((SECONDS + 20))
   for root in $(hierarchies); do
-    group=$root/$CGROUP${1:+/$1}
+    group=$root/$CLUSTER${1:+/$1}
     while [ -d "$group" ]; do
       find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null || true
       find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true

@@ -1,11 +1,12 @@
 # Sourced after the preamble by the scripts of this folder: where the cluster's things are, and what they share.
 HERE=$REPOSITORY/ci/cluster
 KUBERNETES=v1.34.4
-STORE=$CACHE/cluster          # what was built, kept for good: programs, image
-DISK=$STORE/nodes             # what the nodes write: their containerd, kubelet, etcd and volumes; a lost node returns with it
-STATE=/run/kapture-cluster    # the running cluster: process ids, kubeconfig, forwarders
-CGROUP=kapture                # every cgroup of the cluster is under this name
-IMAGES=localhost/cluster      # the cluster's own images, all of them names of one
+CLUSTER=${KAPTURE_CLUSTER:-kapture}  # another name is another cluster, which knows nothing of the first
+STORE=$CACHE/cluster                 # what was built, kept for good: programs, image
+DISK=$STORE/nodes-$CLUSTER           # what the nodes write: containerd, kubelet, etcd, volumes; a lost node returns with it
+STATE=/run/$CLUSTER-cluster          # the running cluster: process ids, kubeconfig, forwarders
+IMAGES=localhost/cluster             # the cluster's own images, all of them names of one
+[[ $CLUSTER =~ ^[a-z]+$ ]] || die "KAPTURE_CLUSTER must be small letters, not $CLUSTER"
 
 # at_it TEXT COMMAND...: runs a long step, says every 20 s that it goes on, and shows its output only if it fails.
 at_it() {
@@ -33,7 +34,7 @@ patiently() {
 # one_at_a_time: no two of up, down and node at once. The lock is on descriptor 9, which nothing that stays may inherit.
 one_at_a_time() {
   mkdir -p "$STORE"
-  exec 9>"$STORE/lock"
+  exec 9>"$STORE/lock-$CLUSTER"
   flock -n 9 || { say "waiting for another up, down or node to end"; flock 9; }
 }
 
@@ -48,7 +49,7 @@ complete_state() { life >"$STATE/complete"; }
 # state: none, up, or broken (unfinished, or of another life).
 state() {
   if [ ! -e "$STATE" ] && [ ! -e "$DISK" ]; then echo none
-  elif [ "$(cat "$STATE/complete" 2>/dev/null)" = "$(life)" ] && [ -e /run/netns/kapture-node-1 ]; then echo up
+  elif [ "$(cat "$STATE/complete" 2>/dev/null)" = "$(life)" ] && [ -e "/run/netns/$CLUSTER-node-1" ]; then echo up
   else echo broken; fi
 }
 
@@ -67,8 +68,8 @@ inside() {
 run_inside() {
   local programs
   [ "$(id -u)" = 0 ] || die "must be root to enter the cluster's network"
-  [ -e "$STATE/kubeconfig" ] && [ -e /run/netns/kapture-node-1 ] || die "no cluster is up; ci/cluster/up makes one"
+  [ -e "$STATE/kubeconfig" ] && [ -e "/run/netns/$CLUSTER-node-1" ] || die "no cluster is up; ci/cluster/up makes one"
   programs=$("$REPOSITORY/ci/fetch/kubectl-helm")
   export KUBECONFIG=$STATE/kubeconfig
-  exec nsenter --net=/run/netns/kapture-node-1 "$programs/$1" "${@:2}"
+  exec nsenter --net="/run/netns/$CLUSTER-node-1" "$programs/$1" "${@:2}"
 }

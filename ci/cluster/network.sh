@@ -1,8 +1,8 @@
 # Sourced by what makes and unmakes nodes: their network. One namespace is the switch, a bridge with a cable to each node; it has no
 # way out, on purpose.
-SWITCH=kapture-switch
+SWITCH=$CLUSTER-switch
 
-netns() { echo "kapture-$1"; }                   # NODE
+netns() { echo "$CLUSTER-$1"; }                   # NODE
 address() { echo "172.30.0.$((10 + ${1#node-}))"; }  # NODE
 
 switch_on() {

@@ -12,7 +12,7 @@ configure() {
   done
   mv "$disk/etc/kapture/pods.conflist" "$disk/etc/kapture/cni/"
   find "$disk/etc/kapture" -type f -exec sed -i "s|@NODE@|$1|; s|@NUMBER@|${1#node-}|; s|@ADDRESS@|$(address "$1")|
-    s|@FIRST@|$(address node-1)|; s|@IMAGES@|$IMAGES|; s|@KUBERNETES@|$KUBERNETES|; s|@CGROUP@|$CGROUP|; s|@CNI@|$cni|" {} +
+    s|@FIRST@|$(address node-1)|; s|@IMAGES@|$IMAGES|; s|@KUBERNETES@|$KUBERNETES|; s|@CLUSTER@|$CLUSTER|; s|@CNI@|$cni|" {} +
   printf '127.0.0.1 localhost\n%s %s\n' "$(address "$1")" "$1" >"$disk/etc/hosts"
   # The node itself resolves the cluster's names, for what is carried in from the machine; its pods get no resolver from it.
   printf 'nameserver 10.96.0.10\nsearch svc.cluster.local\noptions ndots:3\n' >"$disk/etc/resolv.conf"
