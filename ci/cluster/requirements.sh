@@ -2,15 +2,20 @@
 
 GIB=$((1024 * 1024))  # in KiB, df's unit
 
+# possible: what no package can mend.
+possible() {
+  [ "$(id -u)" = 0 ] || die "must be root: a node is made of namespaces, mounts and cgroups"
+  unshare --pid --fork --mount --uts --ipc --net true 2>/dev/null \
+    || die "namespaces can't be made here, not even by root; a container needs --privileged for it"
+}
+
 requirements() {
   local disk free
-  [ "$(id -u)" = 0 ] || die "must be root: a node is made of namespaces, mounts and cgroups"
+  possible
   need go "install Go 1.24 or later; the cluster's programs are compiled"
   need java "install a Java runtime, 17 or later; the rest of the set-up starts Kafka with it"
   need npm "install Node.js with npm; kubectl and helm come from there"
   need apt-get "containerd and runc come from Debian's packages, and this is no Debian"
-  unshare --pid --fork --mount --uts --ipc --net true 2>/dev/null \
-    || die "namespaces can't be made here, not even by root; a container needs --privileged for it"
   mkdir -p "$STORE"
   # The first time: Go's caches 5 GiB, programs and image 1, a node 2, and its volumes.
   disk=6
