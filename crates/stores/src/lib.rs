@@ -23,3 +23,16 @@ pub mod redis;
 pub use batch::{MAX_INDEX, Outcome, Part, Record, Unstorable};
 pub use error::Error;
 pub use position::{Counts, Partition, Positions};
+
+/// A store that sales are written to. Several writers may write at once, to the same partitions even: the stored
+/// positions decide who was right.
+pub trait Store: Send {
+    /// Reads where the store is in each of `partitions`, 0 where it never was.
+    fn positions(&mut self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<i64>, Error>> + Send;
+
+    /// Writes each part whose `expected` is where the store is, and says of each part what became of it.
+    ///
+    /// A partition must not be in `parts` twice. After an error, parts may have been written: written again they are
+    /// [`Outcome::Moved`] to their own `next`.
+    fn write(&mut self, parts: &[Part]) -> impl Future<Output = Result<Vec<Outcome>, Error>> + Send;
+}

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Statement};
 use super::Config;
 use super::connection::{Connection, Open};
 use crate::batch::signed;
-use crate::{Error, Outcome, Part, Partition};
+use crate::{Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
 pub struct Writer {
@@ -24,9 +24,10 @@ impl Writer {
     pub fn new(config: Config, installation: impl Into<String>) -> Self {
         Self { connection: Connection::new(config, true), installation: installation.into() }
     }
+}
 
-    /// Reads where the store is in each of `partitions`, 0 where it never was.
-    pub async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
+impl Store for Writer {
+    async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
         let installation = self.installation.clone();
         let read = self.connection.run("reading positions", async |open| {
             make_positions(&open.client, partitions, &installation).await.map_err(anyhow::Error::new)?;
@@ -42,10 +43,7 @@ impl Writer {
         read.await?.map_err(|stored| self.connection.other_kafka(stored, &self.installation))
     }
 
-    /// Writes each part whose `expected` is where the store is, all of them in one SQL transaction.
-    ///
-    /// The outcomes are in the order of `parts`. A partition must not be in it twice.
-    pub async fn write(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Error> {
+    async fn write(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Error> {
         let installation = self.installation.clone();
         let written = self.connection.run("writing sales", async |open| Ok(write(open, &installation, parts).await?));
         written.await?.map_err(|stored| self.connection.other_kafka(stored, &self.installation))

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisResult, ServerErrorKind};
 
 use super::Config;
 use super::connection::Connection;
 use super::script::{Answer, Call, Frame, SCRIPT};
-use crate::{Error, Outcome, Part, Partition};
+use crate::{Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
 pub struct Writer {
@@ -15,8 +16,8 @@ pub struct Writer {
     sha: String,
 }
 
-/// The script is told which sales it will find there, and refuses when it finds others: each refusal settles it,
-/// unless the same sales come by another partition in that very moment.
+/// One is enough but for a script that has to be sent, or sales that are there already: the script is told which it will
+/// find and refuses when it finds others. Two refusals in a row take the same sales by another partition in that moment.
 const ROUNDS: usize = 5;
 
 impl Writer {
@@ -25,9 +26,10 @@ impl Writer {
         let sha = redis::Script::new(SCRIPT).get_hash().to_owned();
         Self { connection: Connection::new(config), installation: installation.into(), sha }
     }
+}
 
-    /// Reads where the store is in each of `partitions`, 0 where it never was.
-    pub async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
+impl Store for Writer {
+    async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
         let keys = self.connection.keys.clone();
         let fields: Vec<String> = partitions.iter().map(|(topic, number)| format!("{topic}:{number}")).collect();
         let read = self.connection.run("reading positions", async |open| {
@@ -46,10 +48,7 @@ impl Writer {
         }
     }
 
-    /// Writes each part whose `expected` is where the store is, each by itself.
-    ///
-    /// The outcomes are in the order of `parts`. After an error, some parts may be written: their position tells.
-    pub async fn write(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Error> {
+    async fn write(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Error> {
         let keys = self.connection.keys.clone();
         let ttl_seconds = self.connection.config.block_ttl.as_secs().max(1);
         let frame = Frame { keys: &keys, sha: &self.sha, installation: &self.installation, ttl_seconds };
@@ -75,30 +74,27 @@ async fn write(
         for n in &left {
             pipe.add_command(calls[*n].command(frame));
         }
-        let answers: Vec<(i64, Vec<String>)> = ask(open, &pipe).await?;
+        let answers: Vec<RedisResult<(i64, Vec<String>)>> = pipe.ignore_errors().query_async(open).await?;
         if answers.len() != left.len() {
             bail!("{} answers to {} scripts", answers.len(), left.len());
         }
+        let mut forgotten = false;
         for (n, answer) in left.into_iter().zip(answers) {
-            match Answer::read(answer)? {
-                Answer::Written => outcomes[n] = Some(Outcome::Written { conflicts: calls[n].conflicts() }),
-                Answer::Moved(actual) => outcomes[n] = Some(Outcome::Moved { actual }),
-                Answer::OtherInstallation(stored) => return Ok(Err(stored)),
-                Answer::Known(found) => calls[n].expect(&found),
+            match answer {
+                // A Redis that was restarted, or flushed, has no scripts.
+                Err(err) if err.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => forgotten = true,
+                answer => match Answer::read(answer?)? {
+                    Answer::Written => outcomes[n] = Some(Outcome::Written { conflicts: calls[n].conflicts() }),
+                    Answer::Moved(actual) => outcomes[n] = Some(Outcome::Moved { actual }),
+                    Answer::OtherInstallation(stored) => return Ok(Err(stored)),
+                    Answer::Known(found) => calls[n].expect(&found),
+                },
             }
+        }
+        if forgotten {
+            let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(open).await?;
         }
     }
     let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
-    Ok(Ok(outcomes.context("the same sales keep coming by another partition")?))
-}
-
-/// Redis forgets scripts when it restarts; then none of the pipe was run.
-async fn ask(open: &mut MultiplexedConnection, pipe: &redis::Pipeline) -> anyhow::Result<Vec<(i64, Vec<String>)>> {
-    match pipe.query_async(open).await {
-        Err(err) if format!("{err}").contains("NOSCRIPT") => {
-            let _: String = redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(open).await?;
-            Ok(pipe.query_async(open).await?)
-        }
-        answer => Ok(answer?),
-    }
+    Ok(Ok(outcomes.context("redis keeps changing its mind")?))
 }

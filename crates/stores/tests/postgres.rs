@@ -1,0 +1,72 @@
+//! What Postgres alone promises.
+
+mod servers;
+
+use std::time::Duration;
+
+use servers::{KAFKA, block_id, part, postgres_config, sales};
+use stores::postgres::{Conflict, Reader, Writer};
+use stores::{Counts, Outcome, Store};
+
+async fn writer(config: &stores::postgres::Config) -> Writer {
+    let mut writer = Writer::new(config.clone(), KAFKA);
+    writer.positions(&[("a".to_owned(), 0), ("b".to_owned(), 0)]).await.unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn what_was_written_can_be_counted_and_read() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut writer = writer(&config).await;
+    writer.write(&[part("a", 0, &sales[..10]), part("b", 0, &sales[20..25])]).await.unwrap();
+
+    let mut reader = Reader::new(config);
+    let absent = petstore::BlockId { block: 18, ..block_id() };
+    let counts = reader.counts(&[absent, block_id()]).await.unwrap();
+    assert_eq!(counts, [Counts::default(), Counts { found: 15, conflicts: 0 }]);
+    let expected: Vec<(u32, u64)> =
+        sales[..10].iter().chain(&sales[20..25]).map(|sale| (sale.id.index, petstore::digest(sale))).collect();
+    assert_eq!(reader.present(block_id()).await.unwrap(), expected);
+    assert_eq!(reader.stored_within(Duration::from_mins(1)).await.unwrap(), 15);
+
+    let positions = reader.positions().await.unwrap();
+    assert_eq!(positions.installation.as_deref(), Some(KAFKA));
+    assert_eq!(positions.next.into_iter().collect::<Vec<_>>(), [(("a".to_owned(), 0), 11), (("b".to_owned(), 0), 6)]);
+
+    assert_eq!(reader.prune(&[absent, block_id()]).await.unwrap(), 15);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts::default()]);
+}
+
+#[tokio::test]
+async fn a_sale_that_comes_again_from_another_offset_is_recorded_as_a_conflict() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut writer = writer(&config).await;
+    let altered = petstore::Sale { cents: sales[1].cents + 1, ..sales[1].clone() };
+    let twice = [sales[0].clone(), sales[1].clone(), sales[0].clone()];
+    assert_eq!(writer.write(&[part("a", 0, &twice)]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
+    let again = [part("b", 0, &[sales[2].clone(), altered])];
+    assert_eq!(writer.write(&again).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
+
+    let mut reader = Reader::new(config);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 3, conflicts: 2 }]);
+    let (a, b) = ("a".to_owned(), "b".to_owned());
+    let expected = [
+        Conflict { id: sales[0].id, came: (a.clone(), 0, 2), kept: (a.clone(), 0, 0), equal: true },
+        Conflict { id: sales[1].id, came: (b, 0, 1), kept: (a, 0, 1), equal: false },
+    ];
+    assert_eq!(reader.conflicts(block_id(), 10).await.unwrap(), expected);
+    assert_eq!(reader.conflicts(block_id(), 1).await.unwrap(), expected[..1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_start_together_migrate_once() {
+    let config = postgres_config();
+    let mut pods = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let config = config.clone();
+        pods.spawn(async move { Writer::new(config, KAFKA).positions(&[("a".to_owned(), 0)]).await.unwrap() });
+    }
+    assert_eq!(pods.join_all().await, vec![vec![0]; 8]);
+}
