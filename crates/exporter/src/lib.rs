@@ -1,1 +1,81 @@
-//! Being written.
+//! Shows all of it: polls the report of every program and the offsets of Kafka, and serves them as metrics, as
+//! JSON and as a live page.
+//!
+//! Promises: a total never falls, whatever restarts; a lag is never negative and never silent; what is missing is
+//! shown as stale, with its age, and never as zero; and the measurement doesn't travel through what is measured.
+
+mod config;
+mod families;
+mod kafka_poll;
+mod ledger;
+mod merged;
+mod metrics;
+mod offsets;
+mod poll;
+#[cfg(test)]
+mod samples;
+mod usage;
+mod view;
+mod window;
+
+use std::time::{Duration, Instant};
+
+use prometheus_client::registry::Registry;
+use service::http::{self, Request, Response};
+use service::{Admin, Figures, Health};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, Target, Targets};
+
+use crate::kafka_poll::Offsets;
+use crate::ledger::Ledger;
+use crate::offsets::Watcher;
+use crate::poll::Reports;
+
+/// A loop that turns this much later than it should doesn't turn. Kafka away takes some seconds a round, since each
+/// request has its time.
+const TURN_LIMIT: Duration = Duration::from_mins(1);
+
+const PAGE: &str = include_str!("page.html");
+
+/// Polls and serves until `shutdown`.
+pub async fn run(
+    config: Config,
+    kafka: kafka::Config,
+    service: service::Config,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let watcher = Watcher::new(&kafka, config.targets.etl_roles())?;
+    let reports = Reports::new(Ledger::new(config.targets.clone()));
+    let offsets = Offsets::default();
+    let health = Health::default();
+    let polling = health.loop_("poll", config.poll_interval + TURN_LIMIT);
+    let asking = health.loop_("kafka", config.kafka_interval + TURN_LIMIT);
+
+    let mut registry = Registry::default();
+    metrics::register(&mut registry, &reports, &offsets);
+    let admin = Admin::new(&service, "exporter", registry, health, Figures::default).routes({
+        let (reports, offsets) = (reports.clone(), offsets.clone());
+        move |request| std::future::ready(answer(&request, &reports, &offsets))
+    });
+
+    tokio::try_join!(
+        admin.serve_on(listener, shutdown.clone()),
+        poll::resolve(&config, &reports, &shutdown),
+        poll::run(&config, &reports, polling, &shutdown),
+        kafka_poll::run(watcher, config.kafka_interval, &offsets, asking, &shutdown),
+    )?;
+    Ok(())
+}
+
+fn answer(request: &Request, reports: &Reports, offsets: &Offsets) -> Option<Response> {
+    let now = Instant::now();
+    match request.uri().path() {
+        "/" => Some(http::html(PAGE)),
+        "/api/v1/state" => Some(http::json(&view::state(&reports.ledger(), offsets.summary(now), now))),
+        "/api/v1/reports" => Some(http::json(&view::reports(&reports.ledger(), now))),
+        _ => None,
+    }
+}

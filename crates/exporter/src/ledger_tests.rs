@@ -1,0 +1,110 @@
+use service::{Histogram, Latency};
+
+use super::*;
+use crate::samples::report;
+
+const A: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8080);
+const B: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 8080);
+
+/// A ledger that knows both addresses, and the moment at which DNS named them.
+fn ledger() -> (Ledger, Instant) {
+    let start = Instant::now();
+    let mut ledger = Ledger::new(Targets::default());
+    ledger.resolved("loader", &[A, B], start);
+    (ledger, start)
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn pods(ledger: &Ledger) -> Vec<Option<(&str, u64)>> {
+    ledger
+        .instances()
+        .map(|(_, _, _, answered)| answered.map(|it| (it.report.pod.as_str(), it.report.incarnation)))
+        .collect()
+}
+
+#[test]
+fn totals_add_up_the_instances() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[("accepted", 10)]), start).unwrap();
+    ledger.received("loader", B, report("loader-1", 2, 1, &[("accepted", 5)]), start).unwrap();
+    ledger.received("loader", A, report("loader-0", 1, 2, &[("accepted", 30)]), start).unwrap();
+    assert_eq!(ledger.total("loader", "accepted"), Some(35));
+    assert_eq!(ledger.total("loader", "unknown"), None);
+    assert_eq!(ledger.total("etl-redis", "cached"), None);
+}
+
+#[test]
+fn totals_survive_a_restart_and_a_pod_that_goes() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 9, &[("accepted", 10)]), start).unwrap();
+    ledger.received("loader", A, report("loader-0", 2, 11, &[("accepted", 3)]), start).unwrap();
+    assert_eq!(ledger.total("loader", "accepted"), Some(13));
+    ledger.end_round(start + seconds(100));
+    assert_eq!(pods(&ledger), []);
+    assert_eq!(ledger.total("loader", "accepted"), Some(13));
+}
+
+#[test]
+fn an_incarnation_that_comes_back_is_not_counted_twice() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[("accepted", 10)]), start).unwrap();
+    ledger.end_round(start + seconds(100));
+    ledger.resolved("loader", &[A], start + seconds(101));
+    ledger.received("loader", A, report("loader-0", 1, 101, &[("accepted", 12)]), start).unwrap();
+    assert_eq!(ledger.total("loader", "accepted"), Some(12));
+}
+
+#[test]
+fn who_is_silent_is_stale_and_keeps_its_figures() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[("accepted", 10)]), start).unwrap();
+    ledger.failed("loader", A, "connection refused".to_owned());
+    let now = start + seconds(50);
+    ledger.resolved("loader", &[A, B], now);
+    ledger.end_round(now);
+    let (_, _, address, answered) = ledger.instances().next().unwrap();
+    let answered = answered.unwrap();
+    assert!(answered.is_stale(now));
+    assert_eq!(answered.age(now), seconds(50));
+    assert_eq!(answered.report.counters["accepted"], 10);
+    assert_eq!(address.error.as_deref(), Some("connection refused"));
+}
+
+#[test]
+fn who_has_vanished_from_dns_is_forgotten_once_silent() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[]), start).unwrap();
+    ledger.received("loader", B, report("loader-1", 2, 1, &[]), start).unwrap();
+    ledger.received("loader", B, report("loader-1", 2, 59, &[]), start + seconds(58)).unwrap();
+    ledger.end_round(start + seconds(59));
+    assert_eq!(pods(&ledger), [Some(("loader-0", 1)), Some(("loader-1", 2))]);
+    ledger.end_round(start + seconds(61));
+    assert_eq!(pods(&ledger), [Some(("loader-1", 2))], "it answers, though DNS is away");
+}
+
+#[test]
+fn a_pod_at_a_new_address_is_listed_once() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[]), start).unwrap();
+    assert_eq!(pods(&ledger), [Some(("loader-0", 1)), None], "the second has not been heard yet");
+    ledger.received("loader", B, report("loader-0", 2, 20, &[]), start + seconds(20)).unwrap();
+    assert_eq!(pods(&ledger), [Some(("loader-0", 2))]);
+}
+
+#[test]
+fn recent_latencies_are_those_of_the_last_rounds() {
+    let (mut ledger, start) = ledger();
+    let latency = Latency::default();
+    for round in 0..30 {
+        latency.record_n(0, 1_000, 7);
+        let mut report = report("loader-0", 1, round, &[]);
+        report.latencies.insert("accepted".to_owned(), Histogram::encode(&latency).unwrap());
+        ledger.received("loader", A, report, start).unwrap();
+        ledger.end_round(start);
+    }
+    assert_eq!(ledger.latency("loader", "accepted").unwrap().histogram.len(), 210);
+    assert_eq!(ledger.recent("loader", "accepted").unwrap().histogram.len(), 70);
+}

@@ -1,0 +1,140 @@
+//! The last ten seconds of one incarnation, by its own clock: what turns counts into rates.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use service::{Report, Resources};
+
+/// How far back rates look: long enough to be steady, short enough to see a stall.
+pub(crate) const WINDOW_US: i64 = 10_000_000;
+
+/// The newest samples, at most one older than the window.
+#[derive(Debug, Default)]
+pub(crate) struct Window(VecDeque<Sample>);
+
+#[derive(Debug)]
+struct Sample {
+    at_us: i64,
+    counters: BTreeMap<String, u64>,
+    own: Option<Resources>,
+    neighbour: Option<Resources>,
+}
+
+/// Whose resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Container {
+    /// The program's that reports.
+    Own,
+    /// The process's that a probe watches.
+    Neighbour,
+}
+
+/// How a container used its CPU over the window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cpu {
+    /// Cores used.
+    pub(crate) cores: f64,
+    /// Share of the limit's periods in which it was hit.
+    pub(crate) throttled: Option<f64>,
+}
+
+impl Window {
+    pub(crate) fn push(&mut self, report: &Report) {
+        if self.0.back().is_some_and(|last| report.at_us <= last.at_us) {
+            // Its clock was set back: what was measured across the step means nothing.
+            self.0.clear();
+        }
+        self.0.push_back(Sample {
+            at_us: report.at_us,
+            counters: report.counters.clone(),
+            own: report.resources,
+            neighbour: report.neighbour.as_ref().map(|neighbour| neighbour.resources),
+        });
+        while self.0.get(1).is_some_and(|second| second.at_us <= report.at_us - WINDOW_US) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Counts per second; none before the second report.
+    pub(crate) fn rate(&self, counter: &str) -> Option<f64> {
+        let (first, last, seconds) = self.ends()?;
+        let count = |sample: &Sample| sample.counters.get(counter).copied();
+        Some(count(last)?.saturating_sub(count(first).unwrap_or(0)) as f64 / seconds)
+    }
+
+    pub(crate) fn cpu(&self, container: Container) -> Option<Cpu> {
+        let (first, last, seconds) = self.ends()?;
+        let (first, last) = (first.resources(container)?, last.resources(container)?);
+        let used = last.cpu_usage_us.checked_sub(first.cpu_usage_us)? as f64 / 1e6;
+        let periods = last.cpu_periods.saturating_sub(first.cpu_periods);
+        let throttled = last.cpu_throttled_periods.saturating_sub(first.cpu_throttled_periods);
+        Some(Cpu { cores: used / seconds, throttled: (periods > 0).then(|| throttled as f64 / periods as f64) })
+    }
+
+    fn ends(&self) -> Option<(&Sample, &Sample, f64)> {
+        let (first, last) = (self.0.front()?, self.0.back()?);
+        let seconds = (last.at_us - first.at_us) as f64 / 1e6;
+        (seconds > 0.0).then_some((first, last, seconds))
+    }
+}
+
+impl Sample {
+    fn resources(&self, container: Container) -> Option<Resources> {
+        match container {
+            Container::Own => self.own,
+            Container::Neighbour => self.neighbour,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::report;
+
+    #[test]
+    fn a_rate_is_that_of_the_last_ten_seconds() {
+        let mut window = Window::default();
+        for second in 0..60 {
+            // 5/s at first, then 20/s.
+            let sales = if second < 30 { second * 5 } else { 150 + (second - 30) * 20 };
+            window.push(&report("a", 1, second, &[("sales", sales)]));
+        }
+        assert!((window.rate("sales").unwrap() - 20.0).abs() < 1e-9);
+        assert_eq!(window.0.len(), 11);
+    }
+
+    #[test]
+    fn one_report_makes_no_rate() {
+        let mut window = Window::default();
+        window.push(&report("a", 1, 1, &[("sales", 5)]));
+        assert_eq!(window.rate("sales"), None);
+        window.push(&report("a", 1, 2, &[("sales", 5)]));
+        assert_eq!(window.rate("sales"), Some(0.0));
+        assert_eq!(window.rate("other"), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_starts_anew() {
+        let mut window = Window::default();
+        window.push(&report("a", 1, 100, &[("sales", 5)]));
+        window.push(&report("a", 1, 50, &[("sales", 6)]));
+        assert_eq!(window.rate("sales"), None);
+    }
+
+    #[test]
+    fn cpu_is_in_cores_and_throttling_a_share_of_periods() {
+        let mut window = Window::default();
+        for second in 0..2 {
+            let mut report = report("a", 1, second, &[]);
+            report.resources = Some(Resources {
+                cpu_usage_us: second * 1_500_000,
+                cpu_periods: second * 10,
+                cpu_throttled_periods: second * 4,
+                ..Resources::default()
+            });
+            window.push(&report);
+        }
+        assert_eq!(window.cpu(Container::Own), Some(Cpu { cores: 1.5, throttled: Some(0.4) }));
+        assert_eq!(window.cpu(Container::Neighbour), None);
+    }
+}
