@@ -1,0 +1,236 @@
+//! A real loader against a real Kafka, and what can be read of both.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use kafka::SaleHeaders;
+use kafka::blocks::{Phase, Published, read_all};
+use petstore::{BlockId, Petstore, Sale, SaleId};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use service::{Report, Secret};
+
+/// What a loader or Kafka may take to do what is waited for; a busy machine is slow, a stuck one is found out.
+pub const LIMIT: Duration = Duration::from_secs(90);
+
+/// A Kafka of this test's own, by its prefix, on the broker that all tests share.
+pub struct Kafka {
+    pub config: kafka::Config,
+    settings: HashMap<String, String>,
+}
+
+impl Kafka {
+    pub fn new() -> Self {
+        let file = std::env::var("KAPTURE_SERVERS")
+            .expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|err| panic!("reading {file}: {err}"));
+        let settings: HashMap<String, String> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let config = kafka::Config {
+            bootstrap_servers: settings["KAFKA_BOOTSTRAP_SERVERS"].clone(),
+            prefix: format!("loader-test-{:08x}-", rand::random::<u32>()),
+            username: settings.get("KAFKA_USERNAME").cloned(),
+            password: settings.get("KAFKA_PASSWORD").map(Secret::new),
+            replication_factor: 1,
+            min_insync_replicas: 1,
+            sales_partitions: 12,
+            retention_bytes: 4 << 30,
+        };
+        Self { config, settings }
+    }
+
+    /// Stops the broker for so long, as a machine that hangs does.
+    pub async fn pause(&self, pause: Duration) {
+        signal("STOP", &self.settings["KAFKA_PID"]);
+        tokio::time::sleep(pause).await;
+        signal("CONT", &self.settings["KAFKA_PID"]);
+    }
+
+    pub fn blocks(&self) -> Vec<Published> {
+        read_all(&self.config, LIMIT).unwrap()
+    }
+
+    /// Every record of `sales`, in the order of each partition.
+    pub fn sales(&self) -> Vec<Record> {
+        let consumer: BaseConsumer = self.config.reader().set("enable.partition.eof", "true").create().unwrap();
+        let mut partitions = TopicPartitionList::new();
+        for partition in 0..self.config.sales_partitions {
+            partitions.add_partition_offset(&self.config.names().sales(), partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&partitions).unwrap();
+        let (mut sales, mut ended) = (Vec::new(), 0);
+        let deadline = Instant::now() + LIMIT;
+        while ended < self.config.sales_partitions {
+            assert!(Instant::now() < deadline, "reading the sales took longer than {LIMIT:?}");
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => sales.push(Record {
+                    headers: SaleHeaders::from_message(&message).unwrap(),
+                    key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
+                    sale: serde_json::from_slice(message.payload().unwrap()).unwrap(),
+                }),
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                _ => {}
+            }
+        }
+        sales
+    }
+
+    /// Checks the account against what is there, as an auditor does: what was acknowledged is there exactly once, what
+    /// is unknown at most once, and nothing else is there. Returns how many sales were acknowledged and are unknown.
+    pub fn audit(&self) -> Audit {
+        let mut found: BTreeMap<SaleId, u32> = BTreeMap::new();
+        for record in self.sales() {
+            *found.entry(record.headers.id).or_default() += 1;
+        }
+        let twice: Vec<&SaleId> = found.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id).collect();
+        assert!(twice.is_empty(), "{} are there twice: {:?}", twice.len(), twice.first());
+        let mut audit = Audit { acknowledged: 0, unknown: 0, blocks: self.blocks() };
+        for Published { id, record, .. } in &audit.blocks {
+            let acknowledged: BTreeSet<u32> = record.acknowledged.iter().collect();
+            for index in &acknowledged {
+                assert!(found.remove(&id.sale(*index)).is_some(), "{} is lost", id.sale(*index));
+            }
+            audit.acknowledged += acknowledged.len();
+            let unknown = found.range(id.sale(0)..=id.sale(u32::MAX)).map(|(id, _)| *id).collect::<Vec<_>>();
+            for sale in unknown {
+                assert!(record.end.is_none_or(|end| sale.index < end), "{sale} was never sent, says {record:?}");
+                found.remove(&sale);
+                audit.unknown += 1;
+            }
+        }
+        assert!(found.is_empty(), "no block was reserved for {:?}", found.first_key_value());
+        audit
+    }
+}
+
+pub struct Record {
+    pub headers: SaleHeaders,
+    pub key: String,
+    pub sale: Sale,
+}
+
+pub struct Audit {
+    pub acknowledged: usize,
+    pub unknown: usize,
+    pub blocks: Vec<Published>,
+}
+
+impl Audit {
+    pub fn ids(&self, phase: Phase) -> Vec<BlockId> {
+        let mut ids: Vec<BlockId> =
+            self.blocks.iter().filter(|block| block.record.phase == phase).map(|block| block.id).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The block as its own record says it was generated.
+    pub fn regenerate(&self, id: BlockId) -> Vec<Sale> {
+        let block = self.blocks.iter().find(|block| block.id == id).unwrap();
+        Petstore::new(block.record.parameters.clone()).unwrap().block(id)
+    }
+}
+
+/// The program, running.
+pub struct Loader {
+    child: Child,
+    admin: String,
+    log: PathBuf,
+}
+
+impl Loader {
+    /// Starts ordinal 0 with these variables beside `LOADER_ORDINAL`.
+    pub fn start(kafka: &Kafka, variables: &[(&str, &str)]) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let admin = format!("127.0.0.1:{port}");
+        // A file, not a pipe: nobody reads while it runs.
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}{port}.log", kafka.config.prefix));
+        let child = Command::new(env!("CARGO_BIN_EXE_kapture-loader"))
+            .envs(kafka.settings.iter().filter(|(name, _)| name.starts_with("KAFKA_") && *name != "KAFKA_PID"))
+            .env("KAFKA_PREFIX", &kafka.config.prefix)
+            .env("SERVICE_ADMIN_ADDR", &admin)
+            .env("LOADER_ORDINAL", "0")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, admin, log }
+    }
+
+    pub async fn report(&self) -> Option<Report> {
+        let body = service::http::get(&self.admin, "/report", Duration::from_secs(5)).await.ok()?;
+        serde_json::from_slice(&body).ok()
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        service::http::get(&self.admin, "/readyz", Duration::from_secs(5)).await.is_ok()
+    }
+
+    /// Waits until a report says what is wanted.
+    pub async fn reports(&mut self, what: &str, wanted: impl Fn(&BTreeMap<String, u64>) -> bool) -> Report {
+        let deadline = Instant::now() + LIMIT;
+        let mut last = None;
+        while Instant::now() < deadline {
+            if let Some(report) = self.report().await {
+                if wanted(&report.counters) {
+                    return report;
+                }
+                last = Some(report.counters);
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("ended with {status} before {what}: {}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("not within {LIMIT:?}: {what}; last report: {last:?}");
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
+    }
+
+    /// Waits for the end, and returns it with the log.
+    pub async fn ended(mut self) -> (ExitStatus, String) {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("did not end within {LIMIT:?}");
+    }
+
+    /// Asks it to end, and sees that it does so in good order.
+    pub async fn stop(self) -> String {
+        self.signal("TERM");
+        let (status, log) = self.ended().await;
+        assert!(status.success(), "ended with {status}: {log}");
+        log
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_file(&self.log);
+        }
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    assert!(Command::new("kill").args(["-s", name, pid]).status().unwrap().success(), "kill -s {name} {pid}");
+}
