@@ -1,0 +1,47 @@
+# Checks that are counted: a failed one is shown and the session goes on.
+passed=0 failed=0
+
+# check CLAIM COMMAND...: the claim holds if the command succeeds.
+check() {
+  local claim=$1 begun=$SECONDS output
+  shift
+  if output=$("$@" 2>&1); then
+    passed=$((passed + 1))
+    printf 'ok    %3ds  %s\n' $((SECONDS - begun)) "$claim"
+  else
+    failed=$((failed + 1))
+    printf 'FAIL  %3ds  %s\n' $((SECONDS - begun)) "$claim"
+    sed 's/^/            /' <<<"$output" | tail -n 40
+  fi
+}
+
+# within SECONDS COMMAND...: repeats the command until it succeeds.
+within() {
+  local deadline=$((SECONDS + $1)) output
+  shift
+  until output=$("$@" 2>&1); do
+    [ "$SECONDS" -lt "$deadline" ] || { echo "$output"; return 1; }
+    sleep 1
+  done
+}
+
+# fails_with TEXT COMMAND...: the command fails, and says so.
+fails_with() {
+  local text=$1 output
+  shift
+  if output=$("$@" 2>&1); then echo "succeeded: $output"; return 1; fi
+  grep -qF -- "$text" <<<"$output" || { echo "$output"; return 1; }
+}
+
+# prints TEXT COMMAND...: the command succeeds, and its output has the text.
+prints() {
+  local text=$1 output
+  shift
+  output=$("$@" 2>&1) || { echo "$output"; return 1; }
+  grep -qF -- "$text" <<<"$output" || { echo "$output"; return 1; }
+}
+
+total() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ]
+}

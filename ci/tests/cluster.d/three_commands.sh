@@ -1,0 +1,31 @@
+# helm install, helm test, and the upgrade to ten loaders, each typed as the README has it.
+running=app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test
+ready() { k wait pod -l "$running" --for=condition=Ready --timeout="${1:-90}s"; }
+
+# exporter PATH: what the exporter answers.
+exporter() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/services/kapture-exporter:8080/proxy$1"; }
+stage() { exporter /api/v1/state | jq -e ".stages[] | select(.name == \"$1\") | .$2"; }
+
+check "helm install, no other value" helm install kapture ./charts/kapture -n "$NAMESPACE"
+check "all pods are ready within 90 s" ready 90
+check "helm test passes right after the install" helm test kapture -n "$NAMESPACE" --logs
+
+# A pod that was restarted has another uid or a higher count.
+lives() {
+  k get pods -l "$running" -o json |
+    jq -r '.items[] | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[].restartCount] | add)"' | sort
+}
+before=$(lives)
+check "helm upgrade to ten loaders, typed as it stands" \
+  helm upgrade kapture ./charts/kapture -n "$NAMESPACE" --set loader.replicas=10
+check "ten loaders are ready" ready 90
+none_restarted() { diff <(echo "$before") <(lives | grep -Ff <(cut -d' ' -f2 <<<"$before")); }
+check "no pod that ran was restarted" none_restarted
+ten_times() {
+  local rate late
+  rate=$(stage accepted rate) late=$(exporter /api/v1/state | jq '.load.schedule_lag.p99_us // 0')
+  echo "rate $rate sales/s, schedule lag $late us"
+  jq -en "$rate > 900 and $rate < 1100 or $late > 100000"
+}
+check "the measured rate is ten times as high, or schedule lag says why not" within 60 ten_times
+check "helm test passes with ten loaders" helm test kapture -n "$NAMESPACE" --logs
