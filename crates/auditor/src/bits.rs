@@ -29,7 +29,7 @@ impl Bits {
     }
 
     /// How many indices are in the set.
-    pub fn len(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.count
     }
 
@@ -137,7 +137,7 @@ mod tests {
             let set: BTreeSet<u32> = indices.iter().copied().collect();
             let bits: Bits = indices.into_iter().collect();
             let asked = Ranges::from(asked);
-            prop_assert_eq!(bits.len() as usize, set.len());
+            prop_assert_eq!(bits.count() as usize, set.len());
             prop_assert_eq!(bits.to_ranges().iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(bits.count_in(&asked) as usize, asked.iter().filter(|index| set.contains(index)).count());
             prop_assert_eq!(

@@ -58,9 +58,11 @@ pub enum Fate {
     LostByKafka,
     /// On `sales`.
     LostByFanOut,
+    /// Lost, but nobody can say by whom: `sales` no longer reaches back to it.
+    Lost,
     /// On `sales.rejected`.
     Rejected,
-    /// A log does not reach back far enough to say.
+    /// The topic of its state was deleted ahead of the auditor: it may have been there.
     NotAuditable,
 }
 
@@ -224,7 +226,7 @@ impl Block {
 
     /// How many of its sales were seen.
     pub fn seen(&self) -> u32 {
-        self.seen.len()
+        self.seen.count()
     }
 
     /// Which of its sales were seen.
@@ -234,7 +236,7 @@ impl Block {
 
     /// Takes what a store has of the block. `passed`: the store had passed all spans when [`Self::records`] was that.
     pub fn store_said(&mut self, store: usize, found: u32, duplicates: u64, passed: Option<u64>) {
-        let seen = self.seen.len();
+        let seen = self.seen.count();
         let passed = passed == Some(self.records);
         if let Some(view) = &mut self.stores[store] {
             (view.found, view.duplicates, view.passed) = (found, duplicates, passed);
@@ -256,7 +258,7 @@ impl Block {
     pub fn is_done(&self) -> bool {
         let stored = |store: &Store| {
             store.passed && {
-                let (have, want) = (store.found + store.lost.len(), self.seen.len());
+                let (have, want) = (store.found + store.lost.len(), self.seen.count());
                 have == want || (have > want && store.excess >= EXCESS)
             }
         };
@@ -266,7 +268,7 @@ impl Block {
     /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
     pub fn is_complete(&self) -> bool {
         let acknowledged = self.record.acknowledged.len();
-        self.record.phase == Phase::Closed && self.record.end == Some(acknowledged) && self.seen.len() == acknowledged
+        self.record.phase == Phase::Closed && self.record.end == Some(acknowledged) && self.seen.count() == acknowledged
     }
 
     /// The account of this block. `silent`: its loader has not been heard of for so long that it is taken for gone.
@@ -276,7 +278,7 @@ impl Block {
         let by_kafka = gone(&self.lost.by_kafka);
         let found = u64::from(self.seen.count_in(&self.record.acknowledged));
         let behind_end = u64::from(self.seen.count_between(self.end(), u32::MAX));
-        let unannounced = u64::from(self.seen.len()) - found - behind_end;
+        let unannounced = u64::from(self.seen.count()) - found - behind_end;
 
         let mut routed = Tally {
             expected: acknowledged.saturating_sub(by_kafka),
@@ -299,7 +301,7 @@ impl Block {
         *tallies.at_mut(Stage::Routed) = routed;
         for (stage, store) in [Stage::Cached, Stage::Stored].into_iter().zip(&self.stores) {
             if let Some(store) = store {
-                *tallies.at_mut(stage) = store.tally(self.seen.len());
+                *tallies.at_mut(stage) = store.tally(self.seen.count());
             }
         }
         tallies
@@ -307,7 +309,7 @@ impl Block {
 
     /// Whether this block has a finding of that kind at that store, for the list.
     pub fn store_has(&self, store: usize, kind: Kind) -> bool {
-        self.stores[store].as_ref().is_some_and(|view| view.tally(self.seen.len()).of(kind) > 0)
+        self.stores[store].as_ref().is_some_and(|view| view.tally(self.seen.count()).of(kind) > 0)
     }
 }
 
@@ -331,7 +333,7 @@ impl Losses {
     fn of(&mut self, fate: Fate) -> &mut Ranges {
         match fate {
             Fate::LostByKafka => &mut self.by_kafka,
-            Fate::LostByFanOut => &mut self.by_fan_out,
+            Fate::LostByFanOut | Fate::Lost => &mut self.by_fan_out,
             Fate::Rejected => &mut self.rejected,
             Fate::NotAuditable => &mut self.not_auditable,
         }

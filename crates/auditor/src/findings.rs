@@ -96,7 +96,7 @@ pub struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Adds a finding while there is room, once.
-    pub fn add(&mut self, stage: Stage, kind: Kind, what: impl ToString, detail: impl ToString) {
+    pub fn add(&mut self, stage: Stage, kind: Kind, what: &str, detail: &str) {
         if self.0.len() >= SHOWN {
             return;
         }
@@ -109,9 +109,8 @@ impl Findings {
     }
 
     /// Takes back what turned out to be otherwise.
-    pub fn retract(&mut self, stage: Stage, kind: Kind, what: impl ToString) {
-        let what = what.to_string();
-        self.0.retain(|known| !known.is(stage, kind, &what));
+    pub fn retract(&mut self, stage: Stage, kind: Kind, what: &str) {
+        self.0.retain(|known| !known.is(stage, kind, what));
     }
 
     /// All that are shown, in the order in which they were found.
@@ -227,11 +226,11 @@ mod tests {
     fn the_list_is_bounded_and_says_each_loss_once() {
         let mut findings = Findings::default();
         for index in 0..300 {
-            findings.add(Stage::Routed, Kind::Lost, index / 2, "");
+            findings.add(Stage::Routed, Kind::Lost, &(index / 2).to_string(), "");
         }
         assert_eq!(findings.iter().count(), SHOWN);
         assert_eq!(findings.iter().last().map(|finding| finding.what.as_str()), Some("99"));
-        findings.retract(Stage::Routed, Kind::Lost, 7);
+        findings.retract(Stage::Routed, Kind::Lost, "7");
         assert!(findings.iter().all(|finding| finding.what != "7"));
     }
 

@@ -10,5 +10,11 @@
 
 pub mod bits;
 pub mod block;
+mod config;
 pub mod findings;
 pub mod ledger;
+pub mod live;
+mod store;
+
+pub use config::{Config, Stores};
+pub use store::Store;

@@ -34,7 +34,7 @@ pub struct Count {
     /// What.
     pub kind: Kind,
     /// How many.
-    pub count: u64,
+    pub findings: u64,
 }
 
 /// How far the auditor is.
@@ -89,7 +89,7 @@ impl Ledger {
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
             stages,
             open_blocks: self.open.len() as u64,
-            done_blocks: self.done.len(),
+            done_blocks: self.done.count(),
             findings: self.findings.iter().cloned().collect(),
             position: Position {
                 rounds: self.rounds,
@@ -124,7 +124,7 @@ fn is_silent(updated_at_us: i64, now_us: i64) -> bool {
 fn counts(stages: &Tallies) -> Vec<Count> {
     let of = |(stage, tally): (&Stage, &Tally)| {
         let (stage, tally) = (*stage, *tally);
-        Kind::ALL.map(|kind| Count { stage, kind, count: tally.of(kind) })
+        Kind::ALL.map(|kind| Count { stage, kind, findings: tally.of(kind) })
     };
-    stages.0.iter().flat_map(of).filter(|count| count.count > 0).collect()
+    stages.0.iter().flat_map(of).filter(|count| count.findings > 0).collect()
 }

@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use super::done::{Loader, Odd};
+use crate::block::Block;
 use crate::findings::{Findings, Tally};
 
 /// Where a restart resumes. Results of done blocks lie beside it, under their own keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// When it was written: unix time, microseconds.
-    pub at_us: i64,
     /// By state.
     pub logs: BTreeMap<State, Log>,
     /// What belongs to no block.
@@ -58,29 +57,27 @@ impl Ledger {
     }
 
     /// What to write now. `None` while a sale waits for its block: counted it can't be, and must not be forgotten.
-    pub fn checkpoint(&mut self, now_us: i64) -> anyhow::Result<Option<Vec<Entry>>> {
+    pub fn checkpoint(&mut self) -> anyhow::Result<Option<Vec<Entry>>> {
         if !self.waiting.is_empty() {
             return Ok(None);
         }
         let mut needed = self.read;
-        for span in self.open.values().flat_map(|block| block.spans()) {
+        for span in self.open.values().flat_map(Block::spans) {
             let low = &mut needed[span.state.index()];
             *low = span.low.min(*low);
         }
         let log = |state: &State| (*state, Log { needed: needed[state.index()], read: self.read[state.index()] });
         let checkpoint = Checkpoint {
-            at_us: now_us,
             logs: State::ALL.iter().map(log).collect(),
             strays: self.strays,
             findings: self.findings.clone(),
             suspect_before_us: self.suspect_before_us,
         };
-        let (loaders, odd) = self.done.write();
         let mut entries = vec![entry(CHECKPOINT.to_owned(), Some(&checkpoint))?];
-        for ((run, loader), whole) in loaders {
+        for ((run, loader), whole) in self.done.write_loaders() {
             entries.push(entry(format!("{LOADER}{run:08x}/{loader}"), Some(whole))?);
         }
-        for (id, odd) in odd {
+        for (id, odd) in self.done.write_odd() {
             entries.push(entry(format!("{BLOCK}{id}"), odd)?);
         }
         Ok(Some(entries))

@@ -98,7 +98,7 @@ impl Done {
     }
 
     /// How many blocks are done.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.loaders.values().map(|loader| u64::from(loader.blocks.len())).sum::<u64>() + self.odd.len() as u64
     }
 
@@ -113,14 +113,16 @@ impl Done {
         sum
     }
 
-    /// Begins to write what changed since the last write that succeeded. `None` stands for a block that was folded.
-    pub fn write(
-        &mut self,
-    ) -> (impl Iterator<Item = ((u32, u32), &Loader)>, impl Iterator<Item = (BlockId, Option<&Odd>)>) {
+    /// Begins to write what changed since the last write that succeeded: the loaders.
+    pub fn write_loaders(&mut self) -> impl Iterator<Item = ((u32, u32), &Loader)> {
         self.writing.loaders.append(&mut self.changed.loaders);
+        self.writing.loaders.iter().filter_map(|key| Some((*key, self.loaders.get(key)?)))
+    }
+
+    /// Begins to write what changed since the last write that succeeded: the blocks; `None` stands for one that was folded.
+    pub fn write_odd(&mut self) -> impl Iterator<Item = (BlockId, Option<&Odd>)> {
         self.writing.odd.append(&mut self.changed.odd);
-        let loaders = self.writing.loaders.iter().filter_map(|key| Some((*key, self.loaders.get(key)?)));
-        (loaders, self.writing.odd.iter().map(|id| (*id, self.odd.get(id))))
+        self.writing.odd.iter().map(|id| (*id, self.odd.get(id)))
     }
 
     /// Ends the write: it succeeded.

@@ -61,12 +61,15 @@ impl Ledger {
     pub fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
         let Some(block) = self.open.get_mut(&id) else { return };
         if block.lose(index, fate) {
-            let (stage, kind) = match fate {
-                Fate::LostByKafka => (Stage::Accepted, Kind::Lost),
-                Fate::LostByFanOut | Fate::NotAuditable => (Stage::Routed, Kind::Lost),
-                Fate::Rejected => (Stage::Routed, Kind::Rejected),
+            let (stage, kind, detail) = match fate {
+                Fate::LostByKafka => (Stage::Accepted, Kind::Lost, "acknowledged, and not on sales"),
+                Fate::LostByFanOut => (Stage::Routed, Kind::Lost, "on sales, and on no state's topic"),
+                Fate::Rejected => (Stage::Routed, Kind::Rejected, "on sales.rejected"),
+                Fate::Lost | Fate::NotAuditable => {
+                    (Stage::Routed, Kind::Lost, "by kafka or by the fan-out: sales no longer reaches back so far")
+                }
             };
-            self.findings.add(stage, kind, id.sale(index), "");
+            self.findings.add(stage, kind, &id.sale(index).to_string(), detail);
         }
     }
 

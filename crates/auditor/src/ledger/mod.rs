@@ -149,7 +149,7 @@ impl Ledger {
     pub fn malformed(&mut self, state: State, offset: i64, reason: &str) {
         if offset >= self.counted[state.index()] {
             self.strays.malformed += 1;
-            self.findings.add(Stage::Routed, Kind::Malformed, place(state, offset), reason);
+            self.findings.add(Stage::Routed, Kind::Malformed, &place(state, offset), reason);
         }
     }
 
@@ -192,26 +192,30 @@ impl Ledger {
     fn stray(&mut self, id: SaleId, state: State, offset: i64) {
         if offset >= self.counted[state.index()] {
             self.strays.never_sent += 1;
-            self.findings.add(Stage::Routed, Kind::NeverSent, id, place(state, offset));
+            self.findings.add(Stage::Routed, Kind::NeverSent, &id.to_string(), &place(state, offset));
         }
     }
 
     /// Adds to the list what a record turned out to be. The counts are the block's.
     fn note(&mut self, id: SaleId, state: State, offset: i64, seen: Seen, misrouted: bool) {
+        if seen == Seen::New && !misrouted {
+            return;
+        }
+        let (id, place) = (id.to_string(), place(state, offset));
         match seen {
             Seen::New => {}
             Seen::Returned => {
                 for (stage, kind) in
                     [(Stage::Accepted, Kind::Lost), (Stage::Routed, Kind::Lost), (Stage::Routed, Kind::Rejected)]
                 {
-                    self.findings.retract(stage, kind, id);
+                    self.findings.retract(stage, kind, &id);
                 }
             }
-            Seen::Duplicate => self.findings.add(Stage::Routed, Kind::Duplicate, id, place(state, offset)),
-            Seen::NeverSent => self.findings.add(Stage::Routed, Kind::NeverSent, id, place(state, offset)),
+            Seen::Duplicate => self.findings.add(Stage::Routed, Kind::Duplicate, &id, &place),
+            Seen::NeverSent => self.findings.add(Stage::Routed, Kind::NeverSent, &id, &place),
         }
         if misrouted {
-            self.findings.add(Stage::Routed, Kind::Misrouted, id, place(state, offset));
+            self.findings.add(Stage::Routed, Kind::Misrouted, &id, &place);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Ledger {
             // Counted in the block; the list names it once.
             self.findings.retract(STORES[store], kind, &what);
             if block.store_has(store, kind) {
-                self.findings.add(STORES[store], kind, &what, format!("{duplicates} duplicate, {found} found"));
+                self.findings.add(STORES[store], kind, &what, &format!("{duplicates} duplicate, {found} found"));
             }
         }
     }
@@ -75,7 +75,7 @@ impl Ledger {
     pub fn store_misses(&mut self, store: usize, asked: &Asked, missing: Ranges) {
         let Some(block) = self.open.get_mut(&asked.id) else { return };
         for index in block.store_misses(store, missing) {
-            self.findings.add(STORES[store], Kind::Lost, asked.id.sale(index), "");
+            self.findings.add(STORES[store], Kind::Lost, &asked.id.sale(index).to_string(), "");
         }
     }
 }

@@ -57,7 +57,7 @@ fn prove(ledger: &mut Ledger, fate: Fate) {
 /// Findings as (stage, kind, how many), and what the list names.
 fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
     let account = ledger.account(NOW);
-    let counts = account.counts.iter().map(|count| (count.stage, count.kind, count.count)).collect();
+    let counts = account.counts.iter().map(|count| (count.stage, count.kind, count.findings)).collect();
     (counts, account.findings.iter().map(|finding| finding.what.clone()).collect())
 }
 
@@ -144,7 +144,7 @@ fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     let mut ledger = ledger([false, false]);
     put(&mut ledger, 0..LENGTH);
     assert_eq!((ledger.waiting(), found(&ledger)), (100, (vec![], vec![])));
-    assert!(ledger.checkpoint(NOW).unwrap().is_none(), "what waits is in no checkpoint");
+    assert!(ledger.checkpoint().unwrap().is_none(), "what waits is in no checkpoint");
     ledger.record(BLOCK, closed());
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), ((vec![], vec![]), 1));
@@ -281,7 +281,7 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
     blocks(&mut first);
     read(&mut first, 0, 301);
     prove(&mut first, Fate::LostByFanOut);
-    let entries = first.checkpoint(NOW).unwrap().unwrap();
+    let entries = first.checkpoint().unwrap().unwrap();
     first.checkpoint_written();
 
     let mut second = fresh();

@@ -1,0 +1,162 @@
+//! Proves, round by round, what has arrived and what is lost; then closes what is done and writes the checkpoint.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use service::Beat;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Live;
+use super::checkpoint::Writer;
+use super::logs::Logs;
+use super::round::{Round, Step, passed};
+use super::search::search;
+use crate::ledger::Entry;
+
+/// Between two looks. A round takes a few of them.
+const REST: Duration = Duration::from_millis(250);
+/// Between two checkpoints: what has to be read again after a restart.
+const CHECKPOINT: Duration = Duration::from_secs(5);
+
+struct Judge<'a> {
+    kafka: &'a kafka::Config,
+    live: &'a Live,
+    logs: Logs,
+    sales: Vec<(String, i32)>,
+    states: Vec<(String, i32)>,
+    round: Option<Round>,
+    /// How many sales without a block there were, and the end of the account of blocks asked for after.
+    strays: Option<(usize, i64)>,
+    writer: Writer,
+    written: Vec<Entry>,
+    wrote: Option<Instant>,
+}
+
+/// Judges until `shutdown`. Blocks: give it a thread of its own.
+pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut judge = Judge {
+        kafka,
+        live,
+        logs: Logs::new(kafka)?,
+        sales: Vec::new(),
+        states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
+        round: None,
+        strays: None,
+        writer: Writer::new(kafka),
+        written: Vec::new(),
+        wrote: None,
+    };
+    while !shutdown.is_cancelled() {
+        beat.turned();
+        if live.started.get()
+            && let Err(err) = judge.turn(beat, shutdown)
+        {
+            live.metrics.errors.inc();
+            live.wait_for(&format!("kafka: {err:#}"));
+            info!("judging again in a moment: {err:#}");
+        }
+        live.show();
+        std::thread::sleep(REST);
+    }
+    Ok(())
+}
+
+impl Judge<'_> {
+    fn turn(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        self.judge_strays()?;
+        self.advance(beat, shutdown)?;
+        self.live.ledger().close();
+        self.save();
+        Ok(())
+    }
+
+    /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
+    fn judge_strays(&mut self) -> anyhow::Result<()> {
+        if let Some((waiting, end)) = self.strays
+            && self.live.blocks_read.load(Ordering::Acquire) >= end
+        {
+            self.live.ledger().blocks_are_known(waiting);
+            self.strays = None;
+        }
+        let waiting = self.live.ledger().waiting();
+        if self.strays.is_none() && waiting > 0 {
+            let end = self.logs.ends(&[(self.live.names.blocks(), 0)])?[0];
+            self.strays = Some((waiting, end));
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        if self.sales.is_empty() {
+            let topic = self.live.names.sales();
+            self.sales = (0..self.logs.partitions(&topic)?).map(|partition| (topic.clone(), partition)).collect();
+        }
+        if self.round.is_none() {
+            // The order is the proof: first the suspects, then the end they lie below.
+            let suspects = self.live.ledger().suspects();
+            self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
+        }
+        let Some(round) = &mut self.round else { return Ok(()) };
+        if let Step::FanOut(ends) = &round.step
+            && passed(&self.logs.committed(&self.sales)?, ends)
+        {
+            round.step = Step::Reading(self.logs.ends(&self.states)?);
+        }
+        if let Step::Reading(ends) = &round.step {
+            let ledger = self.live.ledger();
+            if passed(&ledger.positions(), ends) {
+                round.step = Step::Search(ledger.convict(&round.suspects));
+            }
+        }
+        let waiting_for = round.waiting_for();
+        if let Step::Search(missing) = &round.step {
+            if !missing.is_empty() {
+                self.live.wait_for(waiting_for);
+                let fates = search(self.kafka, &self.logs, missing, beat, shutdown)?;
+                warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
+                let mut ledger = self.live.ledger();
+                for (id, index, fate) in fates {
+                    ledger.sentence(id, index, fate);
+                }
+            }
+            self.live.ledger().end_round(&round.suspects);
+            self.live.round_ended();
+            self.round = None;
+        }
+        self.live.wait_for(waiting_for);
+        Ok(())
+    }
+
+    /// A checkpoint that can't be written is no harm: more is read again.
+    fn save(&mut self) {
+        if self.wrote.is_some_and(|wrote| wrote.elapsed() < CHECKPOINT) {
+            return;
+        }
+        let entries = match self.live.ledger().checkpoint() {
+            Ok(Some(entries)) => entries,
+            Ok(None) => return,
+            Err(err) => {
+                warn!("making a checkpoint: {err:#}");
+                return;
+            }
+        };
+        self.wrote = Some(Instant::now());
+        if entries == self.written {
+            self.live.checkpoint_written();
+            return;
+        }
+        match self.writer.write(&entries) {
+            Ok(()) => {
+                self.live.ledger().checkpoint_written();
+                self.live.checkpoint_written();
+                self.live.metrics.checkpoints.inc();
+                self.written = entries;
+            }
+            Err(err) => {
+                self.live.metrics.errors.inc();
+                info!("writing the checkpoint again in a moment: {err:#}");
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Questions about logs: where they begin and end, and how far the fan-out has come.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// One question to Kafka.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// A topic and some of its partitions, counted from 0.
+pub(super) type Partitions = [(String, i32)];
+
+/// Asks; reads no record and joins no group.
+pub(super) struct Logs {
+    consumer: BaseConsumer,
+}
+
+impl Logs {
+    /// Asks for the fan-out's commits by its name.
+    ///
+    /// Ends include records of transactions that are not settled: the fan-out's commit may be seen a moment before the
+    /// markers of the same transaction reach the states' topics, and what lies behind the last marker is not to be missed.
+    pub(super) fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
+        let mut client = kafka.member("fan-out");
+        client.set("isolation.level", "read_uncommitted");
+        Ok(Self { consumer: client.create().context("making a client")? })
+    }
+
+    /// How many partitions a topic has; none if there is no such topic.
+    pub(super) fn partitions(&self, topic: &str) -> anyhow::Result<i32> {
+        let metadata =
+            self.consumer.fetch_metadata(Some(topic), LIMIT).with_context(|| format!("asking for {topic}"))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+        Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
+    }
+
+    /// The offset after the last record of each partition.
+    pub(super) fn ends(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
+        self.offsets(partitions, Offset::End).context("asking where logs end")
+    }
+
+    /// The first offset that is still there of each partition.
+    pub(super) fn beginnings(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
+        self.offsets(partitions, Offset::Beginning).context("asking where logs begin")
+    }
+
+    /// The first offset whose record is not older than `time_ms` (unix time); the end where there is none.
+    pub(super) fn at_time(&self, partitions: &Partitions, time_ms: i64) -> anyhow::Result<Vec<i64>> {
+        let ends = self.ends(partitions)?;
+        let at = self.query(partitions, Offset::Offset(time_ms.max(0))).context("asking where a time is in logs")?;
+        Ok(at.into_iter().zip(ends).map(|(at, end)| at.unwrap_or(end)).collect())
+    }
+
+    /// What the fan-out has committed of each partition; where that is nothing, or is no longer there, the beginning.
+    pub(super) fn committed(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
+        let beginnings = self.beginnings(partitions)?;
+        let asked = list(partitions, Offset::Invalid)?;
+        let answer = self.consumer.committed_offsets(asked, LIMIT).context("asking what the fan-out committed")?;
+        let committed = read(partitions, &answer).context("asking what the fan-out committed")?;
+        Ok(committed.into_iter().zip(beginnings).map(|(at, beginning)| at.unwrap_or(0).max(beginning)).collect())
+    }
+
+    fn offsets(&self, partitions: &Partitions, which: Offset) -> anyhow::Result<Vec<i64>> {
+        let answer = self.query(partitions, which)?;
+        answer.into_iter().map(|offset| offset.context("a partition has no answer")).collect()
+    }
+
+    /// Kafka takes "the end" and "the beginning" for times, so that one request asks for all partitions.
+    fn query(&self, partitions: &Partitions, which: Offset) -> anyhow::Result<Vec<Option<i64>>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        read(partitions, &self.consumer.offsets_for_times(list(partitions, which)?, LIMIT)?)
+    }
+}
+
+fn list(partitions: &Partitions, offset: Offset) -> anyhow::Result<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, offset)?;
+    }
+    Ok(list)
+}
+
+/// Offsets in the order of `partitions`.
+fn read(partitions: &Partitions, answer: &TopicPartitionList) -> anyhow::Result<Vec<Option<i64>>> {
+    let of = |(topic, partition): &(String, i32)| {
+        let Some(element) = answer.find_partition(topic, *partition) else {
+            bail!("{topic}/{partition} has no answer");
+        };
+        element.error().with_context(|| format!("{topic}/{partition}"))?;
+        match element.offset() {
+            Offset::Offset(offset) => Ok(Some(offset)),
+            _ => Ok(None),
+        }
+    };
+    partitions.iter().map(of).collect()
+}

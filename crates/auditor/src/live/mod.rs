@@ -1,0 +1,257 @@
+//! The auditor that runs beside the pipeline.
+//!
+//! One thread reads ([`reader`]), one judges ([`judge`]), one task watches each store ([`watch`]); all of them share
+//! the [`Ledger`] behind one lock, which is held for a batch at a time. None of them waits for another: Kafka or a
+//! store that is away only makes sales late.
+
+mod api;
+mod checkpoint;
+mod judge;
+mod logs;
+mod metrics;
+mod reader;
+mod round;
+mod search;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use kafka::Topic;
+use petstore::Petstore;
+use prometheus_client::registry::Registry;
+use service::{Admin, Health, Ready};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::Stores;
+use crate::ledger::{Account, Generate, Ledger, STORES};
+use crate::store::Store;
+use metrics::Metrics;
+
+/// A loop that has not turned for so long is stuck, whatever Kafka does: all it waits for has shorter limits.
+const STUCK: Duration = Duration::from_mins(2);
+/// Between two looks whether the topics are there.
+const REST: Duration = Duration::from_secs(1);
+/// Parameters in use at once: one, and for a while two, after an upgrade that changed them.
+const PETSTORES: usize = 8;
+
+/// What the threads share.
+struct Live {
+    names: kafka::Names,
+    installation: String,
+    ledger: Mutex<Ledger>,
+    /// The next offset of the account of blocks.
+    blocks_read: AtomicI64,
+    started: Started,
+    progress: Mutex<Progress>,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Progress {
+    waiting_for: String,
+    round_ended: Option<Instant>,
+    checkpoint_written: Option<Instant>,
+}
+
+/// Whether the account of blocks has been read.
+struct Started {
+    flag: AtomicBool,
+    ready: Ready,
+}
+
+/// Runs until `shutdown`, serving the admin port meanwhile.
+pub async fn run(
+    service: &service::Config,
+    kafka: kafka::Config,
+    stores: Stores,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let health = Health::default();
+    let ready = health.ready("kafka");
+    let mut registry = Registry::with_prefix("kapture_auditor");
+    let metrics = Metrics::register(&mut registry);
+    let watched = [stores[0].is_some(), stores[1].is_some()];
+
+    let shared: Arc<std::sync::OnceLock<Arc<Live>>> = Arc::default();
+    let (figures, routes) = (Arc::clone(&shared), Arc::clone(&shared));
+    let admin = Admin::new(service, "auditor", registry, health.clone(), move || api::figures(figures.get())).routes(
+        move |request| {
+            let live = routes.get().cloned();
+            async move { api::answer(&request, live.as_ref()) }
+        },
+    );
+
+    let work = async {
+        let Some(live) = prepare(&kafka, watched, metrics, ready, &shutdown).await? else { return Ok(()) };
+        let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
+        let [read, judge] = ["read", "judge"].map(|name| health.loop_(name, STUCK));
+        let reader =
+            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
+        let judge =
+            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
+        let [redis, postgres] = stores;
+        let (redis, postgres) =
+            (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
+        tokio::try_join!(reader, judge, redis, postgres)?;
+        Ok(())
+    };
+    // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
+    let work = async {
+        let done: anyhow::Result<()> = work.await;
+        shutdown.cancel();
+        done
+    };
+    tokio::try_join!(admin.serve(shutdown.clone()), work)?;
+    Ok(())
+}
+
+/// Waits for Kafka and its topics, and restores what an earlier auditor knew. `None` if stopped meanwhile.
+async fn prepare(
+    kafka: &kafka::Config,
+    watched: [bool; 2],
+    metrics: Metrics,
+    ready: Ready,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Live>> {
+    let names = kafka.names();
+    let prepared = async {
+        kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
+        let installation = kafka.installation(shutdown).await?.to_string();
+        let mut topics = names.states();
+        topics.push(names.sales());
+        loop {
+            let (kafka, topics) = (kafka.clone(), topics.clone());
+            match tokio::task::spawn_blocking(move || missing(&kafka, &topics)).await? {
+                Ok(None) => return Ok(installation),
+                Ok(Some(topic)) => ready.missing(format!("waiting for topic {topic}")),
+                Err(err) => ready.missing(format!("{err:#}")),
+            }
+            tokio::time::sleep(REST).await;
+        }
+    };
+    let installation: anyhow::Result<String> = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => return Ok(None),
+        installation = prepared => installation,
+    };
+    let installation = installation.context("waiting for kafka")?;
+    let config = kafka.clone();
+    let ledger = tokio::task::spawn_blocking(move || {
+        let mut ledger = Ledger::new(watched, generate());
+        let resumed = checkpoint::restore(&config, &mut ledger)?;
+        info!(resumed, "restored the account");
+        anyhow::Ok(ledger)
+    });
+    Ok(Some(Live {
+        names,
+        installation,
+        ledger: Mutex::new(ledger.await??),
+        blocks_read: AtomicI64::new(0),
+        started: Started { flag: AtomicBool::new(false), ready },
+        progress: Mutex::default(),
+        metrics,
+    }))
+}
+
+/// The first of `topics` that isn't there.
+fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
+    let logs = logs::Logs::new(kafka)?;
+    for topic in topics {
+        if logs.partitions(topic)? == 0 {
+            return Ok(Some(topic.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Generates blocks again from what their reservation says, never from what this program was given.
+fn generate() -> Generate {
+    let mut chains: HashMap<petstore::Parameters, Petstore> = HashMap::new();
+    Box::new(move |parameters, id| {
+        if !chains.contains_key(parameters) {
+            if chains.len() >= PETSTORES {
+                chains.clear();
+            }
+            chains.insert(parameters.clone(), Petstore::new(parameters.clone())?);
+        }
+        let chain = chains.get(parameters).context("a chain that was just opened")?;
+        Ok(chain.block(id).iter().map(petstore::Sale::state).collect())
+    })
+}
+
+/// Runs blocking work beside the async frame.
+async fn thread(
+    kafka: &kafka::Config,
+    live: &Arc<Live>,
+    shutdown: &CancellationToken,
+    work: impl FnOnce(&kafka::Config, &Live, &CancellationToken) -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (kafka, live, shutdown) = (kafka.clone(), Arc::clone(live), shutdown.clone());
+    tokio::task::spawn_blocking(move || work(&kafka, &live, &shutdown)).await?
+}
+
+/// Watches a store, if there is one.
+async fn watch(
+    live: &Live,
+    number: usize,
+    store: Option<Store>,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(store) = store else { return Ok(()) };
+    let beat = health.loop_(STORES[number].name(), STUCK);
+    watch::run(live, number, store, &beat, shutdown).await
+}
+
+impl Live {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_for(&self, what: &str) {
+        what.clone_into(&mut self.progress().waiting_for);
+    }
+
+    fn round_ended(&self) {
+        self.progress().round_ended = Some(Instant::now());
+    }
+
+    fn checkpoint_written(&self) {
+        self.progress().checkpoint_written = Some(Instant::now());
+    }
+
+    fn account(&self) -> Account {
+        let mut account = self.ledger().account(service::unix_us());
+        let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let progress = self.progress();
+        account.position.waiting_for.clone_from(&progress.waiting_for);
+        account.position.round_age_ms = age(progress.round_ended);
+        account.position.checkpoint_age_ms = age(progress.checkpoint_written);
+        account
+    }
+
+    /// Puts the account into the metrics.
+    fn show(&self) {
+        self.metrics.show(&self.account());
+    }
+}
+
+impl Started {
+    fn set(&self, started: bool) {
+        self.flag.store(started, Ordering::Release);
+        self.ready.set(started);
+    }
+
+    fn get(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+}
