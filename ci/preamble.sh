@@ -25,6 +25,6 @@ debian_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || die "not root, and these Debian packages are missing: ${missing[*]}"
   say "installing ${#missing[@]} Debian packages: ${missing[*]}"
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null \
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 install -y -qq --no-install-recommends "${missing[@]}"; } >/dev/null \
     || die "installing ${missing[*]} failed; run apt-get by hand to see why"
 }
