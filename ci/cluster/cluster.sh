@@ -17,7 +17,7 @@ at_it() {
   say "$text"
   "$@" >"$log" 2>&1 </dev/null 9>&- &
   pid=$!
-  until timeout 20 tail --pid="$pid" -s 0.1 -f /dev/null; do say "$text: at it since $((SECONDS - began)) s"; done
+  until timeout 20 tail --pid="$pid" -s 0.1 -f /dev/null 9>&-; do say "$text: at it since $((SECONDS - began)) s"; done
   wait "$pid" || { tail -n 30 "$log" >&2; die "$text failed; all of its output is in $log"; }
 }
 
@@ -46,12 +46,15 @@ begin_state() {
 }
 complete_state() { life >"$STATE/complete"; }
 
-# state: none, up, or broken (unfinished, or of another life).
+# state: none, up (though a node may have lost its power on purpose), or broken (unfinished, of another life, or its first node died).
 state() {
   if [ ! -e "$STATE" ] && [ ! -e "$DISK" ]; then echo none
-  elif [ "$(cat "$STATE/complete" 2>/dev/null)" = "$(life)" ] && [ -e "/run/netns/$CLUSTER-node-1" ]; then echo up
+  elif [ "$(cat "$STATE/complete" 2>/dev/null)" = "$(life)" ] && { [ ! -e "$STATE/node-1/pid" ] || powered node-1; }; then echo up
   else echo broken; fi
 }
+
+# powered NODE: its first process runs, in its network.
+powered() { ip netns pids "$CLUSTER-$1" 2>/dev/null | grep -qxF "$(cat "$STATE/$1/pid" 2>/dev/null)"; }
 
 # nodes: the names of the cluster's nodes, the control plane's first.
 nodes() { (cd "$STATE" && printf '%s\n' node-*/ | tr -d /); }
