@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 /// Sales per second, above 0 and up to a million. Kept exactly, to a millionth of a sale per second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
     /// Sales in a million seconds.
@@ -14,7 +14,7 @@ pub struct Rate {
 }
 
 /// How many times the rate the loader may send while it catches up after a stall: 1 to 1000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct CatchUp {
     thousandths: u64,
@@ -39,7 +39,24 @@ impl Rate {
 impl CatchUp {
     /// The fastest that sales may be sent, in sales in a million seconds.
     pub fn micro(self, rate: Rate) -> u64 {
-        rate.micro.saturating_mul(self.thousandths) / 1000
+        self.times(rate.micro)
+    }
+
+    /// So many times as much.
+    pub const fn times(self, number: u64) -> u64 {
+        number.saturating_mul(self.thousandths) / 1000
+    }
+}
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/s", self.per_second())
+    }
+}
+
+impl fmt::Debug for CatchUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x", self.thousandths as f64 / 1e3)
     }
 }
 

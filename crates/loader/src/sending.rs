@@ -17,10 +17,14 @@ use crate::acks::{Acks, pack};
 use crate::blame::Blame;
 use crate::clock::Clock;
 use crate::load::Load;
+use crate::metrics::Metrics;
 use crate::rate::CatchUp;
 use crate::schedule::Schedule;
 use crate::stock::{Encoded, Stock};
 
+/// Sales that wait in the client. With headers and librdkafka's own they take about a kilobyte each, and the pod has
+/// 128 MiB; more would only hide for longer that Kafka is slow.
+const QUEUE: u32 = 40_000;
 /// The shortest rest between two looks at the schedule.
 const TICK: Duration = Duration::from_millis(1);
 /// The longest one; bounds how late a stop is seen and how old the gauges are.
@@ -71,12 +75,13 @@ impl Sending {
     ) -> anyhow::Result<Self> {
         let producer = config
             .idempotent_producer()
+            .set("queue.buffering.max.messages", QUEUE.to_string())
             .create_with_context(Acks::new(Arc::clone(&load)))
             .context("making the producer")?;
         Ok(Self {
             schedule: Schedule::new(load.plan, catch_up),
             topic: config.names().sales(),
-            blame: Blame::default(),
+            blame: Blame::new(catch_up),
             current: None,
             key: String::new(),
             clock_checked_us: 0,
@@ -138,7 +143,9 @@ impl Sending {
             match handed {
                 Handed::Over => {}
                 Handed::Blocked => {
-                    let blocked_us = self.blame.blocked(clock.elapsed_us());
+                    let now_us = clock.elapsed_us();
+                    let late_us = now_us.saturating_sub(self.schedule.next_due_at());
+                    let blocked_us = self.blame.blocked(now_us, late_us);
                     self.load.metrics.blocked_us.inc_by(blocked_us);
                     break;
                 }
@@ -184,8 +191,9 @@ impl Sending {
             Err(err) => self.refused(id.block, &err)?,
         }
         let now_us = clock.elapsed_us();
-        self.load.metrics.blocked_us.inc_by(self.blame.unblocked(now_us));
-        self.load.metrics.handed(self.blame.handed(now_us.saturating_sub(due_us)));
+        let (lateness, blocked_us) = self.blame.handed(now_us, now_us.saturating_sub(due_us));
+        self.load.metrics.blocked_us.inc_by(blocked_us);
+        self.load.metrics.handed(lateness);
         self.schedule.sent();
         *index += 1;
         Ok(Handed::Over)
@@ -234,6 +242,16 @@ impl Sending {
             std::thread::sleep(TICK);
         }
         self.load.observe();
+        let Metrics { due, sent, accepted, unknown, late, late_blocked, .. } = &self.load.metrics;
+        info!(
+            due = due.get(),
+            sent = sent.get(),
+            accepted = accepted.get(),
+            unknown = unknown.get(),
+            late = late.get(),
+            late_blocked = late_blocked.get(),
+            "sending has ended"
+        );
     }
 
     /// Takes back what the client still has, so that nothing is sent after the blocks are closed.
