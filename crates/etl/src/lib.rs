@@ -1,1 +1,65 @@
-//! Being written.
+//! Moves sales one stage on, effectively once. One binary, a role each:
+//!
+//! - [`fan_out`]: from `sales` to the topic of each state, in Kafka transactions;
+//! - [`sink`], role `redis` or `postgres`: from the topics of all states into a store, which keeps the position
+//!   beside the data.
+//!
+//! Each can be killed at any instruction. A Kafka or a store that is away is waited for, for ever and in bounded memory;
+//! what ends the program is only what waiting can't mend, and its last words say how to.
+
+mod config;
+pub mod fan_out;
+mod metrics;
+pub mod sink;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use service::Health;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Config, Role};
+pub use metrics::Metrics;
+use sink::Sink;
+
+/// Runs the role that `config` names until `shutdown`.
+///
+/// librdkafka's calls block, so the role has a thread of its own.
+pub async fn run(
+    kafka: kafka::Config,
+    config: Config,
+    metrics: Arc<Metrics>,
+    health: Health,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Handle::current();
+    let (end, ended) = oneshot::channel();
+    let role = config.role();
+    let run = move || {
+        let sink = |config, metrics| Sink {
+            role,
+            kafka: &kafka,
+            config,
+            metrics,
+            health: &health,
+            shutdown: &shutdown,
+            runtime: &runtime,
+        };
+        match &config {
+            Config::FanOut(config) => fan_out::run(&kafka, config, metrics, &health, &shutdown),
+            Config::Redis(config, store) => {
+                sink(config, metrics).run(|installation| stores::redis::Writer::new(store.clone(), installation))
+            }
+            Config::Postgres(config, store) => {
+                sink(config, metrics).run(|installation| stores::postgres::Writer::new(store.clone(), installation))
+            }
+        }
+    };
+    let work = move || {
+        // Nobody listens any more when the process is about to end.
+        let _ = end.send(run());
+    };
+    std::thread::Builder::new().name(role.to_string()).spawn(work).context("starting the role's thread")?;
+    ended.await.with_context(|| format!("role {role} panicked"))?
+}

@@ -1,2 +1,32 @@
-//! Being written.
-fn main() {}
+//! Moves sales one stage on: a role each. See the library for how.
+
+use std::sync::Arc;
+
+use etl::{Config, Metrics};
+use prometheus_client::registry::Registry;
+use service::Health;
+use tracing::info;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    service::init_tracing();
+    let config = Config::from_env()?;
+    let kafka: kafka::Config = service::from_env("KAFKA_")?;
+    let service: service::Config = service::from_env("SERVICE_")?;
+    info!(?config, ?kafka, ?service, "starting");
+
+    let role = config.role();
+    let mut registry = Registry::with_prefix("kapture_etl");
+    let metrics = Arc::new(Metrics::register(role, &mut registry));
+    let health = Health::default();
+    let shutdown = service::shutdown_on_signal()?;
+    let figures = {
+        let metrics = Arc::clone(&metrics);
+        move || metrics.figures(role)
+    };
+    tokio::try_join!(
+        service::serve_admin(&service, role.program(), registry, health.clone(), figures, shutdown.clone()),
+        etl::run(kafka, config, metrics, health, shutdown),
+    )?;
+    Ok(())
+}

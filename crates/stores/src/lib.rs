@@ -27,6 +27,9 @@ pub use position::{Counts, Partition, Positions};
 /// A store that sales are written to. Several writers may write at once, to the same partitions even: the stored
 /// positions decide who was right.
 pub trait Store: Send {
+    /// The command that deletes what the store holds, for the one who must begin anew.
+    fn reset(&self) -> String;
+
     /// Reads where the store is in each of `partitions`, 0 where it never was.
     fn positions(&mut self, partitions: &[Partition]) -> impl Future<Output = Result<Vec<i64>, Error>> + Send;
 

@@ -181,16 +181,16 @@ impl Connection {
     }
 
     pub(super) fn other_kafka(&self, stored: String, kafka: &str) -> Error {
+        let store = format!("postgres at {}", self.address());
+        Error::OtherKafka { store, stored, kafka: kafka.to_owned(), reset: self.reset() }
+    }
+
+    pub(super) fn reset(&self) -> String {
         let Config { host, port, database, user, schema, .. } = &self.config;
-        Error::OtherKafka {
-            store: format!("postgres at {}", self.address()),
-            stored,
-            kafka: kafka.to_owned(),
-            reset: format!(
-                "psql --host={host} --port={port} --username={user} --dbname={database} \
-                 --command='drop schema {schema} cascade'"
-            ),
-        }
+        format!(
+            "psql --host={host} --port={port} --username={user} --dbname={database} \
+             --command='drop schema {schema} cascade'"
+        )
     }
 }
 

@@ -27,6 +27,10 @@ impl Writer {
 }
 
 impl Store for Writer {
+    fn reset(&self) -> String {
+        self.connection.reset()
+    }
+
     async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
         let installation = self.installation.clone();
         let read = self.connection.run("reading positions", async |open| {

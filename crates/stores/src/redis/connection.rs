@@ -95,18 +95,16 @@ impl Connection {
     }
 
     pub(super) fn other_kafka(&self, stored: String, kafka: &str) -> Error {
+        let store = format!("redis at {}", self.address());
+        Error::OtherKafka { store, stored, kafka: kafka.to_owned(), reset: self.reset() }
+    }
+
+    pub(super) fn reset(&self) -> String {
         let Config { host, port, prefix, .. } = &self.config;
-        let delete = if prefix.is_empty() {
-            "flushdb".to_owned()
-        } else {
-            let each = "for _, key in ipairs(redis.call('keys', ARGV[1])) do redis.call('unlink', key) end";
-            format!("eval \"{each}\" 0 '{prefix}*'")
-        };
-        Error::OtherKafka {
-            store: format!("redis at {}", self.address()),
-            stored,
-            kafka: kafka.to_owned(),
-            reset: format!("redis-cli -h {host} -p {port} {delete}"),
+        if prefix.is_empty() {
+            return format!("redis-cli -h {host} -p {port} flushdb");
         }
+        let each = "for _, key in ipairs(redis.call('keys', ARGV[1])) do redis.call('unlink', key) end";
+        format!("redis-cli -h {host} -p {port} eval \"{each}\" 0 '{prefix}*'")
     }
 }

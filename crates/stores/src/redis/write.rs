@@ -29,6 +29,10 @@ impl Writer {
 }
 
 impl Store for Writer {
+    fn reset(&self) -> String {
+        self.connection.reset()
+    }
+
     async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
         let keys = self.connection.keys.clone();
         let fields: Vec<String> = partitions.iter().map(|(topic, number)| format!("{topic}:{number}")).collect();

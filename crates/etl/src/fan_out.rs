@@ -1,0 +1,200 @@
+//! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; what is no sale to `sales.rejected`.
+//!
+//! The headers say where a sale belongs; the body is only read to be sure that it is the sale that the headers name.
+//! A record that is no valid sale stops nothing: it goes to `sales.rejected` with the reason, in the same transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kafka::exactly_once::{self, Failure, Outbox, Settings, Stage};
+use kafka::{Malformed, SaleHeaders};
+use petstore::{SaleId, State};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use serde::Deserialize;
+use service::Health;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Metrics, Role};
+
+/// The role's own variables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Always `fan-out`; read with the rest, so that a variable that no one knows is refused.
+    pub role: Role,
+    /// Which instance this is: the same after a restart, and no one else's.
+    pub ordinal: u32,
+    /// A transaction is closed after this time: what is added to a sale's latency, against the price of a commit.
+    #[serde(default = "interval", with = "humantime_serde")]
+    pub transaction_interval: Duration,
+}
+
+fn interval() -> Duration {
+    Duration::from_millis(100)
+}
+
+/// A generated sale has some 550 bytes; what is a hundred times as large is no sale.
+const MAX_SALE_BYTES: usize = 64 << 10;
+
+/// The loop turns every few milliseconds; inside a transaction it waits for Kafka, which gives up after 10 s, and a
+/// rewind may take a minute.
+const LOOP_LIMIT: Duration = Duration::from_secs(90);
+
+/// Runs the role until `shutdown`. Blocks: give it a thread of its own.
+pub fn run(
+    kafka: &kafka::Config,
+    config: &Config,
+    metrics: Arc<Metrics>,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let settings = Settings {
+        role: "fan-out".to_owned(),
+        ordinal: config.ordinal.to_string(),
+        source: kafka.names().sales(),
+        interval: config.transaction_interval,
+    };
+    let events = Arc::clone(&metrics.transactions);
+    let mut router = Router::new(kafka, metrics);
+    let beat = health.loop_("fan-out", LOOP_LIMIT);
+    exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
+}
+
+struct Router {
+    topics: Vec<String>,
+    rejected_topic: String,
+    metrics: Arc<Metrics>,
+    /// Due times of the sales routed in the open transaction.
+    routed: Vec<i64>,
+    rejected: u64,
+}
+
+impl Router {
+    fn new(kafka: &kafka::Config, metrics: Arc<Metrics>) -> Self {
+        let names = kafka.names();
+        Self { topics: names.states(), rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
+    }
+
+    fn reject(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        malformed: &Malformed,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Failure> {
+        let payload = message.payload().unwrap_or_default();
+        let kept = &payload[..payload.len().min(MAX_SALE_BYTES)];
+        let source = format!("{}/{}/{}", message.topic(), message.partition(), message.offset());
+        let headers = message
+            .headers()
+            .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach)
+            .insert(Header { key: "reason", value: Some(&malformed.reason) })
+            .insert(Header { key: "source", value: Some(&source) })
+            .insert(Header { key: "bytes", value: Some(&payload.len().to_string()) });
+        outbox.send(&self.rejected_topic, message.key().unwrap_or_default(), kept, headers)?;
+        self.rejected += 1;
+        Ok(())
+    }
+}
+
+impl Stage for Router {
+    fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        match check(message) {
+            Ok(headers) => {
+                let topic = &self.topics[headers.state.index()];
+                let payload = message.payload().unwrap_or_default();
+                outbox.send(topic, message.key().unwrap_or_default(), payload, headers.to_owned_headers())?;
+                self.routed.push(headers.due_us);
+                Ok(())
+            }
+            Err(malformed) => self.reject(message, &malformed, outbox),
+        }
+    }
+
+    fn committed(&mut self) {
+        let now = service::unix_us();
+        for due in self.routed.drain(..) {
+            self.metrics.routed_latency.record(due, now);
+            self.metrics.routed.inc();
+        }
+        self.metrics.rejected.inc_by(self.rejected);
+        self.rejected = 0;
+    }
+
+    fn aborted(&mut self) {
+        self.routed.clear();
+        self.rejected = 0;
+    }
+}
+
+/// The part of a sale that tells whether headers and body speak of the same one.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    id: &'a str,
+    #[serde(borrow)]
+    store: Store<'a>,
+}
+
+#[derive(Deserialize)]
+struct Store<'a> {
+    state: &'a str,
+}
+
+fn check(message: &BorrowedMessage<'_>) -> Result<SaleHeaders, Malformed> {
+    let headers = SaleHeaders::from_message(message)?;
+    check_body(&headers, message.payload().unwrap_or_default())?;
+    Ok(headers)
+}
+
+fn check_body(headers: &SaleHeaders, payload: &[u8]) -> Result<(), Malformed> {
+    if payload.len() > MAX_SALE_BYTES {
+        return malformed(format!("{} bytes are too large for a sale, {MAX_SALE_BYTES} are the most", payload.len()));
+    }
+    let body: Body<'_> =
+        serde_json::from_slice(payload).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
+    if body.id.parse::<SaleId>().ok() != Some(headers.id) {
+        return malformed(format!("the body is sale {:?}, the header says {}", body.id, headers.id));
+    }
+    if body.store.state.parse::<State>().ok() != Some(headers.state) {
+        return malformed(format!(
+            "the body's state is {:?}, the header says {}",
+            body.store.state,
+            headers.state.code()
+        ));
+    }
+    Ok(())
+}
+
+fn malformed<T>(reason: String) -> Result<T, Malformed> {
+    Err(Malformed { reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers() -> SaleHeaders {
+        SaleHeaders { id: "0000002a/0/7/3".parse().unwrap(), due_us: 1, state: "ca".parse().unwrap() }
+    }
+
+    fn reason(payload: &str) -> String {
+        check_body(&headers(), payload.as_bytes()).unwrap_err().reason
+    }
+
+    #[test]
+    fn a_sale_that_its_headers_name_is_accepted() {
+        let payload = r#"{"id":"0000002a/0/7/3","store":{"id":1,"state":"CA"},"cents":5}"#;
+        assert_eq!(check_body(&headers(), payload.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_sale_is_refused_with_the_reason() {
+        assert!(reason("{").starts_with("the body is no sale"));
+        assert!(reason(r#"{"id":"0000002a/0/7/3","store":{"state":"CA"}} x"#).starts_with("the body is no sale"));
+        assert!(reason(r#"{"id":"0000002a/0/7/4","store":{"state":"CA"}}"#).contains("the header says 0000002a/0/7/3"));
+        assert!(reason(r#"{"id":"0000002a/0/7/3","store":{"state":"TX"}}"#).contains("the header says ca"));
+        assert!(reason(&" ".repeat(MAX_SALE_BYTES + 1)).contains("too large"));
+    }
+}

@@ -1,0 +1,183 @@
+//! What the program counts, for Prometheus and for `/report`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kafka::exactly_once::Events;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::registry::Registry;
+use service::{Figures, Latency};
+
+use crate::Role;
+
+/// All counts of all roles; those of other roles stay at 0 and are not shown.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Sales in the topic of their state, committed.
+    pub routed: Counter,
+    /// From the due time to that commit.
+    pub routed_latency: Latency,
+    /// Records that are no sale, in `sales.rejected`.
+    pub rejected: Counter,
+    /// What became of Kafka's transactions.
+    pub transactions: Arc<Events>,
+    /// What a sink counts.
+    pub sink: SinkMetrics,
+}
+
+/// What a sink counts.
+#[derive(Clone, Debug, Default)]
+pub struct SinkMetrics {
+    /// Sales that the store has confirmed, each once: what came again is in `conflicts`.
+    pub sales: Counter,
+    /// From the due time to that confirmation.
+    pub latency: Latency,
+    /// Batches that the store has confirmed.
+    pub batches: Counter,
+    /// Sales that the store had already, from another offset.
+    pub conflicts: Counter,
+    /// Parts of batches that were refused because the store is elsewhere: normal after a rebalance.
+    pub moved: Counter,
+    /// Records in a state's topic that are no sale, left out.
+    pub malformed: Counter,
+    /// Offsets that Kafka no longer had when the store asked for them.
+    pub gap: Counter,
+    /// Assignments of partitions.
+    pub rebalances: Counter,
+    /// Tries of the store that failed.
+    pub store_errors: Counter,
+    /// Errors that Kafka's client reported and mends by itself.
+    pub kafka_errors: Counter,
+}
+
+impl Metrics {
+    /// Lists the role's metrics in `registry`.
+    pub fn register(role: Role, registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        if role == Role::FanOut {
+            registry.register("routed_sales", "Sales in the topic of their state, committed", metrics.routed.clone());
+            registry.register(
+                "routed_latency_seconds",
+                "From a sale's due time to the commit that makes it visible in its state's topic",
+                metrics.routed_latency.clone(),
+            );
+            registry.register(
+                "rejected_records",
+                "Records that are no valid sale, put in the topic of rejected ones",
+                metrics.rejected.clone(),
+            );
+            registry.register_collector(Box::new(Transactions(Arc::clone(&metrics.transactions))));
+        } else {
+            metrics.sink.register(role, registry);
+        }
+        metrics
+    }
+
+    /// The role's figures for `/report`.
+    pub fn figures(&self, role: Role) -> Figures {
+        if role != Role::FanOut {
+            return self.sink.figures(role);
+        }
+        transactions(&self.transactions)
+            .into_iter()
+            .fold(Figures::default(), |figures, (name, _, count)| figures.counter(name, count))
+            .counter("routed", self.routed.get())
+            .counter("rejected", self.rejected.get())
+            .latency("routed", &self.routed_latency)
+    }
+}
+
+impl SinkMetrics {
+    fn register(&self, role: Role, registry: &mut Registry) {
+        let stage = role.stage();
+        registry.register(format!("{stage}_sales"), "Sales that the store has confirmed", self.sales.clone());
+        registry.register(
+            format!("{stage}_latency_seconds"),
+            "From a sale's due time to the store's confirmation",
+            self.latency.clone(),
+        );
+        for (name, help, counter) in self.counters() {
+            registry.register(name, help, counter.clone());
+        }
+    }
+
+    fn figures(&self, role: Role) -> Figures {
+        let figures = Figures::default().counter(role.stage(), self.sales.get()).latency(role.stage(), &self.latency);
+        self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 8] {
+        [
+            ("batches", "Batches that the store has confirmed", &self.batches),
+            ("conflicts", "Sales that the store had already, from another offset", &self.conflicts),
+            ("moved", "Parts of batches refused because the store is at another position", &self.moved),
+            ("malformed", "Records in a state's topic that are no sale, left out", &self.malformed),
+            ("gap_offsets", "Offsets that Kafka no longer had when the store wanted them", &self.gap),
+            ("rebalances", "Assignments of partitions", &self.rebalances),
+            ("store_errors", "Tries of the store that failed", &self.store_errors),
+            ("kafka_errors", "Errors that Kafka's client reported and mends by itself", &self.kafka_errors),
+        ]
+    }
+}
+
+fn transactions(events: &Events) -> [(&'static str, &'static str, u64); 4] {
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    [
+        ("commits", "Kafka transactions committed", read(&events.commits)),
+        ("aborted", "Kafka transactions aborted", read(&events.aborts)),
+        ("rebuilds", "Producers made anew", read(&events.rebuilds)),
+        ("rebalances", "Assignments of partitions", read(&events.rebalances)),
+    ]
+}
+
+/// Shows counts that the exactly-once loop keeps itself.
+#[derive(Debug)]
+struct Transactions(Arc<Events>);
+
+impl Collector for Transactions {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        for (name, help, count) in transactions(&self.0) {
+            let counter = ConstCounter::new(count);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(role: Role) -> String {
+        let mut registry = Registry::with_prefix("kapture_etl");
+        let metrics = Metrics::register(role, &mut registry);
+        metrics.sink.sales.inc_by(3);
+        metrics.transactions.aborts.fetch_add(2, Ordering::Relaxed);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn each_role_shows_its_own_stage() {
+        let (fan_out, redis, postgres) = (text(Role::FanOut), text(Role::Redis), text(Role::Postgres));
+        assert!(fan_out.contains("\nkapture_etl_aborted_total 2\n"), "{fan_out}");
+        assert!(fan_out.contains("kapture_etl_routed_sales_total 0\n") && !fan_out.contains("stored"), "{fan_out}");
+        assert!(redis.contains("kapture_etl_cached_sales_total 3\n") && !redis.contains("routed"), "{redis}");
+        assert!(postgres.contains("kapture_etl_stored_latency_seconds_count 0\n"), "{postgres}");
+    }
+
+    #[test]
+    fn a_report_names_the_stage() {
+        let metrics = Metrics::default();
+        metrics.sink.sales.inc_by(3);
+        let figures = metrics.figures(Role::Redis);
+        assert_eq!(figures.counters["cached"], 3);
+        assert_eq!(figures.counters["store_errors"], 0);
+        assert!(figures.latencies.contains_key("cached"));
+        assert!(metrics.figures(Role::FanOut).counters.contains_key("commits"));
+    }
+}

@@ -1,0 +1,332 @@
+//! The loop of a sink: gathers batches from Kafka, and hands them to the writer.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rdkafka::Message;
+use rdkafka::error::KafkaError;
+use service::Ready;
+use stores::{Outcome, Partition, Store};
+use tracing::{debug, error, info};
+
+use super::consumer::{Consumer, Polled};
+use super::decode::decode;
+use super::shares::{Batch, Shares, Taken};
+use super::writer::{self, Reply, Request};
+use super::{IDLE, LAST_WRITE_LIMIT, Sink};
+
+/// Bytes on the wire that a batch may have. Sales have some 550; only a flood of outsized ones gets here.
+const BATCH_BYTES: usize = 8 << 20;
+/// Records taken before the loop looks at anything else.
+const BURST: usize = 1_000;
+/// A batch that finds the writer busy is looked at again after this time.
+const BUSY_POLL: Duration = Duration::from_millis(2);
+/// With a full batch and a writer that is busy for longer, fetching ends and the group is polled again.
+const HOLD_AFTER: Duration = Duration::from_secs(1);
+/// Positions are shown to the group this often.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// Rest before positions outside of a log are looked at, so that all of them are at once.
+pub(super) const CHECK_AFTER: Duration = Duration::from_millis(500);
+/// Malformed records are logged once in this time.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// What the client fetches.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetch {
+    /// What it should.
+    Right,
+    /// Not what it should: positions were read since.
+    Stale,
+    /// Nothing, as there is no room.
+    Held,
+}
+
+pub(super) struct Gather<'a> {
+    pub(super) sink: &'a Sink<'a>,
+    pub(super) consumer: Consumer,
+    pub(super) shares: Shares,
+    /// Of the writer; and where everything that is waited for arrives.
+    requests: tokio::sync::mpsc::Sender<Request>,
+    pub(super) replies: (Sender<Reply>, Receiver<Reply>),
+    /// The writer has a request.
+    busy: bool,
+    installation: String,
+    /// Kafka was away, and may come back as another one.
+    pub(super) unsure: bool,
+    pub(super) fetch: Fetch,
+    full_since: Option<Instant>,
+    pub(super) check_at: Option<Instant>,
+    pub(super) beyond_since: Option<Instant>,
+    written: BTreeMap<Partition, i64>,
+    shown: Instant,
+    logged: Option<Instant>,
+    pub(super) reset: String,
+    pub(super) kafka_ready: Ready,
+}
+
+impl<'a> Gather<'a> {
+    pub(super) fn new<S: Store + 'static>(
+        sink: &'a Sink<'a>,
+        store: S,
+        installation: String,
+        replies: (Sender<Reply>, Receiver<Reply>),
+        kafka_ready: Ready,
+        store_ready: Ready,
+    ) -> anyhow::Result<Self> {
+        let reset = store.reset();
+        let metrics = sink.metrics.sink.clone();
+        let requests =
+            writer::start(store, replies.0.clone(), metrics, store_ready, sink.shutdown.clone(), sink.runtime);
+        // For no partition: it makes the tables and compares the installation, even if this member gets no share.
+        requests.try_send(Request::Positions(Vec::new())).context("handing a request to the writer")?;
+        Ok(Self {
+            sink,
+            consumer: Consumer::join(sink.kafka, &sink.role.to_string())?,
+            shares: Shares::default(),
+            requests,
+            replies,
+            busy: true,
+            installation,
+            unsure: false,
+            fetch: Fetch::Right,
+            full_since: None,
+            check_at: None,
+            beyond_since: None,
+            written: BTreeMap::new(),
+            shown: Instant::now(),
+            logged: None,
+            reset,
+            kafka_ready,
+        })
+    }
+
+    /// One turn of the loop; takes a tenth of a second at most when there is nothing to do.
+    pub(super) fn turn(&mut self) -> anyhow::Result<()> {
+        while let Ok(reply) = self.replies.1.try_recv() {
+            self.receive(reply)?;
+        }
+        if let Some(partitions) = self.consumer.rebalanced() {
+            self.rebalanced(partitions);
+        }
+        if self.check_at.is_some_and(|at| at <= Instant::now()) {
+            self.check_positions()?;
+        }
+        self.ask()?;
+        self.read()?;
+        self.show()
+    }
+
+    /// Waits for the write in hand, and leaves the group.
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+        if self.busy
+            && let Ok(reply) = self.replies.1.recv_timeout(LAST_WRITE_LIMIT)
+        {
+            self.receive(reply)?;
+        }
+        self.shown = Instant::now().checked_sub(SHOW_EVERY).unwrap_or(self.shown);
+        self.show()?;
+        if self.unsure {
+            self.consumer.abandon();
+        } else {
+            self.consumer.leave();
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, reply: Reply) -> anyhow::Result<()> {
+        match reply {
+            Reply::Positions(positions) => {
+                self.busy = false;
+                if !self.unsure {
+                    for (partition, position) in &positions {
+                        self.shares.place(partition, *position);
+                    }
+                    self.stale();
+                }
+            }
+            Reply::Written { batch, outcomes, at_us, retried } => {
+                self.busy = false;
+                self.count(&batch, &outcomes, at_us, retried);
+                self.written.extend(self.shares.settle(&batch, &outcomes));
+            }
+            Reply::Stop(err) => return Err(err.into()),
+            Reply::Kafka(_) if self.sink.shutdown.is_cancelled() => {}
+            Reply::Kafka(installation) => {
+                let installation = installation?.to_string();
+                if installation != self.installation {
+                    let before = &self.installation;
+                    bail!(
+                        "kafka was emptied or replaced while it was away: it was {before} and is {installation}. What was \
+                         read belongs to the one before; the next start begins with the one that is there"
+                    );
+                }
+                info!("kafka is back");
+                self.unsure = false;
+                self.kafka_ready.set(true);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self, batch: &Batch, outcomes: &[Outcome], at_us: i64, retried: bool) {
+        let metrics = &self.sink.metrics.sink;
+        metrics.batches.inc();
+        for (part, outcome) in batch.parts.iter().zip(outcomes) {
+            let conflicts = match outcome {
+                Outcome::Written { conflicts } => *conflicts,
+                // Ours: the answer to an earlier try was lost.
+                Outcome::Moved { actual } if retried && *actual == part.next => 0,
+                Outcome::Moved { actual } => {
+                    let (topic, expected) = (&part.partition.0, part.expected);
+                    debug!(topic, expected, actual, "the store is elsewhere");
+                    metrics.moved.inc();
+                    continue;
+                }
+            };
+            metrics.conflicts.inc_by(conflicts);
+            metrics.sales.inc_by((part.records.len() as u64).saturating_sub(conflicts));
+            for record in &part.records {
+                metrics.latency.record(record.due_us(), at_us);
+            }
+        }
+    }
+
+    fn rebalanced(&mut self, partitions: Vec<Partition>) {
+        if !partitions.is_empty() {
+            self.sink.metrics.sink.rebalances.inc();
+            info!(partitions = partitions.len(), "assigned");
+        }
+        self.shares.assign(partitions);
+        self.written.clear();
+        (self.fetch, self.full_since) = (Fetch::Right, None);
+        if !self.unsure {
+            self.kafka_ready.set(true);
+        }
+    }
+
+    /// Gives the writer its next request, if it has none and there is one.
+    fn ask(&mut self) -> anyhow::Result<()> {
+        if self.busy || self.unsure {
+            return Ok(());
+        }
+        let unknown = self.shares.unknown();
+        let request = if !unknown.is_empty() {
+            Request::Positions(unknown)
+        } else if self.is_due() {
+            let batch = self.shares.hand_over();
+            if batch.parts.is_empty() {
+                return Ok(());
+            }
+            Request::Write(batch)
+        } else {
+            return Ok(());
+        };
+        self.busy = true;
+        self.requests.try_send(request).context("handing a request to the writer")
+    }
+
+    /// Has the client told anew where to fetch, as soon as there is room.
+    pub(super) fn stale(&mut self) {
+        if self.fetch == Fetch::Right {
+            self.fetch = Fetch::Stale;
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.is_full() || self.shares.since().is_some_and(|since| since.elapsed() >= self.sink.config.batch_interval)
+    }
+
+    fn is_full(&self) -> bool {
+        let (sales, bytes) = self.shares.waiting();
+        sales >= self.sink.config.batch_sales.get() || bytes >= BATCH_BYTES
+    }
+
+    /// Takes what Kafka has, as far as there is room.
+    fn read(&mut self) -> anyhow::Result<()> {
+        if self.is_full() {
+            let since = *self.full_since.get_or_insert_with(Instant::now);
+            if self.fetch != Fetch::Held && since.elapsed() < HOLD_AFTER {
+                // A short wait: what is fetched is kept, and the group is not polled.
+                if let Ok(reply) = self.replies.1.recv_timeout(IDLE) {
+                    self.receive(reply)?;
+                }
+                return Ok(());
+            }
+            if self.fetch != Fetch::Held {
+                self.consumer.fetch(&[])?;
+                self.fetch = Fetch::Held;
+            }
+        } else {
+            self.full_since = None;
+            if self.fetch != Fetch::Right && !self.unsure && self.check_at.is_none() {
+                self.consumer.fetch(&self.shares.start())?;
+                self.fetch = Fetch::Right;
+            }
+        }
+        let mut wait = self.wait();
+        for _ in 0..BURST {
+            let now = Instant::now();
+            match self.consumer.poll(wait) {
+                Polled::Nothing => break,
+                Polled::Message(message) => {
+                    let offset = message.offset();
+                    if let Taken::Next(n) = self.shares.take(message.topic(), message.partition(), offset) {
+                        let bytes = message.payload_len();
+                        let record = match decode(&message) {
+                            Ok(record) => Some((record, bytes)),
+                            Err(malformed) => {
+                                self.sink.metrics.sink.malformed.inc();
+                                if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
+                                    self.logged = Some(now);
+                                    let (topic, reason) = (message.topic(), malformed.reason);
+                                    error!(topic, offset, "left out a record that is no sale: {reason}");
+                                }
+                                None
+                            }
+                        };
+                        self.shares.put(n, offset, record, now);
+                    }
+                }
+                Polled::OutOfRange => {
+                    self.check_at.get_or_insert_with(|| Instant::now() + CHECK_AFTER);
+                }
+                Polled::AllBrokersDown => self.doubt()?,
+                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),
+                Polled::Error(err) => {
+                    debug!("reading: {err}");
+                    self.sink.metrics.sink.kafka_errors.inc();
+                }
+            }
+            if self.is_full() {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// How long a poll may wait for a record.
+    fn wait(&self) -> Duration {
+        match self.shares.since() {
+            _ if self.fetch == Fetch::Held => IDLE,
+            Some(_) if self.is_due() => BUSY_POLL,
+            Some(since) => self.sink.config.batch_interval.saturating_sub(since.elapsed()).min(IDLE),
+            None if self.busy => BUSY_POLL * 10,
+            None => IDLE,
+        }
+    }
+
+    /// Shows the group how far the store is.
+    fn show(&mut self) -> anyhow::Result<()> {
+        if self.shown.elapsed() >= SHOW_EVERY && !self.unsure {
+            self.shown = Instant::now();
+            let written: Vec<(Partition, i64)> = std::mem::take(&mut self.written).into_iter().collect();
+            if !written.is_empty() {
+                self.consumer.show(&written)?;
+            }
+        }
+        Ok(())
+    }
+}

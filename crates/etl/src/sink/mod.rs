@@ -1,0 +1,102 @@
+//! Roles `redis` and `postgres`: from the topics of all states into a store.
+//!
+//! The position is stored with the data and compared before each write (see `stores`), so correctness needs nothing of
+//! the consumer group, which only shares out the work. The loop's own duty is to hand over every record from the
+//! store's position on, in order and without leaving one out; see [`consumer`] and [`shares`] for how.
+//!
+//! One thread reads Kafka and never waits for the store; one task writes, a batch at a time, while the next one is
+//! gathered. While the store is away the task tries for ever, the second batch fills, fetching ends and its buffers are
+//! let go, and the thread goes on polling so that the member stays in its group: back-pressure in bounded memory.
+
+mod consumer;
+mod decode;
+mod gather;
+mod shares;
+mod trouble;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use kafka::Topic;
+use service::Health;
+use stores::Store;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Sink as Config;
+use crate::{Metrics, Role};
+use gather::Gather;
+use writer::Reply;
+
+/// The loop turns every tenth of a second; asking Kafka for the ends of its logs may take a few.
+const LOOP_LIMIT: Duration = Duration::from_mins(1);
+/// At a stop, how long the write in hand is waited for. Without an answer it is only done again by the next instance.
+const LAST_WRITE_LIMIT: Duration = Duration::from_secs(5);
+/// How soon a stop is seen while there is nothing else to do.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// One sink.
+pub struct Sink<'a> {
+    /// Which one.
+    pub role: Role,
+    /// Where it reads.
+    pub kafka: &'a kafka::Config,
+    /// How it writes.
+    pub config: &'a Config,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// Whether it lives and can serve.
+    pub health: &'a Health,
+    /// When to stop.
+    pub shutdown: &'a CancellationToken,
+    /// Where the writer runs.
+    pub runtime: &'a Handle,
+}
+
+impl Sink<'_> {
+    /// Runs until `shutdown`. Blocks: give it a thread of its own.
+    ///
+    /// `open` makes a store for the Kafka that it is given the name of. An error means that a person must look: its text
+    /// says what to do.
+    pub fn run<S: Store + 'static>(&self, open: impl FnOnce(&str) -> S) -> anyhow::Result<()> {
+        let beat = self.health.loop_(self.role.to_string(), LOOP_LIMIT);
+        let (answer, replies) = mpsc::channel();
+        let kafka_ready = self.health.ready("kafka");
+        let store_ready = self.health.ready(self.role.to_string());
+
+        self.identify_kafka(&answer);
+        let installation = loop {
+            beat.turned();
+            match replies.recv_timeout(IDLE) {
+                _ if self.shutdown.is_cancelled() => return Ok(()),
+                Ok(Reply::Kafka(installation)) => break installation?.to_string(),
+                Ok(_) => unreachable!("the writer wasn't started"),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("one sender is held here"),
+            }
+        };
+
+        let store = open(&installation);
+        let mut gather = Gather::new(self, store, installation, (answer, replies), kafka_ready, store_ready)?;
+        while !self.shutdown.is_cancelled() {
+            beat.turned();
+            gather.turn()?;
+        }
+        gather.stop()
+    }
+
+    /// Finds out which Kafka this is, as soon as there is one, and has its topics made; the answer is sent.
+    fn identify_kafka(&self, answer: &mpsc::Sender<Reply>) {
+        let (kafka, shutdown, answer) = (self.kafka.clone(), self.shutdown.clone(), answer.clone());
+        self.runtime.spawn(async move {
+            let identified = async {
+                kafka.ensure_topics(&[Topic::States], &shutdown).await?;
+                kafka.installation(&shutdown).await
+            };
+            // Nobody listens any more at the end.
+            let _ = answer.send(Reply::Kafka(identified.await));
+        });
+    }
+}
