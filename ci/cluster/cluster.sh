@@ -42,7 +42,9 @@ one_at_a_time() {
 life() { cat /proc/sys/kernel/random/boot_id; }
 begin_state() {
   mkdir -p "$STATE/forward"
-  sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops >"$STATE/sysctl"  # the kubelet sets these
+  # Put back by down: the kubelet sets the first four, and the last is too little for the watches of several nodes.
+  sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops fs.inotify.max_user_instances >"$STATE/sysctl"
+  [ "$(sysctl -n fs.inotify.max_user_instances)" -ge 1024 ] || sysctl -qw fs.inotify.max_user_instances=1024 || true
 }
 complete_state() { life >"$STATE/complete"; }
 

@@ -41,5 +41,7 @@ unwire() {
   ns=$(netns "$1")
   [ -e "/run/netns/$ns" ] || return 0
   ip netns pids "$ns" 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+  # The cable by itself: the namespace goes only after the last process in it, and the node may be back before.
+  ip -n "$ns" link delete eth0 2>/dev/null || true
   ip netns delete "$ns"
 }
