@@ -96,3 +96,34 @@ impl Last {
         self.error = error;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(brokers: usize) -> Snapshot {
+        Snapshot { brokers, ..Snapshot::default() }
+    }
+
+    #[test]
+    fn a_kafka_that_is_away_leaves_its_last_answer_and_that_grows_old() {
+        let offsets = Offsets::default();
+        assert!(offsets.summary(Instant::now()).is_none(), "nothing is known yet");
+        offsets.last().take(Ok((answered(3), None)));
+        offsets.last().take(Err(anyhow::anyhow!("timed out")));
+        let summary = offsets.summary(Instant::now() + Duration::from_secs(50)).unwrap();
+        assert_eq!(summary.brokers, 3);
+        assert!(summary.age_seconds >= 50.0);
+        assert_eq!(summary.error.as_deref(), Some("timed out"));
+    }
+
+    #[test]
+    fn an_answer_with_a_part_of_before_has_the_age_of_before() {
+        let offsets = Offsets::default();
+        offsets.last().take(Ok((answered(3), None)));
+        let (at_us, came) = (offsets.last().at_us, offsets.last().answer.as_ref().unwrap().1);
+        offsets.last().take(Ok((answered(2), Some("1 partitions did not tell their ends".to_owned()))));
+        assert_eq!(offsets.summary(Instant::now()).unwrap().brokers, 2);
+        assert_eq!((offsets.last().at_us, offsets.last().answer.as_ref().unwrap().1), (at_us, came));
+    }
+}

@@ -1,0 +1,107 @@
+//! The lag of a consumer group, against a real broker. Needs `KAPTURE_SERVERS`.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use kafka::Topic;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use support::Exporter;
+use tokio_util::sync::CancellationToken;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lag_is_there_moves_and_is_never_negative_while_both_sides_run() {
+    let kafka = support::kafka().unwrap();
+    kafka.ensure_topics(&[Topic::Sales], &CancellationToken::new()).await.unwrap();
+    let exporter = Exporter::start("etl-fan-out=localhost:1", kafka.clone()).await;
+    let group = kafka.names().group("fan-out");
+    let lag = |state: &service::state::State| {
+        let groups = &state.kafka.as_ref()?.groups;
+        groups.iter().find(|it| it.name == group).map(|it| it.lag)
+    };
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let producing = tokio::task::spawn_blocking({
+        let (kafka, stop) = (kafka.clone(), Arc::clone(&stop));
+        move || produce(&kafka, &stop)
+    });
+    exporter.until("a group that has not begun has all before it", LIMIT, |state| lag(state) > Some(500)).await;
+
+    let consuming = tokio::task::spawn_blocking({
+        let (kafka, stop) = (kafka.clone(), Arc::clone(&stop));
+        move || consume(&kafka, &stop)
+    });
+    let before = exporter.metric("kafka_consumergroup_lag_sum").await;
+    assert!(before.len() == 1 && before[0] > 500.0, "{before:?}");
+    for _ in 0..50 {
+        let lags = exporter.metric("kafka_consumergroup_lag").await;
+        assert_eq!(lags.len(), 3, "one for each partition");
+        assert!(lags.iter().all(|lag| *lag >= 0.0), "{lags:?}");
+    }
+
+    stop.store(true, Ordering::Relaxed);
+    let sent = producing.await.unwrap();
+    consuming.await.unwrap();
+    exporter.until("all is consumed", LIMIT, |state| lag(state) == Some(0)).await;
+    assert_eq!(exporter.metric("kafka_consumergroup_lag_sum").await, [0.0]);
+    let consumed: f64 = exporter.metric("kafka_consumergroup_current_offset").await.iter().sum();
+    assert!((consumed - f64::from(sent)).abs() < 0.5, "{consumed} of {sent}");
+    let sums = exporter.metric("kafka_consumergroup_current_offset_sum").await;
+    assert!((sums[0] - f64::from(sent)).abs() < 0.5, "{sums:?}");
+
+    let partitions = exporter.metric("kafka_topic_partitions").await;
+    assert_eq!(partitions, [3.0]);
+    assert_eq!(exporter.metric("kafka_brokers").await, [1.0]);
+    assert_eq!(exporter.metric("kafka_topic_partition_under_replicated_partition").await, [0.0; 3]);
+    assert_eq!(exporter.metric("kafka_topic_partition_leader_is_preferred").await, [1.0; 3]);
+    assert_eq!(exporter.metric("kafka_topic_partition_oldest_offset").await, [0.0; 3]);
+}
+
+/// Sends until told to stop; says how many.
+fn produce(kafka: &kafka::Config, stop: &AtomicBool) -> u32 {
+    let producer: BaseProducer = kafka.idempotent_producer().create().unwrap();
+    let topic = kafka.names().sales();
+    let mut sent = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..20 {
+            let key = format!("{sent}");
+            producer.send(BaseRecord::to(&topic).key(&key).payload("x")).map_err(|(err, _)| err).unwrap();
+            sent += 1;
+        }
+        producer.poll(Duration::ZERO);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    producer.flush(LIMIT).unwrap();
+    sent
+}
+
+/// Consumes until told to stop and the end is reached, and commits as it goes.
+fn consume(kafka: &kafka::Config, stop: &AtomicBool) {
+    let consumer: BaseConsumer = kafka.member("fan-out").set("enable.auto.offset.store", "true").create().unwrap();
+    consumer.subscribe(&[&kafka.names().sales()]).unwrap();
+    let (mut idle, mut uncommitted) = (0, 0);
+    while !(stop.load(Ordering::Relaxed) && idle > 10) {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(_)) => {
+                idle = 0;
+                uncommitted += 1;
+                if uncommitted >= 100 {
+                    consumer.commit_consumer_state(CommitMode::Sync).unwrap();
+                    uncommitted = 0;
+                }
+            }
+            Some(Err(_)) => {}
+            None => {
+                idle += 1;
+                if uncommitted > 0 && consumer.commit_consumer_state(CommitMode::Sync).is_ok() {
+                    uncommitted = 0;
+                }
+            }
+        }
+    }
+}
