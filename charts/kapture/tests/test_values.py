@@ -251,6 +251,7 @@ class Stores(unittest.TestCase):
         self.assertEqual(len(secrets), 3)
         for secret in secrets:
             self.assertEqual(secret["metadata"]["annotations"], {"helm.sh/resource-policy": "keep"})
+        self.assertNotIn("resource-policy", chart.text("smoke"))
 
     def test_made_up_passwords_are_long_and_given_ones_are_taken(self):
         import base64
@@ -260,7 +261,7 @@ class Stores(unittest.TestCase):
         self.assertEqual(chart.text(FULL).count("bWFkZSB1cA=="), 3)
 
     def test_a_secret_of_yours_is_the_only_one(self):
-        for component, container, name in [("etl-postgres", "etl", "POSTGRES_PASSWORD"), ("postgres", "postgres", "PASSWORD")]:
+        for component, container, name in [("etl-postgres", "etl", "POSTGRES_PASSWORD"), ("postgres", "postgres", "POSTGRES_PASSWORD")]:
             env = chart.env(chart.container(container, component, "existing-secrets"))
             self.assertEqual(env[name], {"secretKeyRef": {"name": "kapture-passwords", "key": "postgres"}})
 

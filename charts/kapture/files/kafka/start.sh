@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one broker, whose number is its pod's ordinal. The first $controllers of them are controllers as well.
+# Starts one broker, whose number is its pod's ordinal. The first of them are controllers as well.
 set -eu
 id=${POD##*-}
 config=/etc/kafka

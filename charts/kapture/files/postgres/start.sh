@@ -12,7 +12,7 @@ if [ ! -e $data ]; then
   initdb --pgdata=$new --username=postgres --auth-local=peer --auth-host=scram-sha-256 \
     --encoding=UTF8 --locale=C --data-checksums
   echo "host kapture kapture all scram-sha-256" >>$new/pg_hba.conf
-  password=$(printf %s "$PASSWORD" | sed "s/'/''/g")
+  password=$(printf %s "$POSTGRES_PASSWORD" | sed "s/'/''/g")
   printf '%s\n' "CREATE ROLE kapture LOGIN PASSWORD '$password';" "CREATE DATABASE kapture OWNER kapture;" |
     postgres --single -D $new -c exit_on_error=on -c log_statement=none postgres >/dev/null
   sync
