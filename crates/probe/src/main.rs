@@ -1,2 +1,18 @@
-//! Being written.
-fn main() {}
+//! Says what the broker beside it did, and whether it can be counted on. See the library for how.
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::info;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    service::init_tracing();
+    let service: service::Config = service::from_env("SERVICE_")?;
+    let config: probe::Config = service::from_env("PROBE_")?;
+    let kafka: kafka::Config = service::from_env("KAFKA_")?;
+    info!(?service, ?config, ?kafka, "starting");
+
+    let addr = service.admin_addr;
+    let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"))?;
+    probe::run(config, kafka, service, listener, service::shutdown_on_signal()?).await
+}

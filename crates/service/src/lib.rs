@@ -21,5 +21,6 @@ pub use cgroup::Resources;
 pub use environment::{Secret, from_env};
 pub use health::{Beat, Health, Ready};
 pub use latency::{Latency, encode_seconds, new_histogram};
+pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};

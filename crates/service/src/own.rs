@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use crate::cgroup;
+use crate::{Resources, cgroup};
 
 /// Lists them.
 pub(crate) fn registry(program: &'static str) -> Registry {
@@ -28,21 +28,26 @@ struct Own;
 impl Collector for Own {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Ok(own) = cgroup::read(Path::new("/")) else { return Ok(()) };
-        let mut put = |name: &str, help: &str, metric: &dyn EncodeMetric| {
-            metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
-        };
-        let seconds = |us: u64| ConstCounter::new(us as f64 / 1e6);
-        put("cpu_usage_seconds", "CPU time used.", &seconds(own.cpu_usage_us))?;
-        put("cpu_throttled_seconds", "Time kept waiting by the CPU limit.", &seconds(own.cpu_throttled_us))?;
-        put("memory_working_set_bytes", "Memory in use.", &gauge(own.memory_bytes as f64))?;
-        if let Some(limit) = own.cpu_limit_millicores {
-            put("cpu_limit_cores", "CPU limit.", &gauge(limit as f64 / 1e3))?;
-        }
-        if let Some(limit) = own.memory_limit_bytes {
-            put("memory_limit_bytes", "Memory limit.", &gauge(limit as f64))?;
-        }
-        Ok(())
+        encode_resources(&own, &mut encoder)
     }
+}
+
+/// Writes what a container uses as metrics: CPU and its throttling, memory, and the limits that it has.
+pub fn encode_resources(resources: &Resources, encoder: &mut DescriptorEncoder) -> fmt::Result {
+    let mut put = |name: &str, help: &str, metric: &dyn EncodeMetric| {
+        metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+    };
+    let seconds = |us: u64| ConstCounter::new(us as f64 / 1e6);
+    put("cpu_usage_seconds", "CPU time used.", &seconds(resources.cpu_usage_us))?;
+    put("cpu_throttled_seconds", "Time kept waiting by the CPU limit.", &seconds(resources.cpu_throttled_us))?;
+    put("memory_working_set_bytes", "Memory in use.", &gauge(resources.memory_bytes as f64))?;
+    if let Some(limit) = resources.cpu_limit_millicores {
+        put("cpu_limit_cores", "CPU limit.", &gauge(limit as f64 / 1e3))?;
+    }
+    if let Some(limit) = resources.memory_limit_bytes {
+        put("memory_limit_bytes", "Memory limit.", &gauge(limit as f64))?;
+    }
+    Ok(())
 }
 
 fn gauge(value: f64) -> ConstGauge<f64> {

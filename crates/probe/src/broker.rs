@@ -1,0 +1,106 @@
+//! Whether a broker may be counted on: it is alive, and it has all of what it hosts.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+/// How long Kafka may take to answer. The kubelet asks every three seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Partitions named in a reason; it is a line for people.
+const NAMED: usize = 3;
+
+/// Asks Kafka about one broker. Blocks.
+pub(crate) struct Broker {
+    id: i32,
+    client: BaseConsumer,
+}
+
+impl Broker {
+    /// Makes the client, without connecting it yet.
+    pub(crate) fn new(config: &kafka::Config, id: i32) -> anyhow::Result<Self> {
+        let client = config
+            .client()
+            // It only asks for metadata.
+            .set("queued.max.messages.kbytes", "1024")
+            .create()
+            .context("making a client")?;
+        Ok(Self { id, client })
+    }
+
+    /// Says why the broker can't be counted on.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let metadata =
+            self.client.fetch_metadata(None, ANSWER_LIMIT).map_err(|err| format!("kafka does not answer: {err}"))?;
+        let alive: Vec<i32> = metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect();
+        let partitions = metadata.topics().iter().flat_map(|topic| {
+            topic.partitions().iter().map(|partition| Hosted {
+                topic: topic.name(),
+                id: partition.id(),
+                replicas: partition.replicas(),
+                in_sync: partition.isr(),
+            })
+        });
+        judge(self.id, &alive, partitions)
+    }
+}
+
+/// A partition and the brokers that have it.
+struct Hosted<'a> {
+    topic: &'a str,
+    id: i32,
+    replicas: &'a [i32],
+    in_sync: &'a [i32],
+}
+
+fn judge<'a>(broker: i32, alive: &[i32], partitions: impl Iterator<Item = Hosted<'a>>) -> Result<(), String> {
+    if !alive.contains(&broker) {
+        return Err(format!("broker {broker} is not among those alive: {alive:?}"));
+    }
+    let hosted: Vec<_> = partitions.filter(|partition| partition.replicas.contains(&broker)).collect();
+    let behind: Vec<String> = hosted
+        .iter()
+        .filter(|partition| !partition.in_sync.contains(&broker))
+        .map(|partition| format!("{}/{}", partition.topic, partition.id))
+        .collect();
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let named = behind[..behind.len().min(NAMED)].join(", ");
+    Err(format!("broker {broker} is out of sync in {} of {} partitions: {named}", behind.len(), hosted.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(broker: i32, alive: &[i32], in_sync: &[&[i32]]) -> Result<(), String> {
+        let partitions = in_sync.iter().zip(0..);
+        judge(broker, alive, partitions.map(|(in_sync, id)| Hosted { topic: "sales", id, replicas: &[0, 1], in_sync }))
+    }
+
+    #[test]
+    fn a_broker_that_has_all_it_hosts_is_ready() {
+        assert_eq!(judged(1, &[0, 1], &[&[0, 1], &[1]]), Ok(()));
+    }
+
+    #[test]
+    fn what_others_lack_is_not_its_fault() {
+        assert_eq!(judged(1, &[1], &[&[1]]), Ok(()));
+        assert_eq!(judged(2, &[0, 1, 2], &[&[0]]), Ok(()));
+    }
+
+    #[test]
+    fn a_broker_that_is_not_alive_is_not_ready() {
+        assert_eq!(judged(1, &[0, 2], &[]), Err("broker 1 is not among those alive: [0, 2]".to_owned()));
+    }
+
+    #[test]
+    fn a_broker_that_is_behind_says_where() {
+        assert_eq!(
+            judged(1, &[0, 1], &[&[0, 1], &[0], &[0], &[0], &[0]]),
+            Err("broker 1 is out of sync in 4 of 5 partitions: sales/1, sales/2, sales/3".to_owned())
+        );
+    }
+}
