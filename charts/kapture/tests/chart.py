@@ -10,6 +10,8 @@ import yaml
 
 TESTS = pathlib.Path(__file__).parent
 CHART = TESTS.parent
+# The same as yaml.SafeLoader, in C where that is installed.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RELEASE, NAMESPACE = "kapture", "perf-test"
 SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *CHART.glob("presets/*.yaml")]}
 
@@ -31,9 +33,10 @@ def text(situation="default", *sets):
     return re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", done.stdout)
 
 
+@functools.lru_cache(maxsize=None)
 def render(situation="default", *sets):
-    """The same as {(kind, name): object}."""
-    objects = [o for o in yaml.safe_load_all(text(situation, *sets)) if o]
+    """The same as {(kind, name): object}, to look at, not to change."""
+    objects = [o for o in yaml.load_all(text(situation, *sets), LOADER) if o]
     found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
     assert len(found) == len(objects), "two objects have one name"
     return found
