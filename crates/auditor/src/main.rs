@@ -11,5 +11,5 @@ async fn main() -> anyhow::Result<()> {
     let kafka: kafka::Config = service::from_env("KAFKA_")?;
     let stores = config.stores()?;
     info!(?service, ?config, ?kafka, "starting");
-    live::run(&service, kafka, stores, service::shutdown_on_signal()?).await
+    Box::pin(live::run(&service, kafka, stores, service::shutdown_on_signal()?)).await
 }

@@ -1,0 +1,254 @@
+//! A hand-made pipeline on the real servers that `ci/servers up` runs: each test writes what it wants to be found.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use auditor::ledger::Account;
+use kafka::blocks::{BlockRecord, Phase};
+use kafka::{Ranges, SaleHeaders, Topic};
+use petstore::{BlockId, Parameters, Petstore, Sale, State};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::json;
+use stores::{Outcome, Part, Record, Store};
+use tokio_util::sync::CancellationToken;
+
+/// What an auditor may take to find out; a busy machine is slow, a stuck one is found out.
+pub const LIMIT: Duration = Duration::from_secs(60);
+const DUE_US: i64 = 1_700_000_000_000_001;
+
+/// A block of the run, small enough to be made in no time.
+pub const BLOCK: BlockId = BlockId { run: 0x9f3a_1c22, loader: 3, block: 17 };
+
+/// A Kafka, a Redis and a Postgres of this test's own, by prefix and schema.
+pub struct World {
+    pub kafka: kafka::Config,
+    pub redis: stores::redis::Config,
+    pub postgres: stores::postgres::Config,
+    pub variables: HashMap<String, String>,
+    pub schema: String,
+    transactions: BaseProducer,
+    /// The next offset of each state's topic, as this test wrote them.
+    routed: BTreeMap<State, Vec<Sale>>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        service::init_tracing();
+        let file = std::env::var("KAPTURE_SERVERS")
+            .expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|err| panic!("reading {file}: {err}"));
+        let variables: HashMap<String, String> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let schema = format!("auditor-test-{:08x}", rand::random::<u32>());
+        let port = |name: &str| variables[name].parse::<u16>().unwrap();
+        let kafka: kafka::Config = serde_json::from_value(json!({
+            "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
+            "username": variables["KAFKA_USERNAME"],
+            "password": variables["KAFKA_PASSWORD"],
+            "prefix": format!("{schema}-"),
+            "sales_partitions": 3,
+        }))
+        .unwrap();
+        let redis = serde_json::from_value(json!({
+            "host": variables["REDIS_HOST"], "port": port("REDIS_PORT"),
+            "password": variables["REDIS_PASSWORD"], "prefix": format!("{schema}-"),
+        }))
+        .unwrap();
+        let postgres = serde_json::from_value(json!({
+            "host": variables["POSTGRES_HOST"], "port": port("POSTGRES_PORT"),
+            "database": variables["POSTGRES_DATABASE"], "user": variables["POSTGRES_USER"],
+            "password": variables["POSTGRES_PASSWORD"], "schema": schema,
+        }))
+        .unwrap();
+        let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Blocks];
+        kafka.ensure_topics(&topics, &CancellationToken::new()).await.unwrap();
+        let transactions: BaseProducer = kafka.transactional_producer(&format!("{schema}-test")).create().unwrap();
+        transactions.init_transactions(LIMIT).unwrap();
+        Self { kafka, redis, postgres, variables, schema, transactions, routed: BTreeMap::new() }
+    }
+
+    /// What a loader would send of a block.
+    pub fn sales(id: BlockId) -> Vec<Sale> {
+        Petstore::new(parameters()).unwrap().block(id)
+    }
+
+    /// Says on the loaders' account that the first `acknowledged` sales of a block were.
+    pub fn account(&self, id: BlockId, phase: Phase, acknowledged: u32) {
+        let now = service::unix_us();
+        let record = BlockRecord {
+            incarnation: 1,
+            parameters: parameters(),
+            phase,
+            acknowledged: Ranges::from(vec![(0, acknowledged)]),
+            end: (phase == Phase::Closed).then_some(acknowledged),
+            reserved_at_us: now - 1_000_000,
+            updated_at_us: now,
+        };
+        let value = serde_json::to_vec(&record).unwrap();
+        let (topic, key) = (self.kafka.names().blocks(), id.to_string());
+        self.transaction(|producer| {
+            producer.send(BaseRecord::to(&topic).key(&key).payload(&value)).map_err(|(err, _)| err).unwrap();
+        });
+    }
+
+    /// Puts sales on `sales`, as a loader does.
+    pub fn accept<'a>(&self, sales: impl IntoIterator<Item = &'a Sale>) {
+        let producer: BaseProducer = self.kafka.idempotent_producer().create().unwrap();
+        sales.into_iter().for_each(|sale| send(&producer, &self.kafka.names().sales(), sale));
+        producer.flush(LIMIT).unwrap();
+    }
+
+    /// Puts sales on their states' topics in one transaction, as the fan-out does.
+    pub fn route<'a>(&mut self, sales: impl IntoIterator<Item = &'a Sale>) {
+        let sales: Vec<&Sale> = sales.into_iter().collect();
+        let names = self.kafka.names();
+        self.transaction(|producer| {
+            sales.iter().for_each(|sale| send(producer, &names.state(sale.state()), sale));
+        });
+        for sale in sales {
+            self.routed.entry(sale.state()).or_default().push(sale.clone());
+        }
+    }
+
+    /// Puts sales on `sales.rejected`.
+    pub fn reject<'a>(&self, sales: impl IntoIterator<Item = &'a Sale>) {
+        let topic = self.kafka.names().rejected();
+        self.transaction(|producer| sales.into_iter().for_each(|sale| send(producer, &topic, sale)));
+    }
+
+    /// Puts one sale on a state's topic that isn't its own.
+    pub fn misroute(&self, sale: &Sale, state: State) {
+        let topic = self.kafka.names().state(state);
+        self.transaction(|producer| send(producer, &topic, sale));
+    }
+
+    /// Commits, as the fan-out, all that is on `sales`.
+    pub fn fan_out_has_passed_all(&self) {
+        let consumer: BaseConsumer = self.kafka.member("fan-out").create().unwrap();
+        let topic = self.kafka.names().sales();
+        let mut offsets = TopicPartitionList::new();
+        for partition in 0..self.kafka.sales_partitions {
+            let (_, end) = consumer.fetch_watermarks(&topic, partition, LIMIT).unwrap();
+            offsets.add_partition_offset(&topic, partition, Offset::Offset(end)).unwrap();
+        }
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+
+    /// Writes to a store all that was routed, but for the sales at these indices of any block, as its role does.
+    pub async fn fill(&self, store: &mut impl Store, leave_out: &[u32]) {
+        for (state, sales) in &self.routed {
+            // Offsets need not be right, only in order: the store is asked to be past the last one.
+            let kept = sales.iter().filter(|sale| !leave_out.contains(&sale.id.index));
+            let records = kept.zip(0..).map(|(sale, offset)| Record::new(sale.clone(), DUE_US, offset).unwrap());
+            let part = Part {
+                partition: (self.kafka.names().state(*state), 0),
+                expected: 0,
+                next: 1_000_000,
+                records: records.collect(),
+            };
+            assert_eq!(store.positions(std::slice::from_ref(&part.partition)).await.unwrap(), [0]);
+            let outcomes = store.write(&[part]).await.unwrap();
+            assert_eq!(outcomes, [Outcome::Written { conflicts: 0 }]);
+        }
+    }
+
+    /// Which Kafka this is, for a store's positions.
+    pub async fn installation(&self) -> String {
+        self.kafka.installation(&CancellationToken::new()).await.unwrap().to_string()
+    }
+
+    fn transaction(&self, work: impl FnOnce(&BaseProducer)) {
+        self.transactions.begin_transaction().unwrap();
+        work(&self.transactions);
+        self.transactions.commit_transaction(LIMIT).unwrap();
+    }
+}
+
+/// 20 days make a few hundred sales.
+pub fn parameters() -> Parameters {
+    Parameters { customers: 200, days: 20, ..Parameters::default() }
+}
+
+pub fn count(sales: &[Sale]) -> u32 {
+    u32::try_from(sales.len()).unwrap()
+}
+
+fn send(producer: &BaseProducer, topic: &str, sale: &Sale) {
+    let headers = SaleHeaders { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
+    let (key, value) = (sale.store.id.to_string(), serde_json::to_vec(sale).unwrap());
+    let record = BaseRecord::to(topic).key(&key).payload(&value).headers(headers);
+    producer.send(record).map_err(|(err, _)| err).unwrap();
+}
+
+/// An address that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A live auditor, inside of the test.
+pub struct Auditor {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    running: Option<tokio::task::JoinHandle<anyhow::Result<()>>>,
+}
+
+/// A test that fails must not leave its threads running: the runtime would wait for them.
+impl Drop for Auditor {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Auditor {
+    pub fn start(kafka: &kafka::Config, stores: auditor::Stores) -> Self {
+        let (address, shutdown) = (free_address(), CancellationToken::new());
+        let service = service::Config { admin_addr: address, ..service::Config::default() };
+        let running = {
+            let (kafka, shutdown) = (kafka.clone(), shutdown.clone());
+            tokio::spawn(async move { auditor::live::run(&service, kafka, stores, shutdown).await })
+        };
+        Self { address, shutdown, running: Some(running) }
+    }
+
+    /// The account, as soon as `enough` says that it is what was waited for.
+    pub async fn account(&self, enough: impl Fn(&Account) -> bool) -> Account {
+        account(self.address, enough).await
+    }
+
+    /// The account two rounds of proof from now: all that was written before is judged.
+    pub async fn settled(&self) -> Account {
+        let now = self.account(|_| true).await.position.rounds;
+        self.account(|account| account.position.rounds >= now + 2).await
+    }
+
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        self.running.take().expect("it runs").await.unwrap().unwrap();
+    }
+}
+
+pub async fn account(address: SocketAddr, enough: impl Fn(&Account) -> bool) -> Account {
+    let deadline = Instant::now() + LIMIT;
+    let mut last = String::new();
+    while Instant::now() < deadline {
+        match service::http::get(&address.to_string(), "/api/v1/account", Duration::from_secs(5)).await {
+            Ok(body) => {
+                let account: Account = serde_json::from_slice(&body).unwrap();
+                if enough(&account) {
+                    return account;
+                }
+                last = String::from_utf8_lossy(&body).into_owned();
+            }
+            Err(err) => last = format!("{err:#}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not in {LIMIT:?}; last: {last}");
+}
