@@ -28,6 +28,8 @@ impl Gather<'_> {
     /// Goes over what Kafka deleted before it was read, and stops where the store is ahead of Kafka.
     pub(super) fn check_positions(&mut self) -> anyhow::Result<()> {
         self.check_at = None;
+        // A broker answers a connection in order: behind a fetch that waits for records, each answer takes half a second.
+        self.consumer.fetch(&[])?;
         let mut beyond = None;
         for (partition, next) in self.shares.known() {
             match self.consumer.ends(&partition) {

@@ -1,0 +1,206 @@
+//! The real servers that `ci/servers up` runs, a sink to run against them, and sales for it.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use etl::{Config, Metrics, Role};
+use kafka::{SaleHeaders, Topic};
+use petstore::{BlockId, Parameters, Petstore, Sale};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::util::Timeout;
+use serde_json::{Value, json};
+use service::Health;
+use stores::{Counts, Positions};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The longest that anything here is waited for.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+pub(crate) fn file() -> PathBuf {
+    std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote").into()
+}
+
+pub(crate) fn variables() -> HashMap<String, String> {
+    std::fs::read_to_string(file())
+        .expect("the file of servers can be read")
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect()
+}
+
+/// One test's own part of the shared servers.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) kafka: kafka::Config,
+    pub(crate) role: Role,
+    name: String,
+}
+
+impl Part {
+    pub(crate) async fn new(role: Role) -> Self {
+        Self::named(role, format!("test-{:08x}", rand::random::<u32>())).await
+    }
+
+    /// Another Kafka, as far as a sink can tell, with the same store.
+    pub(crate) async fn with_another_kafka(&self) -> Self {
+        let Self { kafka, .. } = Self::new(self.role).await;
+        Self { kafka, role: self.role, name: self.name.clone() }
+    }
+
+    async fn named(role: Role, name: String) -> Self {
+        let variables = variables();
+        let kafka: kafka::Config = from(json!({
+            "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
+            "username": variables["KAFKA_USERNAME"],
+            "password": variables["KAFKA_PASSWORD"],
+            "prefix": format!("{name}-"),
+        }));
+        kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
+        Self { kafka, role, name }
+    }
+
+    pub(crate) fn redis(&self) -> stores::redis::Config {
+        let variables = variables();
+        from(json!({
+            "host": variables["REDIS_HOST"],
+            "port": variables["REDIS_PORT"].parse::<u16>().unwrap(),
+            "password": variables["REDIS_PASSWORD"],
+            "prefix": format!("{}-", self.name),
+        }))
+    }
+
+    pub(crate) fn postgres(&self) -> stores::postgres::Config {
+        let variables = variables();
+        from(json!({
+            "host": variables["POSTGRES_HOST"],
+            "port": variables["POSTGRES_PORT"].parse::<u16>().unwrap(),
+            "database": variables["POSTGRES_DATABASE"],
+            "user": variables["POSTGRES_USER"],
+            "password": variables["POSTGRES_PASSWORD"],
+            "schema": self.name,
+        }))
+    }
+
+    /// Starts one instance of the role.
+    pub(crate) fn start(&self) -> Instance {
+        let config = match self.role {
+            Role::Redis => Config::Redis(from(json!({"role": "redis"})), self.redis()),
+            _ => Config::Postgres(from(json!({"role": "postgres"})), self.postgres()),
+        };
+        let metrics = Arc::new(Metrics::default());
+        let (health, shutdown) = (Health::default(), CancellationToken::new());
+        let ended =
+            tokio::spawn(etl::run(self.kafka.clone(), config, Arc::clone(&metrics), health.clone(), shutdown.clone()));
+        Instance { metrics, health, shutdown, ended }
+    }
+
+    /// Puts sales into the topics of their states, `batch` of them in each Kafka transaction.
+    pub(crate) fn send(&self, sales: &[Sale], batch: usize) {
+        let producer: BaseProducer =
+            self.kafka.transactional_producer(&format!("{}-sender", self.name)).create().unwrap();
+        producer.init_transactions(LIMIT).unwrap();
+        for batch in sales.chunks(batch) {
+            producer.begin_transaction().unwrap();
+            for sale in batch {
+                let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+                self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), headers);
+            }
+            kafka::exactly_once::flush(&producer, LIMIT).unwrap();
+            producer.commit_transaction(Timeout::Never).unwrap();
+        }
+    }
+
+    /// Puts a record that names this sale but is none into its state's topic.
+    pub(crate) fn send_malformed(&self, sale: &Sale) {
+        let producer: BaseProducer = self.kafka.idempotent_producer().create().unwrap();
+        let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+        self.put(&producer, sale, br#"{"no":"sale"}"#, headers);
+        producer.flush(LIMIT).unwrap();
+    }
+
+    fn put(&self, producer: &BaseProducer, sale: &Sale, body: &[u8], headers: SaleHeaders) {
+        let topic = self.kafka.names().state(headers.state);
+        let key = sale.store.id.to_string();
+        let record = || BaseRecord::to(&topic).key(&key).payload(body).headers(headers.to_owned_headers());
+        while producer.send(record()).is_err() {
+            producer.poll(Duration::from_millis(1));
+        }
+    }
+
+    pub(crate) async fn counts(&self, block: BlockId) -> Result<Counts, stores::Error> {
+        let counts = match self.role {
+            Role::Redis => stores::redis::Reader::new(self.redis()).counts(&[block]).await,
+            _ => stores::postgres::Reader::new(self.postgres()).counts(&[block]).await,
+        };
+        counts.map(|counts| counts[0])
+    }
+
+    pub(crate) async fn positions(&self) -> Positions {
+        match self.role {
+            Role::Redis => stores::redis::Reader::new(self.redis()).positions().await.unwrap(),
+            _ => stores::postgres::Reader::new(self.postgres()).positions().await.unwrap(),
+        }
+    }
+
+    /// Waits until `found` sales of the block are in the store, and sees that none came twice.
+    pub(crate) async fn expect(&self, block: BlockId, found: usize) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let counts = self.counts(block).await;
+            if matches!(counts, Ok(Counts { found: n, .. }) if n >= found as u64) {
+                assert_eq!(counts.unwrap(), Counts { found: found as u64, conflicts: 0 });
+                return;
+            }
+            assert!(Instant::now() < deadline, "{counts:?} of {found} after {} s", LIMIT.as_secs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A running role.
+pub(crate) struct Instance {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
+    shutdown: CancellationToken,
+    ended: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Instance {
+    pub(crate) async fn stop(self) -> Arc<Metrics> {
+        self.shutdown.cancel();
+        tokio::time::timeout(LIMIT, self.ended).await.expect("it stops").unwrap().unwrap();
+        self.metrics
+    }
+
+    /// What it says when it ends by itself.
+    pub(crate) async fn last_words(self) -> String {
+        let ended = tokio::time::timeout(LIMIT, self.ended).await.expect("it ends").unwrap();
+        format!("{:#}", ended.expect_err("it ends with an error"))
+    }
+}
+
+pub(crate) fn block_id() -> BlockId {
+    BlockId { run: 0x9f3a_1c22, loader: 0, block: 0 }
+}
+
+/// One block of generated sales.
+pub(crate) fn sales() -> Vec<Sale> {
+    Petstore::new(Parameters::default()).unwrap().block(block_id())
+}
+
+/// Waits for an effect.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not within {} s: {what}", LIMIT.as_secs());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("the variables make a configuration")
+}
