@@ -100,6 +100,11 @@ impl Part {
 
     /// Puts sales into the topics of their states, `batch` of them in each Kafka transaction.
     pub(crate) fn send(&self, sales: &[Sale], batch: usize) {
+        self.send_slowly(sales, batch, Duration::ZERO);
+    }
+
+    /// The same, with a rest after each.
+    pub(crate) fn send_slowly(&self, sales: &[Sale], batch: usize, rest: Duration) {
         let producer: BaseProducer =
             self.kafka.transactional_producer(&format!("{}-sender", self.name)).create().unwrap();
         producer.init_transactions(LIMIT).unwrap();
@@ -111,6 +116,7 @@ impl Part {
             }
             kafka::exactly_once::flush(&producer, LIMIT).unwrap();
             producer.commit_transaction(Timeout::Never).unwrap();
+            std::thread::sleep(rest);
         }
     }
 

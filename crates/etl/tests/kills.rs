@@ -1,0 +1,82 @@
+//! Servers are killed under a sink's hands. In a file of its own, since these servers are everybody's.
+
+mod servers;
+
+use std::process::Command;
+use std::time::Duration;
+
+use etl::Role;
+use servers::{Part, block_id, eventually, file, sales, variables};
+use tokio::sync::Mutex;
+
+/// One kill at a time.
+static SERVERS: Mutex<()> = Mutex::const_new(());
+
+/// SIGKILL: nothing is flushed, nothing is said.
+fn kill(server: &str) {
+    let pid = &variables()[&format!("{}_PID", server.to_uppercase())];
+    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success(), "killing {server}");
+}
+
+fn start(server: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/servers");
+    let started = Command::new(script).args(["start", server]).arg(file().parent().unwrap()).output().unwrap();
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+}
+
+/// Two instances write while the store is killed three times.
+async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &str) {
+    let _alone = SERVERS.lock().await;
+    let part = Part::new(role).await;
+    let instances = [part.start(), part.start()];
+    let sales = sales();
+    let sending = {
+        let (part, sales) = (part.clone(), sales.clone());
+        tokio::task::spawn_blocking(move || part.send_slowly(&sales, 20, Duration::from_millis(50)))
+    };
+    let metric = |read: fn(&etl::Metrics) -> u64| instances.iter().map(|one| read(&one.metrics)).sum::<u64>();
+    for _ in 0..3 {
+        let (stored, errors) = (metric(|one| one.sink.sales.get()), metric(|one| one.sink.store_errors.get()));
+        eventually("something is stored", async || metric(|one| one.sink.sales.get()) > stored).await;
+        kill(server);
+        eventually("a write fails", async || metric(|one| one.sink.store_errors.get()) > errors).await;
+        start(server);
+    }
+    assert!(!sending.is_finished(), "the last kill came after the last sale");
+    sending.await.unwrap();
+    part.expect(block_id(), sales.len()).await;
+    for instance in instances {
+        assert_eq!((instance.health.live(), instance.health.serving()), (Ok(()), Ok(())));
+        instance.stop().await;
+    }
+    part.expect(block_id(), sales.len()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_postgres_loses_and_doubles_nothing() {
+    a_killed_store_loses_and_doubles_nothing(Role::Postgres, "postgres").await;
+}
+
+/// What it had not yet on disk comes again, position and all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_loses_and_doubles_nothing() {
+    a_killed_store_loses_and_doubles_nothing(Role::Redis, "redis").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_kafka_is_waited_for_and_the_sink_goes_on() {
+    let _alone = SERVERS.lock().await;
+    let part = Part::new(Role::Postgres).await;
+    let sales = sales();
+    let half = sales.len() / 2;
+    let instance = part.start();
+    part.send(&sales[..half], 100);
+    eventually("something is stored", async || instance.metrics.sink.sales.get() > 0).await;
+    kill("kafka");
+    eventually("it is noticed", async || instance.health.serving().is_err()).await;
+    start("kafka");
+    part.send(&sales[half..], 100);
+    part.expect(block_id(), sales.len()).await;
+    eventually("all is well", async || instance.health.serving().is_ok()).await;
+    instance.stop().await;
+}
