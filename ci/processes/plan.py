@@ -45,9 +45,8 @@ def environment(container, pod, ordinal, servers, addresses):
     for variable in container["env"]:
         name = variable["name"]
         source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
-        if name in servers:
-            yield name, servers[name]
-        elif name in ONE_BROKER:
+        server = name.split("_")[0]
+        if name in ONE_BROKER:
             yield name, ONE_BROKER[name]
         elif source == "metadata.name":
             yield name, pod
@@ -58,7 +57,8 @@ def environment(container, pod, ordinal, servers, addresses):
         elif name == "EXPORTER_TARGETS":
             yield name, ",".join(targets(variable["value"], addresses))
         else:
-            yield name, resolve(variable["value"], addresses)
+            yield name, resolve(variable.get("value", ""), addresses)
+        yield from servers.get(server, {}).items()
 
 
 def targets(value, addresses):
@@ -78,7 +78,11 @@ def resolve(value, addresses):
 
 def main():
     directory, servers_env, programs = map(pathlib.Path, sys.argv[1:])
-    servers = dict(line.split("=", 1) for line in servers_env.read_text().splitlines())
+    servers = {}
+    for line in servers_env.read_text().splitlines():
+        name, value = line.split("=", 1)
+        if not name.endswith("_PID"):
+            servers.setdefault(name.split("_")[0], {})[name] = value
     planned = list(pods([document for document in yaml.safe_load_all(sys.stdin) if document]))
     admin, addresses = {}, {}
     for number, (pod, component, _, _) in enumerate(planned, start=1):
