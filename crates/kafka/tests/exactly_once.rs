@@ -1,0 +1,163 @@
+//! The exactly-once loop and what lies on Kafka, against a real broker.
+//!
+//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kafka::exactly_once::{Events, Failure, Outbox, Settings, Stage, flush, run};
+use kafka::{Config, Topic};
+use petstore::State;
+use rdkafka::Message;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use service::Health;
+use tokio_util::sync::CancellationToken;
+
+/// This test's own part of the shared Kafka.
+fn config() -> Config {
+    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
+    let variables: HashMap<String, String> = std::fs::read_to_string(path)
+        .expect("the file of servers can be read")
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
+        "username": variables["KAFKA_USERNAME"],
+        "password": variables["KAFKA_PASSWORD"],
+        "prefix": format!("test-{:08x}-", rand::random::<u32>()),
+        "sales_partitions": 3,
+    }))
+    .expect("the variables make a configuration")
+}
+
+/// Copies `sales` to the topic of California, and fails when told.
+struct Copy {
+    target: String,
+    handled: u64,
+    fail: fn(u64) -> Option<Failure>,
+}
+
+impl Stage for Copy {
+    fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        outbox.send(&self.target, b"", message.payload().unwrap_or_default(), OwnedHeaders::new())?;
+        self.handled += 1;
+        (self.fail)(self.handled).map_or(Ok(()), Err)
+    }
+
+    fn committed(&mut self) {}
+
+    fn aborted(&mut self) {}
+}
+
+/// Runs one instance of the copy on a thread of its own.
+fn copy(
+    config: &Config,
+    fail: fn(u64) -> Option<Failure>,
+    shutdown: &CancellationToken,
+) -> (std::thread::JoinHandle<anyhow::Result<()>>, Arc<Events>) {
+    let (config, shutdown, events) = (config.clone(), shutdown.clone(), Arc::new(Events::default()));
+    let theirs = Arc::clone(&events);
+    let thread = std::thread::spawn(move || {
+        let settings = Settings {
+            role: "fan-out".to_owned(),
+            ordinal: "0".to_owned(),
+            source: config.names().sales(),
+            interval: Duration::from_millis(20),
+        };
+        let mut stage = Copy { target: config.names().state(State::Ca), handled: 0, fail };
+        let beat = Health::default().loop_("copy", Duration::from_mins(1));
+        run(&config, &settings, &mut stage, &theirs, &beat, &shutdown)
+    });
+    (thread, events)
+}
+
+fn send(config: &Config, numbers: std::ops::Range<u32>) {
+    let producer: BaseProducer = config.idempotent_producer().create().unwrap();
+    let topic = config.names().sales();
+    for number in numbers {
+        let (key, payload) = ((number % 7).to_string(), number.to_string());
+        producer.send(BaseRecord::to(&topic).key(&key).payload(&payload)).map_err(|(err, _)| err).unwrap();
+    }
+    flush(&producer, Duration::from_secs(30)).unwrap();
+}
+
+/// How often each number stands in the target, as a reader of committed records sees it.
+fn copies(config: &Config) -> BTreeMap<u32, u32> {
+    let mut seen = BTreeMap::new();
+    kafka::read_to_end(config, &config.names().state(State::Ca), Duration::from_secs(30), |message| {
+        let number = str::from_utf8(message.payload().unwrap_or_default())?.parse()?;
+        *seen.entry(number).or_default() += 1;
+        Ok(())
+    })
+    .unwrap();
+    seen
+}
+
+fn wait_for(config: &Config, count: usize) -> BTreeMap<u32, u32> {
+    let begun = Instant::now();
+    loop {
+        let seen = copies(config);
+        if seen.len() >= count || begun.elapsed() > Duration::from_mins(1) {
+            return seen;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_record_is_copied_once_although_transactions_are_aborted_and_producers_rebuilt() {
+    let (config, shutdown) = (config(), CancellationToken::new());
+    config.ensure_topics(&[Topic::Sales, Topic::States], &shutdown).await.unwrap();
+    send(&config, 0..2_000);
+    let (thread, events) = copy(
+        &config,
+        |handled| match handled {
+            700 | 1_900 => Some(Failure::Abort(KafkaError::Canceled)),
+            1_200 => Some(Failure::Rebuild(KafkaError::Canceled)),
+            _ => None,
+        },
+        &shutdown,
+    );
+    let seen = wait_for(&config, 2_000);
+    shutdown.cancel();
+    thread.join().unwrap().unwrap();
+    assert_eq!(seen.len(), 2_000);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_eq!(events.aborts.load(Ordering::Relaxed), 2);
+    assert_eq!(events.rebuilds.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
+    let (config, stop_both) = (config(), CancellationToken::new());
+    config.ensure_topics(&[Topic::Sales, Topic::States], &stop_both).await.unwrap();
+    send(&config, 0..500);
+    let (first, _) = copy(&config, |_| None, &stop_both);
+    wait_for(&config, 500);
+    let (second, _) = copy(&config, |_| None, &stop_both);
+    // The first is refused as soon as it says anything: it ends by itself, with the reason.
+    let reason = tokio::task::spawn_blocking(|| first.join().unwrap().unwrap_err()).await.unwrap();
+    assert!(format!("{reason:#}").to_lowercase().contains("fenced"), "{reason:#}");
+    send(&config, 500..1_000);
+    let seen = wait_for(&config, 1_000);
+    stop_both.cancel();
+    second.join().unwrap().unwrap();
+    assert_eq!(seen.len(), 1_000);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+#[tokio::test]
+async fn topics_are_made_once_and_the_mark_is_the_same_for_all_who_ask() {
+    let (config, shutdown) = (config(), CancellationToken::new());
+    for _ in 0..2 {
+        config.ensure_topics(&[Topic::Sales, Topic::Blocks, Topic::Rejected], &shutdown).await.unwrap();
+    }
+    let (one, other) = tokio::join!(config.installation(&shutdown), config.installation(&shutdown));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one, other);
+    assert_eq!(config.installation(&shutdown).await.unwrap(), one);
+}
