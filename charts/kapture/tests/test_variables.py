@@ -1,0 +1,49 @@
+"""Each variable that a program is given is one that it reads; the programs refuse others, but only once they run."""
+
+import re
+import unittest
+
+import chart
+
+CRATES = chart.CHART.parent.parent / "crates"
+READERS = {  # prefix: where the configuration is that begins with it
+    "KAFKA_": "kafka/src",
+    "REDIS_": "stores/src/redis",
+    "POSTGRES_": "stores/src/postgres",
+    "SERVICE_": "service/src",
+    "LOADER_": "loader/src",
+    "ETL_": "etl/src",
+    "AUDITOR_": "auditor/src",
+    "TEST_": "auditor/src/check",
+    "EXPORTER_": "exporter/src",
+    "PROBE_": "probe/src",
+}
+CONFIG = re.compile(r"^pub(?:\([a-z]+\))? struct (?:Config|Sink|Settings) \{\n(.*?)^\}", re.M | re.S)
+FIELD = re.compile(r"^    (?:pub(?:\([a-z]+\))? )?(\w+):", re.M)
+
+
+def fields(prefix):
+    """The variables that are read with this prefix."""
+    for source in sorted((CRATES / READERS[prefix]).rglob("*.rs")):
+        for body in CONFIG.findall(source.read_text()):
+            yield from (prefix + name.upper() for name in FIELD.findall(body))
+
+
+class Variables(unittest.TestCase):
+    def test_programs_are_given_only_variables_that_they_read(self):
+        known = {prefix: set(fields(prefix)) for prefix in READERS}
+        for situation in chart.SITUATIONS:
+            for component, _, _, spec in chart.workloads(situation):
+                for container in spec["containers"]:
+                    if "/kapture-" not in container["image"]:
+                        continue
+                    for name in chart.env(container):
+                        prefix = next(p for p in READERS if name.startswith(p))
+                        self.assertIn(name, known[prefix], f"{component} in {situation}")
+
+    def test_no_variable_is_empty(self):
+        for situation in chart.SITUATIONS:
+            for component, _, _, spec in chart.workloads(situation):
+                for container in spec["containers"]:
+                    for name, value in chart.env(container).items():
+                        self.assertTrue(value, f"{name} of {component} in {situation}")
