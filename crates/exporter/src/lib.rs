@@ -21,7 +21,7 @@ mod window;
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
-use service::http::{self, Request, Response};
+use service::http::{self, Request, Response, StatusCode};
 use service::{Admin, Figures, Health};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,7 @@ use crate::poll::Reports;
 const TURN_LIMIT: Duration = Duration::from_mins(1);
 
 const PAGE: &str = include_str!("page.html");
+const SCRIPT: &str = include_str!("page.js");
 
 /// Polls and serves until `shutdown`.
 pub async fn run(
@@ -73,9 +74,33 @@ pub async fn run(
 fn answer(request: &Request, reports: &Reports, offsets: &Offsets) -> Option<Response> {
     let now = Instant::now();
     match request.uri().path() {
-        "/" => Some(http::html(PAGE)),
+        "/" => Some(page()),
+        "/page.js" => Some(http::response(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT)),
         "/api/v1/state" => Some(http::json(&view::state(&reports.ledger(), offsets.summary(now), now))),
         "/api/v1/reports" => Some(http::json(&view::reports(&reports.ledger(), now))),
         _ => None,
+    }
+}
+
+/// The live page, which is allowed nothing but its own script and the figures of this exporter.
+fn page() -> Response {
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'";
+    let mut page = http::html(PAGE);
+    page.headers_mut().insert("content-security-policy", http::HeaderValue::from_static(policy));
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere() {
+        for attribute in ["src=\"", "href=\""] {
+            for link in PAGE.split(attribute).skip(1) {
+                assert!(!link.starts_with("http") && !link.starts_with('/'), "{}", &link[..20]);
+            }
+        }
+        assert!(PAGE.contains("src=\"page.js\""));
     }
 }

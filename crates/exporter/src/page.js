@@ -1,0 +1,172 @@
+"use strict";
+// Every text from the outside is set as text, never as markup.
+const STALE_SECONDS = 5, HISTORY = 600, SHOWN = 8;
+const history = { rate: [], p99: [], lag: [] };
+let last = null, heard = 0, failed = false;
+
+const $ = (id) => document.getElementById(id);
+const el = (tag, cls, ...children) => {
+  const node = document.createElement(tag);
+  if (cls) node.className = cls;
+  node.append(...children.filter((child) => child !== null));
+  return node;
+};
+const known = (value) => value !== null && value !== undefined;
+const UNKNOWN = "\u2013";
+
+// Three digits say all that there is to see in a second.
+const digits = (value) => value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
+const number = (value) => known(value) ? digits(value) : UNKNOWN;
+const count = (value) => known(value) ? value.toLocaleString("en") : UNKNOWN;
+const seconds = (value) => !known(value) ? UNKNOWN : value < 120 ? `${value.toFixed(value < 10 ? 1 : 0)} s` : `${digits(value / 60)} min`;
+const latency = (us) => !known(us) ? UNKNOWN : us < 1e6 ? `${digits(us / 1e3)} ms` : `${digits(us / 1e6)} s`;
+const percent = (ratio) => known(ratio) ? `${digits(ratio * 100)} %` : UNKNOWN;
+const amount = (use, value) => {
+  if (use.resource === "cpu") return `${digits(value)} CPU`;
+  return value >= 2 ** 30 ? `${digits(value / 2 ** 30)} GiB` : `${digits(value / 2 ** 20)} MiB`;
+};
+
+function spark(values) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "spark");
+  svg.setAttribute("viewBox", "0 0 100 26");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  const top = Math.max(...values.filter(known), 1e-9);
+  let path = "", pen = "M";
+  values.forEach((value, i) => {
+    // What wasn't known is a gap.
+    if (!known(value)) { pen = "M"; return; }
+    const x = values.length < 2 ? 0 : i * 100 / (values.length - 1);
+    path += `${pen}${x.toFixed(2)} ${(25 - 23 * value / top).toFixed(2)}`;
+    pen = "L";
+  });
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}
+
+function tile(label, value, unit, note, values, cls) {
+  const figure = el("div", `value ${cls || ""}`, value, el("span", "unit", unit ? ` ${unit}` : ""));
+  return el("div", "card", el("div", "label", label), figure, el("div", "note", note), values ? spark(values) : null);
+}
+
+const ends = (state) => state.stages.filter((stage) => stage.name === "cached" || stage.name === "stored");
+const lastStage = (state) => ends(state).at(-1) || state.stages.at(-1);
+const worstLag = (state) => state.stages.reduce((worst, stage) => known(stage.lag) ? Math.max(worst ?? 0, stage.lag) : worst, null);
+
+function tiles(state) {
+  const end = lastStage(state), load = state.load || {}, kafka = state.kafka;
+  const lag = worstLag(state), drain = known(lag) && end?.rate > 0 ? `${seconds(lag / end.rate)} at today's rate` : "";
+  const late = load.schedule_lag?.p99_us;
+  const worst = state.resources[0];
+  const short = known(load.asked) && known(load.sent) && load.sent < 0.95 * load.asked;
+  $("tiles").replaceChildren(
+    tile("Offered", number(load.sent), "sales/s", `of ${number(load.asked)} asked`, null, short ? "warn" : ""),
+    tile(`Arrived: ${end?.name ?? ""}`, number(end?.rate), "sales/s", `${count(end?.sales)} in all`, history.rate),
+    tile("p99 from due to there", latency(end?.recent?.p99_us), "", `last 10 s, n = ${count(end?.recent?.n)}`, history.p99),
+    tile("Lag", count(lag), "sales", drain || "accepted and not found yet", history.lag),
+    tile("Schedule lag p99", latency(late), "", `due to handed over; blocked p99 ${latency(load.blocked?.p99_us)}`, null, late > 5e4 ? "warn" : ""),
+    tile("Kafka", kafka ? count(kafka.brokers) : UNKNOWN, "brokers",
+      kafka ? `${kafka.under_replicated} under-replicated, ${kafka.leaderless} leaderless` : "has not answered yet",
+      null, kafka?.leaderless ? "bad" : kafka?.under_replicated ? "warn" : ""),
+    tile("Nearest limit", worst ? percent(worst.ratio) : UNKNOWN, "", worst ? `${worst.resource} of ${worst.pod}` : "no limits known",
+      null, worst?.ratio > 0.95 ? "bad" : worst?.ratio > 0.8 ? "warn" : ""),
+  );
+}
+
+function flow(state) {
+  const boxes = [];
+  let marked = false;
+  for (const stage of state.stages) {
+    // Redis and Postgres are filled side by side.
+    if (boxes.length) boxes.push(el("span", "arrow", stage.name === "stored" && state.stages.some((it) => it.name === "cached") ? "+" : "\u2192"));
+    // The first that falls behind by more than two seconds of sales is where to look.
+    const behind = !marked && known(stage.lag) && stage.rate !== null && stage.lag > 2 * Math.max(stage.rate, 1);
+    marked = marked || behind;
+    const facts = el("dl");
+    const fact = (name, value, cls) => facts.append(el("dt", "", name), el("dd", cls || "", value));
+    fact("total", count(stage.sales));
+    if (stage.name !== "accepted") fact("lag", count(stage.lag), behind ? "warn" : "");
+    fact("p99", latency(stage.recent?.p99_us));
+    fact("age", seconds(stage.age_seconds), stage.stale ? "bad" : "");
+    fact("pods", stage.stale ? `${stage.instances - stage.stale} of ${stage.instances} report` : count(stage.instances), stage.stale ? "bad" : "");
+    boxes.push(el("div", `card ${stage.stale ? "stale" : behind ? "behind" : ""}`,
+      el("div", "label", stage.name), el("div", "value", number(stage.rate), el("span", "unit", " sales/s")), facts));
+  }
+  $("flow").replaceChildren(...boxes);
+}
+
+function table(id, heads, rows, empty) {
+  const cell = (value) => value instanceof Node ? value : el("td", "", value);
+  const body = rows.length ? rows.map((row) => el("tr", "", ...row.map(cell))) : [el("tr", "", el("td", "note", empty))];
+  $(id).replaceChildren(el("tr", "", ...heads.map((head) => el("th", "", head))), ...body);
+}
+
+function bar(ratio) {
+  const fill = el("i", ratio > 0.95 ? "bad" : ratio > 0.8 ? "warn" : "");
+  fill.style.width = `${Math.min(100, ratio * 100)}%`;
+  return el("td", "", el("span", "bar", fill), percent(ratio));
+}
+
+function tables(state) {
+  table("resources", ["pod", "limit", "used", "share", "throttled"], state.resources.slice(0, SHOWN).map((use) =>
+    [use.pod + (use.stale ? " (stale)" : ""), `${use.container}: ${use.resource}`, `${amount(use, use.used)} of ${amount(use, use.limit)}`, bar(use.ratio), percent(use.throttled)]),
+    "no container has a limit");
+  table("latency", ["stage", "p50", "p90", "p99", "p99.9", "max", "n"], state.stages.map(({ name, latency: all }) =>
+    [name, ...["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map((key) => latency(all?.[key])), count(all?.n)]), "no stage");
+  table("groups", ["consumer group", "members", "lag (offsets)"], (state.kafka?.groups ?? []).map((group) =>
+    [group.name, count(group.members), count(group.lag)]), "no consumer group known yet");
+  table("instances", ["pod", "component", "node", "age", ""], state.instances.map((it) =>
+    [it.pod ?? it.address, it.component, it.node || UNKNOWN, el("td", it.stale ? "bad" : "", known(it.age_seconds) ? seconds(it.age_seconds) : "never heard"), el("td", "error bad", it.error ?? "")]),
+    "no instance is known: does EXPORTER_TARGETS name them?");
+}
+
+function show(state) {
+  const end = lastStage(state);
+  const now = { rate: end?.rate, p99: end?.recent?.p99_us, lag: worstLag(state) };
+  for (const [name, values] of Object.entries(history)) {
+    values.push(now[name] ?? null);
+    if (values.length > HISTORY) values.shift();
+  }
+  tiles(state);
+  flow(state);
+  tables(state);
+}
+
+// Shown even while nothing comes: the age grows, and the figures stay what they were.
+function age() {
+  if (!last) return;
+  const since = (performance.now() - heard) / 1e3;
+  const ages = last.instances.map((it) => it.age_seconds).filter(known);
+  const oldest = Math.max(...ages, 0) + since;
+  const old = oldest > STALE_SECONDS || !ages.length;
+  $("age").textContent = ages.length ? `data at most ${seconds(oldest)} old` : "no data yet";
+  $("age").className = `age ${old ? "bad" : ""}`;
+  const stale = last.instances.filter((it) => it.stale).length;
+  const kafka = last.kafka;
+  const troubles = [
+    failed ? "the exporter does not answer" : "",
+    stale ? `${stale} of ${last.instances.length} instances do not report` : "",
+    kafka && kafka.age_seconds > 20 ? `Kafka's own figures are ${seconds(kafka.age_seconds + since)} old` : "",
+  ];
+  $("trouble").textContent = troubles.filter(Boolean).join("; ");
+}
+
+async function refresh() {
+  try {
+    const response = await fetch("api/v1/state", { cache: "no-store", signal: AbortSignal.timeout(4000) });
+    if (!response.ok) throw new Error(response.statusText);
+    last = await response.json();
+    heard = performance.now();
+    failed = false;
+    show(last);
+  } catch (error) {
+    failed = true;
+    if (!last) $("age").textContent = "the exporter does not answer";
+  }
+  age();
+  setTimeout(refresh, 1000);
+}
+refresh();
