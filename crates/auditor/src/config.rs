@@ -22,9 +22,6 @@ impl Config {
     pub fn stores(&self) -> anyhow::Result<Stores> {
         let redis = self.redis.then(|| service::from_env("REDIS_")).transpose()?;
         let postgres = self.postgres.then(|| service::from_env("POSTGRES_")).transpose()?;
-        Ok([
-            redis.map(|config| Store::Redis(stores::redis::Reader::new(config))),
-            postgres.map(|config| Store::Postgres(Box::new(stores::postgres::Reader::new(config)))),
-        ])
+        Ok([redis.map(Store::redis), postgres.map(Store::postgres)])
     }
 }

@@ -10,6 +10,7 @@
 
 pub mod bits;
 pub mod block;
+pub mod check;
 mod config;
 pub mod findings;
 pub mod ledger;

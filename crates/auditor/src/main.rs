@@ -1,15 +1,46 @@
-//! Keeps the account of every sale. See the library for how.
+//! `kapture-auditor` keeps the account of every sale; `kapture-auditor test` is what `helm test` runs. See the library.
 
-use auditor::{Config, live};
+use std::process::ExitCode;
+
+use anyhow::bail;
+use auditor::{Config, Stores, check, live};
 use tracing::info;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Box::pin(watch()).await,
+        ["test"] => Box::pin(test()).await,
+        ["--version"] => {
+            println!("kapture-auditor {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => bail!("unknown arguments {arguments:?}: use none, test or --version"),
+    }
+}
+
+async fn watch() -> anyhow::Result<ExitCode> {
     service::init_tracing();
     let service: service::Config = service::from_env("SERVICE_")?;
-    let config: Config = service::from_env("AUDITOR_")?;
-    let kafka: kafka::Config = service::from_env("KAFKA_")?;
-    let stores = config.stores()?;
+    let (config, kafka, stores) = environment()?;
     info!(?service, ?config, ?kafka, "starting");
-    Box::pin(live::run(&service, kafka, stores, service::shutdown_on_signal()?)).await
+    live::run(&service, kafka, stores, service::shutdown_on_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn test() -> anyhow::Result<ExitCode> {
+    // The table is all there is to read, unless somebody asks for more.
+    if std::env::var_os("RUST_LOG").is_some() {
+        service::init_tracing();
+    }
+    let (_, kafka, stores) = environment()?;
+    let outcome = check::run(&service::from_env("TEST_")?, &kafka, stores, check::Patience::default()).await;
+    print!("{}", outcome.text);
+    Ok(if outcome.well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn environment() -> anyhow::Result<(Config, kafka::Config, Stores)> {
+    let config: Config = service::from_env("AUDITOR_")?;
+    Ok((config, service::from_env("KAFKA_")?, config.stores()?))
 }

@@ -106,10 +106,7 @@ async fn what_a_store_lost_or_has_twice_is_named() {
     world.route(&sales);
     world.fan_out_has_passed_all();
     let installation = world.installation().await;
-    let stores = [
-        Some(Store::Redis(stores::redis::Reader::new(world.redis.clone()))),
-        Some(Store::Postgres(Box::new(stores::postgres::Reader::new(world.postgres.clone())))),
-    ];
+    let stores = [Some(Store::redis(world.redis.clone())), Some(Store::postgres(world.postgres.clone()))];
     let auditor = Auditor::start(&world.kafka, stores);
     let waiting = auditor.settled().await;
     assert_eq!(waiting.stages.at(Stage::Stored).late, u64::from(count(&sales)), "{waiting:?}");

@@ -18,7 +18,7 @@ use kafka::Ranges;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, Parameters, SaleId, State};
 
-pub use account::{Account, BlockView, Position};
+pub use account::{Account, BlockView, Count, Position};
 pub use closing::{Checkpoint, Entry, Log};
 pub use done::Done;
 pub use judging::{Missing, Suspects};

@@ -106,7 +106,7 @@ pub async fn run(
         shutdown.cancel();
         done
     };
-    tokio::try_join!(admin.serve(shutdown.clone()), work)?;
+    tokio::try_join!(Box::pin(admin.serve(shutdown.clone())), Box::pin(work))?;
     Ok(())
 }
 

@@ -9,15 +9,17 @@ use auditor::ledger::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeaders, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
+use prometheus_client::registry::Registry;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
+use service::{Figures, Health};
 use stores::{Outcome, Part, Record, Store};
 use tokio_util::sync::CancellationToken;
 
 /// What an auditor may take to find out; a busy machine is slow, a stuck one is found out.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_mins(1);
 const DUE_US: i64 = 1_700_000_000_000_001;
 
 /// A block of the run, small enough to be made in no time.
@@ -110,7 +112,9 @@ impl World {
         let sales: Vec<&Sale> = sales.into_iter().collect();
         let names = self.kafka.names();
         self.transaction(|producer| {
-            sales.iter().for_each(|sale| send(producer, &names.state(sale.state()), sale));
+            for sale in &sales {
+                send(producer, &names.state(sale.state()), sale);
+            }
         });
         for sale in sales {
             self.routed.entry(sale.state()).or_default().push(sale.clone());
@@ -228,6 +232,10 @@ impl Auditor {
         self.account(|account| account.position.rounds >= now + 2).await
     }
 
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     pub async fn stop(mut self) {
         self.shutdown.cancel();
         self.running.take().expect("it runs").await.unwrap().unwrap();
@@ -251,4 +259,46 @@ pub async fn account(address: SocketAddr, enough: impl Fn(&Account) -> bool) -> 
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("not in {LIMIT:?}; last: {last}");
+}
+
+/// An exporter that says what it should: sales of every stage that grow with each look.
+pub struct Exporter {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+}
+
+impl Exporter {
+    pub fn start() -> Self {
+        let (address, shutdown) = (free_address(), CancellationToken::new());
+        let config = service::Config { admin_addr: address, ..service::Config::default() };
+        let looks = std::sync::atomic::AtomicU64::new(0);
+        let admin = service::Admin::new(&config, "exporter", Registry::default(), Health::default(), Figures::default)
+            .routes(move |request: service::http::Request| {
+                let metrics = (request.uri().path() == "/metrics").then(|| {
+                    let looks = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    let stage = |stage| {
+                        format!(
+                            "kapture_stage_sales_total{{stage=\"{stage}\"}} {looks}\n\
+                             kapture_latency_seconds_count{{stage=\"{stage}\"}} {looks}\n"
+                        )
+                    };
+                    let stages = ["accepted", "routed", "cached", "stored"].map(stage).concat();
+                    stages + "kafka_consumergroup_lag{consumergroup=\"fan-out\"} 0\n"
+                });
+                async move { metrics.map(service::http::html) }
+            });
+        let stopping = shutdown.clone();
+        tokio::spawn(async move { admin.serve(stopping).await });
+        Self { address, shutdown }
+    }
+
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
 }

@@ -1,0 +1,150 @@
+//! Goes through the stages in the order of the flow and counts what is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use kafka::SaleHeaders;
+use petstore::State;
+
+use super::sample::{Place, Sample};
+use super::scan::{self, Part, Read};
+use super::{Limits, cut, stores};
+use crate::config::Stores;
+
+/// Between two looks at what the fan-out committed.
+const REST: Duration = Duration::from_millis(500);
+
+/// What was found, and what stood in the way.
+pub(super) struct Inspection {
+    pub(super) sample: Sample,
+    /// By place: why it could not be counted, or had not passed the cut in time.
+    pub(super) trouble: [Option<String>; 4],
+    /// States' topics in which sales were found.
+    pub(super) topics: usize,
+    /// Whether the fan-out has passed the cut.
+    pub(super) routed: bool,
+}
+
+/// Inspects all stages. `pass`: when the stages must have passed the cut; `read`: when everything must be read.
+pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sample, limits: &Limits) -> Inspection {
+    let mut trouble = [const { None }; 4];
+    let names = kafka.names();
+    let since_ms = sample.since_us() / 1_000;
+
+    let sales = parts(kafka, vec![names.sales()], since_ms).await;
+    let mut begins_us = None;
+    let mut sample = sample;
+    match &sales {
+        Ok(parts) => {
+            let (counted, _, read) = count(kafka, sample, Place::Accepted, parts.clone(), limits.read).await;
+            sample = counted;
+            trouble[Place::Accepted as usize] = note(read, &mut begins_us);
+        }
+        Err(err) => trouble[Place::Accepted as usize] = Some(format!("{err:#}")),
+    }
+    let passed = match &sales {
+        Ok(parts) => fan_out(kafka, parts, limits.pass).await,
+        Err(_) => Err("sales could not be read".to_owned()),
+    };
+    let mut highest = BTreeMap::new();
+    match parts(kafka, names.states(), since_ms).await {
+        Ok(parts) => {
+            let (counted, seen, read) = count(kafka, sample, Place::Routed, parts, limits.read).await;
+            (sample, highest) = (counted, seen);
+            trouble[Place::Routed as usize] = note(read, &mut begins_us).or(passed.clone().err());
+        }
+        Err(err) => trouble[Place::Routed as usize] = Some(format!("{err:#}")),
+    }
+    if let Some(time_us) = begins_us {
+        sample.begin_at(time_us);
+    }
+    let topics = highest.keys().collect::<BTreeSet<_>>().len();
+    let mut inspection = Inspection { sample, trouble, topics, routed: passed.is_ok() };
+    inspection.stores(kafka, stores, &highest, limits).await;
+    if !inspection.sample.strangers.is_empty()
+        && let Ok(now) = cut::account(kafka).await
+    {
+        inspection.sample.introduce(&now);
+    }
+    inspection
+}
+
+impl Inspection {
+    async fn stores(&mut self, kafka: &kafka::Config, stores: Stores, highest: &BTreeMap<State, i64>, limits: &Limits) {
+        let installation = match super::installation(kafka, limits.pass).await {
+            Ok(installation) => installation,
+            Err(err) => {
+                for (store, place) in stores.iter().zip([Place::Cached, Place::Stored]) {
+                    self.trouble[place as usize] = store.as_ref().map(|_| format!("{err:#}"));
+                }
+                return;
+            }
+        };
+        for (store, place) in stores.into_iter().zip([Place::Cached, Place::Stored]) {
+            let Some(mut store) = store else { continue };
+            let passed = stores::pass(&mut store, &kafka.names(), &installation, highest, limits.pass).await;
+            let read = stores::read(&mut store, place, &mut self.sample, limits.read).await;
+            self.trouble[place as usize] = read.err().map(|err| format!("{err:#}")).or(passed.err());
+        }
+    }
+}
+
+async fn parts(kafka: &kafka::Config, topics: Vec<String>, since_ms: i64) -> anyhow::Result<Vec<Part>> {
+    let kafka = kafka.clone();
+    tokio::task::spawn_blocking(move || scan::parts(&kafka, &topics, since_ms)).await?
+}
+
+/// Counts what lies in `parts`; also gives the highest offset of a sale that is judged on each state's topic.
+async fn count(
+    kafka: &kafka::Config,
+    mut sample: Sample,
+    place: Place,
+    parts: Vec<Part>,
+    deadline: Instant,
+) -> (Sample, BTreeMap<State, i64>, anyhow::Result<Read>) {
+    let kafka = kafka.clone();
+    let counting = tokio::task::spawn_blocking(move || {
+        let names = kafka.names();
+        let mut highest: BTreeMap<State, i64> = BTreeMap::new();
+        let read = scan::scan(&kafka, &parts, deadline, |topic, offset, SaleHeaders { id, due_us, .. }| {
+            let state = names.state_of(topic);
+            if sample.judges(id)
+                && let Some(state) = state
+            {
+                let known = highest.entry(state).or_insert(offset);
+                *known = offset.max(*known);
+            }
+            sample.count(place, id, due_us, state);
+        });
+        (sample, highest, read)
+    });
+    counting.await.expect("counting does not panic")
+}
+
+fn note(read: anyhow::Result<Read>, begins_us: &mut Option<i64>) -> Option<String> {
+    match read {
+        Ok(Read { left, begins_us: begins }) => {
+            *begins_us = begins.max(*begins_us);
+            (left > 0).then(|| format!("{left} offsets could not be read in time"))
+        }
+        Err(err) => Some(format!("{err:#}")),
+    }
+}
+
+/// Waits until the fan-out has committed the ends of `parts`.
+async fn fan_out(kafka: &kafka::Config, parts: &[Part], deadline: Instant) -> Result<(), String> {
+    loop {
+        let (config, parts) = (kafka.clone(), parts.to_vec());
+        let committed = tokio::task::spawn_blocking(move || scan::committed(&config, &parts));
+        let why = match committed.await {
+            Ok(Ok(true)) => return Ok(()),
+            Ok(Ok(false)) => "the fan-out has not passed the cut".to_owned(),
+            Ok(Err(err)) => format!("{err:#}"),
+            Err(err) => format!("{err:#}"),
+        };
+        if Instant::now() >= deadline {
+            return Err(why);
+        }
+        tokio::time::sleep(REST).await;
+    }
+}

@@ -1,0 +1,122 @@
+//! What `helm test` runs: is every sale that was acknowledged before it began at every stage, once?
+//!
+//! It marks a cut, waits for every stage to pass it, and then counts for itself, sale by sale, from the topics and the
+//! stores: nothing of the live auditor's account is used but the model that says what a block holds. The live auditor
+//! is asked besides, since it has seen everything since the first sale.
+//!
+//! It ends within three minutes, whatever is broken.
+
+mod cut;
+mod exporter;
+mod inspect;
+mod live;
+mod sample;
+mod scan;
+mod stores;
+mod table;
+mod verdict;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Stores;
+use crate::store::Store;
+use table::{Release, Row, Table};
+
+/// The variables `TEST_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `host:port` of the live auditor.
+    pub auditor: String,
+    /// `host:port` of the exporter.
+    pub exporter: String,
+    /// `name/namespace` of the release: what the commands are made from that are printed.
+    pub release: String,
+}
+
+/// How long is waited for what may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For enough sales to be acknowledged; at one a second they take 100 s.
+    pub sales: Duration,
+    /// For all stages to pass the cut.
+    pub pass: Duration,
+    /// For the auditor, and for the exporter, to show that they live.
+    pub alive: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { sales: Duration::from_secs(110), pass: Duration::from_mins(1), alive: Duration::from_secs(8) }
+    }
+}
+
+/// From the start: when the stages have had their time in any case, and when everything must be read.
+const PASSED: Duration = Duration::from_secs(145);
+const READ: Duration = Duration::from_secs(160);
+/// When the parts of the test end, whatever has come of them.
+struct Limits {
+    pass: Instant,
+    read: Instant,
+}
+
+/// What is to be printed, and whether all is well.
+pub struct Outcome {
+    /// The table; its last line is the verdict.
+    pub text: String,
+    /// What the exit code says.
+    pub well: bool,
+}
+
+/// Runs the whole test.
+pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
+    let begun = Instant::now();
+    let release = Release::new(&settings.release);
+    let mut table = Table::default();
+    let sample = match cut::mark(kafka, begun + patience.sales).await {
+        Ok(sample) => sample,
+        Err(why) => {
+            table.row(Row::fail("accepted", why, format!("statefulset/{}", release.object("loader"))));
+            let (text, well) = table.print(&release, "");
+            return Outcome { text, well };
+        }
+    };
+    let acknowledged = sample.acknowledged;
+    let enabled = [stores[0].is_some(), stores[1].is_some()];
+    let redis_keeps_us = stores[0].as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
+    let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
+    let found = inspect::inspect(kafka, stores, sample, &limits).await;
+    for row in verdict::rows(&found, enabled, redis_keeps_us, &release, service::unix_us()) {
+        table.row(row);
+    }
+
+    table.row(live::row(&settings.auditor, found.routed, Instant::now() + patience.alive, &release).await);
+    let sending = cut::is_sending(kafka, acknowledged).await;
+    let stages = table.right_of(["accepted", "routed", "cached", "stored"]);
+    table.row(exporter::row(&settings.exporter, &stages, sending, Instant::now() + patience.alive, &release).await);
+    if let Some(last) = stages.last()
+        && let Some(p99) = exporter::p99_ms(&settings.exporter, last).await
+    {
+        table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
+    }
+    for note in verdict::notes(&found) {
+        table.note(note);
+    }
+    let (text, well) = table.print(&release, &verdict::of(&found));
+    Outcome { text, well }
+}
+
+/// Which Kafka this is, as the stores keep it with their positions.
+async fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
+    let shutdown = CancellationToken::new();
+    let asked = tokio::time::timeout_at(deadline.into(), kafka.installation(&shutdown)).await;
+    Ok(asked.context("asking which kafka this is: no answer in time")??.to_string())
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,182 @@
+//! What is printed: a line a stage, and the last line says it all.
+
+use std::fmt::{self, Write as _};
+
+/// The whole outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    rows: Vec<Row>,
+    notes: Vec<String>,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) verdict: Verdict,
+    pub(crate) name: &'static str,
+    pub(crate) text: String,
+    /// The object whose log says more, such as `deploy/kapture-auditor`.
+    pub(crate) look_at: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Ok,
+    Fail,
+    Skip,
+}
+
+/// The release that is tested: what commands for people are made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Release {
+    name: String,
+    namespace: String,
+}
+
+impl Release {
+    /// Takes `name/namespace`.
+    pub(crate) fn new(text: &str) -> Self {
+        let (name, namespace) = text.split_once('/').unwrap_or((text, "default"));
+        Self { name: name.to_owned(), namespace: namespace.to_owned() }
+    }
+
+    /// The name of an object of the chart.
+    pub(crate) fn object(&self, component: &str) -> String {
+        let full = if self.name.contains("kapture") { self.name.clone() } else { format!("{}-kapture", self.name) };
+        format!("{full}-{component}")
+    }
+
+    fn logs(&self, object: &str) -> String {
+        format!("kubectl -n {} logs {object}", self.namespace)
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.name, self.namespace)
+    }
+}
+
+impl Row {
+    pub(crate) fn ok(name: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Ok, name, text: text.into(), look_at: None }
+    }
+
+    pub(crate) fn skip(name: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Skip, ..Self::ok(name, text) }
+    }
+
+    pub(crate) fn fail(name: &'static str, text: impl Into<String>, look_at: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, look_at: Some(look_at.into()), ..Self::ok(name, text) }
+    }
+}
+
+impl Table {
+    pub(crate) fn row(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    /// A line that is neither right nor wrong.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Those of `names` whose row is ok.
+    pub(crate) fn right_of<const N: usize>(&self, names: [&'static str; N]) -> Vec<&'static str> {
+        let right = |name: &&str| self.rows.iter().any(|row| row.name == *name && row.verdict == Verdict::Ok);
+        names.into_iter().filter(right).collect()
+    }
+
+    /// All lines, and whether all is well. `of`: what was judged.
+    pub(crate) fn print(&self, release: &Release, of: &str) -> (String, bool) {
+        let mut text = format!("kapture test  every-sale-arrives   release {release}");
+        if !of.is_empty() {
+            let _ = write!(text, "   {of}");
+        }
+        text.push('\n');
+        for Row { verdict, name, text: what, look_at } in &self.rows {
+            let _ = write!(text, "  {:<4}  {name:<8}   {what}", verdict.name());
+            if let Some(object) = look_at {
+                let _ = write!(text, "   look at: {}", release.logs(object));
+            }
+            text.push('\n');
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "  {note}");
+        }
+        let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
+        let (failed, right) = (count(Verdict::Fail), count(Verdict::Ok));
+        let well = failed == 0 && right > 0;
+        let _ = if well {
+            writeln!(text, "ok: all {right} checks. Checked from seed, not from counters.")
+        } else {
+            writeln!(text, "not ok: {failed} of {} checks. Checked from seed, not from counters.", failed + right)
+        };
+        (text, well)
+    }
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Fail => "FAIL",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// A number with its thousands apart: `1,000,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_the_failure_and_ends_with_the_verdict() {
+        let mut table = Table::default();
+        table.row(Row::ok("accepted", "3,000 of 3,000"));
+        table.row(Row::skip("cached", "redis.enabled=true turns it on"));
+        table.row(Row::fail("stored", "2,997 of 3,000 in Postgres, 3 missing", "deploy/kapture-etl-postgres"));
+        table.note("p99 due to stored 212 ms (not a measurement of capacity)");
+        let (text, well) = table.print(&Release::new("kapture/perf-test"), "30 s at 100/s");
+        let expected = "\
+kapture test  every-sale-arrives   release kapture/perf-test   30 s at 100/s
+  ok    accepted   3,000 of 3,000
+  skip  cached     redis.enabled=true turns it on
+  FAIL  stored     2,997 of 3,000 in Postgres, 3 missing   look at: kubectl -n perf-test logs deploy/kapture-etl-postgres
+  p99 due to stored 212 ms (not a measurement of capacity)
+not ok: 1 of 2 checks. Checked from seed, not from counters.
+";
+        assert_eq!((text.as_str(), well), (expected, false));
+    }
+
+    #[test]
+    fn nothing_checked_is_not_ok() {
+        assert!(!Table::default().print(&Release::new("a/b"), "").1);
+    }
+
+    #[test]
+    fn objects_are_named_as_the_chart_names_them() {
+        assert_eq!(Release::new("kapture/perf-test").object("auditor"), "kapture-auditor");
+        assert_eq!(Release::new("load/perf-test").object("auditor"), "load-kapture-auditor");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

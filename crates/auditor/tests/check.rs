@@ -1,0 +1,126 @@
+//! What `helm test` runs, against a hand-made pipeline: right is ok, and each fault fails at its own stage.
+//!
+//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+
+mod support;
+
+use std::time::Duration;
+
+use auditor::check::{Outcome, Patience, Settings, run};
+use auditor::{Store, Stores};
+use kafka::blocks::Phase;
+use petstore::{BlockId, Sale};
+use support::{Auditor, BLOCK, Exporter, World, count};
+
+/// Short where a test waits for what will not come.
+const PATIENCE: Patience =
+    Patience { sales: Duration::from_secs(1), pass: Duration::from_secs(3), alive: Duration::from_secs(20) };
+
+const NONE: Stores = [None, None];
+
+async fn test(world: &World, stores: fn(&World) -> Stores) -> Outcome {
+    let auditor = Auditor::start(&world.kafka, stores(world));
+    let exporter = Exporter::start();
+    let settings =
+        Settings { auditor: auditor.address(), exporter: exporter.address(), release: "kapture/perf-test".to_owned() };
+    let outcome = run(&settings, &world.kafka, stores(world), PATIENCE).await;
+    println!("{}", outcome.text);
+    auditor.stop().await;
+    outcome
+}
+
+fn both(world: &World) -> Stores {
+    [Some(Store::redis(world.redis.clone())), Some(Store::postgres(world.postgres.clone()))]
+}
+
+/// A closed block and one that is still being sent, accepted and routed.
+async fn world() -> (World, Vec<Sale>, u32) {
+    let mut world = World::new().await;
+    let open = BlockId { block: BLOCK.block + 1, ..BLOCK };
+    let (sales, more) = (World::sales(BLOCK), World::sales(open));
+    let more = &more[..50];
+    world.account(BLOCK, Phase::Closed, count(&sales));
+    world.account(open, Phase::Progress, 40);
+    world.accept(sales.iter().chain(more));
+    world.route(sales.iter().chain(more));
+    world.fan_out_has_passed_all();
+    let all = count(&sales) + 40;
+    (world, sales, all)
+}
+
+async fn fill(world: &World, missing_in_postgres: &[u32]) {
+    let installation = world.installation().await;
+    world.fill(&mut stores::redis::Writer::new(world.redis.clone(), &installation), &[]).await;
+    world.fill(&mut stores::postgres::Writer::new(world.postgres.clone(), &installation), missing_in_postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_right_is_ok_open_blocks_included() {
+    let (world, _, all) = world().await;
+    fill(&world, &[]).await;
+    let Outcome { text, well } = test(&world, both).await;
+    assert!(well, "{text}");
+    for line in [
+        format!("  ok    accepted   {all} of {all}\n"),
+        format!("  ok    routed     {all} of {all} in "),
+        format!("  ok    cached     {all} of {all} in Redis\n"),
+        format!("  ok    stored     {all} of {all} in Postgres\n"),
+        "  ok    auditor    no finding in ".to_owned(),
+        "  ok    exporter   ".to_owned(),
+        "\nok: all 6 checks.".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line:?} is not in\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_missing_fail_their_stage_alone_and_are_named() {
+    let (world, sales, all) = world().await;
+    // Index 45 of the second block is not acknowledged: it may be missing. Three of the first block are not.
+    fill(&world, &[100, 101, 102]).await;
+    let Outcome { text, well } = test(&world, both).await;
+    assert!(!well);
+    let found = all - 3;
+    let line = format!("  FAIL  stored     {found} of {all} in Postgres   3 missing, oldest {} ", sales[100].id);
+    assert!(text.contains(&line), "{line:?} is not in\n{text}");
+    assert!(text.contains("look at: kubectl -n perf-test logs deploy/kapture-etl-postgres"), "{text}");
+    assert!(text.contains("  ok    cached ") && text.contains("  ok    routed "), "{text}");
+    assert!(text.contains("  FAIL  auditor    3 lost at stored"), "{text}");
+    assert!(text.contains("\nnot ok: 2 of 6 checks."), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fan_out_that_stands_still_fails_its_stage_and_is_no_loss() {
+    let (world, _, _) = world().await;
+    let late = BlockId { block: BLOCK.block + 2, ..BLOCK };
+    let sales = World::sales(late);
+    world.account(late, Phase::Progress, 30);
+    world.accept(&sales[..30]);
+    let Outcome { text, well } = test(&world, |_| NONE).await;
+    assert!(!well);
+    assert!(text.contains("30 missing") && text.contains("(the fan-out has not passed the cut)"), "{text}");
+    assert!(text.contains("logs statefulset/kapture-etl-fan-out"), "{text}");
+    assert!(text.contains("  skip  stored     postgres.enabled=true turns it on"), "{text}");
+    assert!(text.contains("  ok    auditor    no finding in "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_twice_and_one_nobody_sent_fail_where_they_lie() {
+    let (mut world, sales, all) = world().await;
+    let stranger = World::sales(BlockId { block: 99, ..BLOCK });
+    world.route([&sales[5], &stranger[0]]);
+    let Outcome { text, well } = test(&world, |_| NONE).await;
+    assert!(!well);
+    let line = format!("   1 duplicate, such as {}   1 never sent", sales[5].id);
+    assert!(text.contains(&format!("{all} of {all} in ")) && text.contains(&line), "{line:?} is not in\n{text}");
+    assert!(text.contains("  ok    accepted "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_than_100_sales_are_nothing_to_judge() {
+    let world = World::new().await;
+    world.account(BLOCK, Phase::Progress, 99);
+    let Outcome { text, well } = test(&world, |_| NONE).await;
+    assert!(!well);
+    assert!(text.contains("nothing to judge: 99 sales were acknowledged, 100 are wanted"), "{text}");
+}
