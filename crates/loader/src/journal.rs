@@ -9,7 +9,6 @@ use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::util::Timeout;
 use tracing::warn;
 
 use crate::opening::Past;
@@ -22,6 +21,9 @@ const READ_LIMIT: Duration = Duration::from_secs(30);
 const READ_REST: Duration = Duration::from_millis(100);
 /// The transaction timeout bounds the wait for Kafka; this bounds the loop if that fails.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// A commit. librdkafka advises to wait for ever, since its state is of no more use after a limit; but it was seen to
+/// wait for ever indeed, after a broker had hung for 6 s, and a journal in trouble is opened anew in any case.
+const COMMIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Writes a loader's records.
 pub struct Journal {
@@ -82,8 +84,7 @@ impl Journal {
             self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value)).map_err(|(err, _)| err)?;
         }
         exactly_once::flush(&self.producer, FLUSH_LIMIT)?;
-        // Never: any other limit "risks internal state desynchronization" (librdkafka).
-        self.producer.commit_transaction(Timeout::Never)
+        self.producer.commit_transaction(COMMIT_LIMIT)
     }
 }
 

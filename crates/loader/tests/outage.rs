@@ -25,6 +25,7 @@ async fn a_full_queue_is_kafkas_fault_and_delays_but_loses_nothing() {
     let counters = &report.counters;
     assert_eq!(["due", "sent", "unknown"].map(|name| counters[name]), [planned, planned, 0]);
     assert!(counters["blocked_us"] > 100_000, "{counters:?}");
+    assert!(counters["queue_full"] > 0, "{counters:?}");
     assert!(counters["late_blocked"] > 0, "{counters:?}");
     assert!(!report.latencies["blocked"].decode().unwrap().is_empty());
     // The load has ended as planned; the process stays, and its account is closed.
@@ -51,4 +52,15 @@ async fn an_outage_longer_than_a_transaction_may_last_is_survived() {
     let audit = kafka.audit();
     assert_eq!(audit.unknown, 0);
     assert_eq!(audit.ids(Phase::Closed).len(), audit.blocks.len(), "it went on as itself: nothing is cut");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kafka_that_is_not_there_yet_is_waited_for() {
+    let kafka = Kafka::new();
+    // Nobody listens on port 1.
+    let mut loader = Loader::start(&kafka, &[("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")]);
+    let report = loader.reports("anything", |_| true).await;
+    assert_eq!(report.counters["due"], 0, "the load begins with the first block");
+    assert!(loader.is_live().await && !loader.is_ready().await);
+    loader.stop().await;
 }

@@ -173,6 +173,10 @@ impl Loader {
         service::http::get(&self.admin, "/readyz", Duration::from_secs(5)).await.is_ok()
     }
 
+    pub async fn is_live(&self) -> bool {
+        service::http::get(&self.admin, "/livez", Duration::from_secs(5)).await.is_ok()
+    }
+
     /// Waits until a report says what is wanted.
     pub async fn reports(&mut self, what: &str, wanted: impl Fn(&BTreeMap<String, u64>) -> bool) -> Report {
         let deadline = Instant::now() + LIMIT;
