@@ -42,6 +42,7 @@ pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> Stat
 /// The stages that this installation has.
 pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
     let accepted = ledger.total(PLACES[0].component, PLACES[0].stage);
+    let offered = rate(ledger, PLACES[0].component, PLACES[0].stage, now);
     PLACES
         .iter()
         .filter(|place| ledger.targets.has(place.component))
@@ -55,8 +56,7 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
                 component: place.component.to_owned(),
                 sales,
                 rate: rate(ledger, place.component, place.stage, now),
-                // Found is polled before accepted, so that a difference below zero is only a late answer.
-                lag: accepted.zip(sales).map(|(accepted, found)| accepted.saturating_sub(found)),
+                lag: accepted.zip(sales).and_then(|(accepted, found)| lag(accepted, found, offered)),
                 latency: ledger.latency(place.component, place.stage).and_then(Merged::percentiles),
                 recent: recent(ledger, place.component, place.stage),
                 age_seconds: ages.reduce(f64::max),
@@ -66,6 +66,21 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
         })
         .collect()
 }
+
+/// Sales accepted and not found.
+///
+/// Found is polled first, but a sale may be found before its loader has heard that it was accepted: a little below
+/// zero is zero. Far below, accepted sales were never reported, since a loader was killed or the exporter came later
+/// than the load: then nobody knows.
+fn lag(accepted: u64, found: u64, offered: Option<f64>) -> Option<u64> {
+    let early = found.saturating_sub(accepted) as f64;
+    (early <= offered.unwrap_or(0.0) * SKEW_SECONDS + SKEW_SALES).then(|| accepted.saturating_sub(found))
+}
+
+/// How much later than others a loader may report: two polls.
+const SKEW_SECONDS: f64 = 2.0;
+/// A batch, when the load has just begun.
+const SKEW_SALES: f64 = 100.0;
 
 /// The last report of every instance.
 pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
@@ -196,6 +211,13 @@ mod tests {
         }
         let lags: Vec<_> = stages(&ledger, start).iter().map(|stage| stage.lag).collect();
         assert_eq!(lags, [Some(0), Some(10), Some(0)]);
+    }
+
+    #[test]
+    fn a_lag_that_the_counts_cannot_tell_is_absent() {
+        assert_eq!(lag(1_000, 1_300, Some(200.0)), Some(0), "heard before the loader was");
+        assert_eq!(lag(1_000, 5_000, Some(200.0)), None, "sales that nobody reported as accepted");
+        assert_eq!(lag(1_000, 1_101, None), None);
     }
 
     #[test]
