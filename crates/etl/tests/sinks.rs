@@ -115,33 +115,7 @@ async fn a_store_that_was_put_back_is_filled_again(part: Part) {
     let instance = part.start();
     part.send(&sales[..500], 100);
     part.expect(block_id(), 500).await;
-    match part.role {
-        Role::Redis => {
-            let config = part.redis();
-            let password = config.password.as_ref().unwrap().expose();
-            let client = redis_client(&format!("redis://:{password}@{}:{}", config.host, config.port));
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-            let keys: Vec<String> =
-                ::redis::cmd("KEYS").arg(format!("{}*", config.prefix)).query_async(&mut connection).await.unwrap();
-            let _: u64 = ::redis::cmd("DEL").arg(keys).query_async(&mut connection).await.unwrap();
-        }
-        _ => {
-            let config = part.postgres();
-            let (client, connection) = tokio_postgres::Config::new()
-                .host(&config.host)
-                .port(config.port)
-                .dbname(&config.database)
-                .user(&config.user)
-                .password(config.password.expose())
-                .connect(tokio_postgres::NoTls)
-                .await
-                .unwrap();
-            tokio::spawn(connection);
-            let schema = &config.schema;
-            let sql = format!("BEGIN; TRUNCATE {schema}.positions; TRUNCATE {schema}.sale_events; COMMIT");
-            client.batch_execute(&sql).await.unwrap();
-        }
-    }
+    empty(&part).await;
     part.send(&sales[500..], 100);
     // A topic to which nothing more came is not filled again: the sink has no reason to write there.
     let more: Vec<_> = sales[500..].iter().map(petstore::Sale::state).collect();
@@ -150,8 +124,26 @@ async fn a_store_that_was_put_back_is_filled_again(part: Part) {
     assert!(instance.stop().await.sink.moved.get() > 0);
 }
 
-fn redis_client(url: &str) -> ::redis::Client {
-    ::redis::Client::open(url).unwrap()
+/// Deletes positions and sales, behind the sink's back.
+async fn empty(part: &Part) {
+    if part.role == Role::Redis {
+        let config = part.redis();
+        let password = config.password.as_ref().unwrap().expose();
+        let client = ::redis::Client::open(format!("redis://:{password}@{}:{}", config.host, config.port)).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let pattern = format!("{}*", config.prefix);
+        let keys: Vec<String> = ::redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
+        let _: u64 = ::redis::cmd("DEL").arg(keys).query_async(&mut connection).await.unwrap();
+        return;
+    }
+    let config = part.postgres();
+    let mut login = tokio_postgres::Config::new();
+    login.host(&config.host).port(config.port).dbname(&config.database);
+    login.user(&config.user).password(config.password.expose());
+    let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let schema = &config.schema;
+    client.batch_execute(&format!("TRUNCATE {schema}.positions, {schema}.sale_events")).await.unwrap();
 }
 
 async fn another_kafka_ends_the_sink_with_the_command_that_resets(part: Part) {

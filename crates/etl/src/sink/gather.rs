@@ -60,7 +60,7 @@ pub(super) struct Gather<'a> {
     pub(super) check_at: Option<Instant>,
     pub(super) beyond_since: Option<Instant>,
     written: BTreeMap<Partition, i64>,
-    shown: Instant,
+    shown: Option<Instant>,
     logged: Option<Instant>,
     pub(super) reset: String,
     pub(super) kafka_ready: Ready,
@@ -95,7 +95,7 @@ impl<'a> Gather<'a> {
             check_at: None,
             beyond_since: None,
             written: BTreeMap::new(),
-            shown: Instant::now(),
+            shown: None,
             logged: None,
             reset,
             kafka_ready,
@@ -118,21 +118,24 @@ impl<'a> Gather<'a> {
         self.show()
     }
 
-    /// Waits for the write in hand, and leaves the group.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    /// Waits for the write in hand, and shows the group what came of it.
+    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         if self.busy
             && let Ok(reply) = self.replies.1.recv_timeout(LAST_WRITE_LIMIT)
         {
             self.receive(reply)?;
         }
-        self.shown = Instant::now().checked_sub(SHOW_EVERY).unwrap_or(self.shown);
-        self.show()?;
+        self.shown = None;
+        self.show()
+    }
+
+    /// Leaves the group, if that can be done.
+    pub(super) fn leave(self) {
         if self.unsure {
             self.consumer.abandon();
         } else {
             self.consumer.leave();
         }
-        Ok(())
     }
 
     fn receive(&mut self, reply: Reply) -> anyhow::Result<()> {
@@ -208,6 +211,9 @@ impl<'a> Gather<'a> {
 
     /// Gives the writer its next request, if it has none and there is one.
     fn ask(&mut self) -> anyhow::Result<()> {
+        if self.requests.is_closed() {
+            bail!("the writer ended without a word");
+        }
         if self.busy || self.unsure {
             return Ok(());
         }
@@ -320,8 +326,8 @@ impl<'a> Gather<'a> {
 
     /// Shows the group how far the store is.
     fn show(&mut self) -> anyhow::Result<()> {
-        if self.shown.elapsed() >= SHOW_EVERY && !self.unsure {
-            self.shown = Instant::now();
+        if self.shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) && !self.unsure {
+            self.shown = Some(Instant::now());
             let written: Vec<(Partition, i64)> = std::mem::take(&mut self.written).into_iter().collect();
             if !written.is_empty() {
                 self.consumer.show(&written)?;

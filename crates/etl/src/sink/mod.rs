@@ -80,11 +80,14 @@ impl Sink<'_> {
 
         let store = open(&installation);
         let mut gather = Gather::new(self, store, installation, (answer, replies), kafka_ready, store_ready)?;
-        while !self.shutdown.is_cancelled() {
+        let mut ended = Ok(());
+        while ended.is_ok() && !self.shutdown.is_cancelled() {
             beat.turned();
-            gather.turn()?;
+            ended = gather.turn();
         }
-        gather.stop()
+        let ended = ended.and_then(|()| gather.finish());
+        gather.leave();
+        ended
     }
 
     /// Finds out which Kafka this is, as soon as there is one, and has its topics made; the answer is sent.
