@@ -71,18 +71,14 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
 
 impl Inspection {
     async fn stores(&mut self, kafka: &kafka::Config, stores: Stores, highest: &BTreeMap<State, i64>, limits: &Limits) {
-        let installation = match super::installation(kafka, limits.pass).await {
-            Ok(installation) => installation,
-            Err(err) => {
-                for (store, place) in stores.iter().zip([Place::Cached, Place::Stored]) {
-                    self.trouble[place as usize] = store.as_ref().map(|_| format!("{err:#}"));
-                }
-                return;
-            }
-        };
+        let installation = super::installation(kafka, limits.read).await.map_err(|err| format!("{err:#}"));
         for (store, place) in stores.into_iter().zip([Place::Cached, Place::Stored]) {
             let Some(mut store) = store else { continue };
-            let passed = stores::pass(&mut store, &kafka.names(), &installation, highest, limits.pass).await;
+            let passed = match &installation {
+                Ok(installation) => stores::pass(&mut store, &kafka.names(), installation, highest, limits.pass).await,
+                Err(why) => Err(why.clone()),
+            };
+            // Read even so: what is there is there.
             let read = stores::read(&mut store, place, &mut self.sample, limits.read).await;
             self.trouble[place as usize] = read.err().map(|err| format!("{err:#}")).or(passed.err());
         }
