@@ -14,7 +14,7 @@ use support::{Auditor, BLOCK, Exporter, World, count};
 
 /// Short where a test waits for what will not come.
 const PATIENCE: Patience =
-    Patience { sales: Duration::from_secs(1), pass: Duration::from_secs(3), alive: Duration::from_secs(20) };
+    Patience { sales: Duration::from_secs(1), pass: Duration::from_secs(8), alive: Duration::from_secs(20) };
 
 const NONE: Stores = [None, None];
 
