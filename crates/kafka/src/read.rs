@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
 
 use crate::Config;
 
@@ -21,14 +21,21 @@ pub fn read_to_end(
     mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
-    // The end can lie behind a transaction's marker, which is no record: only the end-of-partition event is sure.
-    let consumer: BaseConsumer =
-        config.reader().set("enable.partition.eof", "true").create().context("making a reader")?;
+    let consumer: BaseConsumer = config
+        .reader()
+        // The end can lie behind a transaction's marker, which is no record: then only this event tells.
+        .set("enable.partition.eof", "true")
+        // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
+        .set("fetch.wait.max.ms", "20")
+        .create()
+        .context("making a reader")?;
+    let (_, end) = consumer.fetch_watermarks(topic, 0, limit).with_context(|| format!("finding the end of {topic}"))?;
     let mut start = TopicPartitionList::new();
     start.add_partition_offset(topic, 0, Offset::Beginning).context("choosing the start")?;
     consumer.assign(&start).context("assigning")?;
     while Instant::now() < deadline {
         match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) if message.offset() >= end => return Ok(()),
             Some(Ok(message)) => each(&message)?,
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
