@@ -5,6 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use kafka::blocks::{BlockRecord, Phase, Published};
 use petstore::{BlockId, SaleId, State};
 
+use super::found::Found;
+
 /// The cut: blocks as their loaders had them acknowledged at one moment, and what was found since.
 pub(crate) struct Sample {
     pub(crate) blocks: HashMap<BlockId, Judged>,
@@ -43,34 +45,6 @@ pub(crate) struct Judged {
 pub(crate) const MOST: u64 = 1_000_000;
 /// Strangers that are remembered; one is too many.
 const STRANGERS: usize = 1_000;
-
-/// What was found at one place.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
-    /// Acknowledged before the cut.
-    pub(crate) expected: u64,
-    /// There.
-    pub(crate) there: u64,
-    /// The oldest that is not there, the state that it belongs to, and when it was due (0 if nobody knows).
-    pub(crate) oldest: Option<(SaleId, State, i64)>,
-    /// There more than once: how many times too often, and one of them.
-    pub(crate) duplicates: u64,
-    pub(crate) duplicate: Option<SaleId>,
-    /// On another state's topic.
-    pub(crate) misrouted: u64,
-    /// Never sent: not in the block at all, or behind its end.
-    pub(crate) never_sent: u64,
-}
-
-impl Found {
-    pub(crate) fn missing(&self) -> u64 {
-        self.expected - self.there
-    }
-
-    pub(crate) fn is_right(&self) -> bool {
-        self.missing() + self.duplicates + self.misrouted + self.never_sent == 0
-    }
-}
 
 impl Sample {
     /// Takes the newest blocks of the account, up to [`MOST`] sales; `generate` says the states of a block's sales.

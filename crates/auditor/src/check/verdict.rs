@@ -1,7 +1,8 @@
 //! From what was found to what is said of it.
 
+use super::found::Found;
 use super::inspect::Inspection;
-use super::sample::{Found, MOST, Place};
+use super::sample::{MOST, Place};
 use super::table::{Release, Row, grouped};
 
 /// How a stage is called, where its sales lie, who fills it, and the value that turns it on.

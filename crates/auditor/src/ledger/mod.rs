@@ -177,10 +177,22 @@ impl Ledger {
         self.read
     }
 
-    /// Says that records were deleted before they were read: what is missing of any block so far may have been there.
-    pub fn gap(&mut self, now_us: i64) {
-        self.suspect_before_us = self.suspect_before_us.max(now_us);
-        self.open.values_mut().for_each(Block::suspect);
+    /// Where to begin, or to go on, in the topic of a state that now reaches from `beginning` to `end`.
+    ///
+    /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
+    /// so far may have been there.
+    pub fn begin(&mut self, state: State, beginning: i64, end: i64, now_us: i64) -> i64 {
+        let next = self.read[state.index()];
+        let start = next.clamp(beginning, end.max(beginning));
+        self.read[state.index()] = start;
+        let counted = &mut self.counted[state.index()];
+        *counted = end.min(*counted);
+        if start != next {
+            tracing::warn!(%state, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
+            self.suspect_before_us = self.suspect_before_us.max(now_us);
+            self.open.values_mut().for_each(Block::suspect);
+        }
+        start
     }
 
     /// Whether so many blocks wait for a store that reading should pause.

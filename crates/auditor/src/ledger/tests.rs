@@ -196,7 +196,7 @@ fn a_loss_in_a_block_that_is_still_being_sent_is_found() {
 fn where_a_log_was_deleted_nothing_is_called_lost() {
     let mut ledger = ledger([false, false]);
     ledger.record(BLOCK, closed());
-    ledger.gap(NOW + 1);
+    assert_eq!(ledger.begin(State::Ca, 40, 50, NOW + 1), 40);
     put(&mut ledger, 40..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
     let account = ledger.account(NOW);

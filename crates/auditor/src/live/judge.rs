@@ -109,10 +109,9 @@ impl Judge<'_> {
                 round.step = Step::Search(ledger.convict(&round.suspects));
             }
         }
-        let waiting_for = round.waiting_for();
+        self.live.wait_for(round.waiting_for());
         if let Step::Search(missing) = &round.step {
             if !missing.is_empty() {
-                self.live.wait_for(waiting_for);
                 let fates = search(self.kafka, &self.logs, missing, beat, shutdown)?;
                 warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
                 let mut ledger = self.live.ledger();
@@ -122,9 +121,9 @@ impl Judge<'_> {
             }
             self.live.ledger().end_round(&round.suspects);
             self.live.round_ended();
+            self.live.wait_for("nothing");
             self.round = None;
         }
-        self.live.wait_for(waiting_for);
         Ok(())
     }
 

@@ -140,17 +140,29 @@ async fn prepare(
         installation = prepared => installation,
     };
     let installation = installation.context("waiting for kafka")?;
-    let config = kafka.clone();
-    let ledger = tokio::task::spawn_blocking(move || {
-        let mut ledger = Ledger::new(watched, generate());
-        let resumed = checkpoint::restore(&config, &mut ledger)?;
-        info!(resumed, "restored the account");
-        anyhow::Ok(ledger)
-    });
+    let ledger = loop {
+        let config = kafka.clone();
+        let restored = tokio::task::spawn_blocking(move || {
+            let mut ledger = Ledger::new(watched, generate());
+            checkpoint::restore(&config, &mut ledger).map(|resumed| (ledger, resumed))
+        });
+        match restored.await? {
+            Ok((ledger, resumed)) => {
+                info!(resumed, "restored the account");
+                break ledger;
+            }
+            Err(err) => ready.missing(format!("{err:#}")),
+        }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(None),
+            () = tokio::time::sleep(REST) => {}
+        }
+    };
     Ok(Some(Live {
         names,
         installation,
-        ledger: Mutex::new(ledger.await??),
+        ledger: Mutex::new(ledger),
         blocks_read: AtomicI64::new(0),
         started: Started { flag: AtomicBool::new(false), ready },
         progress: Mutex::default(),

@@ -84,7 +84,7 @@ impl Reader<'_> {
         let blocks = [(self.live.names.blocks(), 0)];
         let end = self.logs.ends(&blocks)?[0];
         let states: Vec<(String, i32)> = self.live.names.states().into_iter().map(|topic| (topic, 0)).collect();
-        let beginnings = self.logs.beginnings(&states)?;
+        let (beginnings, ends) = (self.logs.beginnings(&states)?, self.logs.ends(&states)?);
 
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&blocks[0].0, 0, Offset::Beginning)?;
@@ -98,14 +98,8 @@ impl Reader<'_> {
         let read = self.live.blocks_read.load(Ordering::Acquire);
         assignment.add_partition_offset(&blocks[0].0, 0, Offset::Offset(read))?;
         let mut ledger = self.live.ledger();
-        let starts = ledger.positions();
-        for ((state, start), beginning) in State::ALL.into_iter().zip(starts).zip(beginnings) {
-            if start < beginning {
-                warn!(%state, start, beginning, "records were deleted before they were read: blocks until now can't be judged");
-                ledger.gap(service::unix_us());
-            }
-            let start = start.max(beginning);
-            ledger.read_to(state, start);
+        for ((state, beginning), end) in State::ALL.into_iter().zip(beginnings).zip(ends) {
+            let start = ledger.begin(state, beginning, end, service::unix_us());
             assignment.add_partition_offset(&self.live.names.state(state), 0, Offset::Offset(start))?;
         }
         drop(ledger);
@@ -183,7 +177,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The log begins behind our position, or ends before it. Kafka doesn't say which log: all are looked at.
+    /// A log begins behind our position, or ends before it. Kafka doesn't say which log: all are looked at.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
         let states: Vec<(String, i32)> = self.live.names.states().into_iter().map(|topic| (topic, 0)).collect();
         let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&states), self.logs.ends(&states)) else {
@@ -192,17 +186,21 @@ impl Reader<'_> {
         };
         let mut ledger = self.live.ledger();
         let positions = ledger.positions();
-        for (((topic, _), state), ((next, beginning), end)) in
-            states.iter().zip(State::ALL).zip(positions.into_iter().zip(beginnings).zip(ends))
+        for ((((topic, _), state), next), (beginning, end)) in
+            states.iter().zip(State::ALL).zip(positions).zip(beginnings.into_iter().zip(ends))
         {
-            if (beginning..=end).contains(&next) {
-                continue;
+            if next > end {
+                // Nothing that is known here can be trusted to be of this log.
+                bail!(
+                    "{topic} ends at {end}, and was read to {next}: kafka lost records, or was emptied; starting afresh"
+                );
             }
-            warn!(%state, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
-            ledger.gap(service::unix_us());
-            let next = next.clamp(beginning, end);
-            ledger.read_to(state, next);
-            self.consumer.seek(topic, 0, Offset::Offset(next), SEEK).with_context(|| format!("seeking in {topic}"))?;
+            if next < beginning {
+                let start = ledger.begin(state, beginning, end, service::unix_us());
+                self.consumer
+                    .seek(topic, 0, Offset::Offset(start), SEEK)
+                    .with_context(|| format!("seeking in {topic}"))?;
+            }
         }
         Ok(())
     }

@@ -30,8 +30,8 @@ impl Round {
     pub(super) fn waiting_for(&self) -> &'static str {
         match self.step {
             Step::FanOut(_) => "the fan-out to commit what was accepted",
-            Step::Reading(_) => "the auditor itself to read what was routed",
-            Step::Search(_) => "a search for who lost what is missing",
+            Step::Reading(_) => "itself to read what was routed",
+            Step::Search(_) => "its search for who lost what is missing",
         }
     }
 }

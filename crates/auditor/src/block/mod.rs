@@ -3,12 +3,20 @@
 //! Pure: whoever has proof that a stage has passed a sale says so ([`Block::lose`], [`Block::finish_routed`],
 //! [`Block::store_said`]); nothing here looks at a clock, so "lost" never means "slow".
 
+mod losses;
+mod stored;
+#[cfg(test)]
+mod tests;
+
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
 use petstore::State;
 
 use crate::bits::Bits;
 use crate::findings::{Kind, Stage, Tallies, Tally};
+pub use losses::Fate;
+use losses::Losses;
+use stored::Stored;
 
 /// A block that is not done. Those that nothing was seen of take some hundred bytes, the others a few thousand.
 #[derive(Debug)]
@@ -28,7 +36,7 @@ pub struct Block {
     /// A log was deleted ahead of the auditor while the block was open: what is missing may have been there.
     suspect: bool,
     routed: bool,
-    stores: [Option<Store>; 2],
+    stores: [Option<Stored>; 2],
 }
 
 /// Where sales of this block lie on one state's topic.
@@ -40,42 +48,6 @@ pub struct Span {
     pub low: i64,
     /// The highest offset seen.
     pub high: i64,
-}
-
-/// What is missing at routed, by what became of it.
-#[derive(Clone, Debug, Default)]
-struct Losses {
-    by_kafka: Ranges,
-    by_fan_out: Ranges,
-    rejected: Ranges,
-    not_auditable: Ranges,
-}
-
-/// What became of sales that the fan-out has passed and that are not where they belong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Not on `sales` either.
-    LostByKafka,
-    /// On `sales`.
-    LostByFanOut,
-    /// Lost, but nobody can say by whom: `sales` no longer reaches back to it.
-    Lost,
-    /// On `sales.rejected`.
-    Rejected,
-    /// The topic of its state was deleted ahead of the auditor: it may have been there.
-    NotAuditable,
-}
-
-/// What one store has of the block.
-#[derive(Clone, Debug, Default)]
-struct Store {
-    found: u32,
-    duplicates: u64,
-    lost: Ranges,
-    /// It has passed all that was seen.
-    passed: bool,
-    /// How often in a row it had more than was seen.
-    excess: u32,
 }
 
 /// What a record on a state's topic turned out to be. It can be misrouted besides.
@@ -90,9 +62,6 @@ pub enum Seen {
     /// Outside of the block, or behind its end.
     NeverSent,
 }
-
-/// A store that has more sales than were seen twice in a row, though both had passed everything, is believed.
-const EXCESS: u32 = 2;
 
 impl Block {
     /// Opens a block, with the stores that are to be watched.
@@ -109,7 +78,7 @@ impl Block {
             lost: Losses::default(),
             suspect: false,
             routed: false,
-            stores: stores.map(|watched| watched.then(Store::default)),
+            stores: stores.map(|watched| watched.then(Stored::default)),
         }
     }
 
@@ -140,7 +109,7 @@ impl Block {
             None => self.spans.push(Span { state, low: offset, high: offset }),
         }
         self.records += 1;
-        self.stores.iter_mut().flatten().for_each(|store| store.passed = false);
+        self.stores.iter_mut().flatten().for_each(Stored::fall_behind);
         let home = self.truth.as_ref().and_then(|truth| truth.get(index as usize));
         let Some(home) = home else {
             self.outside += 1;
@@ -195,7 +164,7 @@ impl Block {
     pub fn lose(&mut self, index: u32, fate: Fate) -> bool {
         let fate = if self.suspect && fate != Fate::Rejected { Fate::NotAuditable } else { fate };
         let new = !self.seen.contains(index) && !self.lost.contains(index);
-        new && self.lost.of(fate).insert(index) && fate != Fate::NotAuditable
+        new && self.lost.add(index, fate) && fate != Fate::NotAuditable
     }
 
     /// Says that a log was deleted ahead of the auditor.
@@ -236,33 +205,21 @@ impl Block {
 
     /// Takes what a store has of the block. `passed`: the store had passed all spans when [`Self::records`] was that.
     pub fn store_said(&mut self, store: usize, found: u32, duplicates: u64, passed: Option<u64>) {
-        let seen = self.seen.count();
-        let passed = passed == Some(self.records);
-        if let Some(view) = &mut self.stores[store] {
-            (view.found, view.duplicates, view.passed) = (found, duplicates, passed);
-            view.excess = if found > seen && passed && self.routed { (view.excess + 1).min(EXCESS) } else { 0 };
-            if found >= seen {
-                view.lost = Ranges::default();
-            }
+        let (seen, passed) = (self.seen.count(), passed == Some(self.records));
+        if let Some(stored) = &mut self.stores[store] {
+            stored.say(found, duplicates, passed, seen, self.routed);
         }
     }
 
-    /// Takes which of the sales that it must have by now a store does not have; true for each that is new.
+    /// Takes which of the sales that it must have by now a store does not have; gives each that is new.
     pub fn store_misses(&mut self, store: usize, missing: Ranges) -> Vec<u32> {
-        let Some(view) = &mut self.stores[store] else { return Vec::new() };
-        let known = std::mem::replace(&mut view.lost, missing);
-        view.lost.iter().filter(|index| !known.contains(*index)).collect()
+        self.stores[store].as_mut().map_or_else(Vec::new, |stored| stored.lose(missing))
     }
 
     /// Whether nothing more can change, but for what should not be.
     pub fn is_done(&self) -> bool {
-        let stored = |store: &Store| {
-            store.passed && {
-                let (have, want) = (store.found + store.lost.len(), self.seen.count());
-                have == want || (have > want && store.excess >= EXCESS)
-            }
-        };
-        self.record.phase.is_final() && self.routed && self.stores.iter().flatten().all(stored)
+        let seen = self.seen.count();
+        self.record.phase.is_final() && self.routed && self.stores.iter().flatten().all(|stored| stored.is_done(seen))
     }
 
     /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
@@ -310,44 +267,5 @@ impl Block {
     /// Whether this block has a finding of that kind at that store, for the list.
     pub fn store_has(&self, store: usize, kind: Kind) -> bool {
         self.stores[store].as_ref().is_some_and(|view| view.tally(self.seen.count()).of(kind) > 0)
-    }
-}
-
-impl Store {
-    fn tally(&self, seen: u32) -> Tally {
-        let lost = self.lost.len().min(seen);
-        let found = self.found.min(seen - lost);
-        Tally {
-            expected: seen.into(),
-            found: found.into(),
-            lost: lost.into(),
-            late: (seen - lost - found).into(),
-            duplicate: self.duplicates,
-            never_sent: if self.excess >= EXCESS { (self.found - seen.min(self.found)).into() } else { 0 },
-            ..Tally::default()
-        }
-    }
-}
-
-impl Losses {
-    fn of(&mut self, fate: Fate) -> &mut Ranges {
-        match fate {
-            Fate::LostByKafka => &mut self.by_kafka,
-            Fate::LostByFanOut | Fate::Lost => &mut self.by_fan_out,
-            Fate::Rejected => &mut self.rejected,
-            Fate::NotAuditable => &mut self.not_auditable,
-        }
-    }
-
-    fn all(&self) -> [&Ranges; 4] {
-        [&self.by_kafka, &self.by_fan_out, &self.rejected, &self.not_auditable]
-    }
-
-    fn contains(&self, index: u32) -> bool {
-        self.all().iter().any(|ranges| ranges.contains(index))
-    }
-
-    fn is_empty(&self) -> bool {
-        self.all().iter().all(|ranges| ranges.is_empty())
     }
 }
