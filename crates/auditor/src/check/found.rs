@@ -9,7 +9,10 @@ pub(crate) struct Found {
     pub(crate) expected: u64,
     /// There.
     pub(crate) there: u64,
-    /// The oldest that is not there, the state that it belongs to, and when it was due (0 if nobody knows).
+    /// Those that are not there, and were not at the stage before either.
+    pub(crate) not_routed: u64,
+    /// The oldest of the others that are not there, the state that it belongs to, and when it was due (0 if nobody
+    /// knows).
     pub(crate) oldest: Option<(SaleId, State, i64)>,
     /// There more than once: how many times too often, and one of them.
     pub(crate) duplicates: u64,

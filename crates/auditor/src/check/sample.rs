@@ -175,6 +175,8 @@ impl Judged {
                 sum.expected += 1;
                 if *times > 0 {
                     sum.there += 1;
+                } else if matches!(place, Place::Cached | Place::Stored) && self.seen[Place::Routed as usize][at] == 0 {
+                    sum.not_routed += 1;
                 } else if sum.oldest.is_none_or(|(_, _, due_us)| self.due_us[at] < due_us) {
                     sum.oldest = Some((sale, self.states[at], self.due_us[at]));
                 }

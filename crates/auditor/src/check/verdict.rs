@@ -70,7 +70,12 @@ fn judge(stage: &Stage, found: &Found, lies: &str, trouble: Option<&str>, releas
             0 => format!(", oldest {sale} ({state})"),
             _ => format!(", oldest {sale} ({state}), {} s old", (now_us - due_us) / 1_000_000),
         });
-        said.push(format!("{} missing{}", grouped(found.missing()), oldest.unwrap_or_default()));
+        let not_routed = match found.not_routed {
+            0 => String::new(),
+            all if all == found.missing() => ", none of them routed".to_owned(),
+            some => format!(", {} of them not routed", grouped(some)),
+        };
+        said.push(format!("{} missing{not_routed}{}", grouped(found.missing()), oldest.unwrap_or_default()));
     }
     if found.duplicates > 0 {
         let one = found.duplicate.map(|sale| format!(", such as {sale}"));
@@ -82,7 +87,12 @@ fn judge(stage: &Stage, found: &Found, lies: &str, trouble: Option<&str>, releas
         }
     }
     said.extend(trouble.map(|trouble| format!("({trouble})")));
-    let (kind, component) = stage.look_at;
+    // Who lost nothing of its own has nothing to say in its log.
+    let (kind, component) = if found.missing() > 0 && found.not_routed == found.missing() {
+        STAGES[Place::Routed as usize].look_at
+    } else {
+        stage.look_at
+    };
     Row::fail(stage.name, said.join("   "), format!("{kind}/{}", release.object(component)))
 }
 
@@ -135,6 +145,17 @@ mod tests {
         let row = stored(&Found { expected: 3_000, there: 2_988, oldest, ..Found::default() }, None);
         let text = "2,988 of 3,000 in Postgres   12 missing, oldest 9f3a1c22/3/17/203 (ca), 41 s old";
         assert_eq!(row, Row::fail("stored", text, "deploy/kapture-etl-postgres"));
+    }
+
+    #[test]
+    fn what_was_not_routed_is_not_laid_at_the_stores_door() {
+        let row = stored(&Found { expected: 3_000, there: 2_988, not_routed: 12, ..Found::default() }, None);
+        let text = "2,988 of 3,000 in Postgres   12 missing, none of them routed";
+        assert_eq!(row, Row::fail("stored", text, "statefulset/kapture-etl-fan-out"));
+        let oldest = Some((SALE, State::Ca, 0));
+        let row = stored(&Found { expected: 3_000, there: 2_988, not_routed: 5, oldest, ..Found::default() }, None);
+        assert!(row.text.ends_with("12 missing, 5 of them not routed, oldest 9f3a1c22/3/17/203 (ca)"), "{}", row.text);
+        assert_eq!(row.look_at.as_deref(), Some("deploy/kapture-etl-postgres"));
     }
 
     #[test]
