@@ -59,8 +59,9 @@ impl Metrics {
 fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let stages = view::stages(ledger, Instant::now());
     let by_stage = |name: &str| vec![("stage", name.to_owned())];
-    let sales = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.sales?)));
-    families.counters("kapture_stage_sales", "Sales found at a stage.", sales)?;
+    let sales =
+        PLACES.iter().filter_map(|place| Some((by_stage(place.stage), ledger.total(place.component, place.stage)?)));
+    families.counters("kapture_stage_sales", "Sales counted at a stage since the exporter began.", sales)?;
     let rates = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.rate?)));
     families.gauges("kapture_stage_rate", "Sales per second over the last ten seconds.", rates)?;
     let lags = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.lag?)));

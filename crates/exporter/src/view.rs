@@ -26,6 +26,7 @@ pub(crate) const PLACES: [Place; 5] = [
 ];
 
 pub(crate) const LOADER: &str = "loader";
+const AUDITOR: &str = "auditor";
 
 /// Puts everything together as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -47,16 +48,18 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
         .iter()
         .filter(|place| ledger.targets.has(place.component))
         .map(|place| {
-            let sales = ledger.total(place.component, place.stage);
+            let counted = ledger.total(place.component, place.stage);
+            let audited = |what: &str| audited(ledger, &format!("{}_{what}", place.stage), now);
             let of_it: Vec<_> = of(ledger, place.component).collect();
             let stale = of_it.iter().filter(|answered| answered.is_none_or(|it| it.is_stale(now))).count();
             let ages = of_it.iter().flatten().map(|it| it.age(now).as_secs_f64());
             Stage {
                 name: place.stage.to_owned(),
                 component: place.component.to_owned(),
-                sales,
+                sales: audited("found").or(counted),
                 rate: rate(ledger, place.component, place.stage, now),
-                lag: accepted.zip(sales).and_then(|(accepted, found)| lag(accepted, found, offered)),
+                lag: audited("late")
+                    .or_else(|| accepted.zip(counted).and_then(|(accepted, found)| lag(accepted, found, offered))),
                 latency: ledger.latency(place.component, place.stage).and_then(Merged::percentiles),
                 recent: recent(ledger, place.component, place.stage),
                 age_seconds: ages.reduce(f64::max),
@@ -67,7 +70,7 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
         .collect()
 }
 
-/// Sales accepted and not found.
+/// Sales accepted and not found, by the programs' own counters: for want of an auditor.
 ///
 /// Found is polled first, but a sale may be found before its loader has heard that it was accepted: a little below
 /// zero is zero. Far below, accepted sales were never reported, since a loader was killed or the exporter came later
@@ -81,6 +84,13 @@ fn lag(accepted: u64, found: u64, offered: Option<f64>) -> Option<u64> {
 const SKEW_SECONDS: f64 = 2.0;
 /// A batch, when the load has just begun.
 const SKEW_SALES: f64 = 100.0;
+
+/// What the auditor says of a stage: its account outlives the programs, as their counters do not.
+fn audited(ledger: &Ledger, gauge: &str, now: Instant) -> Option<u64> {
+    let auditor = of(ledger, AUDITOR).flatten().find(|it| !it.is_stale(now))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the auditor counts sales")]
+    auditor.report.gauges.get(gauge).map(|count| *count as u64)
+}
 
 /// The last report of every instance.
 pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
@@ -211,6 +221,23 @@ mod tests {
         }
         let lags: Vec<_> = stages(&ledger, start).iter().map(|stage| stage.lag).collect();
         assert_eq!(lags, [Some(0), Some(10), Some(0)]);
+    }
+
+    #[test]
+    fn the_auditor_knows_better_than_counters_that_began_anew() {
+        let start = Instant::now();
+        let targets = "loader=l:1,etl-postgres=p:1,auditor=a:1".to_owned();
+        let mut ledger = Ledger::new(Targets::try_from(targets).unwrap());
+        for (n, component) in ["loader", "etl-postgres", "auditor"].into_iter().enumerate() {
+            ledger.resolved(component, &[address(n)], start);
+        }
+        ledger.received("loader", address(0), report("l", 1, 1, &[("accepted", 900)]), start).unwrap();
+        ledger.received("etl-postgres", address(1), report("p", 1, 1, &[("stored", 10)]), start).unwrap();
+        let mut account = report("a", 1, 1, &[]);
+        account.gauges = [("stored_found".to_owned(), 890.0), ("stored_late".to_owned(), 10.0)].into();
+        ledger.received("auditor", address(2), account, start).unwrap();
+        let stored = &stages(&ledger, start)[1];
+        assert_eq!((stored.sales, stored.lag), (Some(890), Some(10)));
     }
 
     #[test]

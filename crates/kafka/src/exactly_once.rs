@@ -26,7 +26,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::util::Timeout;
 use rdkafka::{Message, TopicPartitionList};
 use service::Beat;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +94,9 @@ const MAX_RECORDS: u64 = 100_000;
 const SERVE_EVERY: u64 = 128;
 /// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the loop if that fails.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// One transactional call. Longer than Kafka lets a transaction last; a call that was seen to hang after an outage of
+/// the broker ends here, and nothing is assumed of it: the producer is made anew.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Rest before a producer is made anew.
@@ -310,9 +312,8 @@ impl Transaction<'_> {
             .consumer
             .group_metadata()
             .ok_or_else(|| Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId)))?;
-        // Never: any other limit "risks internal state desynchronization" (librdkafka). The liveness probe watches.
-        self.producer.send_offsets_to_transaction(&offsets, &group, Timeout::Never)?;
-        self.producer.commit_transaction(Timeout::Never)?;
+        self.producer.send_offsets_to_transaction(&offsets, &group, CALL_LIMIT)?;
+        self.producer.commit_transaction(CALL_LIMIT)?;
         self.forget();
         events.commits.fetch_add(1, Ordering::Relaxed);
         stage.committed();
@@ -325,7 +326,7 @@ impl Transaction<'_> {
         self.forget();
         // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
         flush(self.producer, FLUSH_LIMIT).map_err(Ending::Rebuild)?;
-        self.producer.abort_transaction(Timeout::Never).map_err(Ending::Rebuild)?;
+        self.producer.abort_transaction(CALL_LIMIT).map_err(Ending::Rebuild)?;
         rewind(self.consumer, beat).map_err(Ending::Exit)
     }
 
