@@ -1,7 +1,7 @@
 # One kill a role, under load, and then an exact account.
 for component in loader etl-fan-out etl-postgres auditor exporter postgres kafka; do
-  pod=$(k get pods -l "app.kubernetes.io/instance=kapture,app.kubernetes.io/component=$component" -o name | head -n 1)
-  check "$component is killed at once" k delete "$pod" --grace-period=0 --force
+  pod=$(k get pods -l "app.kubernetes.io/instance=kapture,app.kubernetes.io/component=$component" -o jsonpath='{.items[0].metadata.name}')
+  check "$component is killed at once" k delete pod "$pod" --grace-period=0 --force
   check "all pods are ready after the death of $component" within 120 ready 10
 done
 check "helm test passes after one kill a role" helm test kapture -n "$NAMESPACE" --logs
