@@ -19,29 +19,45 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long nothing must have been acknowledged for a loader to count as stopped: at one sale a second, some come.
 const STILL: Duration = Duration::from_secs(4);
 
+/// Why there is nothing to judge, and whose log says more.
+pub(super) struct Nothing {
+    pub(super) why: String,
+    pub(super) component: &'static str,
+}
+
 /// Waits until there are enough sales, and takes all of them.
-pub(super) async fn mark(kafka: &kafka::Config, deadline: Instant) -> Result<Sample, String> {
+pub(super) async fn mark(kafka: &kafka::Config, deadline: Instant) -> Result<Sample, Nothing> {
     loop {
-        let why = match account(kafka).await {
-            Ok(blocks) if total(&blocks) >= ENOUGH => break,
-            Ok(blocks) => format!(
-                "nothing to judge: {} sales were acknowledged, {ENOUGH} are wanted; is loader.replicas 0?",
-                grouped(total(&blocks))
-            ),
-            Err(err) => format!("nothing to judge: {err:#}"),
+        let nothing = match account(kafka).await {
+            Ok(blocks) if total(&blocks) < ENOUGH => Nothing {
+                why: format!(
+                    "nothing to judge: {} sales were acknowledged, {ENOUGH} are wanted; is loader.replicas 0?",
+                    grouped(total(&blocks))
+                ),
+                component: "loader",
+            },
+            Ok(_) => match now(kafka).await {
+                Ok(sample) => return Ok(sample),
+                Err(err) => unreadable(&err),
+            },
+            Err(err) => unreadable(&err),
         };
         if Instant::now() >= deadline {
-            return Err(why);
+            return Err(nothing);
         }
         tokio::time::sleep(PUBLISHED).await;
     }
+}
+
+/// What is acknowledged now, once the loaders have said so.
+async fn now(kafka: &kafka::Config) -> anyhow::Result<Sample> {
     tokio::time::sleep(PUBLISHED).await;
-    let blocks = account(kafka).await.map_err(|err| format!("{err:#}"))?;
-    let sampling = tokio::task::spawn_blocking(move || sample(blocks));
-    match sampling.await {
-        Ok(sample) => sample.map_err(|err| format!("{err:#}")),
-        Err(err) => Err(format!("{err:#}")),
-    }
+    let blocks = account(kafka).await?;
+    tokio::task::spawn_blocking(move || sample(blocks)).await?
+}
+
+fn unreadable(err: &anyhow::Error) -> Nothing {
+    Nothing { why: format!("nothing to judge: the loaders' account can't be read: {err:#}"), component: "kafka" }
 }
 
 /// Generates again what every block holds.

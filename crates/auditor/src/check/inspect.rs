@@ -31,7 +31,7 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
     let names = kafka.names();
     let since_ms = sample.since_us() / 1_000;
 
-    let sales = parts(kafka, vec![names.sales()], since_ms).await;
+    let sales = parts(kafka, vec![names.sales()], since_ms, limits.pass).await;
     let mut begins_us = None;
     let mut sample = sample;
     match &sales {
@@ -47,7 +47,7 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
         Err(_) => Err("sales could not be read".to_owned()),
     };
     let mut highest = BTreeMap::new();
-    match parts(kafka, names.states(), since_ms).await {
+    match parts(kafka, names.states(), since_ms, limits.read).await {
         Ok(parts) => {
             let (counted, seen, read) = count(kafka, sample, Place::Routed, parts, limits.read).await;
             (sample, highest) = (counted, seen);
@@ -85,9 +85,21 @@ impl Inspection {
     }
 }
 
-async fn parts(kafka: &kafka::Config, topics: Vec<String>, since_ms: i64) -> anyhow::Result<Vec<Part>> {
-    let kafka = kafka.clone();
-    tokio::task::spawn_blocking(move || scan::parts(&kafka, &topics, since_ms)).await?
+/// Asks until Kafka answers: right after a broker was lost, some partitions have no leader.
+async fn parts(
+    kafka: &kafka::Config,
+    topics: Vec<String>,
+    since_ms: i64,
+    deadline: Instant,
+) -> anyhow::Result<Vec<Part>> {
+    loop {
+        let (config, asked) = (kafka.clone(), topics.clone());
+        let parts = tokio::task::spawn_blocking(move || scan::parts(&config, &asked, since_ms)).await?;
+        if parts.is_ok() || Instant::now() >= deadline {
+            return parts;
+        }
+        tokio::time::sleep(REST).await;
+    }
 }
 
 /// Counts what lies in `parts`; also gives the highest offset of a sale that is judged on each state's topic.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
 use super::table::{Release, Row, grouped};
 use crate::findings::Stage;
 use crate::ledger::Account;
@@ -11,30 +13,44 @@ const REST: Duration = Duration::from_millis(500);
 /// One question.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Waits until the auditor has ended two rounds of proof from now, so that the second began after the first question,
-/// and looks at its findings. Without `moves`, as when the fan-out is stopped, it need only answer.
-pub(super) async fn row(auditor: &str, moves: bool, deadline: Instant, release: &Release) -> Row {
+/// How many rounds of proof the auditor has ended; none if it doesn't answer.
+pub(super) async fn rounds(auditor: &str) -> Option<u64> {
+    Some(account(auditor).await.ok()?.position.rounds)
+}
+
+/// Waits until the auditor has ended two rounds of proof since there were `before`: the second began after that.
+///
+/// One is enough if the time is over, so that a slow pipeline is not called a dead auditor. Without `moves`, as when
+/// the fan-out is stopped, it need only answer.
+pub(super) async fn row(auditor: &str, before: Option<u64>, moves: bool, deadline: Instant, release: &Release) -> Row {
     let object = format!("deploy/{}", release.object("auditor"));
-    let mut first = None;
+    let mut before = before;
     loop {
-        let why = match service::http::get(auditor, "/api/v1/account", LIMIT).await {
-            Ok(body) => match serde_json::from_slice::<Account>(&body) {
-                Ok(account) => {
-                    let rounds = account.position.rounds;
-                    if !moves || rounds >= *first.get_or_insert(rounds) + 2 || !account.counts.is_empty() {
-                        return judge(&account, object);
-                    }
-                    format!("no proof ended: it waits for {}", account.position.waiting_for)
+        let late = Instant::now() >= deadline;
+        let why = match account(auditor).await {
+            Ok(account) => {
+                let rounds = account.position.rounds;
+                // Fewer than before: it was restarted.
+                let begun = before.filter(|before| *before <= rounds).unwrap_or(rounds);
+                before = Some(begun);
+                let enough = rounds >= begun + if late { 1 } else { 2 };
+                if enough || !moves || !account.counts.is_empty() {
+                    return judge(&account, object);
                 }
-                Err(err) => format!("its account can't be read: {err}"),
-            },
+                format!("no proof ended: it waits for {}", account.position.waiting_for)
+            }
             Err(err) => format!("it does not answer: {err:#}"),
         };
-        if Instant::now() >= deadline {
+        if late {
             return Row::fail("auditor", why, object);
         }
         tokio::time::sleep(REST).await;
     }
+}
+
+async fn account(auditor: &str) -> anyhow::Result<Account> {
+    let body = service::http::get(auditor, "/api/v1/account", LIMIT).await?;
+    serde_json::from_slice(&body).context("reading its account")
 }
 
 fn judge(account: &Account, object: String) -> Row {

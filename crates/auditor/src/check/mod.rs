@@ -82,13 +82,14 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let mut table = Table::default();
     let sample = match cut::mark(kafka, begun + patience.sales).await {
         Ok(sample) => sample,
-        Err(why) => {
-            table.row(Row::fail("accepted", why, format!("statefulset/{}", release.object("loader"))));
+        Err(cut::Nothing { why, component }) => {
+            table.row(Row::fail("accepted", why, format!("statefulset/{}", release.object(component))));
             let (text, well) = table.print(&release, "");
             return Outcome { text, well };
         }
     };
     let acknowledged = sample.acknowledged;
+    let rounds = live::rounds(&settings.auditor).await;
     let enabled = [stores[0].is_some(), stores[1].is_some()];
     let redis_keeps_us = stores[0].as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
     let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
@@ -99,10 +100,11 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
 
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
     let stages = table.right_of(["accepted", "routed", "cached", "stored"]);
-    let (auditor, exporter) = tokio::join!(live::row(&settings.auditor, found.routed, alive, &release), async {
-        let sending = cut::is_sending(kafka, acknowledged).await;
-        exporter::row(&settings.exporter, &stages, sending, alive, &release).await
-    });
+    let (auditor, exporter) =
+        tokio::join!(live::row(&settings.auditor, rounds, found.routed, alive, &release), async {
+            let sending = cut::is_sending(kafka, acknowledged).await;
+            exporter::row(&settings.exporter, &stages, sending, alive, &release).await
+        });
     table.row(auditor);
     table.row(exporter);
     if let Some(last) = stages.last()

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+use kafka::Ranges;
 use petstore::{BlockId, State};
 
 use super::sample::{Place, Sample};
@@ -48,15 +50,27 @@ pub(super) async fn read(
     deadline: Instant,
 ) -> anyhow::Result<()> {
     let blocks: Vec<BlockId> = sample.blocks.keys().copied().collect();
-    for blocks in blocks.chunks(100) {
-        let counts = store.counts(blocks).await?;
-        for (id, counts) in blocks.iter().zip(counts) {
-            if Instant::now() >= deadline {
-                anyhow::bail!("not all of it could be read in time");
+    for id in blocks {
+        loop {
+            match block(store, id).await {
+                Ok((present, conflicts)) => {
+                    sample.count_store(place, id, present.iter(), conflicts);
+                    break;
+                }
+                Err(err) if Instant::now() >= deadline => return Err(err),
+                Err(_) => tokio::time::sleep(REST).await,
             }
-            let present = store.present(*id).await?;
-            sample.count_store(place, *id, present.iter(), counts.conflicts);
+        }
+        if Instant::now() >= deadline {
+            bail!("not all of it could be read in time");
         }
     }
     Ok(())
+}
+
+/// One block, whole or not at all.
+async fn block(store: &mut Store, id: BlockId) -> anyhow::Result<(Ranges, u64)> {
+    let counts = store.counts(&[id]).await?;
+    let conflicts = counts.first().map_or(0, |counts| counts.conflicts);
+    Ok((store.present(id).await?, conflicts))
 }
