@@ -12,6 +12,8 @@ mod found;
 mod inspect;
 mod live;
 mod sample;
+#[cfg(test)]
+mod sample_tests;
 mod scan;
 mod stores;
 mod table;

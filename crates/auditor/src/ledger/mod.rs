@@ -8,6 +8,8 @@ mod account;
 mod closing;
 mod done;
 mod judging;
+#[cfg(test)]
+mod restart_tests;
 mod storing;
 #[cfg(test)]
 mod tests;

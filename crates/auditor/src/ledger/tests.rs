@@ -1,4 +1,4 @@
-//! Each fault gives its finding and nothing else; a restart changes nothing.
+//! Each fault gives its finding and nothing else.
 
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
@@ -8,10 +8,10 @@ use super::*;
 use crate::block::Fate;
 use crate::findings::{Kind, Stage, Tally};
 
-const BLOCK: BlockId = BlockId { run: 1, loader: 0, block: 0 };
-const NOW: i64 = 1_000_000;
+pub(super) const BLOCK: BlockId = BlockId { run: 1, loader: 0, block: 0 };
+pub(super) const NOW: i64 = 1_000_000;
 /// Sales per block in these tests; the first half at home in California, the others in Texas.
-const LENGTH: u32 = 100;
+pub(super) const LENGTH: u32 = 100;
 
 fn home(index: u32) -> State {
     if index < LENGTH / 2 { State::Ca } else { State::Tx }
@@ -21,7 +21,7 @@ fn ledger(stores: [bool; 2]) -> Ledger {
     Ledger::new(stores, Box::new(|_, _| Ok((0..LENGTH).map(home).collect())))
 }
 
-fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockRecord {
+pub(super) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockRecord {
     BlockRecord {
         incarnation: 1,
         parameters: Parameters::default(),
@@ -33,7 +33,7 @@ fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockR
     }
 }
 
-fn closed() -> BlockRecord {
+pub(super) fn closed() -> BlockRecord {
     record(Phase::Closed, &[(0, LENGTH)], Some(LENGTH))
 }
 
@@ -45,7 +45,7 @@ fn put(ledger: &mut Ledger, indices: impl IntoIterator<Item = u32>) {
 }
 
 /// A round of proof in which the fan-out has passed everything, and each missing sale met `fate`.
-fn prove(ledger: &mut Ledger, fate: Fate) {
+pub(super) fn prove(ledger: &mut Ledger, fate: Fate) {
     let suspects = ledger.suspects();
     for missing in ledger.convict(&suspects) {
         missing.indices.iter().for_each(|index| ledger.sentence(missing.id, index, fate));
@@ -55,7 +55,7 @@ fn prove(ledger: &mut Ledger, fate: Fate) {
 }
 
 /// Findings as (stage, kind, how many), and what the list names.
-fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
+pub(super) fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
     let account = ledger.account(NOW);
     let counts = account.counts.iter().map(|count| (count.stage, count.kind, count.findings)).collect();
     (counts, account.findings.iter().map(|finding| finding.what.clone()).collect())
@@ -250,60 +250,4 @@ fn a_store_that_was_given_a_sale_twice_has_a_duplicate() {
     ledger.store_said(0, &asked, 100, 1, true);
     ledger.close();
     assert_eq!(found(&ledger), (vec![(Stage::Cached, Kind::Duplicate, 1)], vec!["block 00000001/0/0".to_owned()]));
-}
-
-#[test]
-fn a_restart_from_the_checkpoint_gives_the_same_account() {
-    let two = BlockId { block: 1, ..BLOCK };
-    let three = BlockId { block: 2, ..BLOCK };
-    // One whole block, one with a loss and a stray record, one open; read up to the offset `to`.
-    let read = |ledger: &mut Ledger, from: i64, to: i64| {
-        for (offset, index) in
-            (0..300).zip((0..3).flat_map(|_| 0..LENGTH)).filter(|(offset, _)| (from..to).contains(offset))
-        {
-            let block = [BLOCK, two, three][usize::try_from(offset).unwrap() / 100];
-            if block != two || index != 5 {
-                ledger.sale(block.sale(index), State::Ca, offset);
-            }
-        }
-        if (from..to).contains(&300) {
-            ledger.malformed(State::Ca, 300, "no headers");
-        }
-        ledger.read_to(State::Ca, to);
-    };
-    let blocks = |ledger: &mut Ledger| {
-        ledger.record(BLOCK, closed());
-        ledger.record(two, closed());
-        ledger.record(three, record(Phase::Progress, &[(0, 40)], None));
-    };
-    let fresh = || Ledger::new([false, false], Box::new(|_, _| Ok((0..LENGTH).map(|_| State::Ca).collect())));
-    let mut first = fresh();
-    blocks(&mut first);
-    read(&mut first, 0, 301);
-    prove(&mut first, Fate::LostByFanOut);
-    let entries = first.checkpoint().unwrap().unwrap();
-    first.checkpoint_written();
-
-    let mut second = fresh();
-    let mut checkpoint = None;
-    for entry in &entries {
-        checkpoint = second.restore(&entry.key, entry.value.as_ref().unwrap()).unwrap().or(checkpoint);
-    }
-    let checkpoint = checkpoint.unwrap();
-    let log = checkpoint.logs[&State::Ca];
-    assert_eq!((log.needed, log.read), (200, 301), "the open block is read again, the done ones are not");
-    second.resume(checkpoint);
-    blocks(&mut second);
-    read(&mut second, 150, 301);
-    prove(&mut second, Fate::LostByFanOut);
-    let without_position = |ledger: &Ledger| {
-        let account = ledger.account(NOW);
-        (account.stages, account.open_blocks, account.done_blocks, found(ledger))
-    };
-    assert_eq!(without_position(&second), without_position(&first));
-
-    for ledger in [&mut first, &mut second] {
-        ledger.sale(BLOCK.sale(7), State::Ca, 301);
-        assert_eq!(found(ledger).0[1], (Stage::Routed, Kind::Duplicate, 1), "a late duplicate of a done block");
-    }
 }

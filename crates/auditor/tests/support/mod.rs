@@ -1,5 +1,7 @@
 //! A hand-made pipeline on the real servers that `ci/servers up` runs: each test writes what it wants to be found.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part")]
+
+mod exporter;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
@@ -9,14 +11,14 @@ use auditor::ledger::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeaders, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
-use prometheus_client::registry::Registry;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::json;
-use service::{Figures, Health};
 use stores::{Outcome, Part, Record, Store};
 use tokio_util::sync::CancellationToken;
+
+pub use self::exporter::Exporter;
 
 /// What an auditor may take to find out; a busy machine is slow, a stuck one is found out.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -259,46 +261,4 @@ pub async fn account(address: SocketAddr, enough: impl Fn(&Account) -> bool) -> 
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("not in {LIMIT:?}; last: {last}");
-}
-
-/// An exporter that says what it should: sales of every stage that grow with each look.
-pub struct Exporter {
-    address: SocketAddr,
-    shutdown: CancellationToken,
-}
-
-impl Exporter {
-    pub fn start() -> Self {
-        let (address, shutdown) = (free_address(), CancellationToken::new());
-        let config = service::Config { admin_addr: address, ..service::Config::default() };
-        let looks = std::sync::atomic::AtomicU64::new(0);
-        let admin = service::Admin::new(&config, "exporter", Registry::default(), Health::default(), Figures::default)
-            .routes(move |request: service::http::Request| {
-                let metrics = (request.uri().path() == "/metrics").then(|| {
-                    let looks = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let stage = |stage| {
-                        format!(
-                            "kapture_stage_sales_total{{stage=\"{stage}\"}} {looks}\n\
-                             kapture_latency_seconds_count{{stage=\"{stage}\"}} {looks}\n"
-                        )
-                    };
-                    let stages = ["accepted", "routed", "cached", "stored"].map(stage).concat();
-                    stages + "kafka_consumergroup_lag{consumergroup=\"fan-out\"} 0\n"
-                });
-                async move { metrics.map(service::http::html) }
-            });
-        let stopping = shutdown.clone();
-        tokio::spawn(async move { admin.serve(stopping).await });
-        Self { address, shutdown }
-    }
-
-    pub fn address(&self) -> String {
-        self.address.to_string()
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
-    }
 }
