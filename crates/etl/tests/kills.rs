@@ -50,6 +50,7 @@ async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &str) {
         instance.stop().await;
     }
     part.expect(block_id(), sales.len()).await;
+    part.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,4 +80,5 @@ async fn a_killed_kafka_is_waited_for_and_the_sink_goes_on() {
     part.expect(block_id(), sales.len()).await;
     eventually("all is well", async || instance.health.serving().is_ok()).await;
     instance.stop().await;
+    part.remove().await;
 }

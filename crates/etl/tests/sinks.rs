@@ -16,13 +16,17 @@ macro_rules! for_both {
         mod redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test(super::Part::new(super::Role::Redis).await).await;
+                let part = super::Part::new(super::Role::Redis).await;
+                super::$test(part.clone()).await;
+                part.remove().await;
             })*
         }
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                super::$test(super::Part::new(super::Role::Postgres).await).await;
+                let part = super::Part::new(super::Role::Postgres).await;
+                super::$test(part.clone()).await;
+                part.remove().await;
             })*
         }
     };
@@ -153,7 +157,9 @@ async fn another_kafka_ends_the_sink_with_the_command_that_resets(part: Part) {
     part.expect(block_id(), 10).await;
     instance.stop().await;
 
-    let words = part.with_another_kafka().await.start().last_words().await;
+    let other = part.with_another_kafka().await;
+    let words = other.start().last_words().await;
+    other.remove().await;
     assert!(words.contains("belong to another Kafka, or to this one before it was emptied"), "{words}");
     assert!(words.contains("drop schema") || words.contains("unlink"), "{words}");
 }

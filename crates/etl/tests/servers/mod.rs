@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use etl::{Config, Metrics, Role};
 use kafka::{SaleHeaders, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::util::Timeout;
 use serde_json::{Value, json};
@@ -83,6 +85,16 @@ impl Part {
             "password": variables["POSTGRES_PASSWORD"],
             "schema": self.name,
         }))
+    }
+
+    /// Deletes the part's topics: a Kafka with those of a thousand tests takes minutes to start. After a failed test
+    /// they stay, for whoever looks into it.
+    pub(crate) async fn remove(&self) {
+        let names = self.kafka.names();
+        let topics: Vec<String> = names.states().into_iter().chain([names.blocks()]).collect();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
+        admin.delete_topics(&topics, &AdminOptions::new()).await.unwrap();
     }
 
     /// Starts one instance of the role.
