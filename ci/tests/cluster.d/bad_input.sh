@@ -1,8 +1,8 @@
 # Malformed records and impossible values: a sentence, and nothing stops.
 produce() {
-  k exec -i kapture-kafka-0 -c kafka -- sh -c "java -cp '/opt/kafka/libs/*' org.apache.kafka.tools.ConsoleProducer \
-    --bootstrap-server kapture-kafka:9092 --topic sales --command-property security.protocol=SASL_PLAINTEXT \
-    --command-property sasl.mechanism=PLAIN --command-property \"sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
+  k exec -i kapture-kafka-0 -c kafka -- sh -c "java -Xmx64m -cp '/opt/kafka/libs/*' org.apache.kafka.tools.ConsoleProducer \
+    --bootstrap-server kapture-kafka:9092 --topic sales --producer-property security.protocol=SASL_PLAINTEXT \
+    --producer-property sasl.mechanism=PLAIN --producer-property \"sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
     required username=kapture password='\$KAFKA_PASSWORD';\"" <<<"$1"
 }
 rejected() { exporter /api/v1/state | jq -e '[.instances[] | select(.component == "etl-fan-out") | .counters.rejected] | add'; }

@@ -1,6 +1,4 @@
 # helm test fails, and names the stage, when the stage is broken.
-postgres() { k exec kapture-postgres-0 -c postgres -- sh -c "PGPASSWORD=\$POSTGRES_PASSWORD psql -h 127.0.0.1 -U kapture -d kapture -v ON_ERROR_STOP=1 -Atc \"$1\""; }
-
 check "the postgres role is stopped" helm upgrade kapture ./charts/kapture -n "$NAMESPACE" --reset-then-reuse-values \
   --set etl.postgres.replicas=0 --force-conflicts
 check "helm test fails and names the stage" fails_with "FAIL  stored" helm test kapture -n "$NAMESPACE" --logs

@@ -1,11 +1,4 @@
 # helm install, helm test, and the upgrade to ten loaders, each typed as the README has it.
-running=app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test
-ready() { k wait pod -l "$running" --for=condition=Ready --timeout="${1:-90}s"; }
-
-# exporter PATH: what the exporter answers.
-exporter() { kubectl get --raw "/api/v1/namespaces/$NAMESPACE/services/kapture-exporter:8080/proxy$1"; }
-stage() { exporter /api/v1/state | jq -e ".stages[] | select(.name == \"$1\") | .$2"; }
-
 check "helm install, no other value" helm install kapture ./charts/kapture -n "$NAMESPACE"
 check "all pods are ready within 90 s" ready 90
 check "helm test passes right after the install" helm test kapture -n "$NAMESPACE" --logs
