@@ -10,5 +10,5 @@ if "--update" in sys.argv[1:]:
 suite = unittest.defaultTestLoader.discover(".")
 result = unittest.TextTestRunner(stream=sys.stderr, verbosity=1).run(suite)
 bad = len(result.failures) + len(result.errors)
-print(f"chart: {result.testsRun - bad} passed, {bad} failed, {len(result.skipped)} skipped")
+print(f"{result.testsRun - bad} passed, {bad} failed, {len(result.skipped)} skipped")
 sys.exit(0 if result.wasSuccessful() and not result.skipped else 1)
