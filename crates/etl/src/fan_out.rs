@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kafka::exactly_once::{self, Failure, Outbox, Settings, Stage};
-use kafka::{Malformed, SaleHeaders};
+use kafka::{Malformed, SaleHeaders, Topic};
 use petstore::{SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use serde::Deserialize;
 use service::Health;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Metrics, Role};
@@ -48,8 +49,15 @@ pub fn run(
     config: &Config,
     metrics: Arc<Metrics>,
     health: &Health,
+    runtime: &Handle,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let ready = health.ready("topics");
+    if runtime.block_on(kafka.ensure_topics(&[Topic::States, Topic::Rejected], shutdown)).is_err() {
+        // Only a stop ends the wait for Kafka.
+        return Ok(());
+    }
+    ready.set(true);
     let settings = Settings {
         role: "fan-out".to_owned(),
         ordinal: config.ordinal.to_string(),

@@ -47,7 +47,7 @@ pub async fn run(
             runtime: &runtime,
         };
         match &config {
-            Config::FanOut(config) => fan_out::run(&kafka, config, metrics, &health, &shutdown),
+            Config::FanOut(config) => fan_out::run(&kafka, config, metrics, &health, &runtime, &shutdown),
             Config::Redis(config, store) => {
                 sink(config, metrics).run(|installation| stores::redis::Writer::new(store.clone(), installation))
             }
