@@ -45,7 +45,6 @@ def environment(container, pod, ordinal, servers, addresses):
     for variable in container["env"]:
         name = variable["name"]
         source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
-        server = name.split("_")[0]
         if name in ONE_BROKER:
             yield name, ONE_BROKER[name]
         elif source == "metadata.name":
@@ -58,7 +57,8 @@ def environment(container, pod, ordinal, servers, addresses):
             yield name, ",".join(targets(variable["value"], addresses))
         else:
             yield name, resolve(variable.get("value", ""), addresses)
-        yield from servers.get(server, {}).items()
+    for server in {variable["name"].split("_")[0] for variable in container["env"]} & servers.keys():
+        yield from servers[server].items()
 
 
 def targets(value, addresses):
