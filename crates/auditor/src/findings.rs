@@ -16,11 +16,13 @@ pub enum Stage {
     Cached,
     /// In Postgres.
     Stored,
+    /// Back from Postgres: on `receipts`.
+    Returned,
 }
 
 impl Stage {
     /// All stages in the order of the flow.
-    pub const ALL: [Self; 4] = [Self::Accepted, Self::Routed, Self::Cached, Self::Stored];
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Routed, Self::Cached, Self::Stored, Self::Returned];
 
     /// The name that stands in metrics, JSON and tables.
     pub const fn name(self) -> &'static str {
@@ -29,12 +31,14 @@ impl Stage {
             Self::Routed => "routed",
             Self::Cached => "cached",
             Self::Stored => "stored",
+            Self::Returned => "returned",
         }
     }
 }
 
 /// What went wrong. Where a sale is lost, the stage says by whom: `accepted` by Kafka, `routed` by the fan-out,
-/// `cached` and `stored` by the role that fills that store.
+/// `cached`, `stored` and `returned` by the role that
+/// fills that store or topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -44,8 +48,12 @@ pub enum Kind {
     Rejected,
     /// It is there more than once.
     Duplicate,
+    /// It is there, and a field of it is not what was sent.
+    Altered,
     /// It lies on the topic of a state that is not its own.
     Misrouted,
+    /// A later sale of the same loader and store lies before it.
+    OutOfOrder,
     /// Nobody sent it: its block is not on the loaders' account, or does not reach so far.
     NeverSent,
     /// A record that is no sale.
@@ -54,8 +62,16 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Lost, Self::Rejected, Self::Duplicate, Self::Misrouted, Self::NeverSent, Self::Malformed];
+    pub const ALL: [Self; 8] = [
+        Self::Lost,
+        Self::Rejected,
+        Self::Duplicate,
+        Self::Altered,
+        Self::Misrouted,
+        Self::OutOfOrder,
+        Self::NeverSent,
+        Self::Malformed,
+    ];
 
     /// The name that stands in metrics, JSON and tables.
     pub const fn name(self) -> &'static str {
@@ -63,7 +79,9 @@ impl Kind {
             Self::Lost => "lost",
             Self::Rejected => "rejected",
             Self::Duplicate => "duplicate",
+            Self::Altered => "altered",
             Self::Misrouted => "misrouted",
+            Self::OutOfOrder => "out_of_order",
             Self::NeverSent => "never_sent",
             Self::Malformed => "malformed",
         }
@@ -148,8 +166,14 @@ pub struct Tally {
     pub unknown: u64,
     /// Records beyond the first of a sale.
     pub duplicate: u64,
+    /// Records whose content was compared with what the model says.
+    pub compared: u64,
+    /// Those of them that differ from it.
+    pub altered: u64,
     /// Records on another state's topic.
     pub misrouted: u64,
+    /// Records behind a later one of the same loader and store.
+    pub out_of_order: u64,
     /// Records that nobody sent.
     pub never_sent: u64,
     /// Records that are no sale.
@@ -163,7 +187,9 @@ impl Tally {
             Kind::Lost => self.lost,
             Kind::Rejected => self.rejected,
             Kind::Duplicate => self.duplicate,
+            Kind::Altered => self.altered,
             Kind::Misrouted => self.misrouted,
+            Kind::OutOfOrder => self.out_of_order,
             Kind::NeverSent => self.never_sent,
             Kind::Malformed => self.malformed,
         }
@@ -183,7 +209,10 @@ impl Tally {
         self.late += other.late;
         self.unknown += other.unknown;
         self.duplicate += other.duplicate;
+        self.compared += other.compared;
+        self.altered += other.altered;
         self.misrouted += other.misrouted;
+        self.out_of_order += other.out_of_order;
         self.never_sent += other.never_sent;
         self.malformed += other.malformed;
     }

@@ -34,6 +34,11 @@ impl Names {
         topic.strip_prefix(&self.prefix)?.strip_prefix("sales.")?.parse().ok()
     }
 
+    /// What came back from the last store: stage "returned".
+    pub fn receipts(&self) -> String {
+        self.name("receipts")
+    }
+
     /// Records that are no valid sale, each with the reason in a header.
     pub fn rejected(&self) -> String {
         self.name("sales.rejected")

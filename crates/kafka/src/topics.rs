@@ -19,6 +19,8 @@ pub enum Topic {
     Sales,
     /// The topics of all states.
     States,
+    /// What came back from the last store.
+    Receipts,
     /// What was no sale.
     Rejected,
     /// The loaders' account.
@@ -122,6 +124,9 @@ impl Config {
             Topic::Sales => vec![self.log(names.sales(), self.sales_partitions, self.sales_partition_bytes())],
             Topic::States => {
                 State::ALL.iter().map(|state| self.log(names.state(*state), 1, self.state_bytes(*state))).collect()
+            }
+            Topic::Receipts => {
+                vec![self.log(names.receipts(), self.sales_partitions, self.receipts_partition_bytes())]
             }
             Topic::Rejected => vec![self.log(names.rejected(), 1, self.retention_bytes / 100)],
             Topic::Blocks => vec![self.compacted(names.blocks())],

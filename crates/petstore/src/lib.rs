@@ -32,5 +32,5 @@ mod state;
 pub use ids::{BlockId, ParseIdError, SaleId};
 pub use model::Petstore;
 pub use parameters::{COHORT, MODEL, Parameters, ParametersError};
-pub use sale::{Customer, Item, Pets, Sale, Store, digest};
+pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_digest};
 pub use state::{ParseStateError, State};

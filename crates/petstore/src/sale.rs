@@ -82,11 +82,45 @@ pub struct Item {
     pub cents: u32,
 }
 
+/// What the last store keeps of a sale: all of it that isn't known of its store and customer anyway. Its JSON is what
+/// comes back on `receipts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Which sale this is of.
+    pub id: SaleId,
+    /// As in the sale.
+    pub time: u64,
+    /// The store's state.
+    pub state: State,
+    /// The store's id.
+    pub store: u32,
+    /// The customer's id.
+    pub customer: u64,
+    /// As in the sale.
+    pub items: Vec<Item>,
+    /// As in the sale.
+    pub cents: u32,
+}
+
 impl Sale {
     /// Returns the state that this sale is routed by: the store's.
     #[must_use]
     pub const fn state(&self) -> State {
         self.store.state
+    }
+
+    /// Returns what the last store keeps of this sale.
+    #[must_use]
+    pub fn receipt(&self) -> Receipt {
+        Receipt {
+            id: self.id,
+            time: self.time,
+            state: self.store.state,
+            store: self.store.id,
+            customer: self.customer.id,
+            items: self.items.clone(),
+            cents: self.cents,
+        }
     }
 }
 
@@ -99,12 +133,8 @@ impl Sale {
 pub fn digest(sale: &Sale) -> u64 {
     // Taken apart without `..`: a new field doesn't compile until it is digested.
     let Sale { id, time, store, customer, items, cents } = sale;
-    let SaleId { run, loader, block, index } = *id;
-    let mut bytes = Encoding(Vec::with_capacity(512));
-    bytes.0.push(ENCODING);
-    for number in [run, loader, block, index] {
-        bytes.u32(number);
-    }
+    let mut bytes = Encoding::new();
+    bytes.id(*id);
     bytes.u64(*time);
 
     let Store { id, name, state, city, zip } = store;
@@ -122,16 +152,24 @@ pub fn digest(sale: &Sale) -> u64 {
     bytes.text(city);
     bytes.0.extend([*dogs, *cats]);
 
-    bytes.length(items.len());
-    for Item { category, brand, flavor, size, cents } in items {
-        bytes.text(category);
-        bytes.text(brand);
-        bytes.text(flavor);
-        bytes.text(size);
-        bytes.u32(*cents);
-    }
+    bytes.items(items);
     bytes.u32(*cents);
-    xxhash_rust::xxh3::xxh3_64(&bytes.0)
+    bytes.digest()
+}
+
+/// Returns the canonical digest of a receipt, made in the way of [`digest`] from the fields that a receipt has.
+#[must_use]
+pub fn receipt_digest(receipt: &Receipt) -> u64 {
+    let Receipt { id, time, state, store, customer, items, cents } = receipt;
+    let mut bytes = Encoding::new();
+    bytes.id(*id);
+    bytes.u64(*time);
+    bytes.state(*state);
+    bytes.u32(*store);
+    bytes.u64(*customer);
+    bytes.items(items);
+    bytes.u32(*cents);
+    bytes.digest()
 }
 
 /// The version of the encoding below a digest.
@@ -140,6 +178,32 @@ const ENCODING: u8 = 1;
 struct Encoding(Vec<u8>);
 
 impl Encoding {
+    fn new() -> Self {
+        let mut bytes = Vec::with_capacity(512);
+        bytes.push(ENCODING);
+        Self(bytes)
+    }
+
+    fn id(&mut self, SaleId { run, loader, block, index }: SaleId) {
+        for number in [run, loader, block, index] {
+            self.u32(number);
+        }
+    }
+
+    fn items(&mut self, items: &[Item]) {
+        self.length(items.len());
+        for Item { category, brand, flavor, size, cents } in items {
+            for text in [category, brand, flavor, size] {
+                self.text(text);
+            }
+            self.u32(*cents);
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(&self.0)
+    }
+
     fn u32(&mut self, number: u32) {
         self.0.extend(number.to_le_bytes());
     }
