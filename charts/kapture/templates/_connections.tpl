@@ -11,6 +11,8 @@ etl-redis     kafka         9092  reads the topics of the states
 etl-redis     redis         6379  writes what it read
 etl-postgres  kafka         9092  reads the topics of the states
 etl-postgres  postgres      5432  writes what it read
+etl-spout     kafka         9092  sends receipts
+etl-spout     postgres      5432  reads what is stored
 redis         redis         6379  copies of the first server follow it
 auditor       kafka         9092  reads every stage, keeps its account
 auditor       redis         6379  counts what arrived
@@ -21,6 +23,7 @@ exporter      loader        8080  polls reports
 exporter      etl-fan-out   8080  polls reports
 exporter      etl-redis     8080  polls reports
 exporter      etl-postgres  8080  polls reports
+exporter      etl-spout     8080  polls reports
 exporter      auditor       8080  polls reports
 test          kafka         9092  helm test: reads every stage afresh
 test          redis         6379  helm test: counts afresh

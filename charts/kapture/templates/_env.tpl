@@ -138,7 +138,7 @@
 {{- define "kapture.reporters" -}}
 {{- if .Values.kafka.enabled }}kafka {{ end }}loader etl-fan-out
 {{- if .Values.redis.enabled }} etl-redis{{ end }}
-{{- if .Values.postgres.enabled }} etl-postgres{{ end }} auditor
+{{- if .Values.postgres.enabled }} etl-postgres etl-spout{{ end }} auditor
 {{- end -}}
 
 {{/* Takes the root: the exporter's targets. Each name is a headless Service, so it stands for all pods behind it. */}}

@@ -21,6 +21,9 @@ nothing is persistent.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if $v.postgres.enabled -}}
+{{- $parts = append $parts (list $v.etl.spout.replicas $v.etl.spout) -}}
+{{- end -}}
 {{- $millicores := 0 -}}{{- $memory := 0 -}}{{- $volumes := 0 -}}
 {{- range $parts -}}
 {{- $count := int (index . 0) -}}

@@ -38,6 +38,7 @@ CHANGES = {
     "etl.fanOut.transactionInterval": ("20ms", []),
     "etl.redis.replicas": ("3", []),
     "etl.postgres.replicas": ("3", []),
+    "etl.spout.replicas": ("3", []),
     "redis.enabled": ("false", []),
     "redis.replicas": ("2", []),
     "redis.maxMemory": ("64Mi", []),
@@ -68,7 +69,7 @@ CHANGES = {
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
-for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "redis", "postgres", "auditor", "exporter", "probe"):
+for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in ("kafka", "redis", "postgres"):
     CHANGES |= {f"{part}.image.{key}": (value, []) for key, value in IMAGE.items()}
@@ -112,7 +113,7 @@ class Replicas(unittest.TestCase):
     def test_each_component_has_as_many_as_asked_for(self):
         wanted = {
             "kafka": ("kafka", 5), "loader": ("loader", 0), "etl-fan-out": ("etl.fanOut", 3), "etl-redis": ("etl.redis", 4),
-            "etl-postgres": ("etl.postgres", 0), "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0),
+            "etl-postgres": ("etl.postgres", 0), "etl-spout": ("etl.spout", 2), "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0),
             "exporter": ("exporter", 0),
         }  # fmt: skip
         for component, (path, count) in wanted.items():

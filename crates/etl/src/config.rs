@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use stores::{postgres, redis};
 
-use crate::fan_out;
+use crate::{fan_out, spout};
 
 /// What one start of the program does: the variable `ETL_ROLE`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Role {
     Redis,
     /// From there into Postgres.
     Postgres,
+    /// From Postgres back to Kafka.
+    Spout,
 }
 
 /// The role with its own variables. Those of another role are refused: they would be read by nobody.
@@ -30,6 +32,8 @@ pub enum Config {
     Redis(Sink, redis::Config),
     /// Role `postgres`, and `POSTGRES_*`.
     Postgres(Sink, postgres::Config),
+    /// Role `spout`, and `POSTGRES_*`.
+    Spout(spout::Config, postgres::Config),
 }
 
 /// How a sink writes.
@@ -64,6 +68,7 @@ impl Config {
             Role::FanOut => Self::FanOut(service::from_env("ETL_")?),
             Role::Redis => Self::Redis(service::from_env("ETL_")?, service::from_env("REDIS_")?),
             Role::Postgres => Self::Postgres(service::from_env("ETL_")?, service::from_env("POSTGRES_")?),
+            Role::Spout => Self::Spout(service::from_env("ETL_")?, service::from_env("POSTGRES_")?),
         })
     }
 
@@ -73,6 +78,7 @@ impl Config {
             Self::FanOut(_) => Role::FanOut,
             Self::Redis(..) => Role::Redis,
             Self::Postgres(..) => Role::Postgres,
+            Self::Spout(..) => Role::Spout,
         }
     }
 }
@@ -84,6 +90,7 @@ impl Role {
             Self::FanOut => "etl-fan-out",
             Self::Redis => "etl-redis",
             Self::Postgres => "etl-postgres",
+            Self::Spout => "etl-spout",
         }
     }
 
@@ -93,6 +100,7 @@ impl Role {
             Self::FanOut => "routed",
             Self::Redis => "cached",
             Self::Postgres => "stored",
+            Self::Spout => "returned",
         }
     }
 }
@@ -103,6 +111,7 @@ impl fmt::Display for Role {
             Self::FanOut => "fan-out",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Spout => "spout",
         })
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kafka::exactly_once::{self, Failure, Outbox, Settings, Stage};
+use kafka::exactly_once::{self, Settings, Stage};
+use kafka::transactions::{Failure, Outbox};
 use kafka::{Malformed, SaleHeaders, Topic};
 use petstore::{SaleId, State};
 use rdkafka::Message;

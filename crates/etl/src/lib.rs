@@ -2,15 +2,18 @@
 //!
 //! - [`fan_out`]: from `sales` to the topic of each state, in Kafka transactions;
 //! - [`sink`], role `redis` or `postgres`: from the topics of all states into a store, which keeps the position
-//!   beside the data.
+//!   beside the data;
+//! - [`spout`]: from Postgres back to Kafka, onto `receipts`, in Kafka transactions.
 //!
 //! Each can be killed at any instruction. A Kafka or a store that is away is waited for, for ever and in bounded memory;
 //! what ends the program is only what waiting can't mend, and its last words say how to.
 
 mod config;
 pub mod fan_out;
+mod member;
 mod metrics;
 pub mod sink;
+pub mod spout;
 
 use std::sync::Arc;
 
@@ -48,6 +51,7 @@ pub async fn run(
         };
         match &config {
             Config::FanOut(config) => fan_out::run(&kafka, config, metrics, &health, &runtime, &shutdown),
+            Config::Spout(config, store) => spout::run(&kafka, config, store, metrics, &health, &runtime, &shutdown),
             Config::Redis(config, store) => {
                 sink(config, metrics).run(|installation| stores::redis::Writer::new(store.clone(), installation))
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kafka::exactly_once::Events;
+use kafka::transactions::Events;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -26,6 +26,8 @@ pub struct Metrics {
     pub transactions: Arc<Events>,
     /// What a sink counts.
     pub sink: SinkMetrics,
+    /// What the spout counts.
+    pub spout: SpoutMetrics,
 }
 
 /// What a sink counts.
@@ -53,40 +55,94 @@ pub struct SinkMetrics {
     pub kafka_errors: Counter,
 }
 
+/// What the spout counts.
+#[derive(Clone, Debug, Default)]
+pub struct SpoutMetrics {
+    /// Sales on `receipts`, committed.
+    pub sales: Counter,
+    /// From the due time to that commit.
+    pub latency: Latency,
+    /// Rows that are no sale, left out.
+    pub malformed: Counter,
+    /// Tries of Postgres that failed.
+    pub store_errors: Counter,
+    /// Errors that Kafka's client reported and mends by itself.
+    pub kafka_errors: Counter,
+}
+
 impl Metrics {
     /// Lists the role's metrics in `registry`.
     pub fn register(role: Role, registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        if role == Role::FanOut {
-            registry.register("routed_sales", "Sales in the topic of their state, committed", metrics.routed.clone());
-            registry.register(
-                "routed_latency_seconds",
-                "From a sale's due time to the commit that makes it visible in its state's topic",
-                metrics.routed_latency.clone(),
-            );
-            registry.register(
-                "rejected_records",
-                "Records that are no valid sale, put in the topic of rejected ones",
-                metrics.rejected.clone(),
-            );
+        match role {
+            Role::FanOut => {
+                registry.register(
+                    "routed_sales",
+                    "Sales in the topic of their state, committed",
+                    metrics.routed.clone(),
+                );
+                registry.register(
+                    "routed_latency_seconds",
+                    "From a sale's due time to the commit that makes it visible in its state's topic",
+                    metrics.routed_latency.clone(),
+                );
+                registry.register(
+                    "rejected_records",
+                    "Records that are no valid sale, put in the topic of rejected ones",
+                    metrics.rejected.clone(),
+                );
+            }
+            Role::Redis | Role::Postgres => metrics.sink.register(role, registry),
+            Role::Spout => metrics.spout.register(registry),
+        }
+        if matches!(role, Role::FanOut | Role::Spout) {
             registry.register_collector(Box::new(Transactions(Arc::clone(&metrics.transactions))));
-        } else {
-            metrics.sink.register(role, registry);
         }
         metrics
     }
 
     /// The role's figures for `/report`.
     pub fn figures(&self, role: Role) -> Figures {
-        if role != Role::FanOut {
-            return self.sink.figures(role);
+        let with_transactions = |figures: Figures| {
+            transactions(&self.transactions)
+                .into_iter()
+                .fold(figures, |figures, (name, _, count)| figures.counter(name, count))
+        };
+        match role {
+            Role::FanOut => with_transactions(Figures::default())
+                .counter("routed", self.routed.get())
+                .counter("rejected", self.rejected.get())
+                .latency("routed", &self.routed_latency),
+            Role::Redis | Role::Postgres => self.sink.figures(role),
+            Role::Spout => with_transactions(self.spout.figures()),
         }
-        transactions(&self.transactions)
-            .into_iter()
-            .fold(Figures::default(), |figures, (name, _, count)| figures.counter(name, count))
-            .counter("routed", self.routed.get())
-            .counter("rejected", self.rejected.get())
-            .latency("routed", &self.routed_latency)
+    }
+}
+
+impl SpoutMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("returned_sales", "Sales on the topic of receipts, committed", self.sales.clone());
+        registry.register(
+            "returned_latency_seconds",
+            "From a sale's due time to the commit that makes its receipt visible",
+            self.latency.clone(),
+        );
+        for (name, help, counter) in self.counters() {
+            registry.register(name, help, counter.clone());
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let figures = Figures::default().counter("returned", self.sales.get()).latency("returned", &self.latency);
+        self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 3] {
+        [
+            ("malformed", "Rows that are no sale, left out", &self.malformed),
+            ("store_errors", "Tries of Postgres that failed", &self.store_errors),
+            ("kafka_errors", "Errors that Kafka's client reported and mends by itself", &self.kafka_errors),
+        ]
     }
 }
 
@@ -164,6 +220,9 @@ mod tests {
     #[test]
     fn each_role_shows_its_own_stage() {
         let (fan_out, redis, postgres) = (text(Role::FanOut), text(Role::Redis), text(Role::Postgres));
+        let spout = text(Role::Spout);
+        assert!(spout.contains("\nkapture_etl_aborted_total 2\n"), "{spout}");
+        assert!(spout.contains("kapture_etl_returned_sales_total 0\n") && !spout.contains("stored"), "{spout}");
         assert!(fan_out.contains("\nkapture_etl_aborted_total 2\n"), "{fan_out}");
         assert!(fan_out.contains("kapture_etl_routed_sales_total 0\n") && !fan_out.contains("stored"), "{fan_out}");
         assert!(redis.contains("kapture_etl_cached_sales_total 3\n") && !redis.contains("routed"), "{redis}");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etl::{Metrics, Role, fan_out};
-use kafka::{SaleHeaders, Topic, exactly_once, read_to_end};
+use kafka::{SaleHeaders, Topic, read_to_end};
 use petstore::{BlockId, Parameters, Petstore, State};
 use prometheus_client::registry::Registry;
 use rdkafka::Message;
@@ -58,7 +58,7 @@ async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
         let record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers);
         producer.send(record).map_err(|(err, _)| err).unwrap();
     }
-    exactly_once::flush(&producer, LIMIT).unwrap();
+    kafka::flush(&producer, LIMIT).unwrap();
 
     let metrics = Arc::new(Metrics::register(Role::FanOut, &mut Registry::default()));
     let thread = {

@@ -140,14 +140,7 @@ async fn empty(part: &Part) {
         let _: u64 = ::redis::cmd("DEL").arg(keys).query_async(&mut connection).await.unwrap();
         return;
     }
-    let config = part.postgres();
-    let mut login = tokio_postgres::Config::new();
-    login.host(&config.host).port(config.port).dbname(&config.database);
-    login.user(&config.user).password(config.password.expose());
-    let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    let schema = &config.schema;
-    client.batch_execute(&format!("TRUNCATE {schema}.positions, {schema}.sale_events")).await.unwrap();
+    part.sql("TRUNCATE positions, sale_events").await;
 }
 
 async fn another_kafka_ends_the_sink_with_the_command_that_resets(part: Part) {

@@ -11,14 +11,17 @@
 pub mod blocks;
 mod config;
 pub mod exactly_once;
+mod flush;
 mod headers;
 mod installation;
 mod names;
 mod ranges;
 mod read;
 mod topics;
+pub mod transactions;
 
 pub use config::Config;
+pub use flush::flush;
 pub use headers::{Malformed, SaleHeaders};
 pub use installation::Installation;
 pub use names::Names;

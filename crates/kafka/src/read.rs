@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
@@ -21,13 +22,13 @@ pub fn read_to_end(
     mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let deadline = Instant::now() + limit;
-    let consumer: BaseConsumer = config
+    let consumer: BaseConsumer<EndExpected> = config
         .reader()
         // The end can lie behind a transaction's marker, which is no record: then only this event tells.
         .set("enable.partition.eof", "true")
         // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
         .set("fetch.wait.max.ms", "20")
-        .create()
+        .create_with_context(EndExpected)
         .context("making a reader")?;
     let (_, end) = consumer.fetch_watermarks(topic, 0, limit).with_context(|| format!("finding the end of {topic}"))?;
     let mut start = TopicPartitionList::new();
@@ -45,3 +46,16 @@ pub fn read_to_end(
     }
     bail!("reading {topic}: its end was not reached within {} s", limit.as_secs())
 }
+
+/// Coming to the end is what is wanted, and is not logged as an error.
+struct EndExpected;
+
+impl ClientContext for EndExpected {
+    fn error(&self, err: KafkaError, reason: &str) {
+        if !matches!(err, KafkaError::PartitionEOF(_) | KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!("reading a topic: {err}: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for EndExpected {}

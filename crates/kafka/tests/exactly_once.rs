@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use kafka::exactly_once::{Events, Failure, Outbox, Settings, Stage, flush, run};
-use kafka::{Config, Topic};
+use kafka::exactly_once::{Settings, Stage, run};
+use kafka::transactions::{Events, Failure, Outbox};
+use kafka::{Config, Topic, flush};
 use petstore::State;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;

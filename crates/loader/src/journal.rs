@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use kafka::blocks::{BlockRecord, decode};
-use kafka::{Config, exactly_once, read_to_end};
+use kafka::{Config, flush, read_to_end};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
@@ -83,7 +83,7 @@ impl Journal {
         for (key, value) in records {
             self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value)).map_err(|(err, _)| err)?;
         }
-        exactly_once::flush(&self.producer, FLUSH_LIMIT)?;
+        flush(&self.producer, FLUSH_LIMIT)?;
         self.producer.commit_transaction(COMMIT_LIMIT)
     }
 }

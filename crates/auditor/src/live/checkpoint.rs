@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use kafka::exactly_once::flush;
-use kafka::read_to_end;
+use kafka::{flush, read_to_end};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};

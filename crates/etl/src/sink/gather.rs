@@ -11,11 +11,11 @@ use service::Ready;
 use stores::{Outcome, Partition, Store};
 use tracing::{debug, error, info};
 
-use super::consumer::{Consumer, Polled};
 use super::decode::decode;
 use super::shares::{Batch, Shares, Taken};
 use super::writer::{self, Reply, Request};
 use super::{IDLE, LAST_WRITE_LIMIT, Sink};
+use crate::member::{Member, Polled};
 
 /// Bytes on the wire that a batch may have. Sales have some 550; only a flood of outsized ones gets here.
 const BATCH_BYTES: usize = 8 << 20;
@@ -45,7 +45,7 @@ pub(super) enum Fetch {
 
 pub(super) struct Gather<'a> {
     pub(super) sink: &'a Sink<'a>,
-    pub(super) consumer: Consumer,
+    pub(super) member: Member,
     pub(super) shares: Shares,
     /// Of the writer; and where everything that is waited for arrives.
     requests: tokio::sync::mpsc::Sender<Request>,
@@ -83,7 +83,7 @@ impl<'a> Gather<'a> {
         requests.try_send(Request::Positions(Vec::new())).context("handing a request to the writer")?;
         Ok(Self {
             sink,
-            consumer: Consumer::join(sink.kafka, &sink.role.to_string())?,
+            member: Member::join(sink.kafka, &sink.role.to_string())?,
             shares: Shares::default(),
             requests,
             replies,
@@ -107,7 +107,7 @@ impl<'a> Gather<'a> {
         while let Ok(reply) = self.replies.1.try_recv() {
             self.receive(reply)?;
         }
-        if let Some(partitions) = self.consumer.rebalanced() {
+        if let Some(partitions) = self.member.rebalanced() {
             self.rebalanced(partitions);
         }
         if self.check_at.is_some_and(|at| at <= Instant::now()) {
@@ -132,9 +132,9 @@ impl<'a> Gather<'a> {
     /// Leaves the group, if that can be done.
     pub(super) fn leave(self) {
         if self.unsure {
-            self.consumer.abandon();
+            self.member.abandon();
         } else {
-            self.consumer.leave();
+            self.member.leave();
         }
     }
 
@@ -261,20 +261,20 @@ impl<'a> Gather<'a> {
                 return Ok(());
             }
             if self.fetch != Fetch::Held {
-                self.consumer.fetch(&[])?;
+                self.member.fetch(&[])?;
                 self.fetch = Fetch::Held;
             }
         } else {
             self.full_since = None;
             if self.fetch != Fetch::Right && !self.unsure && self.check_at.is_none() {
-                self.consumer.fetch(&self.shares.start())?;
+                self.member.fetch(&self.shares.start())?;
                 self.fetch = Fetch::Right;
             }
         }
         let mut wait = self.wait();
         for _ in 0..BURST {
             let now = Instant::now();
-            match self.consumer.poll(wait) {
+            match self.member.poll(wait) {
                 Polled::Nothing => break,
                 Polled::Message(message) => {
                     let offset = message.offset();
@@ -330,7 +330,7 @@ impl<'a> Gather<'a> {
             self.shown = Some(Instant::now());
             let written: Vec<(Partition, i64)> = std::mem::take(&mut self.written).into_iter().collect();
             if !written.is_empty() {
-                self.consumer.show(&written)?;
+                self.member.show(&written)?;
             }
         }
         Ok(())

@@ -2,13 +2,12 @@
 //!
 //! The position is stored with the data and compared before each write (see `stores`), so correctness needs nothing of
 //! the consumer group, which only shares out the work. The loop's own duty is to hand over every record from the
-//! store's position on, in order and without leaving one out; see [`consumer`] and [`shares`] for how.
+//! store's position on, in order and without leaving one out; see [`crate::member`] and [`shares`] for how.
 //!
 //! One thread reads Kafka and never waits for the store; one task writes, a batch at a time, while the next one is
 //! gathered. While the store is away the task tries for ever, the second batch fills, fetching ends and its buffers are
 //! let go, and the thread goes on polling so that the member stays in its group: back-pressure in bounded memory.
 
-mod consumer;
 mod decode;
 mod gather;
 mod shares;
@@ -35,7 +34,7 @@ const LOOP_LIMIT: Duration = Duration::from_mins(1);
 /// At a stop, how long the write in hand is waited for. Without an answer it is only done again by the next instance.
 const LAST_WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How soon a stop is seen while there is nothing else to do.
-const IDLE: Duration = Duration::from_millis(100);
+pub(crate) const IDLE: Duration = Duration::from_millis(100);
 
 /// One sink.
 pub struct Sink<'a> {

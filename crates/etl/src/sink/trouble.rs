@@ -19,7 +19,7 @@ impl Gather<'_> {
             self.unsure = true;
             self.kafka_ready.missing("no broker can be reached");
             self.shares.forget();
-            self.consumer.fetch(&[])?;
+            self.member.fetch(&[])?;
             self.sink.identify_kafka(&self.replies.0);
         }
         Ok(())
@@ -29,10 +29,10 @@ impl Gather<'_> {
     pub(super) fn check_positions(&mut self) -> anyhow::Result<()> {
         self.check_at = None;
         // A broker answers a connection in order: behind a fetch that waits for records, each answer takes half a second.
-        self.consumer.fetch(&[])?;
+        self.member.fetch(&[])?;
         let mut beyond = None;
         for (partition, next) in self.shares.known() {
-            match self.consumer.ends(&partition) {
+            match self.member.ends(&partition) {
                 Ok((first, _)) if next < first => {
                     let topic = &partition.0;
                     error!(topic, from = next, to = first, "kafka deleted sales before they were stored");

@@ -87,11 +87,22 @@ impl Part {
         }))
     }
 
+    /// Changes Postgres behind everybody's back.
+    pub(crate) async fn sql(&self, statements: &str) {
+        let config = self.postgres();
+        let mut login = tokio_postgres::Config::new();
+        login.host(&config.host).port(config.port).dbname(&config.database);
+        login.user(&config.user).password(config.password.expose());
+        let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("SET search_path TO {}; {statements}", config.schema)).await.unwrap();
+    }
+
     /// Deletes the part's topics: a Kafka with those of a thousand tests takes minutes to start. After a failed test
     /// they stay, for whoever looks into it.
     pub(crate) async fn remove(&self) {
         let names = self.kafka.names();
-        let topics: Vec<String> = names.states().into_iter().chain([names.blocks()]).collect();
+        let topics: Vec<String> = names.states().into_iter().chain([names.blocks(), names.receipts()]).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
         admin.delete_topics(&topics, &AdminOptions::new()).await.unwrap();
@@ -100,6 +111,10 @@ impl Part {
     /// Starts one instance of the role.
     pub(crate) fn start(&self) -> Instance {
         let config = match self.role {
+            Role::Spout => {
+                let instance = format!("{:08x}", rand::random::<u32>());
+                Config::Spout(from(json!({"role": "spout", "instance": instance})), self.postgres())
+            }
             Role::Redis => Config::Redis(from(json!({"role": "redis"})), self.redis()),
             _ => Config::Postgres(from(json!({"role": "postgres"})), self.postgres()),
         };
@@ -126,7 +141,7 @@ impl Part {
                 let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
                 self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), headers);
             }
-            kafka::exactly_once::flush(&producer, LIMIT).unwrap();
+            kafka::flush(&producer, LIMIT).unwrap();
             producer.commit_transaction(Timeout::Never).unwrap();
             std::thread::sleep(rest);
         }

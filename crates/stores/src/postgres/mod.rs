@@ -1,9 +1,11 @@
 //! Sales in Postgres: tables in `migrations/`, each documented where it is made.
 
 mod connection;
+mod follow;
 mod read;
 mod write;
 
 pub use connection::{Config, Schema};
+pub use follow::{Follower, Span, Stored};
 pub use read::{Conflict, Reader};
 pub use write::Writer;

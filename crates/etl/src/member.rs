@@ -1,9 +1,9 @@
-//! The side of a sink that talks to Kafka.
+//! A member of a role's group, which shares out the states' topics; where to read in them is the role's own affair.
 //!
-//! How the store's positions get into librdkafka, and why that is right:
+//! How a role's positions get into librdkafka, and why that is right:
 //!
 //! - The group's assignment is answered at once, in the callback, with an *empty* list. The member is then in good
-//!   standing, however long the store takes, and nothing is fetched.
+//!   standing, however long it takes to know the positions, and nothing is fetched.
 //! - Fetching begins when the positions are known, by one `assign` with an absolute offset for each partition. The
 //!   strategy is eager, so `assign` may be called again at any time and replaces the whole list. That is the only way
 //!   in which fetching begins, ends or moves here: there is no `seek` (refused while a partition isn't fetching), no
@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
@@ -27,7 +27,7 @@ use stores::Partition;
 use tracing::{debug, warn};
 
 /// What a poll gave.
-pub(super) enum Polled<'a> {
+pub(crate) enum Polled<'a> {
     Nothing,
     Message(BorrowedMessage<'a>),
     /// A position lies outside of what Kafka has; its partition stands still.
@@ -39,18 +39,20 @@ pub(super) enum Polled<'a> {
 }
 
 /// One member of the group.
-pub(super) struct Consumer {
+pub(crate) struct Member {
     inner: BaseConsumer<Rebalances>,
 }
 
 /// Asking a partition's leader for the ends of its log.
 const ENDS_LIMIT: Duration = Duration::from_secs(5);
+/// Asking what the group has committed.
+const COMMITTED_LIMIT: Duration = Duration::from_secs(10);
 /// Leaving the group. Beyond it the process ends, and the group notices by itself.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-impl Consumer {
+impl Member {
     /// Joins the group of `role` on all state topics.
-    pub(super) fn join(kafka: &kafka::Config, role: &str) -> anyhow::Result<Self> {
+    pub(crate) fn join(kafka: &kafka::Config, role: &str) -> anyhow::Result<Self> {
         let inner: BaseConsumer<Rebalances> = kafka
             .sink(role)
             .set("auto.offset.reset", "error")
@@ -61,7 +63,7 @@ impl Consumer {
         Ok(Self { inner })
     }
 
-    pub(super) fn poll(&self, wait: Duration) -> Polled<'_> {
+    pub(crate) fn poll(&self, wait: Duration) -> Polled<'_> {
         match self.inner.poll(wait) {
             None => Polled::Nothing,
             Some(Ok(message)) => Polled::Message(message),
@@ -72,17 +74,37 @@ impl Consumer {
     }
 
     /// The assignment, if it changed since the last call; empty after it was taken away.
-    pub(super) fn rebalanced(&self) -> Option<Vec<Partition>> {
+    pub(crate) fn rebalanced(&self) -> Option<Vec<Partition>> {
         self.inner.context().latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Fetches from these positions, and nothing else; what was fetched before is gone.
-    pub(super) fn fetch(&self, starts: &[(Partition, i64)]) -> anyhow::Result<()> {
+    pub(crate) fn fetch(&self, starts: &[(Partition, i64)]) -> anyhow::Result<()> {
         self.inner.assign(&list(starts)?).context("assigning positions")
     }
 
+    /// Who this is to the group at this moment, for a transaction; none if it is no member.
+    pub(crate) fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.inner.group_metadata()
+    }
+
+    /// What the group has committed of each of these, 0 where that is nothing; waits for what is in a transaction still.
+    pub(crate) fn committed(&self, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
+        let mut asked = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, number) in partitions {
+            asked.add_partition(topic, *number);
+        }
+        let answer = self.inner.committed_offsets(asked, COMMITTED_LIMIT).context("reading committed offsets")?;
+        let of = |(topic, number): &Partition| {
+            let element = answer.find_partition(topic, *number).context("a partition has no answer")?;
+            element.error().with_context(|| format!("reading the committed offset of {topic}/{number}"))?;
+            Ok(if let Offset::Offset(offset) = element.offset() { offset } else { 0 })
+        };
+        partitions.iter().map(of).collect()
+    }
+
     /// Shows the group how far the store is, for people and exporters to see; nothing is read from it.
-    pub(super) fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
+    pub(crate) fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
         // Fails during a rebalance, and comes again.
         if let Err(err) = self.inner.commit(&list(positions)?, CommitMode::Async) {
             debug!("showing positions: {err}");
@@ -91,12 +113,12 @@ impl Consumer {
     }
 
     /// The first offset that Kafka still has, and the one after the last.
-    pub(super) fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), KafkaError> {
+    pub(crate) fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), KafkaError> {
         self.inner.fetch_watermarks(topic, *number, ENDS_LIMIT)
     }
 
     /// Leaves the group, so that the others take over at once.
-    pub(super) fn leave(self) {
+    pub(crate) fn leave(self) {
         let (done, left) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             drop(self);
@@ -110,7 +132,7 @@ impl Consumer {
 
     /// Ends without a word to the group: this version of librdkafka can crash when it leaves a group whose coordinator
     /// is away. For the end of the process only.
-    pub(super) fn abandon(self) {
+    pub(crate) fn abandon(self) {
         std::mem::forget(self);
     }
 }

@@ -1,0 +1,344 @@
+//! Role `spout`: from Postgres back to Kafka. Each stored sale once on `receipts`, whatever is killed.
+//!
+//! The group of the role shares out the topics of the states, of which nothing is fetched: what a partition holds is read
+//! from Postgres, in the order of its offsets, and no further than the sink's own position, below which nothing changes
+//! any more. How far this role is, as an offset of that partition, is committed to the group in the same Kafka
+//! transaction as the receipts. So:
+//!
+//! - Whoever gets a partition reads on at exactly what was committed, and waits for a transaction that is still open.
+//! - A member that lost a partition, and does not know it yet, is refused at the commit.
+//! - One state's topic is in one hand at a time: receipts of a store come in the order of its sales.
+//!
+//! What still can go wrong: a sale that is deleted from Postgres before it was read never comes back; the auditor finds it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use kafka::transactions::{Events, Failure, Outbox, Transactions};
+use kafka::{SaleHeaders, Topic};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde::Deserialize;
+use service::{Beat, Health, Ready};
+use stores::postgres::{Follower, Span, Stored};
+use stores::{Error, Partition};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::member::{Member, Polled};
+use crate::{Metrics, Role};
+
+/// The role's own variables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Always `spout`; read with the rest, so that a variable that no one knows is refused.
+    pub role: Role,
+    /// Which instance this is, and no one else: the pod's name.
+    pub instance: String,
+    /// How often Postgres is looked at: what is added to a receipt's latency, against the price of a transaction.
+    #[serde(default = "interval", with = "humantime_serde")]
+    pub transaction_interval: Duration,
+}
+
+fn interval() -> Duration {
+    Duration::from_millis(100)
+}
+
+/// Sales of one partition in one transaction. With 51 partitions that are all far behind it bounds memory to some 50 MB.
+const SALES: u32 = 1_000;
+/// A turn may wait for Postgres twice, and for Kafka as long as one of its transactions may last.
+const LOOP_LIMIT: Duration = Duration::from_mins(3);
+/// The longest rest between two tries of Postgres; the first is one interval.
+const LONGEST_REST: Duration = Duration::from_secs(5);
+/// Rest before a producer is made anew.
+const REBUILD_REST: Duration = Duration::from_millis(500);
+/// Finding out which Kafka came back, before the group is polled again.
+const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
+/// Sales that can't be read are logged once in this time.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the role until `shutdown`. Blocks: give it a thread of its own.
+pub fn run(
+    kafka: &kafka::Config,
+    config: &Config,
+    store: &stores::postgres::Config,
+    metrics: Arc<Metrics>,
+    health: &Health,
+    runtime: &Handle,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let beat = health.loop_("spout", LOOP_LIMIT);
+    let (kafka_ready, store_ready) = (health.ready("kafka"), health.ready("postgres"));
+    let identified = runtime.block_on(async {
+        kafka.ensure_topics(&[Topic::States, Topic::Receipts], shutdown).await?;
+        kafka.installation(shutdown).await
+    });
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    let installation = identified?.to_string();
+    let mut spout = Spout {
+        kafka,
+        config,
+        member: Member::join(kafka, "spout")?,
+        store: Follower::new(store.clone(), &installation),
+        installation,
+        topic: kafka.names().receipts(),
+        positions: BTreeMap::new(),
+        unsure: false,
+        rest: config.transaction_interval,
+        logged: None,
+        metrics,
+        kafka_ready,
+        store_ready,
+        runtime,
+        shutdown,
+    };
+    let ended = spout.run(&beat);
+    spout.leave();
+    ended
+}
+
+struct Spout<'a> {
+    kafka: &'a kafka::Config,
+    config: &'a Config,
+    member: Member,
+    store: Follower,
+    installation: String,
+    topic: String,
+    /// What was assigned, and the next offset of it; none if that must be asked for.
+    positions: BTreeMap<Partition, Option<i64>>,
+    /// Kafka was away, and may have come back as another one.
+    unsure: bool,
+    rest: Duration,
+    logged: Option<Instant>,
+    metrics: Arc<Metrics>,
+    kafka_ready: Ready,
+    store_ready: Ready,
+    runtime: &'a Handle,
+    shutdown: &'a CancellationToken,
+}
+
+enum Stop {
+    Exit(anyhow::Error),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Spout<'_> {
+    fn run(&mut self, beat: &Beat) -> anyhow::Result<()> {
+        let id = self.kafka.names().transactional_id("spout", &self.config.instance);
+        let metrics = Arc::clone(&self.metrics);
+        while !self.shutdown.is_cancelled() {
+            beat.turned();
+            self.forget();
+            match Transactions::connect(self.kafka, &id, &metrics.transactions) {
+                Ok(mut transactions) => {
+                    if let Some(err) = self.drive(&mut transactions, beat)? {
+                        Events::count(&metrics.transactions.rebuilds);
+                        warn!("making the producer anew: {err}");
+                        std::thread::sleep(REBUILD_REST);
+                    }
+                }
+                Err(err) => {
+                    info!("waiting for kafka to begin transactions: {err:#}");
+                    self.listen(REBUILD_REST)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns until a stop, or until the producer must be made anew, for the reason that is returned.
+    fn drive(&mut self, transactions: &mut Transactions, beat: &Beat) -> anyhow::Result<Option<KafkaError>> {
+        while !self.shutdown.is_cancelled() {
+            beat.turned();
+            match self.turn(transactions) {
+                Ok(()) => {}
+                Err(Stop::Exit(err)) => return Err(err),
+                Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
+                Err(Stop::Failed(Failure::Abort(err))) => {
+                    warn!("aborting the transaction: {err}");
+                    self.forget();
+                    if let Err(err) = transactions.abort() {
+                        return Ok(Some(err));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn turn(&mut self, transactions: &mut Transactions) -> Result<(), Stop> {
+        self.listen(self.rest).map_err(Stop::Exit)?;
+        if self.unsure && !self.is_the_same_kafka().map_err(Stop::Exit)? {
+            return Ok(());
+        }
+        self.ask_positions();
+        match self.runtime.block_on(self.read()) {
+            Ok(read) => {
+                self.store_ready.set(true);
+                self.rest = self.config.transaction_interval;
+                if read.is_empty() { Ok(()) } else { self.send(transactions, read) }
+            }
+            Err(Error::Unavailable(err)) => {
+                if self.rest == self.config.transaction_interval {
+                    info!("waiting for the store: {err:#}");
+                }
+                self.metrics.spout.store_errors.inc();
+                self.store_ready.missing(format!("{err:#}"));
+                self.rest = (self.rest * 2).min(LONGEST_REST);
+                Ok(())
+            }
+            Err(err) => Err(Stop::Exit(err.into())),
+        }
+    }
+
+    /// Hears what the group says, for as long.
+    fn listen(&mut self, wait: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + wait;
+        while !self.shutdown.is_cancelled() {
+            match self.member.poll(until.saturating_duration_since(Instant::now()).min(super::sink::IDLE)) {
+                // Nothing is fetched.
+                Polled::Nothing | Polled::Message(_) | Polled::OutOfRange => {}
+                Polled::AllBrokersDown => {
+                    if !self.unsure {
+                        warn!("kafka is away");
+                        self.kafka_ready.missing("no broker can be reached");
+                    }
+                    self.unsure = true;
+                    self.metrics.spout.kafka_errors.inc();
+                }
+                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),
+                Polled::Error(_) => drop(self.metrics.spout.kafka_errors.inc()),
+            }
+            if let Some(partitions) = self.member.rebalanced() {
+                if !partitions.is_empty() {
+                    Events::count(&self.metrics.transactions.rebalances);
+                    info!(partitions = partitions.len(), "assigned");
+                    self.kafka_ready.set(true);
+                }
+                self.positions = partitions.into_iter().map(|partition| (partition, None)).collect();
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was committed must be asked for.
+    fn forget(&mut self) {
+        self.positions.values_mut().for_each(|position| *position = None);
+    }
+
+    fn ask_positions(&mut self) {
+        let unknown: Vec<Partition> =
+            self.positions.iter().filter(|(_, at)| at.is_none()).map(|(p, _)| p.clone()).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        match self.member.committed(&unknown) {
+            Ok(offsets) => self.positions.extend(unknown.into_iter().zip(offsets.into_iter().map(Some))),
+            Err(err) => {
+                self.metrics.spout.kafka_errors.inc();
+                info!("asking for the own positions again: {err:#}");
+            }
+        }
+    }
+
+    /// What is stored beyond the own positions, as far as one transaction takes it.
+    async fn read(&mut self) -> Result<Vec<(Span, Rows)>, Error> {
+        let known: Vec<(Partition, i64)> =
+            self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect();
+        let partitions: Vec<Partition> = known.iter().map(|(partition, _)| partition.clone()).collect();
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = self.store.positions(&partitions).await?;
+        let behind = known.into_iter().zip(stored).filter(|((_, own), stored)| own < stored);
+        let spans: Vec<Span> = behind.map(|((partition, own), stored)| (partition, (own, stored))).collect();
+        if spans.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self.store.read(&spans, SALES).await?;
+        Ok(spans.into_iter().zip(rows).collect())
+    }
+
+    /// Sends all of it in one transaction, and the positions with it.
+    fn send(&mut self, transactions: &mut Transactions, read: Vec<(Span, Rows)>) -> Result<(), Stop> {
+        let mut outbox = transactions.outbox()?;
+        let mut due_us = Vec::new();
+        let mut unreadable = 0;
+        let mut moved = Vec::with_capacity(read.len());
+        for ((partition, (_, stored)), rows) in read {
+            // What comes last in a span that was cut short; all of the span if there was no more.
+            let cut = rows.len() >= SALES as usize;
+            moved.push((partition.clone(), rows.last().filter(|_| cut).map_or(stored, |(offset, _)| offset + 1)));
+            for (offset, stored) in rows {
+                match stored {
+                    Ok(stored) => {
+                        send(&mut outbox, &self.topic, &stored)?;
+                        due_us.push(stored.due_us);
+                    }
+                    Err(reason) => {
+                        unreadable += 1;
+                        if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
+                            self.logged = Some(Instant::now());
+                            error!(topic = partition.0, offset, "left out a row that is no sale: {reason}");
+                        }
+                    }
+                }
+            }
+        }
+        let mut offsets = TopicPartitionList::with_capacity(moved.len());
+        for ((topic, number), next) in &moved {
+            offsets.add_partition_offset(topic, *number, Offset::Offset(*next)).map_err(Failure::from)?;
+        }
+        transactions.commit(&offsets, self.member.group())?;
+        self.positions.extend(moved.into_iter().map(|(partition, next)| (partition, Some(next))));
+        let now_us = service::unix_us();
+        self.metrics.spout.sales.inc_by(due_us.len() as u64);
+        self.metrics.spout.malformed.inc_by(unreadable);
+        for due_us in due_us {
+            self.metrics.spout.latency.record(due_us, now_us);
+        }
+        Ok(())
+    }
+
+    /// Whether Kafka is back; an error if it is another one, or was emptied: what is stored is not its own.
+    fn is_the_same_kafka(&mut self) -> anyhow::Result<bool> {
+        let asked = self.runtime.block_on(tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(self.shutdown)));
+        let Ok(Ok(installation)) = asked else { return Ok(false) };
+        let (before, now) = (&self.installation, installation.to_string());
+        if *before != now {
+            bail!("kafka was emptied or replaced while it was away: it was {before} and is {now}");
+        }
+        info!("kafka is back");
+        self.unsure = false;
+        self.kafka_ready.set(true);
+        Ok(true)
+    }
+
+    fn leave(self) {
+        if self.unsure { self.member.abandon() } else { self.member.leave() }
+    }
+}
+
+/// Sales of one span, each with its offset; instead of one that can't be read, the reason.
+type Rows = Vec<(i64, Result<Stored, String>)>;
+
+fn send(outbox: &mut Outbox<'_>, topic: &str, Stored { receipt, due_us }: &Stored) -> Result<(), Stop> {
+    let headers = SaleHeaders { id: receipt.id, due_us: *due_us, state: receipt.state };
+    let body = serde_json::to_vec(receipt).context("writing a receipt").map_err(Stop::Exit)?;
+    Ok(outbox.send(topic, receipt.store.to_string().as_bytes(), &body, headers.to_owned_headers())?)
+}

@@ -1,0 +1,179 @@
+//! What the spout promises, against a real Kafka and a real Postgres.
+//!
+//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+
+mod servers;
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use etl::Role;
+use kafka::{SaleHeaders, read_to_end};
+use petstore::{Receipt, Sale, State};
+use rdkafka::Message;
+use servers::{LIMIT, Part, eventually, sales, variables};
+use stores::postgres::Writer;
+use stores::{Outcome, Record, Store};
+use tokio_util::sync::CancellationToken;
+
+/// A part with one partition of receipts, and what fills its Postgres as the sink does.
+async fn part() -> (Part, Filler) {
+    let mut part = Part::new(Role::Spout).await;
+    part.kafka.sales_partitions = 1;
+    let installation = part.kafka.installation(&CancellationToken::new()).await.unwrap().to_string();
+    let writer = Writer::new(part.postgres(), installation);
+    let filler = Filler { writer, part: part.clone(), next: BTreeMap::new() };
+    (part, filler)
+}
+
+struct Filler {
+    writer: Writer,
+    part: Part,
+    next: BTreeMap<State, i64>,
+}
+
+impl Filler {
+    /// Writes sales, with the gaps between offsets that transactions leave.
+    async fn fill(&mut self, sales: &[Sale]) {
+        let mut by_state: BTreeMap<State, Vec<Sale>> = BTreeMap::new();
+        for sale in sales {
+            by_state.entry(sale.state()).or_default().push(sale.clone());
+        }
+        for (state, sales) in by_state {
+            let partition = (self.part.kafka.names().state(state), 0);
+            let expected = *self.next.entry(state).or_insert(0);
+            let records: Vec<Record> =
+                (expected..).zip(sales).map(|(n, sale)| Record::new(sale, 5_000_000, n).unwrap()).collect();
+            let next = expected + i64::try_from(records.len()).unwrap() + 1;
+            self.writer.positions(std::slice::from_ref(&partition)).await.unwrap();
+            let outcomes = self.writer.write(&[stores::Part { partition, expected, next, records }]).await.unwrap();
+            assert_eq!(outcomes, [Outcome::Written { conflicts: 0 }]);
+            self.next.insert(state, next);
+        }
+    }
+}
+
+/// Receipts in their order, as a reader of committed records sees them.
+fn receipts(part: &Part) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    let read = read_to_end(&part.kafka, &part.kafka.names().receipts(), LIMIT, |message| {
+        let receipt: Receipt = serde_json::from_slice(message.payload().unwrap_or_default())?;
+        let headers = SaleHeaders::from_message(message).unwrap();
+        assert_eq!((headers.id, headers.state, headers.due_us), (receipt.id, receipt.state, 5_000_000));
+        assert_eq!(message.key(), Some(receipt.store.to_string().as_bytes()), "the key is the store");
+        receipts.push(receipt);
+        Ok(())
+    });
+    // Before the first spout has made it there is no topic.
+    if read.is_err() { Vec::new() } else { receipts }
+}
+
+/// Each of the sales once, unaltered, and those of a store in their order.
+fn assert_exact(receipts: &[Receipt], sales: &[Sale]) {
+    let mut sorted: Vec<&Receipt> = receipts.iter().collect();
+    sorted.sort_by_key(|receipt| receipt.id);
+    let expected: Vec<Receipt> = sales.iter().map(Sale::receipt).collect();
+    assert_eq!(sorted, expected.iter().collect::<Vec<_>>());
+    let mut last = BTreeMap::new();
+    for receipt in receipts {
+        let before = last.insert(receipt.store, receipt.id);
+        assert!(before.is_none_or(|before| before < receipt.id), "{} came after {before:?}", receipt.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_stored_sale_comes_back_once_unaltered_and_in_order() {
+    let (part, mut filler) = part().await;
+    let sales = sales();
+    let (early, late) = sales.split_at(sales.len() - 100);
+    let (one, two) = (part.start(), part.start());
+    for sales in early.chunks(500) {
+        filler.fill(sales).await;
+    }
+    eventually("all is back", async || receipts(&part).len() >= early.len()).await;
+    assert_exact(&receipts(&part), early);
+    let (one, two) = (one.stop().await, two.stop().await);
+    assert_eq!(one.spout.sales.get() + two.spout.sales.get(), early.len() as u64);
+
+    // Whoever comes next brings back what is new, and nothing else.
+    let third = part.start();
+    filler.fill(late).await;
+    eventually("the rest is back", async || receipts(&part).len() >= sales.len()).await;
+    assert_exact(&receipts(&part), &sales);
+    assert_eq!(third.stop().await.spout.sales.get(), late.len() as u64);
+    part.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_spoilt_is_left_out_and_nothing_stops() {
+    let (part, mut filler) = part().await;
+    let sales = &sales()[..50];
+    filler.fill(sales).await;
+    part.sql(
+        "UPDATE sale_events SET items = '{\"no\": \"items\"}' WHERE index = 7; \
+         UPDATE sale_events SET cents = -1 WHERE index = 8; UPDATE sale_events SET state = 'x' WHERE index = 9",
+    )
+    .await;
+    let spout = part.start();
+    eventually("the others are back", async || receipts(&part).len() >= sales.len() - 3).await;
+    let others: Vec<Sale> = sales.iter().filter(|sale| !(7..10).contains(&sale.id.index)).cloned().collect();
+    assert_exact(&receipts(&part), &others);
+    assert_eq!(spout.stop().await.spout.malformed.get(), 3);
+    part.remove().await;
+}
+
+/// The program itself, to be killed.
+fn spawn(part: &Part, instance: &str) -> Child {
+    let (servers, postgres) = (variables(), part.postgres());
+    Command::new(env!("CARGO_BIN_EXE_kapture-etl"))
+        .env_clear()
+        .envs(servers.iter().filter(|(name, _)| name.starts_with("POSTGRES_") && !name.ends_with("_PID")))
+        .env("POSTGRES_SCHEMA", postgres.schema.to_string().trim_matches('"'))
+        .env("KAFKA_BOOTSTRAP_SERVERS", &servers["KAFKA_BOOTSTRAP_SERVERS"])
+        .env("KAFKA_USERNAME", &servers["KAFKA_USERNAME"])
+        .env("KAFKA_PASSWORD", &servers["KAFKA_PASSWORD"])
+        .env("KAFKA_PREFIX", &part.kafka.prefix)
+        .env("KAFKA_SALES_PARTITIONS", "1")
+        .env("SERVICE_ADMIN_ADDR", "127.0.0.1:0")
+        .env("ETL_ROLE", "spout")
+        .env("ETL_INSTANCE", instance)
+        .env("ETL_TRANSACTION_INTERVAL", "20ms")
+        .spawn()
+        .unwrap()
+}
+
+/// Two instances, each killed at random moments while sales are stored. A new pod has another name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_spouts_lose_and_double_nothing() {
+    let (part, mut filler) = part().await;
+    let sales = sales();
+    let mut instances = [spawn(&part, "a"), spawn(&part, "b")];
+    let filling = {
+        let sales = sales.clone();
+        tokio::spawn(async move {
+            for sales in sales.chunks(20) {
+                filler.fill(sales).await;
+            }
+        })
+    };
+    for kill in 0..6 {
+        let (before, begun) = (receipts(&part).len(), Instant::now());
+        eventually("receipts come", async || receipts(&part).len() > before || filling.is_finished()).await;
+        tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % 100)).await;
+        let instance = &mut instances[kill % 2];
+        instance.kill().unwrap();
+        instance.wait().unwrap();
+        let name = if kill < 3 { ["a", "b"][kill % 2].to_owned() } else { format!("new-{kill}") };
+        *instance = spawn(&part, &name);
+        eprintln!("kill {kill} after {} ms, at {before} receipts", begun.elapsed().as_millis());
+    }
+    filling.await.unwrap();
+    eventually("all is back", async || receipts(&part).len() >= sales.len()).await;
+    assert_exact(&receipts(&part), &sales);
+    for mut instance in instances {
+        instance.kill().unwrap();
+        instance.wait().unwrap();
+    }
+    part.remove().await;
+}

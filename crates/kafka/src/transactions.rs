@@ -1,0 +1,170 @@
+//! A producer whose records become visible together with the position that they came from, or never; and the one table
+//! of what its errors mean.
+//!
+//! librdkafka speaks the older transaction protocol, in which a commit that was given up may still happen later and end
+//! a *newer* transaction (Jepsen, Bufstream 0.1.0). So a commit of unknown outcome is never assumed: it is a
+//! [`Failure::Rebuild`], and a new producer under the same id settles the matter at the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::{Config, flush};
+
+/// Counts of what went otherwise than straight on; all of it is normal while things break.
+#[derive(Debug, Default)]
+pub struct Events {
+    /// Transactions committed.
+    pub commits: AtomicU64,
+    /// Transactions aborted.
+    pub aborts: AtomicU64,
+    /// Producers made anew after an error that left no other way.
+    pub rebuilds: AtomicU64,
+    /// Assignments of partitions.
+    pub rebalances: AtomicU64,
+}
+
+impl Events {
+    /// Adds one to a count.
+    pub fn count(count: &AtomicU64) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What an error of a transactional call means.
+#[derive(Debug)]
+pub enum Failure {
+    /// The transaction is lost, the producer is not: abort, go back to what is committed, go on.
+    Abort(KafkaError),
+    /// Fenced, fatal, or nobody knows: a new producer under the same id, then the same.
+    Rebuild(KafkaError),
+}
+
+impl From<KafkaError> for Failure {
+    /// Looks only at what librdkafka says must be done: the same code can be one or the other.
+    fn from(err: KafkaError) -> Self {
+        match &err {
+            KafkaError::Transaction(cause) if !cause.is_fatal() && cause.txn_requires_abort() => Failure::Abort(err),
+            _ => Failure::Rebuild(err),
+        }
+    }
+}
+
+/// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the caller if that fails.
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+/// One transactional call. Longer than Kafka lets a transaction last; a call that was seen to hang after an outage of
+/// the broker ends here, and nothing is assumed of it: the producer is made anew.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Fencing an older instance, and settling what it left open.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A producer of Kafka transactions, one at a time.
+pub struct Transactions {
+    producer: BaseProducer,
+    events: Arc<Events>,
+    begun: Option<Instant>,
+    records: u64,
+}
+
+impl Transactions {
+    /// Connects; an older producer of the same id is fenced, and its transaction settled, when this returns.
+    pub fn connect(config: &Config, id: &str, events: &Arc<Events>) -> anyhow::Result<Self> {
+        let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
+        producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
+        Ok(Self { producer, events: Arc::clone(events), begun: None, records: 0 })
+    }
+
+    /// How long a transaction has been open; none if none is.
+    pub fn age(&self) -> Option<Duration> {
+        self.begun.map(|begun| begun.elapsed())
+    }
+
+    /// Records since the last commit or abort, as [`Outbox::send`] was called for them.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Where records are put into the transaction, which is begun if none is open.
+    pub fn outbox(&mut self) -> Result<Outbox<'_>, Failure> {
+        if self.begun.is_none() {
+            self.producer.begin_transaction()?;
+            self.begun = Some(Instant::now());
+        }
+        Ok(Outbox { producer: &self.producer, records: &mut self.records })
+    }
+
+    /// Makes everything in the transaction visible, and moves the group's position to `offsets` with it.
+    ///
+    /// `group` must have been read for this transaction, so that a member that lost its partitions is refused; without
+    /// one there is no group any more.
+    pub fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        group: Option<ConsumerGroupMetadata>,
+    ) -> Result<(), Failure> {
+        flush(&self.producer, FLUSH_LIMIT)?;
+        let group = group.ok_or_else(|| Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId)))?;
+        self.producer.send_offsets_to_transaction(offsets, &group, CALL_LIMIT)?;
+        self.producer.commit_transaction(CALL_LIMIT)?;
+        self.forget();
+        Events::count(&self.events.commits);
+        Ok(())
+    }
+
+    /// Forgets everything in the transaction. After an error the producer must be made anew.
+    pub fn abort(&mut self) -> Result<(), KafkaError> {
+        self.forget();
+        Events::count(&self.events.aborts);
+        // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
+        flush(&self.producer, FLUSH_LIMIT)?;
+        self.producer.abort_transaction(CALL_LIMIT)
+    }
+
+    fn forget(&mut self) {
+        (self.begun, self.records) = (None, 0);
+    }
+}
+
+/// Records between two looks at the producer's events.
+const SERVE_EVERY: u64 = 128;
+
+/// Where output is put: into the open transaction.
+pub struct Outbox<'a> {
+    producer: &'a BaseProducer,
+    records: &'a mut u64,
+}
+
+impl Outbox<'_> {
+    /// Adds one record. A full queue is waited for: that is the back-pressure on the input.
+    pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
+        let mut record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
+        *self.records += 1;
+        if self.records.is_multiple_of(SERVE_EVERY) {
+            self.producer.poll(Duration::ZERO);
+        }
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    record = refused;
+                    self.producer.poll(Duration::ZERO);
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                // The transaction failed under our hands: commit would say so too.
+                Err((err, _)) => {
+                    let fatal = self.producer.client().fatal_error();
+                    return Err(
+                        fatal.map_or(Failure::Abort(err), |(code, _)| Failure::Rebuild(KafkaError::Global(code)))
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the spout asks Postgres: the sales of a partition, in the order of their offsets.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use petstore::{Item, Receipt, SaleId};
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+
+use super::Config;
+use super::connection::Connection;
+use crate::{Error, Partition};
+
+/// Follows the stored positions: what lies below one is final, and is read in the order in which it came.
+pub struct Follower {
+    connection: Connection,
+    installation: String,
+}
+
+/// Offsets of one partition: from the first, below the second.
+pub type Span = (Partition, (i64, i64));
+
+/// A sale as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// What is known of it.
+    pub receipt: Receipt,
+    /// When the schedule wanted it sent: microseconds since 1970.
+    pub due_us: i64,
+}
+
+impl Follower {
+    /// `installation` names the Kafka that offsets count in. Connects when it is used.
+    pub fn new(config: Config, installation: impl Into<String>) -> Self {
+        Self { connection: Connection::new(config, false), installation: installation.into() }
+    }
+
+    /// How far the store is in each of `partitions`, 0 where it never was.
+    pub async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
+        let (topics, numbers) = columns(partitions);
+        let rows = self
+            .connection
+            .run("reading positions", async |open| {
+                Ok(open.client.query(POSITIONS, &[&topics, &numbers]).await.map_err(anyhow::Error::new)?)
+            })
+            .await?;
+        let other = rows.iter().filter_map(|row| row.get::<_, Option<String>>(1)).find(|at| *at != self.installation);
+        match other {
+            Some(stored) => Err(self.connection.other_kafka(stored, &self.installation)),
+            None => Ok(rows.iter().map(|row| row.get(0)).collect()),
+        }
+    }
+
+    /// The first `limit` sales at most of each span, in the order of `spans`, each with its offset. One that can't be
+    /// read, since somebody changed it, has the reason instead.
+    pub async fn read(&mut self, spans: &[Span], limit: u32) -> Result<Vec<Vec<(i64, Result<Stored, String>)>>, Error> {
+        let partitions: Vec<Partition> = spans.iter().map(|(partition, _)| partition.clone()).collect();
+        let (topics, numbers) = columns(&partitions);
+        let (from, below): (Vec<i64>, Vec<i64>) = spans.iter().map(|(_, ends)| *ends).unzip();
+        let limit = i64::from(limit);
+        let rows = self
+            .connection
+            .run("reading sales", async |open| {
+                Ok(open
+                    .client
+                    .query(ROWS, &[&topics, &numbers, &from, &below, &limit])
+                    .await
+                    .map_err(anyhow::Error::new)?)
+            })
+            .await?;
+        let mut read: Vec<Vec<_>> = spans.iter().map(|_| Vec::new()).collect();
+        for row in &rows {
+            let span = usize::try_from(row.get::<_, i64>(0) - 1).ok().and_then(|n| read.get_mut(n));
+            let stored = stored(row).map_err(|err| format!("{err:#}"));
+            span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored));
+        }
+        Ok(read)
+    }
+}
+
+const POSITIONS: &str = "\
+    SELECT coalesce(next_offset, 0), installation \
+    FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS wanted (topic, partition, n) \
+    LEFT JOIN positions USING (topic, partition) ORDER BY n";
+/// Each span by the index of offsets, up to the limit.
+const ROWS: &str = "\
+    SELECT n, sale.* \
+    FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n), \
+    LATERAL ( \
+        SELECT kafka_offset, run, loader, block, index, due, state, store, customer, time, cents, items FROM sale_events AS s \
+        WHERE (s.topic, s.partition) = (span.topic, span.partition) AND kafka_offset >= low AND kafka_offset < high \
+        ORDER BY s.topic, s.partition, kafka_offset LIMIT $5 \
+    ) AS sale ORDER BY n, kafka_offset";
+
+fn columns(partitions: &[Partition]) -> (Vec<&str>, Vec<i32>) {
+    partitions.iter().map(|(topic, number)| (topic.as_str(), *number)).unzip()
+}
+
+fn stored(row: &Row) -> anyhow::Result<Stored> {
+    let number = |column: usize, name: &str| -> anyhow::Result<u64> {
+        let number: i64 = row.try_get(column).with_context(|| format!("reading {name}"))?;
+        u64::try_from(number).with_context(|| format!("{name} is {number}"))
+    };
+    let short = |column: usize, name: &str| -> anyhow::Result<u32> {
+        let number = number(column, name)?;
+        u32::try_from(number).with_context(|| format!("{name} is {number}"))
+    };
+    let id = SaleId {
+        run: short(2, "run")?,
+        loader: row.get::<_, i32>(3).cast_unsigned(),
+        block: row.get::<_, i32>(4).cast_unsigned(),
+        index: row.get::<_, i32>(5).cast_unsigned(),
+    };
+    let due: SystemTime = row.try_get(6).context("reading due")?;
+    let Ok(due) = due.duration_since(UNIX_EPOCH) else { bail!("due is before 1970") };
+    let Json(items): Json<Vec<Item>> = row.try_get(12).context("reading items")?;
+    let receipt = Receipt {
+        id,
+        time: number(10, "time")?,
+        state: row.get::<_, &str>(7).parse().context("reading state")?,
+        store: short(8, "store")?,
+        customer: number(9, "customer")?,
+        items,
+        cents: short(11, "cents")?,
+    };
+    Ok(Stored { receipt, due_us: i64::try_from(due.as_micros()).context("reading due")? })
+}
