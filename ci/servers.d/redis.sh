@@ -1,8 +1,14 @@
-# Redis with a password, and an append-only file so that a restart finds what was there.
+# Redis with a password, and an append-only file so that a restart finds what was there. With KAPTURE_VALKEY set it is Valkey.
+
+redis_bin() {
+  local fetched=debian
+  [ -z "${KAPTURE_VALKEY:-}" ] || fetched=valkey
+  echo "$("$REPOSITORY/ci/fetch/$fetched")/bin"
+}
 
 start_redis() {
   local bin home=$DIRECTORY/redis
-  bin=$("$REPOSITORY/ci/fetch/debian")/bin
+  bin=$(redis_bin)
   mkdir -p "$home/data"
   (
     umask 077
@@ -19,7 +25,7 @@ start_redis() {
 }
 
 ready_redis() {
-  [ "$(REDISCLI_AUTH=$REDIS_PASSWORD "$("$REPOSITORY/ci/fetch/debian")/bin/redis-cli" -h 127.0.0.1 -p "$REDIS_PORT" ping 2>/dev/null)" = PONG ]
+  [ "$(REDISCLI_AUTH=$REDIS_PASSWORD "$(redis_bin)/redis-cli" -h 127.0.0.1 -p "$REDIS_PORT" ping 2>/dev/null)" = PONG ]
 }
 
 signal_redis() { echo TERM; }
