@@ -114,6 +114,7 @@ struct Spout<'a> {
     positions: BTreeMap<Partition, Option<i64>>,
     /// Kafka was away, and may have come back as another one.
     unsure: bool,
+    /// Until the next look at Postgres.
     rest: Duration,
     logged: Option<Instant>,
     metrics: Arc<Metrics>,
@@ -191,12 +192,12 @@ impl Spout<'_> {
                 if read.is_empty() { Ok(()) } else { self.send(transactions, read) }
             }
             Err(Error::Unavailable(err)) => {
-                if self.rest == self.config.transaction_interval {
+                if self.rest <= self.config.transaction_interval {
                     info!("waiting for the store: {err:#}");
                 }
                 self.metrics.spout.store_errors.inc();
                 self.store_ready.missing(format!("{err:#}"));
-                self.rest = (self.rest * 2).min(LONGEST_REST);
+                self.rest = (self.rest * 2).min(LONGEST_REST).max(self.config.transaction_interval);
                 Ok(())
             }
             Err(err) => Err(Stop::Exit(err.into())),
@@ -281,9 +282,14 @@ impl Spout<'_> {
         let mut unreadable = 0;
         let mut moved = Vec::with_capacity(read.len());
         for ((partition, (_, stored)), rows) in read {
-            // What comes last in a span that was cut short; all of the span if there was no more.
-            let cut = rows.len() >= SALES as usize;
-            moved.push((partition.clone(), rows.last().filter(|_| cut).map_or(stored, |(offset, _)| offset + 1)));
+            // All of the span, unless it was cut short: then up to its last, and on at once.
+            let mut next = stored;
+            if rows.len() >= SALES as usize
+                && let Some((last, _)) = rows.last()
+            {
+                (next, self.rest) = (last + 1, Duration::ZERO);
+            }
+            moved.push((partition.clone(), next));
             for (offset, stored) in rows {
                 match stored {
                     Ok(stored) => {
