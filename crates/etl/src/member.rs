@@ -43,6 +43,8 @@ pub(crate) struct Member {
     inner: BaseConsumer<Rebalances>,
 }
 
+/// How soon a stop is seen while there is nothing else to do.
+pub(crate) const IDLE: Duration = Duration::from_millis(100);
 /// Asking a partition's leader for the ends of its log.
 const ENDS_LIMIT: Duration = Duration::from_secs(5);
 /// Asking what the group has committed.

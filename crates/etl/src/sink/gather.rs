@@ -14,8 +14,8 @@ use tracing::{debug, error, info};
 use super::decode::decode;
 use super::shares::{Batch, Shares, Taken};
 use super::writer::{self, Reply, Request};
-use super::{IDLE, LAST_WRITE_LIMIT, Sink};
-use crate::member::{Member, Polled};
+use super::{LAST_WRITE_LIMIT, Sink};
+use crate::member::{IDLE, Member, Polled};
 
 /// Bytes on the wire that a batch may have. Sales have some 550; only a flood of outsized ones gets here.
 const BATCH_BYTES: usize = 8 << 20;

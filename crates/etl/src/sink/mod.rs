@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Sink as Config;
+use crate::member::IDLE;
 use crate::{Metrics, Role};
 use gather::Gather;
 use writer::Reply;
@@ -33,8 +34,6 @@ use writer::Reply;
 const LOOP_LIMIT: Duration = Duration::from_mins(1);
 /// At a stop, how long the write in hand is waited for. Without an answer it is only done again by the next instance.
 const LAST_WRITE_LIMIT: Duration = Duration::from_secs(5);
-/// How soon a stop is seen while there is nothing else to do.
-pub(crate) const IDLE: Duration = Duration::from_millis(100);
 
 /// One sink.
 pub struct Sink<'a> {

@@ -11,11 +11,12 @@
 //!
 //! What still can go wrong: a sale that is deleted from Postgres before it was read never comes back; the auditor finds it.
 
-use std::collections::BTreeMap;
+mod shares;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use kafka::transactions::{Events, Failure, Outbox, Transactions};
 use kafka::{SaleHeaders, Topic};
 use rdkafka::error::KafkaError;
@@ -28,8 +29,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::member::{Member, Polled};
 use crate::{Metrics, Role};
+use shares::Shares;
 
 /// The role's own variables.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,8 +57,6 @@ const LOOP_LIMIT: Duration = Duration::from_mins(3);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 /// Rest before a producer is made anew.
 const REBUILD_REST: Duration = Duration::from_millis(500);
-/// Finding out which Kafka came back, before the group is polled again.
-const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
 /// Sales that can't be read are logged once in this time.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -71,7 +70,6 @@ pub fn run(
     runtime: &Handle,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let beat = health.loop_("spout", LOOP_LIMIT);
     let (kafka_ready, store_ready) = (health.ready("kafka"), health.ready("postgres"));
     let identified = runtime.block_on(async {
         kafka.ensure_topics(&[Topic::States, Topic::Receipts], shutdown).await?;
@@ -84,41 +82,31 @@ pub fn run(
     let mut spout = Spout {
         kafka,
         config,
-        member: Member::join(kafka, "spout")?,
         store: Follower::new(store.clone(), &installation),
-        installation,
+        shares: Shares::join(kafka, installation, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
-        positions: BTreeMap::new(),
-        unsure: false,
         rest: config.transaction_interval,
         logged: None,
         metrics,
-        kafka_ready,
         store_ready,
         runtime,
         shutdown,
     };
-    let ended = spout.run(&beat);
-    spout.leave();
+    let ended = spout.run(&health.loop_("spout", LOOP_LIMIT));
+    spout.shares.leave();
     ended
 }
 
 struct Spout<'a> {
     kafka: &'a kafka::Config,
     config: &'a Config,
-    member: Member,
+    shares: Shares<'a>,
     store: Follower,
-    installation: String,
     topic: String,
-    /// What was assigned, and the next offset of it; none if that must be asked for.
-    positions: BTreeMap<Partition, Option<i64>>,
-    /// Kafka was away, and may have come back as another one.
-    unsure: bool,
     /// Until the next look at Postgres.
     rest: Duration,
     logged: Option<Instant>,
     metrics: Arc<Metrics>,
-    kafka_ready: Ready,
     store_ready: Ready,
     runtime: &'a Handle,
     shutdown: &'a CancellationToken,
@@ -141,7 +129,7 @@ impl Spout<'_> {
         let metrics = Arc::clone(&self.metrics);
         while !self.shutdown.is_cancelled() {
             beat.turned();
-            self.forget();
+            self.shares.forget();
             match Transactions::connect(self.kafka, &id, &metrics.transactions) {
                 Ok(mut transactions) => {
                     if let Some(err) = self.drive(&mut transactions, beat)? {
@@ -152,7 +140,7 @@ impl Spout<'_> {
                 }
                 Err(err) => {
                     info!("waiting for kafka to begin transactions: {err:#}");
-                    self.listen(REBUILD_REST)?;
+                    self.shares.listen(REBUILD_REST, self.shutdown)?;
                 }
             }
         }
@@ -169,7 +157,7 @@ impl Spout<'_> {
                 Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
                 Err(Stop::Failed(Failure::Abort(err))) => {
                     warn!("aborting the transaction: {err}");
-                    self.forget();
+                    self.shares.forget();
                     if let Err(err) = transactions.abort() {
                         return Ok(Some(err));
                     }
@@ -180,12 +168,12 @@ impl Spout<'_> {
     }
 
     fn turn(&mut self, transactions: &mut Transactions) -> Result<(), Stop> {
-        self.listen(self.rest).map_err(Stop::Exit)?;
-        if self.unsure && !self.is_the_same_kafka().map_err(Stop::Exit)? {
+        self.shares.listen(self.rest, self.shutdown).map_err(Stop::Exit)?;
+        if !self.shares.is_sure(self.runtime, self.shutdown).map_err(Stop::Exit)? {
             return Ok(());
         }
-        self.ask_positions();
-        match self.runtime.block_on(self.read()) {
+        let positions = self.shares.positions();
+        match self.runtime.block_on(self.read(positions)) {
             Ok(read) => {
                 self.store_ready.set(true);
                 self.rest = self.config.transaction_interval;
@@ -204,69 +192,14 @@ impl Spout<'_> {
         }
     }
 
-    /// Hears what the group says, for as long.
-    fn listen(&mut self, wait: Duration) -> anyhow::Result<()> {
-        let until = Instant::now() + wait;
-        while !self.shutdown.is_cancelled() {
-            match self.member.poll(until.saturating_duration_since(Instant::now()).min(super::sink::IDLE)) {
-                // Nothing is fetched.
-                Polled::Nothing | Polled::Message(_) | Polled::OutOfRange => {}
-                Polled::AllBrokersDown => {
-                    if !self.unsure {
-                        warn!("kafka is away");
-                        self.kafka_ready.missing("no broker can be reached");
-                    }
-                    self.unsure = true;
-                    self.metrics.spout.kafka_errors.inc();
-                }
-                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),
-                Polled::Error(_) => drop(self.metrics.spout.kafka_errors.inc()),
-            }
-            if let Some(partitions) = self.member.rebalanced() {
-                if !partitions.is_empty() {
-                    Events::count(&self.metrics.transactions.rebalances);
-                    info!(partitions = partitions.len(), "assigned");
-                    self.kafka_ready.set(true);
-                }
-                self.positions = partitions.into_iter().map(|partition| (partition, None)).collect();
-            }
-            if Instant::now() >= until {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// What was committed must be asked for.
-    fn forget(&mut self) {
-        self.positions.values_mut().for_each(|position| *position = None);
-    }
-
-    fn ask_positions(&mut self) {
-        let unknown: Vec<Partition> =
-            self.positions.iter().filter(|(_, at)| at.is_none()).map(|(p, _)| p.clone()).collect();
-        if unknown.is_empty() {
-            return;
-        }
-        match self.member.committed(&unknown) {
-            Ok(offsets) => self.positions.extend(unknown.into_iter().zip(offsets.into_iter().map(Some))),
-            Err(err) => {
-                self.metrics.spout.kafka_errors.inc();
-                info!("asking for the own positions again: {err:#}");
-            }
-        }
-    }
-
     /// What is stored beyond the own positions, as far as one transaction takes it.
-    async fn read(&mut self) -> Result<Vec<(Span, Rows)>, Error> {
-        let known: Vec<(Partition, i64)> =
-            self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect();
-        let partitions: Vec<Partition> = known.iter().map(|(partition, _)| partition.clone()).collect();
-        if partitions.is_empty() {
+    async fn read(&mut self, positions: Vec<(Partition, i64)>) -> Result<Vec<(Span, Rows)>, Error> {
+        if positions.is_empty() {
             return Ok(Vec::new());
         }
+        let partitions: Vec<Partition> = positions.iter().map(|(partition, _)| partition.clone()).collect();
         let stored = self.store.positions(&partitions).await?;
-        let behind = known.into_iter().zip(stored).filter(|((_, own), stored)| own < stored);
+        let behind = positions.into_iter().zip(stored).filter(|((_, own), stored)| own < stored);
         let spans: Vec<Span> = behind.map(|((partition, own), stored)| (partition, (own, stored))).collect();
         if spans.is_empty() {
             return Ok(Vec::new());
@@ -310,8 +243,8 @@ impl Spout<'_> {
         for ((topic, number), next) in &moved {
             offsets.add_partition_offset(topic, *number, Offset::Offset(*next)).map_err(Failure::from)?;
         }
-        transactions.commit(&offsets, self.member.group())?;
-        self.positions.extend(moved.into_iter().map(|(partition, next)| (partition, Some(next))));
+        transactions.commit(&offsets, self.shares.group())?;
+        self.shares.moved(moved);
         let now_us = service::unix_us();
         self.metrics.spout.sales.inc_by(due_us.len() as u64);
         self.metrics.spout.malformed.inc_by(unreadable);
@@ -319,24 +252,6 @@ impl Spout<'_> {
             self.metrics.spout.latency.record(due_us, now_us);
         }
         Ok(())
-    }
-
-    /// Whether Kafka is back; an error if it is another one, or was emptied: what is stored is not its own.
-    fn is_the_same_kafka(&mut self) -> anyhow::Result<bool> {
-        let asked = self.runtime.block_on(tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(self.shutdown)));
-        let Ok(Ok(installation)) = asked else { return Ok(false) };
-        let (before, now) = (&self.installation, installation.to_string());
-        if *before != now {
-            bail!("kafka was emptied or replaced while it was away: it was {before} and is {now}");
-        }
-        info!("kafka is back");
-        self.unsure = false;
-        self.kafka_ready.set(true);
-        Ok(true)
-    }
-
-    fn leave(self) {
-        if self.unsure { self.member.abandon() } else { self.member.leave() }
     }
 }
 

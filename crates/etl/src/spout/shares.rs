@@ -1,0 +1,139 @@
+//! What the group has given to this instance, and how far it is in each of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use kafka::transactions::Events;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::KafkaError;
+use service::Ready;
+use stores::Partition;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::Metrics;
+use crate::member::{IDLE, Member, Polled};
+
+/// Finding out which Kafka came back, before the group is polled again.
+const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
+
+pub(super) struct Shares<'a> {
+    kafka: &'a kafka::Config,
+    installation: String,
+    member: Member,
+    /// What was assigned, and the next offset of it; none if that must be asked for.
+    positions: BTreeMap<Partition, Option<i64>>,
+    /// Kafka was away, and may have come back as another one.
+    unsure: bool,
+    metrics: Arc<Metrics>,
+    ready: Ready,
+}
+
+impl<'a> Shares<'a> {
+    /// Joins the group. `installation` names the Kafka whose sales are brought back.
+    pub(super) fn join(
+        kafka: &'a kafka::Config,
+        installation: String,
+        metrics: Arc<Metrics>,
+        ready: Ready,
+    ) -> anyhow::Result<Self> {
+        let member = Member::join(kafka, "spout")?;
+        Ok(Self { kafka, installation, member, positions: BTreeMap::new(), unsure: false, metrics, ready })
+    }
+
+    /// Hears what the group says, for as long, or until a stop.
+    pub(super) fn listen(&mut self, wait: Duration, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let until = Instant::now() + wait;
+        while !shutdown.is_cancelled() {
+            match self.member.poll(until.saturating_duration_since(Instant::now()).min(IDLE)) {
+                // Nothing is fetched.
+                Polled::Nothing | Polled::Message(_) | Polled::OutOfRange => {}
+                Polled::AllBrokersDown => {
+                    if !self.unsure {
+                        warn!("kafka is away");
+                        self.ready.missing("no broker can be reached");
+                    }
+                    self.unsure = true;
+                    self.metrics.spout.kafka_errors.inc();
+                }
+                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => {
+                    return Err(err).context("listening to the group");
+                }
+                Polled::Error(_) => drop(self.metrics.spout.kafka_errors.inc()),
+            }
+            if let Some(partitions) = self.member.rebalanced() {
+                self.assign(partitions);
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, partitions: Vec<Partition>) {
+        if !partitions.is_empty() {
+            Events::count(&self.metrics.transactions.rebalances);
+            info!(partitions = partitions.len(), "assigned");
+            self.ready.set(true);
+        }
+        self.positions = partitions.into_iter().map(|partition| (partition, None)).collect();
+    }
+
+    /// Whether Kafka is there and the one that it was; an error if it is another one, or was emptied: what is stored is
+    /// not its own.
+    pub(super) fn is_sure(&mut self, runtime: &Handle, shutdown: &CancellationToken) -> anyhow::Result<bool> {
+        if !self.unsure {
+            return Ok(true);
+        }
+        let asked = runtime.block_on(tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(shutdown)));
+        let Ok(Ok(installation)) = asked else { return Ok(false) };
+        let (before, now) = (&self.installation, installation.to_string());
+        if *before != now {
+            bail!("kafka was emptied or replaced while it was away: it was {before} and is {now}");
+        }
+        info!("kafka is back");
+        self.unsure = false;
+        self.ready.set(true);
+        Ok(true)
+    }
+
+    /// How far this instance is in each of its partitions, as far as that is known: what was committed is asked for.
+    pub(super) fn positions(&mut self) -> Vec<(Partition, i64)> {
+        let unknown = self.positions.iter().filter(|(_, at)| at.is_none());
+        let unknown: Vec<Partition> = unknown.map(|(partition, _)| partition.clone()).collect();
+        if !unknown.is_empty() {
+            match self.member.committed(&unknown) {
+                Ok(offsets) => self.positions.extend(unknown.into_iter().zip(offsets.into_iter().map(Some))),
+                Err(err) => {
+                    self.metrics.spout.kafka_errors.inc();
+                    info!("asking for the own positions again: {err:#}");
+                }
+            }
+        }
+        self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect()
+    }
+
+    /// Takes what was committed.
+    pub(super) fn moved(&mut self, positions: Vec<(Partition, i64)>) {
+        self.positions.extend(positions.into_iter().map(|(partition, next)| (partition, Some(next))));
+    }
+
+    /// What was committed must be asked for again.
+    pub(super) fn forget(&mut self) {
+        self.positions.values_mut().for_each(|position| *position = None);
+    }
+
+    /// Who this is to the group at this moment.
+    pub(super) fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.member.group()
+    }
+
+    /// Leaves the group, if that can be done.
+    pub(super) fn leave(self) {
+        if self.unsure { self.member.abandon() } else { self.member.leave() }
+    }
+}
