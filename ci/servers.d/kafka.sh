@@ -9,7 +9,8 @@ start_kafka() {
   [ -e "$home/data/meta.properties" ] || java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$kafka/libs/*" kafka.tools.StorageTool \
     format --cluster-id "$(secret | cut -c1-22)" --config "$home/server.properties" >"$home/format.log" 2>&1 \
     || die "Kafka's storage can't be formatted: $(tail -n 5 "$home/format.log")"
-  launch kafka java -Xmx512m "-Dlog4j2.configurationFile=$kafka/config/log4j2.yaml" -cp "$kafka/libs/*" \
+  # shellcheck disable=SC2086 # several arguments
+  launch kafka java ${KAPTURE_KAFKA_HEAP:--Xmx512m} "-Dlog4j2.configurationFile=$kafka/config/log4j2.yaml" -cp "$kafka/libs/*" \
     kafka.Kafka "$home/server.properties"
 }
 

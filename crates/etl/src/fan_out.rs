@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, SaleHeaders, Topic};
+use kafka::{Malformed, Names, SaleHeaders, Topic};
 use petstore::{SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
@@ -71,8 +71,38 @@ pub fn run(
     exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
 }
 
-struct Router {
+/// Says of each record where it goes.
+pub struct Routes {
     topics: Vec<String>,
+}
+
+/// Where a sale goes.
+pub struct Route<'a> {
+    /// The topic of its state.
+    pub topic: &'a str,
+    /// As they came.
+    pub headers: OwnedHeaders,
+    /// When the schedule wanted it sent: unix time in microseconds.
+    pub due_us: i64,
+}
+
+impl Routes {
+    /// The routes to the topics under these names.
+    pub fn new(names: &Names) -> Self {
+        Self { topics: names.states() }
+    }
+
+    /// The route of a record, or why it is no sale.
+    pub fn of(&self, message: &BorrowedMessage<'_>) -> Result<Route<'_>, Malformed> {
+        let headers = SaleHeaders::from_message(message)?;
+        check_body(&headers, message.payload().unwrap_or_default())?;
+        let topic = &self.topics[headers.state.index()];
+        Ok(Route { topic, headers: headers.to_owned_headers(), due_us: headers.due_us })
+    }
+}
+
+struct Router {
+    routes: Routes,
     rejected_topic: String,
     metrics: Arc<Metrics>,
     /// Due times of the sales routed in the open transaction.
@@ -83,7 +113,8 @@ struct Router {
 impl Router {
     fn new(kafka: &kafka::Config, metrics: Arc<Metrics>) -> Self {
         let names = kafka.names();
-        Self { topics: names.states(), rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
+        let routes = Routes::new(&names);
+        Self { routes, rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
     }
 
     fn reject(
@@ -109,12 +140,11 @@ impl Router {
 
 impl Stage for Router {
     fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
-        match check(message) {
-            Ok(headers) => {
-                let topic = &self.topics[headers.state.index()];
+        match self.routes.of(message) {
+            Ok(Route { topic, headers, due_us }) => {
                 let payload = message.payload().unwrap_or_default();
-                outbox.send(topic, message.key().unwrap_or_default(), payload, headers.to_owned_headers())?;
-                self.routed.push(headers.due_us);
+                outbox.send(topic, message.key().unwrap_or_default(), payload, headers)?;
+                self.routed.push(due_us);
                 Ok(())
             }
             Err(malformed) => self.reject(message, &malformed, outbox),
@@ -149,12 +179,6 @@ struct Body<'a> {
 #[derive(Deserialize)]
 struct Store<'a> {
     state: &'a str,
-}
-
-fn check(message: &BorrowedMessage<'_>) -> Result<SaleHeaders, Malformed> {
-    let headers = SaleHeaders::from_message(message)?;
-    check_body(&headers, message.payload().unwrap_or_default())?;
-    Ok(headers)
 }
 
 fn check_body(headers: &SaleHeaders, payload: &[u8]) -> Result<(), Malformed> {

@@ -1,0 +1,76 @@
+//! The fan-out without transactions: what exactly-once is compared with.
+//!
+//! The same consumer, the same producer but for its transactional id, the same routes, the same flush, and offsets
+//! committed as often. A sale may be in its topic twice after a crash; that is all it saves.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use etl::fan_out::Routes;
+use kafka::flush;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
+use serde_json::{Value, json};
+
+use crate::topics::LIMIT;
+
+/// As often as the fan-out commits by default.
+const INTERVAL: Duration = Duration::from_millis(100);
+const SERVE_EVERY: u64 = 128;
+
+pub(crate) async fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
+    let shutdown = service::shutdown_on_signal()?;
+    let mut settings = kafka.transactional_producer("none");
+    settings.remove("transactional.id");
+    settings.remove("transaction.timeout.ms");
+    let producer: BaseProducer = settings.set("enable.idempotence", "true").create().context("making the producer")?;
+    let consumer: BaseConsumer = kafka
+        .member("at-least-once")
+        .set("partition.assignment.strategy", "range")
+        .create()
+        .context("making the consumer")?;
+    let topic = kafka.names().sales();
+    consumer.subscribe(&[&topic]).context("subscribing")?;
+    let routes = Routes::new(&kafka.names());
+
+    let mut offsets = HashMap::new();
+    let mut begun: Option<Instant> = None;
+    let mut sent = 0_u64;
+    while !shutdown.is_cancelled() {
+        if begun.is_some_and(|begun| begun.elapsed() >= INTERVAL) {
+            flush(&producer, LIMIT).context("waiting for the answers")?;
+            let mut list = TopicPartitionList::new();
+            for (partition, offset) in offsets.drain() {
+                list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
+            }
+            consumer.commit(&list, CommitMode::Sync).context("committing offsets")?;
+            begun = None;
+        }
+        let Some(polled) = consumer.poll(Duration::from_millis(20)) else { continue };
+        let message = polled.context("reading sales")?;
+        begun.get_or_insert_with(Instant::now);
+        let route = routes.of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
+        let mut record = BaseRecord::to(route.topic)
+            .key(message.key().unwrap_or_default())
+            .payload(message.payload().unwrap_or_default())
+            .headers(route.headers);
+        while let Err((err, refused)) = producer.send(record) {
+            if err != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                bail!("sending a sale: {err}");
+            }
+            record = refused;
+            producer.poll(Duration::ZERO);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        offsets.insert(message.partition(), message.offset() + 1);
+        sent += 1;
+        if sent.is_multiple_of(SERVE_EVERY) {
+            producer.poll(Duration::ZERO);
+        }
+    }
+    Ok(json!({"sent": sent}))
+}

@@ -1,0 +1,55 @@
+//! What the benchmarks measure with, from outside of what they measure: puts sales into Kafka, makes topics anew, watches
+//! how far a group or a store has come, and finds every sale again. A command prints one line of JSON.
+//!
+//! It takes the programs' own variables (`KAFKA_*`, `POSTGRES_*`, `REDIS_*`), and no option: what a benchmark chooses
+//! stands in its script.
+
+mod at_least_once;
+mod follow;
+mod group;
+mod preload;
+mod report;
+mod routed;
+mod stored;
+mod topics;
+mod truth;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+
+const USAGE: &str = "\
+    preload SALES PARTITIONS       makes the topic `sales` anew and fills it
+    clear GROUP TOPICS             makes the topics of all states anew, such as sales.{}, and has the group begin at 0
+    group GROUP                    waits until the group has committed all of `sales`
+    routed TOPICS                  compares the topics of all states with `sales`, record by record
+    follow TOPICS SKIP SECONDS     latency from due time to a reader of committed records, after SKIP seconds
+    store redis|postgres SUM       waits until the store's positions add up to SUM
+    stored redis|postgres          compares what the store holds with `sales`, sale by sale
+    report ADDRESS LATENCY SECONDS the latency that a program reports of that time
+    at-least-once                  the fan-out without transactions, until SIGTERM";
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let kafka = || service::from_env::<kafka::Config>("KAFKA_");
+    let printed: Value = match arguments.as_slice() {
+        ["preload", sales, partitions] => preload::run(&kafka()?, number(sales)?, number(partitions)?).await?,
+        ["clear", group, topics] => topics::clear(&kafka()?, group, topics).await?,
+        ["group", group] => group::wait(&kafka()?, group)?,
+        ["routed", topics] => routed::compare(&kafka()?, topics)?,
+        ["follow", topics, skip, seconds] => follow::run(&kafka()?, topics, number(skip)?, number(seconds)?)?,
+        ["store", store, sum] => stored::wait(store, number(sum)?).await?,
+        ["stored", store] => stored::compare(&kafka()?, store).await?,
+        ["report", address, latency, seconds] => report::run(address, latency, number(seconds)?).await?,
+        ["at-least-once"] => at_least_once::run(&kafka()?).await?,
+        _ => bail!("one of:\n{USAGE}"),
+    };
+    println!("{printed}");
+    Ok(())
+}
+
+fn number<T: TryFrom<u64>>(text: &str) -> anyhow::Result<T> {
+    let number: u64 = text.parse().with_context(|| format!("{text:?} is no number"))?;
+    T::try_from(number).ok().with_context(|| format!("{text} is too large"))
+}

@@ -1,0 +1,54 @@
+//! Fills `sales` with generated sales, as a loader sends them.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use kafka::{SaleHeaders, flush};
+use petstore::{BlockId, Parameters, Petstore};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use serde_json::{Value, json};
+
+use crate::topics;
+
+/// Sends the first `count` sales of one loader's blocks, in their order.
+pub(crate) async fn run(kafka: &kafka::Config, count: u64, partitions: i32) -> anyhow::Result<Value> {
+    let topic = kafka.names().sales();
+    topics::make_anew(kafka, std::slice::from_ref(&topic), partitions).await?;
+    let producer: BaseProducer = kafka
+        .idempotent_producer()
+        .set("compression.type", "lz4")
+        .set("linger.ms", "20")
+        .set("batch.size", "262144")
+        .create()
+        .context("making the producer")?;
+    let petstore = Petstore::new(Parameters::default())?;
+    let begun = Instant::now();
+    let (mut sent, mut bytes) = (0, 0);
+    for block in 0.. {
+        for sale in petstore.block(BlockId { run: 1, loader: 0, block }) {
+            if sent == count {
+                flush(&producer, topics::LIMIT).context("waiting for the answers")?;
+                let seconds = begun.elapsed().as_secs_f64();
+                return Ok(json!({"sales": sent, "mean_bytes": bytes / sent.max(1), "seconds": seconds}));
+            }
+            let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+            let (key, body) = (sale.store.id.to_string(), serde_json::to_vec(&sale)?);
+            bytes += body.len() as u64;
+            let mut record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers.to_owned_headers());
+            while let Err((err, refused)) = producer.send(record) {
+                if err != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
+                    return Err(err).context("sending a sale");
+                }
+                record = refused;
+                producer.poll(Duration::ZERO);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            sent += 1;
+            if sent % 128 == 0 {
+                producer.poll(Duration::ZERO);
+            }
+        }
+    }
+    unreachable!("blocks do not end")
+}

@@ -1,0 +1,42 @@
+//! What a program says of itself in `/report`.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use service::Report;
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// The latency of what happened in the next `seconds`, and how much each counter grew meanwhile.
+pub(crate) async fn run(address: &str, latency: &str, seconds: u64) -> anyhow::Result<Value> {
+    let before = read(address).await?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let after = read(address).await?;
+    let histogram = |report: &Report| {
+        report.latencies.get(latency).with_context(|| format!("{address} reports no latency {latency}"))?.decode()
+    };
+    let mut histogram_after = histogram(&after)?;
+    histogram_after.subtract(&histogram(&before)?).context("taking the part in between")?;
+    let mut answer = percentiles(&histogram_after);
+    answer["seconds"] = json!((after.at_us - before.at_us) as f64 / 1e6);
+    for (name, count) in &after.counters {
+        answer["counters"][name] = json!(count - before.counters.get(name).copied().unwrap_or_default());
+    }
+    Ok(answer)
+}
+
+async fn read(address: &str) -> anyhow::Result<Report> {
+    let body = service::http::get(address, "/report", LIMIT).await?;
+    serde_json::from_slice(&body).with_context(|| format!("reading the report of {address}"))
+}
+
+/// Of a histogram of microseconds, in milliseconds.
+pub(crate) fn percentiles(histogram: &Histogram<u64>) -> Value {
+    let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1e3;
+    json!({
+        "n": histogram.len(), "p50_ms": ms(0.5), "p99_ms": ms(0.99), "p999_ms": ms(0.999),
+        "max_ms": histogram.max() as f64 / 1e3,
+    })
+}

@@ -1,0 +1,41 @@
+//! Compares the topics of all states with `sales`.
+
+use std::collections::HashMap;
+
+use rdkafka::Message;
+use serde_json::{Value, json};
+
+use crate::topics;
+use crate::truth::{Tally, Truth, hash, headers};
+
+/// Every sale once, in the topic of its state, unaltered, behind those that stood before it in its partition of `sales`.
+///
+/// `positions` is the sum of the offsets behind the last record of each topic: where a sink that has all of it will be.
+pub(crate) fn compare(kafka: &kafka::Config, pattern: &str) -> anyhow::Result<Value> {
+    let mut truth = Truth::read(kafka, |_| Ok(()))?;
+    let states = topics::of_states(pattern);
+    let by_topic: HashMap<&str, _> = states.iter().map(|(state, topic)| (topic.as_str(), *state)).collect();
+    let topics: Vec<String> = states.iter().map(|(_, topic)| topic.clone()).collect();
+    let mut tally = Tally::default();
+    let mut last = HashMap::new();
+    let mut positions = HashMap::new();
+    topics::read_all(kafka, &topics, |message| {
+        let headers = headers(message)?;
+        let state = by_topic.get(message.topic());
+        positions.insert(headers.state, message.offset() + 1);
+        let Some(entry) = truth.find(headers.id) else {
+            tally.unknown += 1;
+            return Ok(());
+        };
+        tally.found += u64::from(entry.times_found == 0);
+        entry.times_found += 1;
+        tally.altered += u64::from(entry.hash != hash(message, &headers));
+        tally.misrouted += u64::from(state != Some(&entry.state));
+        let before = last.insert((state.copied(), entry.partition), entry.offset);
+        tally.out_of_order += u64::from(before.is_some_and(|before| before >= entry.offset));
+        Ok(())
+    })?;
+    let mut answer = tally.json(&truth);
+    answer["positions"] = json!(positions.values().sum::<i64>());
+    Ok(answer)
+}
