@@ -22,7 +22,7 @@ use crate::topics::LIMIT;
 const INTERVAL: Duration = Duration::from_millis(100);
 const SERVE_EVERY: u64 = 128;
 
-pub(crate) async fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
+pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let shutdown = service::shutdown_on_signal()?;
     let mut settings = kafka.transactional_producer("none");
     settings.remove("transactional.id");

@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         ["store", store, sum] => stored::wait(store, number(sum)?).await?,
         ["stored", store] => stored::compare(&kafka()?, store).await?,
         ["report", address, latency, seconds] => report::run(address, latency, number(seconds)?).await?,
-        ["at-least-once"] => at_least_once::run(&kafka()?).await?,
+        ["at-least-once"] => at_least_once::run(&kafka()?)?,
         _ => bail!("one of:\n{USAGE}"),
     };
     println!("{printed}");

@@ -17,15 +17,15 @@ const STORE_LIMIT: Duration = Duration::from_mins(5);
 const BLOCKS: usize = 100;
 
 enum Reader {
-    Redis(redis::Reader),
-    Postgres(postgres::Reader),
+    Redis(Box<redis::Reader>),
+    Postgres(Box<postgres::Reader>),
 }
 
 impl Reader {
     fn new(store: &str) -> anyhow::Result<Self> {
         Ok(match store {
-            "redis" => Self::Redis(redis::Reader::new(service::from_env("REDIS_")?)),
-            "postgres" => Self::Postgres(postgres::Reader::new(service::from_env("POSTGRES_")?)),
+            "redis" => Self::Redis(Box::new(redis::Reader::new(service::from_env("REDIS_")?))),
+            "postgres" => Self::Postgres(Box::new(postgres::Reader::new(service::from_env("POSTGRES_")?))),
             _ => bail!("{store:?} is no store: want redis or postgres"),
         })
     }
