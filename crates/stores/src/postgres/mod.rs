@@ -7,5 +7,5 @@ mod write;
 
 pub use connection::{Config, Schema};
 pub use follow::{Follower, Span, Stored};
-pub use read::{Conflict, Reader};
+pub use read::{Conflict, Reader, Row};
 pub use write::Writer;

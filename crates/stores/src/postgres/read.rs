@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use petstore::{BlockId, SaleId};
-use tokio_postgres::Row;
+use petstore::{BlockId, Item, Receipt, SaleId};
+use tokio_postgres::Row as SqlRow;
 
 use super::Config;
 use super::connection::{Connection, Open};
@@ -15,6 +15,17 @@ use crate::{Counts, Error, Positions};
 /// Before a writer has made the tables, every answer is [`Error::Unavailable`].
 pub struct Reader {
     connection: Connection,
+}
+
+/// A sale as it stands in the table now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its place in the block.
+    pub index: u32,
+    /// The digest that was stored with it.
+    pub digest: u64,
+    /// What its columns say; or which of them says what no receipt can.
+    pub receipt: Result<Receipt, String>,
 }
 
 /// A sale that came again from another offset.
@@ -67,6 +78,30 @@ impl Reader {
             .collect())
     }
 
+    /// The sales of a block as they stand, in the order of their indices.
+    pub async fn rows(&mut self, block: BlockId) -> Result<Vec<Row>, Error> {
+        let rows = self
+            .query(
+                "reading a block",
+                ROWS,
+                &[&i64::from(block.run), &block.loader.cast_signed(), &block.block.cast_signed()],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| Row::read(block, row)).collect())
+    }
+
+    /// The blocks that any row names, `limit` at most, from the one after `after` on.
+    pub async fn blocks(&mut self, after: Option<BlockId>, limit: u32) -> Result<Vec<BlockId>, Error> {
+        let (run, loader, block) =
+            after.map_or((-1, 0, 0), |id| (i64::from(id.run), id.loader.cast_signed(), id.block.cast_signed()));
+        let rows = self.query("listing blocks", BLOCKS, &[&run, &loader, &block, &i64::from(limit)]).await?;
+        let id = |row: &SqlRow| {
+            let run = u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX);
+            BlockId { run, loader: row.get::<_, i32>(1).cast_unsigned(), block: row.get::<_, i32>(2).cast_unsigned() }
+        };
+        Ok(rows.iter().map(id).collect())
+    }
+
     /// The conflicts of a block, `limit` of them at most.
     pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> Result<Vec<Conflict>, Error> {
         let rows = self
@@ -76,7 +111,7 @@ impl Reader {
                 &[&i64::from(block.run), &block.loader.cast_signed(), &block.block.cast_signed(), &i64::from(limit)],
             )
             .await?;
-        let conflict = |row: &Row| Conflict {
+        let conflict = |row: &SqlRow| Conflict {
             id: block.sale(row.get::<_, i32>(0).cast_unsigned()),
             came: (row.get(1), row.get(2), row.get(3)),
             kept: (row.get(4), row.get(5), row.get(6)),
@@ -112,7 +147,7 @@ impl Reader {
         what: &str,
         sql: &str,
         parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    ) -> Result<Vec<SqlRow>, Error> {
         let address = self.connection.address();
         self.connection
             .run(what, async |Open { client, .. }| {
@@ -123,6 +158,20 @@ impl Reader {
 }
 
 const POSITIONS: &str = "SELECT topic, partition, next_offset, installation FROM positions";
+const ROWS: &str = "\
+    SELECT index, digest, time, state, store, customer, items::text, cents FROM sale_events \
+    WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index";
+/// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows.
+const BLOCKS: &str = "\
+    WITH RECURSIVE found (run, loader, block) AS ( \
+        (SELECT run, loader, block FROM sale_events WHERE (run, loader, block) > ($1, $2, $3) \
+         ORDER BY run, loader, block LIMIT 1) \
+        UNION ALL \
+        SELECT next.* FROM found, LATERAL ( \
+            SELECT run, loader, block FROM sale_events AS s \
+            WHERE (s.run, s.loader, s.block) > (found.run, found.loader, found.block) \
+            ORDER BY run, loader, block LIMIT 1) AS next \
+    ) SELECT run, loader, block FROM found LIMIT $4";
 const COUNTS: &str = "\
     SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
            (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \
@@ -133,6 +182,33 @@ const CONFLICTS: &str = "\
 const PRUNE: &str = "\
     DELETE FROM sale_events AS s USING unnest($1::bigint[], $2::integer[], $3::integer[]) AS b (run, loader, block) \
     WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)";
+
+impl Row {
+    fn read(block: BlockId, row: &SqlRow) -> Self {
+        let index = row.get::<_, i32>(0).cast_unsigned();
+        Self { index, digest: row.get::<_, i64>(1).cast_unsigned(), receipt: receipt(block.sale(index), row) }
+    }
+}
+
+/// Whoever changed a row behind our back was not bound to what a sale can be.
+fn receipt(id: SaleId, row: &SqlRow) -> Result<Receipt, String> {
+    let state: &str = row.get(3);
+    let items: &str = row.get(6);
+    Ok(Receipt {
+        id,
+        time: number(row, 2, "time")?,
+        state: state.parse().map_err(|_| format!("state is {state:?}"))?,
+        store: number(row, 4, "store")?,
+        customer: number(row, 5, "customer")?,
+        items: serde_json::from_str::<Vec<Item>>(items).map_err(|err| format!("items are none: {err}"))?,
+        cents: number(row, 7, "cents")?,
+    })
+}
+
+fn number<T: TryFrom<i64>>(row: &SqlRow, column: usize, name: &str) -> Result<T, String> {
+    let number: i64 = row.get(column);
+    T::try_from(number).map_err(|_| format!("{name} is {number}"))
+}
 
 struct Keys {
     run: Vec<i64>,
@@ -151,6 +227,6 @@ impl Keys {
     }
 }
 
-fn count(row: &Row, column: usize) -> u64 {
+fn count(row: &SqlRow, column: usize) -> u64 {
     row.get::<_, i64>(column).cast_unsigned()
 }

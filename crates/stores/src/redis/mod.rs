@@ -38,6 +38,11 @@ impl Keys {
         format!("{}installation", self.prefix)
     }
 
+    /// The beginning of all blocks' keys.
+    fn blocks(&self) -> String {
+        format!("{}block:", self.prefix)
+    }
+
     fn block(&self, block: petstore::BlockId) -> String {
         format!("{}block:{block}", self.prefix)
     }

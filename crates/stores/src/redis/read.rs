@@ -78,6 +78,27 @@ impl Reader {
         Ok(indices(&bits.unwrap_or_default()))
     }
 
+    /// Some of the blocks that are here, and where to go on: at 0 again after the last. One may come twice.
+    pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<BlockId>), Error> {
+        let prefix = self.connection.keys.blocks();
+        let pattern = format!("{}*", escape(&prefix));
+        let (cursor, keys): (u64, Vec<String>) = self
+            .connection
+            .run("listing blocks", async |open| {
+                Ok(redis::cmd("SCAN")
+                    .arg(cursor)
+                    .arg("MATCH")
+                    .arg(&pattern)
+                    .arg("COUNT")
+                    .arg(SCANNED)
+                    .query_async(open)
+                    .await?)
+            })
+            .await?;
+        // Counters end in more than a block's id.
+        Ok((cursor, keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.parse().ok()).collect()))
+    }
+
     /// What was sold in a state.
     pub async fn total(&mut self, state: State) -> Result<Total, Error> {
         let key = self.connection.keys.state(state);
@@ -101,6 +122,15 @@ impl Reader {
     }
 }
 
+/// Keys that are looked at at once, whatever they are.
+const SCANNED: usize = 1_000;
+
+/// The pattern that matches this text alone.
+fn escape(text: &str) -> String {
+    let special = |c| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
+    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
 /// Redis counts bits from the highest of the first byte.
 fn indices(bytes: &[u8]) -> Vec<u32> {
     let bits =
@@ -111,6 +141,12 @@ fn indices(bytes: &[u8]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_matches_its_text_alone() {
+        assert_eq!(escape("a-b:"), "a-b:");
+        assert_eq!(escape("a*[b]"), "a\\*\\[b\\]");
+    }
 
     #[test]
     fn bits_are_counted_from_the_left() {
