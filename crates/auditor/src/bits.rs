@@ -10,6 +10,11 @@ pub struct Bits {
 }
 
 impl Bits {
+    /// An empty set.
+    pub const fn new() -> Self {
+        Self { words: Vec::new(), count: 0 }
+    }
+
     /// Adds an index; `false` if it was there.
     pub fn insert(&mut self, index: u32) -> bool {
         let (word, bit) = place(index);
@@ -22,6 +27,24 @@ impl Bits {
         new
     }
 
+    /// Adds all of `ranges`.
+    pub fn insert_all(&mut self, ranges: &Ranges) {
+        for index in ranges.iter() {
+            self.insert(index);
+        }
+    }
+
+    /// Takes an index out.
+    pub fn remove(&mut self, index: u32) {
+        let (word, bit) = place(index);
+        if let Some(bits) = self.words.get_mut(word)
+            && *bits & bit != 0
+        {
+            *bits &= !bit;
+            self.count -= 1;
+        }
+    }
+
     /// Whether the index is in the set.
     pub fn contains(&self, index: u32) -> bool {
         let (word, bit) = place(index);
@@ -31,6 +54,30 @@ impl Bits {
     /// How many indices are in the set.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// Those of the set that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut words = self.words.clone();
+        words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
+        let count = words.iter().map(|word| word.count_ones()).sum();
+        Self { words, count }
+    }
+
+    /// Those of either set.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut words = self.words.clone();
+        words.resize(words.len().max(other.words.len()), 0);
+        words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+        let count = words.iter().map(|word| word.count_ones()).sum();
+        Self { words, count }
+    }
+
+    /// How many of the set are not in `other`.
+    pub fn count_without(&self, other: &Self) -> u32 {
+        if self.count == 0 { 0 } else { self.without(other).count }
     }
 
     /// How many of `ranges` are in the set.
@@ -137,6 +184,15 @@ mod tests {
             let set: BTreeSet<u32> = indices.iter().copied().collect();
             let bits: Bits = indices.into_iter().collect();
             let asked = Ranges::from(asked);
+            let other: Bits = asked.iter().collect();
+            let left: Vec<u32> = set.iter().copied().filter(|index| !asked.contains(*index)).collect();
+            prop_assert_eq!(bits.without(&other).to_ranges().iter().collect::<Vec<_>>(), left.clone());
+            prop_assert_eq!(bits.count_without(&other) as usize, left.len());
+            prop_assert_eq!(bits.or(&other).to_ranges(), bits.to_ranges().iter().chain(asked.iter()).collect::<Bits>().to_ranges());
+            let mut fewer = bits.clone();
+            asked.iter().for_each(|index| fewer.remove(index));
+            prop_assert_eq!(fewer.to_ranges(), bits.without(&other).to_ranges());
+            prop_assert_eq!(fewer.count() as usize, left.len());
             prop_assert_eq!(bits.count() as usize, set.len());
             prop_assert_eq!(bits.to_ranges().iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(bits.count_in(&asked) as usize, asked.iter().filter(|index| set.contains(index)).count());

@@ -1,7 +1,9 @@
 //! `AUDITOR_*`: which stores there are, and how they are reached.
 
+use anyhow::bail;
 use serde::Deserialize;
 
+use crate::block::Watched;
 use crate::store::Store;
 
 /// The variables `AUDITOR_*`.
@@ -12,16 +14,47 @@ pub struct Config {
     pub redis: bool,
     /// Whether sales are to be found in Postgres; `POSTGRES_*` is read only then.
     pub postgres: bool,
+    /// Whether what is in Postgres is to come back on `receipts`.
+    pub returned: bool,
 }
 
-/// The stores that are watched, in the order of [`crate::ledger::STORES`].
-pub type Stores = [Option<Store>; 2];
+/// What is watched behind the states' topics.
+#[derive(Default)]
+pub struct Stores {
+    /// Stage "cached", if there is a Redis.
+    pub redis: Option<Store>,
+    /// Stage "stored", if there is a Postgres.
+    pub postgres: Option<Store>,
+    /// Whether there is a stage "returned".
+    pub returned: bool,
+}
 
 impl Config {
     /// Reads how to reach those stores that there are.
     pub fn stores(&self) -> anyhow::Result<Stores> {
+        if self.returned && !self.postgres {
+            bail!("AUDITOR_RETURNED is true and AUDITOR_POSTGRES is not: what comes back comes from there, set both");
+        }
         let redis = self.redis.then(|| service::from_env("REDIS_")).transpose()?;
         let postgres = self.postgres.then(|| service::from_env("POSTGRES_")).transpose()?;
-        Ok([redis.map(Store::redis), postgres.map(Store::postgres)])
+        Ok(Stores { redis: redis.map(Store::redis), postgres: postgres.map(Store::postgres), returned: self.returned })
+    }
+}
+
+impl Stores {
+    /// Which of the stages there are.
+    pub fn watched(&self) -> Watched {
+        Watched { stores: [self.redis.is_some(), self.postgres.is_some()], returned: self.returned }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_back_comes_from_postgres() {
+        let config = Config { returned: true, ..Config::default() };
+        assert!(config.stores().is_err_and(|err| err.to_string().contains("AUDITOR_POSTGRES")));
     }
 }

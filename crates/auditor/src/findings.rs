@@ -126,9 +126,33 @@ impl Findings {
         }
     }
 
+    /// Whether another one would be shown.
+    pub fn has_room(&self) -> bool {
+        self.0.len() < SHOWN
+    }
+
+    /// Puts a finding at another stage, where it is of another kind perhaps.
+    pub fn put_down_to(&mut self, stage: Stage, kind: Kind, what: &str, (to, as_kind): (Stage, Kind), detail: &str) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.is(stage, kind, what)) {
+            (known.stage, known.kind) = (to, as_kind);
+            known.detail = format!("{}; {detail}", known.detail);
+        }
+    }
+
     /// Takes back what turned out to be otherwise.
     pub fn retract(&mut self, stage: Stage, kind: Kind, what: &str) {
         self.0.retain(|known| !known.is(stage, kind, what));
+    }
+
+    /// Takes back what was found of any sale of a block, or of the block itself.
+    pub fn retract_of(&mut self, stage: Stage, kind: Kind, block: &str) {
+        let of = |what: &str| {
+            what.strip_prefix("block ")
+                .unwrap_or(what)
+                .strip_prefix(block)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.0.retain(|known| !(known.stage == stage && known.kind == kind && of(&known.what)));
     }
 
     /// All that are shown, in the order in which they were found.
@@ -192,6 +216,20 @@ impl Tally {
             Kind::OutOfOrder => self.out_of_order,
             Kind::NeverSent => self.never_sent,
             Kind::Malformed => self.malformed,
+        }
+    }
+
+    /// How many findings of a kind there are, to be changed.
+    pub fn of_mut(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Lost => &mut self.lost,
+            Kind::Rejected => &mut self.rejected,
+            Kind::Duplicate => &mut self.duplicate,
+            Kind::Altered => &mut self.altered,
+            Kind::Misrouted => &mut self.misrouted,
+            Kind::OutOfOrder => &mut self.out_of_order,
+            Kind::NeverSent => &mut self.never_sent,
+            Kind::Malformed => &mut self.malformed,
         }
     }
 

@@ -15,7 +15,11 @@ mod config;
 pub mod findings;
 pub mod ledger;
 pub mod live;
+pub mod order;
+pub mod record;
+pub mod source;
 mod store;
+pub mod truth;
 
 pub use config::{Config, Stores};
 pub use store::Store;

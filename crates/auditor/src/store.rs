@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::bail;
-use kafka::Ranges;
 use petstore::{BlockId, State};
 use stores::Counts;
+use stores::postgres::Conflict;
+
+use crate::bits::Bits;
+use crate::ledger::Held;
 
 /// Reads one of the stores.
 pub enum Store {
@@ -66,12 +69,55 @@ impl Store {
     }
 
     /// Which sales of a block are there.
-    pub async fn present(&mut self, block: BlockId) -> anyhow::Result<Ranges> {
-        let mut indices = match self {
+    pub async fn present(&mut self, block: BlockId) -> anyhow::Result<Bits> {
+        let indices: Vec<u32> = match self {
             Self::Redis(reader, _) => reader.present(block).await?,
             Self::Postgres(reader) => reader.present(block).await?.into_iter().map(|(index, _)| index).collect(),
         };
-        indices.retain(|index| *index < u32::MAX);
-        Ok(Ranges::from(indices.into_iter().map(|index| (index, index + 1)).collect::<Vec<_>>()))
+        // More than any writer puts in. A row beyond, made by hand, stands for its like.
+        Ok(indices.into_iter().map(|index| index.min(stores::MAX_INDEX + 1)).collect())
     }
+
+    /// The same with what the rows say, if the store has rows.
+    pub async fn held(&mut self, block: BlockId) -> anyhow::Result<Held> {
+        let Self::Postgres(reader) = self else {
+            return Ok(Held { present: self.present(block).await?, rows: Vec::new() });
+        };
+        let rows = reader.rows(block).await?;
+        Ok(Held { present: rows.iter().map(|row| row.index.min(stores::MAX_INDEX + 1)).collect(), rows })
+    }
+
+    /// What came again to a block, `limit` at most, if the store tells.
+    pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> anyhow::Result<Vec<Conflict>> {
+        match self {
+            Self::Redis(..) => Ok(Vec::new()),
+            Self::Postgres(reader) => Ok(reader.conflicts(block, limit).await?),
+        }
+    }
+
+    /// The next of the blocks that there are, going round and round.
+    pub async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<BlockId>> {
+        match self {
+            Self::Redis(reader, _) => {
+                let (cursor, blocks) = reader.blocks(page.cursor).await?;
+                page.cursor = cursor;
+                Ok(blocks)
+            }
+            Self::Postgres(reader) => {
+                let blocks = reader.blocks(page.after, PAGE).await?;
+                page.after = blocks.last().copied();
+                Ok(blocks)
+            }
+        }
+    }
+}
+
+/// Blocks that Postgres lists at once.
+const PAGE: u32 = 500;
+
+/// Where the list of a store's blocks goes on.
+#[derive(Default)]
+pub struct Page {
+    after: Option<BlockId>,
+    cursor: u64,
 }

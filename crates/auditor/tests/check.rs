@@ -17,8 +17,6 @@ use support::{Auditor, BLOCK, Exporter, World, count};
 const PATIENCE: Patience =
     Patience { sales: Duration::from_secs(1), pass: Duration::from_secs(8), alive: Duration::from_secs(20) };
 
-const NONE: Stores = [None, None];
-
 async fn test(world: &World, stores: fn(&World) -> Stores) -> Outcome {
     test_when(world, stores, |_| true).await
 }
@@ -37,7 +35,11 @@ async fn test_when(world: &World, stores: fn(&World) -> Stores, knows: fn(&Accou
 }
 
 fn both(world: &World) -> Stores {
-    [Some(Store::redis(world.redis.clone())), Some(Store::postgres(world.postgres.clone()))]
+    Stores {
+        redis: Some(Store::redis(world.redis.clone())),
+        postgres: Some(Store::postgres(world.postgres.clone())),
+        returned: false,
+    }
 }
 
 /// A closed block and one that is still being sent, accepted and routed.
@@ -103,7 +105,7 @@ async fn a_fan_out_that_stands_still_fails_its_stage_and_is_no_loss() {
     let sales = World::sales(late);
     world.account(late, Phase::Progress, 30);
     world.accept(&sales[..30]);
-    let Outcome { text, well } = test(&world, |_| NONE).await;
+    let Outcome { text, well } = test(&world, |_| Stores::default()).await;
     assert!(!well);
     assert!(text.contains("30 missing") && text.contains("(the fan-out has not passed the cut)"), "{text}");
     assert!(text.contains("logs statefulset/kapture-etl-fan-out"), "{text}");
@@ -116,7 +118,7 @@ async fn a_sale_twice_and_one_nobody_sent_fail_where_they_lie() {
     let (mut world, sales, all) = world().await;
     let stranger = World::sales(BlockId { block: 99, ..BLOCK });
     world.route([&sales[5], &stranger[0]]);
-    let Outcome { text, well } = test(&world, |_| NONE).await;
+    let Outcome { text, well } = test(&world, |_| Stores::default()).await;
     assert!(!well);
     let line = format!("   1 duplicate, such as {}   1 never sent", sales[5].id);
     assert!(text.contains(&format!("{all} of {all} in ")) && text.contains(&line), "{line:?} is not in\n{text}");
@@ -127,7 +129,7 @@ async fn a_sale_twice_and_one_nobody_sent_fail_where_they_lie() {
 async fn fewer_than_100_sales_are_nothing_to_judge() {
     let world = World::new().await;
     world.account(BLOCK, Phase::Progress, 99);
-    let Outcome { text, well } = test(&world, |_| NONE).await;
+    let Outcome { text, well } = test(&world, |_| Stores::default()).await;
     assert!(!well);
     assert!(text.contains("nothing to judge: 99 sales were acknowledged, 100 are wanted"), "{text}");
 }

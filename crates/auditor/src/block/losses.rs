@@ -11,8 +11,10 @@ pub enum Fate {
     LostByFanOut,
     /// Lost, but nobody can say by whom: `sales` no longer reaches back to it.
     Lost,
-    /// On `sales.rejected`.
+    /// On `sales.rejected`, though it is right on `sales`.
     Rejected,
+    /// On `sales.rejected`, and what is on `sales` is no longer what was sent.
+    Spoilt,
     /// The topic of its state was deleted ahead of the auditor: it may have been there.
     NotAuditable,
 }
@@ -23,6 +25,7 @@ pub(super) struct Losses {
     pub(super) by_kafka: Ranges,
     pub(super) by_fan_out: Ranges,
     pub(super) rejected: Ranges,
+    pub(super) spoilt: Ranges,
     pub(super) not_auditable: Ranges,
 }
 
@@ -33,6 +36,7 @@ impl Losses {
             Fate::LostByKafka => &mut self.by_kafka,
             Fate::LostByFanOut | Fate::Lost => &mut self.by_fan_out,
             Fate::Rejected => &mut self.rejected,
+            Fate::Spoilt => &mut self.spoilt,
             Fate::NotAuditable => &mut self.not_auditable,
         };
         fated.insert(index)
@@ -46,7 +50,7 @@ impl Losses {
         self.all().iter().all(|ranges| ranges.is_empty())
     }
 
-    fn all(&self) -> [&Ranges; 4] {
-        [&self.by_kafka, &self.by_fan_out, &self.rejected, &self.not_auditable]
+    fn all(&self) -> [&Ranges; 5] {
+        [&self.by_kafka, &self.by_fan_out, &self.rejected, &self.spoilt, &self.not_auditable]
     }
 }

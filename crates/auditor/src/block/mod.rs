@@ -1,84 +1,96 @@
 //! One open block: what was acknowledged of it, what was seen of it, and what follows.
 //!
 //! Pure: whoever has proof that a stage has passed a sale says so ([`Block::lose`], [`Block::finish_routed`],
-//! [`Block::store_said`]); nothing here looks at a clock, so "lost" never means "slow".
+//! [`Block::store_has`], [`Block::lose_returned`]); nothing here looks at a clock, so "lost" never means "slow".
+//!
+//! A fault is counted where it happened: what was altered, out of order or repeated when it came is no fault of the
+//! stage that it came to.
 
+mod account;
 mod losses;
+mod returned;
+mod sightings;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
-use petstore::State;
+use petstore::SaleId;
 
 use crate::bits::Bits;
-use crate::findings::{Kind, Stage, Tallies, Tally};
+use crate::findings::{Kind, Stage, Tally};
+use crate::record::Record;
+use crate::source::Source;
+use crate::truth::{Truth, Verdict};
 pub use losses::Fate;
 use losses::Losses;
+use returned::Returned;
+use sightings::Sightings;
+pub use sightings::{Behind, Span};
 use stored::Stored;
+
+/// Which stages behind routed are watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Redis, Postgres: in the order of [`crate::ledger::STORES`].
+    pub stores: [bool; 2],
+    /// Whether what is in Postgres comes back on `receipts`.
+    pub returned: bool,
+}
 
 /// A block that is not done. Those that nothing was seen of take some hundred bytes, the others a few thousand.
 #[derive(Debug)]
 pub struct Block {
     record: BlockRecord,
-    /// The state of each sale, as the model generates it; its length is the block's. Kept while sales come.
-    truth: Option<Box<[State]>>,
-    seen: Bits,
-    /// All records, whatever they were: tells whether anything came since.
-    records: u64,
-    duplicates: u64,
-    misrouted: u64,
-    /// Seen, but outside of the block altogether.
-    outside: u64,
-    spans: Vec<Span>,
+    /// Whether its content is compared; settled when the first of it is seen.
+    compares: Option<bool>,
+    /// How many sales the model has in it; known when the first of it is seen.
+    length: Option<u32>,
+    routed: Sightings,
     lost: Losses,
     /// A log was deleted ahead of the auditor while the block was open: what is missing may have been there.
     suspect: bool,
-    routed: bool,
+    finished: bool,
     stores: [Option<Stored>; 2],
+    returned: Option<Returned>,
+    /// Sales that are out of order, at routed and at returned.
+    accused: [Bits; 2],
+    /// Faults that were there on `sales` already, as they are counted there, and as they were counted at routed.
+    accepted: Tally,
+    moved: Tally,
+    /// Faults of which that is still to be looked up.
+    cases: u32,
 }
 
-/// Where sales of this block lie on one state's topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Whose topic.
-    pub state: State,
-    /// The lowest offset seen.
-    pub low: i64,
-    /// The highest offset seen.
-    pub high: i64,
-}
-
-/// What a record on a state's topic turned out to be. It can be misrouted besides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// The first of its sale.
-    New,
-    /// The first of a sale that had been found lost.
-    Returned,
-    /// A further one.
-    Duplicate,
-    /// Outside of the block, or behind its end.
-    NeverSent,
+/// What a record turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its faults, each at most once; none if it is what it should be.
+    pub faults: Vec<Kind>,
+    /// It had been found lost.
+    pub is_back: bool,
+    /// What was found wrong with its body, if that can be said in general.
+    pub reason: String,
 }
 
 impl Block {
-    /// Opens a block, with the stores that are to be watched.
-    pub fn new(record: BlockRecord, stores: [bool; 2]) -> Self {
+    /// Opens a block.
+    pub fn new(record: BlockRecord, watched: Watched) -> Self {
         Self {
             record,
-            truth: None,
-            seen: Bits::default(),
-            records: 0,
-            duplicates: 0,
-            misrouted: 0,
-            outside: 0,
-            spans: Vec::new(),
+            compares: None,
+            length: None,
+            routed: Sightings::default(),
             lost: Losses::default(),
             suspect: false,
-            routed: false,
-            stores: stores.map(|watched| watched.then(Stored::default)),
+            finished: false,
+            stores: watched.stores.map(|watched| watched.then(Stored::default)),
+            returned: watched.returned.then(Returned::default),
+            accused: [const { Bits::new() }; 2],
+            accepted: Tally::default(),
+            moved: Tally::default(),
+            cases: 0,
         }
     }
 
@@ -92,42 +104,49 @@ impl Block {
         &self.record
     }
 
-    /// Whether the model has said what the block holds.
-    pub fn knows_truth(&self) -> bool {
-        self.truth.is_some()
+    /// Whether its content is compared; `decide` is asked once.
+    pub fn compares(&mut self, decide: impl FnOnce() -> bool) -> bool {
+        *self.compares.get_or_insert_with(decide)
     }
 
-    /// Says what the block holds.
-    pub fn learn(&mut self, truth: Box<[State]>) {
-        self.truth = Some(truth);
+    /// Whether its content is compared, as far as that is settled.
+    pub fn is_compared(&self) -> bool {
+        self.compares == Some(true)
     }
 
-    /// Takes a record from the topic of `state`; whether it is misrouted is said apart. The truth must be known.
-    pub fn see(&mut self, index: u32, state: State, offset: i64) -> (Seen, bool) {
-        match self.spans.iter_mut().find(|span| span.state == state) {
-            Some(span) => (span.low, span.high) = (span.low.min(offset), span.high.max(offset)),
-            None => self.spans.push(Span { state, low: offset, high: offset }),
-        }
-        self.records += 1;
+    /// Takes a record from a state's topic. `later`: asked of a sale that is where it belongs, by its store.
+    pub fn route(&mut self, truth: &Truth, record: &Record<'_>, later: impl FnOnce(u32) -> Option<SaleId>) -> Seen {
+        self.length = u32::try_from(truth.len()).ok();
         self.stores.iter_mut().flatten().for_each(Stored::fall_behind);
-        let home = self.truth.as_ref().and_then(|truth| truth.get(index as usize));
-        let Some(home) = home else {
-            self.outside += 1;
-            return (Seen::NeverSent, false);
+        let (index, mut seen) = (record.id.index, Seen::default());
+        self.routed.at(record.source, record.offset);
+        let Some((home, store)) = truth.state(index).zip(truth.store(index)) else {
+            self.routed.outside(index);
+            seen.faults.push(Kind::NeverSent);
+            return seen;
         };
-        let misrouted = *home != state;
-        self.misrouted += u64::from(misrouted);
-        let seen = if !self.seen.insert(index) {
-            self.duplicates += 1;
-            Seen::Duplicate
+        let new = self.routed.sale(index);
+        if !new {
+            seen.faults.push(Kind::Duplicate);
         } else if index >= self.end() {
-            Seen::NeverSent
-        } else if self.lost.contains(index) {
-            Seen::Returned
+            seen.faults.push(Kind::NeverSent);
         } else {
-            Seen::New
-        };
-        (seen, misrouted)
+            seen.is_back = self.lost.contains(index);
+        }
+        if record.source != Source::State(home) {
+            self.routed.counts.misrouted += 1;
+            self.routed.misrouted.insert(index);
+            seen.faults.push(Kind::Misrouted);
+        } else if new && let Some(later) = later(store) {
+            self.routed.behind(index, later);
+        }
+        let mut verdict = truth.sale(index, record.body);
+        if record.state != home && record.source == Source::State(home) && verdict == Verdict::Same {
+            seen.reason = format!("header state: {home}, found {}", record.state);
+            verdict = Verdict::Altered { storable: true };
+        }
+        self.routed.judge(index, new, verdict, &mut seen);
+        seen
     }
 
     /// The first index that was never handed to Kafka's client.
@@ -141,131 +160,163 @@ impl Block {
         }
     }
 
+    /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. Whoever
+    /// asks accuses or acquits each.
+    ///
+    /// Only those that were acknowledged are judged: what a loader sent that had been given up for dead may have come
+    /// behind its successor's sales. What came back is judged when all that was routed has been read.
+    pub fn disordered(&self, stage: Stage) -> Vec<(u32, (u32, u32))> {
+        let (at, disordered, behind) = match (stage, &self.returned) {
+            (Stage::Returned, Some(returned)) if self.finished => {
+                (1, returned.disordered(&self.routed), returned.behind())
+            }
+            (Stage::Returned, _) => return Vec::new(),
+            _ if self.routed.disordered.count() == 0 => return Vec::new(),
+            _ => (0, self.routed.disordered.clone(), &self.routed.behind),
+        };
+        let new = disordered.without(&self.accused[at]).to_ranges();
+        let new = new.iter().filter(|index| self.record.acknowledged.contains(*index));
+        new.filter_map(|index| Some((index, *behind.get(&index)?))).collect()
+    }
+
+    /// Says of a sale that it is out of order.
+    pub fn accuse(&mut self, stage: Stage, index: u32) {
+        self.accused[usize::from(stage == Stage::Returned)].insert(index);
+    }
+
+    /// Says of a sale that came back that it is not: the one before it had come by another state's topic.
+    pub fn acquit(&mut self, index: u32) {
+        if let Some(returned) = &mut self.returned {
+            returned.acquit(index);
+        }
+    }
+
+    /// Whether a sale lay on another state's topic.
+    pub fn was_misrouted(&self, index: u32) -> bool {
+        self.routed.misrouted.contains(index)
+    }
+
+    /// Which sales are out of order at routed and returned, judged or not: to be remembered over a restart.
+    pub fn disorder(&self) -> [Behind; 2] {
+        [
+            self.routed.behind.clone(),
+            self.returned.as_ref().map(|returned| returned.behind().clone()).unwrap_or_default(),
+        ]
+    }
+
+    /// Takes what an earlier auditor found to be out of order.
+    pub fn remember_disorder(&mut self, [routed, returned]: &[Behind; 2]) {
+        self.routed.remember(routed);
+        if let Some(block) = &mut self.returned {
+            block.remember_disorder(returned);
+        }
+    }
+
     /// The indices that were acknowledged, are not there, and are not yet given up.
     pub fn missing(&self) -> Ranges {
-        let missing = self.seen.missing_from(&self.record.acknowledged);
+        let missing = self.routed.seen.missing_from(&self.record.acknowledged);
         if self.lost.is_empty() {
             return missing;
         }
-        missing
-            .iter()
-            .filter(|index| !self.lost.contains(*index))
-            .map(|index| (index, index + 1))
-            .collect::<Vec<_>>()
-            .into()
+        singles(missing.iter().filter(|index| !self.lost.contains(*index)))
     }
 
     /// Those of `suspects` that have not come since.
     pub fn still_missing(&self, suspects: &Ranges) -> Ranges {
-        self.seen.missing_from(suspects)
+        self.routed.seen.missing_from(suspects)
     }
 
     /// Gives up a sale that the fan-out has provably passed. True if it is a loss (or a rejection), not a gap in a log.
     pub fn lose(&mut self, index: u32, fate: Fate) -> bool {
-        let fate = if self.suspect && fate != Fate::Rejected { Fate::NotAuditable } else { fate };
-        let new = !self.seen.contains(index) && !self.lost.contains(index);
+        let rejected = matches!(fate, Fate::Rejected | Fate::Spoilt);
+        let fate = if self.suspect && !rejected { Fate::NotAuditable } else { fate };
+        let new = !self.routed.seen.contains(index) && !self.lost.contains(index);
         new && self.lost.add(index, fate) && fate != Fate::NotAuditable
     }
 
     /// Says that a log was deleted ahead of the auditor.
-    pub fn suspect(&mut self) {
-        self.suspect = true;
+    pub fn suspect(&mut self, source: Source) {
+        match (source, &mut self.returned) {
+            (Source::State(_), _) => self.suspect = true,
+            (Source::Receipts(_), Some(returned)) => returned.suspect(),
+            _ => {}
+        }
     }
 
     /// Says that the fan-out has passed all that was acknowledged, and that this is final.
     pub fn finish_routed(&mut self) {
-        self.routed = true;
-        self.truth = None;
+        self.finished = true;
     }
 
     /// Whether nothing more can be expected at routed.
     pub fn is_routed(&self) -> bool {
-        self.routed
+        self.finished
     }
 
     /// Where its sales lie.
-    pub fn spans(&self) -> &[Span] {
-        &self.spans
+    pub fn spans(&self) -> impl Iterator<Item = &Span> {
+        self.routed.spans.iter().chain(self.returned.iter().flat_map(Returned::spans))
     }
 
-    /// How many records of it were seen, whatever they were.
+    /// Where its sales lie on the states' topics.
+    pub fn routed_spans(&self) -> &[Span] {
+        &self.routed.spans
+    }
+
+    /// How many records of it were seen at routed, whatever they were.
     pub fn records(&self) -> u64 {
-        self.records
+        self.routed.records
     }
 
-    /// How many of its sales were seen.
-    pub fn seen(&self) -> u32 {
-        self.seen.count()
-    }
-
-    /// Which of its sales were seen.
+    /// Which of its sales were seen at routed.
     pub fn seen_ranges(&self) -> Ranges {
-        self.seen.to_ranges()
+        self.routed.seen.to_ranges()
     }
 
-    /// Takes what a store has of the block. `passed`: the store had passed all spans when [`Self::records`] was that.
-    pub fn store_said(&mut self, store: usize, found: u32, duplicates: u64, passed: Option<u64>) {
-        let (seen, passed) = (self.seen.count(), passed == Some(self.records));
-        if let Some(stored) = &mut self.stores[store] {
-            stored.say(found, duplicates, passed, seen, self.routed);
+    /// Which of its sales were seen at returned, if that is watched.
+    pub fn returned_ranges(&self) -> Option<Ranges> {
+        self.returned.as_ref().map(Returned::seen_ranges)
+    }
+
+    /// Which of its sales a store must have: those seen that it can take.
+    pub fn storable(&self) -> Bits {
+        self.routed.seen.without(&self.routed.broken)
+    }
+
+    /// Notes that it is to be looked up whether a fault was there on `sales` already.
+    pub fn open_case(&mut self) {
+        self.cases += 1;
+    }
+
+    /// Ends that question. `accepted`: as what it counts there, if it was.
+    pub fn close_case(&mut self, kind: Kind, accepted: Option<Kind>) {
+        self.cases = self.cases.saturating_sub(1);
+        if let Some(accepted) = accepted {
+            *self.moved.of_mut(kind) += 1;
+            *self.accepted.of_mut(accepted) += 1;
         }
-    }
-
-    /// Takes which of the sales that it must have by now a store does not have; gives each that is new.
-    pub fn store_misses(&mut self, store: usize, missing: Ranges) -> Vec<u32> {
-        self.stores[store].as_mut().map_or_else(Vec::new, |stored| stored.lose(missing))
     }
 
     /// Whether nothing more can change, but for what should not be.
     pub fn is_done(&self) -> bool {
-        let seen = self.seen.count();
-        self.record.phase.is_final() && self.routed && self.stores.iter().flatten().all(|stored| stored.is_done(seen))
+        self.record.phase.is_final()
+            && self.finished
+            && self.cases == 0
+            && self.stores.iter().flatten().all(Stored::is_verified)
+            && self.missing_returned().is_empty()
+            && self.not_routed().is_empty()
     }
 
     /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
     pub fn is_complete(&self) -> bool {
         let acknowledged = self.record.acknowledged.len();
-        self.record.phase == Phase::Closed && self.record.end == Some(acknowledged) && self.seen.count() == acknowledged
+        self.record.phase == Phase::Closed
+            && self.record.end.or(self.length) == Some(acknowledged)
+            && self.routed.seen.count() == acknowledged
     }
+}
 
-    /// The account of this block. `silent`: its loader has not been heard of for so long that it is taken for gone.
-    pub fn tallies(&self, silent: bool) -> Tallies {
-        let acknowledged = u64::from(self.record.acknowledged.len());
-        let gone = |ranges: &Ranges| u64::from(ranges.len() - self.seen.count_in(ranges));
-        let by_kafka = gone(&self.lost.by_kafka);
-        let found = u64::from(self.seen.count_in(&self.record.acknowledged));
-        let behind_end = u64::from(self.seen.count_between(self.end(), u32::MAX));
-        let unannounced = u64::from(self.seen.count()) - found - behind_end;
-
-        let mut routed = Tally {
-            expected: acknowledged.saturating_sub(by_kafka),
-            found,
-            lost: gone(&self.lost.by_fan_out),
-            rejected: gone(&self.lost.rejected),
-            not_auditable: gone(&self.lost.not_auditable),
-            unknown: if silent || self.record.phase.is_final() { unannounced } else { 0 },
-            duplicate: self.duplicates,
-            misrouted: self.misrouted,
-            never_sent: behind_end + self.outside,
-            ..Tally::default()
-        };
-        let known = routed.found + routed.lost + routed.rejected + routed.not_auditable;
-        routed.late = routed.expected.saturating_sub(known);
-
-        let mut tallies = Tallies::default();
-        *tallies.at_mut(Stage::Accepted) =
-            Tally { expected: acknowledged, found: routed.expected, lost: by_kafka, ..Tally::default() };
-        *tallies.at_mut(Stage::Routed) = routed;
-        for (stage, store) in [Stage::Cached, Stage::Stored].into_iter().zip(&self.stores) {
-            if let Some(store) = store {
-                *tallies.at_mut(stage) = store.tally(self.seen.count());
-            }
-        }
-        tallies
-    }
-
-    /// Whether this block has a finding of that kind at that store, for the list.
-    pub fn store_has(&self, store: usize, kind: Kind) -> bool {
-        self.stores[store].as_ref().is_some_and(|view| view.tally(self.seen.count()).of(kind) > 0)
-    }
+/// Single numbers as ranges.
+fn singles(numbers: impl Iterator<Item = u32>) -> Ranges {
+    Ranges::from(numbers.filter(|number| *number < u32::MAX).map(|number| (number, number + 1)).collect::<Vec<_>>())
 }

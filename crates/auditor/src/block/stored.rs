@@ -2,61 +2,81 @@
 
 use kafka::Ranges;
 
+use crate::bits::Bits;
 use crate::findings::Tally;
-
-/// A store that has more sales than were seen twice in a row, though both had passed everything, is believed.
-const EXCESS: u32 = 2;
 
 /// As the store last said.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
     found: u32,
     duplicates: u64,
-    lost: Ranges,
-    /// It has passed all that was seen.
-    passed: bool,
-    /// How often in a row it had more than was seen.
-    excess: u32,
+    /// As many as there were when we had read all that they came from.
+    known: u64,
+    /// Sales that it has provably passed and does not have.
+    pub(super) lost: Ranges,
+    /// Sales that it has provably passed and does have.
+    pub(super) certain: Ranges,
+    /// Sales that it has, and that provably never came its way.
+    extra: Ranges,
+    /// Those whose row is not what was sent.
+    pub(super) altered: Bits,
+    compared: u32,
+    /// All of it was compared with all that was seen.
+    verified: bool,
 }
 
 impl Stored {
     /// Something was seen that it may not have passed.
     pub(super) fn fall_behind(&mut self) {
-        self.passed = false;
+        self.verified = false;
     }
 
-    /// Takes what it has, `seen` having been seen. `final_`: nothing more will be.
-    pub(super) fn say(&mut self, found: u32, duplicates: u64, passed: bool, seen: u32, final_: bool) {
-        (self.found, self.duplicates, self.passed) = (found, duplicates, passed);
-        self.excess = if found > seen && passed && final_ { (self.excess + 1).min(EXCESS) } else { 0 };
-        if found >= seen {
-            self.lost = Ranges::default();
+    /// Takes how many it has. `abreast`: we have read all that it had written when it last said so.
+    pub(super) fn say(&mut self, found: u32, duplicates: u64, abreast: bool) {
+        if abreast || duplicates == 0 {
+            self.known = self.duplicates.min(duplicates);
         }
+        (self.found, self.duplicates) = (found, duplicates);
     }
 
-    /// Takes which sales it lost, and gives those that were not known to be.
-    pub(super) fn lose(&mut self, lost: Ranges) -> Vec<u32> {
+    /// Takes what it has and misses of what it has provably passed; gives those that were not known to be lost.
+    pub(super) fn settle(&mut self, certain: Ranges, lost: Ranges) -> Vec<u32> {
+        self.certain = certain;
         let known = std::mem::replace(&mut self.lost, lost);
         self.lost.iter().filter(|index| !known.contains(*index)).collect()
     }
 
-    /// Whether it has, or has lost, all that was seen.
-    pub(super) fn is_done(&self, seen: u32) -> bool {
-        let have = self.found + self.lost.len();
-        self.passed && (have == seen || (have > seen && self.excess >= EXCESS))
+    /// Takes what it has that never came its way; gives those that are new. Now all of it is known.
+    pub(super) fn verify(&mut self, extra: Ranges) -> Vec<u32> {
+        self.verified = true;
+        let known = std::mem::replace(&mut self.extra, extra);
+        self.extra.iter().filter(|index| !known.contains(*index)).collect()
     }
 
-    /// Its account.
-    pub(super) fn tally(&self, seen: u32) -> Tally {
-        let lost = self.lost.len().min(seen);
-        let found = self.found.min(seen - lost);
+    /// Takes how many rows were compared.
+    pub(super) fn compared(&mut self, rows: usize) {
+        self.compared = u32::try_from(rows).unwrap_or(u32::MAX);
+    }
+
+    /// Whether all of it is known, sale by sale.
+    pub(super) fn is_verified(&self) -> bool {
+        self.verified && self.known == self.duplicates
+    }
+
+    /// Its account. `expected`: what came its way, each sale once; `repeated`: what came its way more than once;
+    /// `altered`: what was altered before it came.
+    pub(super) fn tally(&self, expected: u32, repeated: u64, altered: &Bits) -> Tally {
+        let lost = self.lost.len().min(expected);
+        let found = self.found.saturating_sub(self.extra.len()).min(expected - lost);
         Tally {
-            expected: seen.into(),
+            expected: expected.into(),
             found: found.into(),
             lost: lost.into(),
-            late: (seen - lost - found).into(),
-            duplicate: self.duplicates,
-            never_sent: if self.excess >= EXCESS { self.found.saturating_sub(seen).into() } else { 0 },
+            late: (expected - lost - found).into(),
+            duplicate: self.known.saturating_sub(repeated),
+            compared: self.compared.into(),
+            altered: self.altered.count_without(altered).into(),
+            never_sent: self.extra.len().into(),
             ..Tally::default()
         }
     }

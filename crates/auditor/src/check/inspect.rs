@@ -72,7 +72,7 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
 impl Inspection {
     async fn stores(&mut self, kafka: &kafka::Config, stores: Stores, highest: &BTreeMap<State, i64>, limits: &Limits) {
         let installation = super::installation(kafka, limits.read).await.map_err(|err| format!("{err:#}"));
-        for (store, place) in stores.into_iter().zip([Place::Cached, Place::Stored]) {
+        for (store, place) in [(stores.redis, Place::Cached), (stores.postgres, Place::Stored)] {
             let Some(mut store) = store else { continue };
             let passed = match &installation {
                 Ok(installation) => stores::pass(&mut store, &kafka.names(), installation, highest, limits.pass).await,

@@ -92,8 +92,8 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     };
     let acknowledged = sample.acknowledged;
     let rounds = live::rounds(&settings.auditor).await;
-    let enabled = [stores[0].is_some(), stores[1].is_some()];
-    let redis_keeps_us = stores[0].as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
+    let enabled = [stores.redis.is_some(), stores.postgres.is_some()];
+    let redis_keeps_us = stores.redis.as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
     let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
     let found = inspect::inspect(kafka, stores, sample, &limits).await;
     for row in verdict::rows(&found, enabled, redis_keeps_us, &release, service::unix_us()) {

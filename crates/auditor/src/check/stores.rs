@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use kafka::Ranges;
 use petstore::{BlockId, State};
 
 use super::sample::{Place, Sample};
+use crate::bits::Bits;
 use crate::store::Store;
 
 /// Between two looks at a store's position.
@@ -54,7 +54,7 @@ pub(super) async fn read(
         loop {
             match block(store, id).await {
                 Ok((present, conflicts)) => {
-                    sample.count_store(place, id, present.iter(), conflicts);
+                    sample.count_store(place, id, present.to_ranges().iter(), conflicts);
                     break;
                 }
                 Err(err) if Instant::now() >= deadline => return Err(err),
@@ -69,7 +69,7 @@ pub(super) async fn read(
 }
 
 /// One block, whole or not at all.
-async fn block(store: &mut Store, id: BlockId) -> anyhow::Result<(Ranges, u64)> {
+async fn block(store: &mut Store, id: BlockId) -> anyhow::Result<(Bits, u64)> {
     let counts = store.counts(&[id]).await?;
     let conflicts = counts.first().map_or(0, |counts| counts.conflicts);
     Ok((store.present(id).await?, conflicts))

@@ -4,7 +4,8 @@ use kafka::blocks::{Phase, SILENT_AFTER};
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
-use super::Ledger;
+use super::{Ledger, RejectedRecords};
+use crate::block::Watched;
 use crate::findings::{Finding, Kind, Stage, Tallies, Tally};
 
 /// `/api/v1/account`: everything since the first sale, by stage.
@@ -20,10 +21,31 @@ pub struct Account {
     pub counts: Vec<Count>,
     /// The first findings, whole.
     pub findings: Vec<Finding>,
+    /// What lies on `sales.rejected`: no finding by itself.
+    #[serde(default)]
+    pub rejected_records: RejectedRecords,
+    /// Of how many blocks the content is compared.
+    #[serde(default)]
+    pub content: Content,
     /// False if a log was deleted before it was read, or a block's parameters are unknown: nothing is said of those.
     pub auditable: bool,
     /// What the auditor is doing.
     pub position: Position,
+}
+
+/// Content is compared of one block in so many; identity of every sale always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Now.
+    pub one_in: u32,
+    /// At the most sparing, since this auditor began.
+    pub sparest: u32,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self { one_in: 1, sparest: 1 }
+    }
 }
 
 /// How many findings there are of one kind at one stage.
@@ -46,7 +68,7 @@ pub struct Position {
     pub waiting_for: String,
     /// Whether reading pauses, since too many blocks wait for a store.
     pub paused: bool,
-    /// Records read from the states' topics, as the sum of their offsets.
+    /// Records read from all topics that are followed, as the sum of their offsets.
     pub read: u64,
     /// Milliseconds since the last round of proof ended; none before the first.
     pub round_age_ms: Option<u64>,
@@ -76,14 +98,22 @@ impl Ledger {
             stages.add(&block.tallies(is_silent(block.record().updated_at_us, now_us)));
         }
         let mut strays = Tallies::default();
-        *strays.at_mut(Stage::Routed) = self.strays;
+        for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
+            *strays.at_mut(stage) = tally;
+        }
+        for stage in Stage::ALL {
+            strays.at_mut(stage).never_sent += self.strangers.count(stage);
+        }
         stages.add(&strays);
-        let watched = [true, true, self.stores[0], self.stores[1]];
+        let Watched { stores: [redis, postgres], returned } = self.watched;
+        let watched = [true, true, redis, postgres, returned];
+        stages.0.retain(|stage, _| watched[*stage as usize]);
         for (stage, watched) in Stage::ALL.into_iter().zip(watched) {
             if watched {
                 stages.at_mut(stage);
             }
         }
+        let (one_in, sparest) = self.sampling.one_in();
         Account {
             counts: counts(&stages),
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
@@ -91,9 +121,11 @@ impl Ledger {
             open_blocks: self.open.len() as u64,
             done_blocks: self.done.count(),
             findings: self.findings.iter().cloned().collect(),
+            rejected_records: self.rejected.clone(),
+            content: Content { one_in, sparest },
             position: Position {
                 rounds: self.rounds,
-                read: self.read.iter().map(|next| next.unsigned_abs()).sum(),
+                read: self.read.sum(),
                 paused: self.is_full(),
                 ..Position::default()
             },
@@ -113,6 +145,13 @@ impl Ledger {
                 stages: block.tallies(is_silent(block.record().updated_at_us, now_us)),
             })
             .collect()
+    }
+}
+
+impl Ledger {
+    /// Takes how many records are unread, asked for at regular times.
+    pub fn unread(&mut self, records: u64) {
+        self.sampling.adjust(records);
     }
 }
 

@@ -1,30 +1,37 @@
 //! What is done, and what must be read again after a restart.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
-use petstore::{BlockId, State};
+use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use super::done::{Loader, Odd};
-use crate::block::Block;
-use crate::findings::{Findings, Tally};
+use super::rejected::RejectedRecords;
+use super::strangers::Strangers;
+use crate::block::{Behind, Block};
+use crate::findings::{Findings, Stage, Tally};
+use crate::source::Source;
 
 /// Where a restart resumes. Results of done blocks lie beside it, under their own keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// By state.
-    pub logs: BTreeMap<State, Log>,
-    /// What belongs to no block.
-    pub strays: Tally,
+    /// How far each source is.
+    pub logs: Vec<(Source, Log)>,
+    /// What belongs to no block: at routed and at returned.
+    pub strays: [Tally; 2],
+    /// Blocks that nobody reserved.
+    pub strangers: Strangers,
+    /// What lies on `sales.rejected`.
+    pub rejected: RejectedRecords,
     /// The list of findings.
     pub findings: Findings,
-    /// Blocks reserved before this time may have lost records to retention.
-    pub suspect_before_us: i64,
+    /// Sales of open blocks that are out of order at routed and returned: what is read again doesn't tell.
+    pub disorder: Vec<(BlockId, [Behind; 2])>,
+    /// Blocks reserved before these times may have lost records to retention.
+    pub suspect_before_us: [i64; 2],
 }
 
-/// One state's topic.
+/// One log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Log {
     /// The lowest offset that an open block still needs.
@@ -42,6 +49,10 @@ pub struct Entry {
     pub value: Option<Vec<u8>>,
 }
 
+/// Sales out of order in a checkpoint, some 30 bytes each: Kafka takes no larger record. What is beyond is forgotten at a
+/// restart.
+const DISORDER: usize = 20_000;
+
 const CHECKPOINT: &str = "checkpoint";
 const LOADER: &str = "loader/";
 const BLOCK: &str = "block/";
@@ -49,11 +60,22 @@ const BLOCK: &str = "block/";
 impl Ledger {
     /// Moves blocks of which nothing more can come to the done ones.
     pub fn close(&mut self) {
+        let ending: Vec<BlockId> = self.open.iter().filter(|(_, block)| block.is_done()).map(|(id, _)| *id).collect();
+        for id in ending {
+            self.accuse(id, Stage::Returned);
+        }
         for (id, block) in self.open.extract_if(|_, block| block.is_done()) {
             let tallies = block.tallies(false);
-            let whole = block.is_complete() && tallies.is_clean();
-            self.done.add(id, tallies, (!whole).then(|| block.seen_ranges()));
+            if block.is_complete() && tallies.is_clean() {
+                self.done.add_whole(id, &tallies);
+            } else {
+                let (seen, returned) = (block.seen_ranges(), block.returned_ranges());
+                self.done.add_odd(id, Odd { seen, returned, tallies });
+            }
+            self.truths.forget(id);
         }
+        let open = &self.open;
+        self.extras.retain(|(_, id), _| open.contains_key(id));
     }
 
     /// What to write now. `None` while a sale waits for its block: counted it can't be, and must not be forgotten.
@@ -61,16 +83,28 @@ impl Ledger {
         if !self.waiting.is_empty() {
             return Ok(None);
         }
-        let mut needed = self.read;
+        let mut needed = self.read.clone();
         for span in self.open.values().flat_map(Block::spans) {
-            let low = &mut needed[span.state.index()];
-            *low = span.low.min(*low);
+            needed.set(span.source, span.low.min(needed.at(span.source)));
         }
-        let log = |state: &State| (*state, Log { needed: needed[state.index()], read: self.read[state.index()] });
+        let log = |source: Source| (source, Log { needed: needed.at(source), read: self.read.at(source) });
+        let mut sales = 0;
+        let disorder = self.open.iter().map(|(id, block)| (*id, block.disorder()));
+        let mut disorder: Vec<(BlockId, [Behind; 2])> = disorder
+            .filter(|(_, both)| both.iter().any(|disorder| !disorder.is_empty()))
+            .take_while(|(_, both)| {
+                sales += both.iter().map(Behind::len).sum::<usize>();
+                sales <= DISORDER
+            })
+            .collect();
+        disorder.sort_unstable_by_key(|(id, _)| *id);
         let checkpoint = Checkpoint {
-            logs: State::ALL.iter().map(log).collect(),
+            logs: self.sources.iter().copied().map(log).collect(),
             strays: self.strays,
+            strangers: self.strangers.clone(),
+            rejected: self.rejected.clone(),
             findings: self.findings.clone(),
+            disorder,
             suspect_before_us: self.suspect_before_us,
         };
         let mut entries = vec![entry(CHECKPOINT.to_owned(), Some(&checkpoint))?];
@@ -109,12 +143,15 @@ impl Ledger {
 
     /// Resumes from a checkpoint, after all results were restored. Reading begins at the offsets needed.
     pub fn resume(&mut self, checkpoint: Checkpoint) {
-        for (state, log) in &checkpoint.logs {
-            self.read[state.index()] = log.needed;
-            self.counted[state.index()] = log.read;
+        for (source, log) in checkpoint.logs {
+            self.read.set(source, log.needed);
+            self.counted.set(source, log.read);
         }
         self.strays = checkpoint.strays;
+        self.strangers = checkpoint.strangers;
+        self.rejected = checkpoint.rejected;
         self.findings = checkpoint.findings;
+        self.disorder = checkpoint.disorder.into_iter().collect();
         self.suspect_before_us = checkpoint.suspect_before_us;
     }
 }

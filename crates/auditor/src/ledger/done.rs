@@ -6,8 +6,7 @@ use kafka::Ranges;
 use petstore::{BlockId, SaleId};
 use serde::{Deserialize, Serialize};
 
-use crate::block::Seen;
-use crate::findings::{Stage, Tallies};
+use crate::findings::{Kind, Stage, Tallies};
 
 /// Blocks that are kept one by one: those cut, stopped early or damaged. Older ones are folded into their loader's.
 const KEPT: usize = 100_000;
@@ -15,6 +14,8 @@ const KEPT: usize = 100_000;
 /// All done blocks.
 #[derive(Debug, Default)]
 pub struct Done {
+    /// Whether `receipts` is watched.
+    returned: bool,
     loaders: BTreeMap<(u32, u32), Loader>,
     odd: BTreeMap<BlockId, Odd>,
     changed: Changed,
@@ -33,6 +34,9 @@ struct Changed {
 pub struct Loader {
     /// Their numbers.
     pub blocks: Ranges,
+    /// Those of them whose receipts were watched: of the others, any may still come.
+    #[serde(default)]
+    pub returned: Ranges,
     /// Their sum.
     pub tallies: Tallies,
 }
@@ -42,59 +46,96 @@ pub struct Loader {
 pub struct Odd {
     /// The indices that were seen at routed.
     pub seen: Ranges,
+    /// The indices that came back, if that was watched.
+    #[serde(default)]
+    pub returned: Option<Ranges>,
     /// Its account.
     pub tallies: Tallies,
 }
 
 impl Done {
+    /// Nothing is done. `returned`: whether `receipts` is watched.
+    pub fn new(returned: bool) -> Self {
+        Self { returned, ..Self::default() }
+    }
+
     /// Whether a block is done.
     pub fn contains(&self, id: BlockId) -> bool {
         self.loaders.get(&(id.run, id.loader)).is_some_and(|loader| loader.blocks.contains(id.block))
             || self.odd.contains_key(&id)
     }
 
-    /// Adds a block; `seen` unless it is whole.
-    pub fn add(&mut self, id: BlockId, tallies: Tallies, seen: Option<Ranges>) {
-        if let Some(seen) = seen {
-            self.odd.insert(id, Odd { seen, tallies });
+    /// Adds a block that is whole.
+    pub fn add_whole(&mut self, id: BlockId, tallies: &Tallies) {
+        self.fold(id, tallies, self.returned);
+    }
+
+    /// Adds a block that isn't.
+    pub fn add_odd(&mut self, id: BlockId, odd: Odd) {
+        self.odd.insert(id, odd);
+        self.changed.odd.insert(id);
+        if self.odd.len() > KEPT
+            && let Some((id, odd)) = self.odd.pop_first()
+        {
             self.changed.odd.insert(id);
-            if self.odd.len() > KEPT
-                && let Some((id, odd)) = self.odd.pop_first()
-            {
-                self.changed.odd.insert(id);
-                self.fold(id, &odd.tallies);
-            }
-        } else {
-            self.fold(id, &tallies);
+            self.fold(id, &odd.tallies, odd.returned.is_some());
         }
     }
 
-    fn fold(&mut self, id: BlockId, tallies: &Tallies) {
+    fn fold(&mut self, id: BlockId, tallies: &Tallies, returned: bool) {
         let key = (id.run, id.loader);
         let loader = self.loaders.entry(key).or_default();
         loader.blocks.insert(id.block);
+        if returned {
+            loader.returned.insert(id.block);
+        }
         loader.tallies.add(tallies);
         self.changed.loaders.insert(key);
     }
 
-    /// Counts a sale of a done block that came after all, and says what it is.
-    pub fn late(&mut self, id: SaleId) -> Option<Seen> {
+    /// Counts a sale of a done block that came to a stage after all; whether it is a duplicate.
+    pub fn late(&mut self, stage: Stage, id: SaleId) -> bool {
         let block = id.block_id();
         if let Some(odd) = self.odd.get_mut(&block) {
+            let seen = if stage == Stage::Returned { odd.returned.as_mut() } else { Some(&mut odd.seen) };
+            let Some(seen) = seen else { return false };
             self.changed.odd.insert(block);
-            let routed = odd.tallies.at_mut(Stage::Routed);
-            if odd.seen.insert(id.index) {
-                routed.unknown += 1;
-                return Some(Seen::New);
-            }
-            routed.duplicate += 1;
-            return Some(Seen::Duplicate);
+            let new = seen.insert(id.index);
+            let tally = odd.tallies.at_mut(stage);
+            *(if new { &mut tally.unknown } else { &mut tally.duplicate }) += 1;
+            return !new;
         }
         let key = (id.run, id.loader);
-        let loader = self.loaders.get_mut(&key)?;
-        loader.tallies.at_mut(Stage::Routed).duplicate += 1;
+        let Some(loader) = self.loaders.get_mut(&key) else { return false };
+        if stage == Stage::Returned && !loader.returned.contains(id.block) {
+            return false;
+        }
+        loader.tallies.at_mut(stage).duplicate += 1;
         self.changed.loaders.insert(key);
-        Some(Seen::Duplicate)
+        true
+    }
+
+    /// A fault that was counted at routed was there on `sales` already.
+    pub fn was_accepted(&mut self, id: BlockId, kind: Kind) {
+        let tallies = if let Some(odd) = self.odd.get_mut(&id) {
+            self.changed.odd.insert(id);
+            &mut odd.tallies
+        } else if let Some(loader) = self.loaders.get_mut(&(id.run, id.loader)) {
+            self.changed.loaders.insert((id.run, id.loader));
+            &mut loader.tallies
+        } else {
+            return;
+        };
+        let routed = tallies.at_mut(Stage::Routed).of_mut(kind);
+        if *routed > 0 {
+            *routed -= 1;
+            *tallies.at_mut(Stage::Accepted).of_mut(kind) += 1;
+        }
+    }
+
+    /// Whether a sale of a done block may have lain on another state's topic.
+    pub fn had_misrouted(&self, id: BlockId) -> bool {
+        self.odd.get(&id).is_some_and(|odd| odd.tallies.at(Stage::Routed).misrouted > 0)
     }
 
     /// How many blocks are done.

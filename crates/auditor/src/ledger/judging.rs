@@ -17,6 +17,8 @@ pub struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
     /// Blocks of which nothing more will be acknowledged.
     ended: Vec<BlockId>,
+    /// What came back without having been routed.
+    not_routed: Vec<(BlockId, Ranges)>,
 }
 
 /// Sales of one block that the fan-out has passed and that are not where they belong.
@@ -42,6 +44,10 @@ impl Ledger {
             if !missing.is_empty() {
                 suspects.missing.push((*id, missing));
             }
+            let not_routed = block.not_routed();
+            if !not_routed.is_empty() {
+                suspects.not_routed.push((*id, not_routed));
+            }
         }
         suspects
     }
@@ -64,7 +70,10 @@ impl Ledger {
             let (stage, kind, detail) = match fate {
                 Fate::LostByKafka => (Stage::Accepted, Kind::Lost, "acknowledged, and not on sales"),
                 Fate::LostByFanOut => (Stage::Routed, Kind::Lost, "on sales, and on no state's topic"),
-                Fate::Rejected => (Stage::Routed, Kind::Rejected, "on sales.rejected"),
+                Fate::Rejected => (Stage::Routed, Kind::Rejected, "on sales.rejected, though it is right on sales"),
+                Fate::Spoilt => {
+                    (Stage::Accepted, Kind::Rejected, "on sales.rejected, and on sales it is not what was sent")
+                }
                 Fate::Lost | Fate::NotAuditable => {
                     (Stage::Routed, Kind::Lost, "by kafka or by the fan-out: sales no longer reaches back so far")
                 }
@@ -73,8 +82,16 @@ impl Ledger {
         }
     }
 
-    /// Ends a round: blocks of which nothing more can come are finished at routed.
+    /// Ends a round: blocks of which nothing more can come are finished at routed, and what came back by then without
+    /// having been routed never was.
     pub fn end_round(&mut self, suspects: &Suspects) {
+        for (id, not_routed) in &suspects.not_routed {
+            let Some(block) = self.open.get_mut(id) else { continue };
+            for index in block.never_routed(not_routed) {
+                let what = id.sale(index).to_string();
+                self.findings.add(Stage::Returned, Kind::NeverSent, &what, "on receipts, and on no state's topic");
+            }
+        }
         for id in &suspects.ended {
             if let Some(block) = self.open.get_mut(id) {
                 block.finish_routed();

@@ -1,16 +1,23 @@
 //! The whole account: every block, open or done, and what was found wrong.
 //!
 //! One [`Ledger`] behind one lock. The reader puts in what it reads ([`Ledger::record`], [`Ledger::sale`]); the judge
-//! proves that the fan-out has passed something ([`judging`]), asks the stores ([`storing`]), and closes what is done
-//! ([`closing`]); the API reads the account ([`account`]).
+//! proves that the fan-out has passed something ([`judging`]), or the spout ([`returning`]), looks up where a fault was
+//! made ([`cases`]), and closes what is done ([`closing`]); the stores are asked meanwhile ([`storing`]); the API reads
+//! the account ([`account`]).
 
 mod account;
+mod cases;
 mod closing;
 mod done;
 mod judging;
+mod reading;
+mod rejected;
 #[cfg(test)]
 mod restart_tests;
+mod returning;
+mod sampling;
 mod storing;
+mod strangers;
 #[cfg(test)]
 mod tests;
 
@@ -18,72 +25,104 @@ use std::collections::{BTreeMap, HashMap};
 
 use kafka::Ranges;
 use kafka::blocks::BlockRecord;
-use petstore::{BlockId, Parameters, SaleId, State};
+use petstore::{BlockId, SaleId};
 
-pub use account::{Account, BlockView, Count, Position};
+pub use account::{Account, BlockView, Content, Count, Position};
+pub use cases::{Case, Evidence, Origin};
 pub use closing::{Checkpoint, Entry, Log};
 pub use done::Done;
 pub use judging::{Missing, Suspects};
-pub use storing::{Asked, STORES};
+pub use rejected::{Rejected, RejectedRecords};
+pub use returning::Unreturned;
+pub use storing::{Asked, Held, STORES};
 
-use crate::block::{Block, Seen};
+use crate::block::{Behind, Block, Seen, Watched};
 use crate::findings::{Findings, Kind, Stage, Tally};
+use crate::order::Order;
+use crate::record::Record;
+use crate::source::{Positions, Source};
+use crate::truth::{Body, Generate, Truths, difference};
+use cases::Cases;
+use sampling::Sampling;
+use strangers::Strangers;
 
-/// Sales of blocks that are not on the account as yet: it is read at the same time, and may be a moment behind.
+/// Sales of blocks that are not on the account as yet: it is read at the same time, and may be a moment behind. With
+/// their bodies some 40 MB.
 const WAITING_SALES: usize = 65_536;
 
-/// Open blocks that may wait for a store before reading pauses: about 2 KB each.
+/// Open blocks that may wait for a store before reading pauses: about 3 KB each.
 const WAITING_BLOCKS: usize = 20_000;
-
-/// Says what a block holds: the state of each of its sales.
-pub type Generate = Box<dyn FnMut(&Parameters, BlockId) -> anyhow::Result<Box<[State]>> + Send>;
 
 /// See the module.
 pub struct Ledger {
-    generate: Generate,
-    stores: [bool; 2],
+    truths: Truths,
+    watched: Watched,
+    sampling: Sampling,
     open: HashMap<BlockId, Block>,
     done: Done,
     /// Blocks whose record or parameters this program does not understand, by run and loader.
     unreadable: BTreeMap<(u32, u32), Ranges>,
     waiting: Vec<Waiting>,
-    /// What belongs to no block.
-    strays: Tally,
+    /// At routed and at returned.
+    order: [Order; 2],
+    /// What an earlier auditor found to be out of order in blocks that are open.
+    disorder: HashMap<BlockId, [Behind; 2]>,
+    cases: Cases,
+    /// What belongs to no block: at routed and at returned.
+    strays: [Tally; 2],
+    strangers: Strangers,
+    extras: storing::Extras,
+    rejected: RejectedRecords,
     findings: Findings,
-    /// The next offset of each state's topic.
-    read: [i64; 51],
+    /// All that is read.
+    sources: Vec<Source>,
+    /// The next offset of each source.
+    read: Positions,
     /// Up to where the last checkpoint had counted what belongs to no open block.
-    counted: [i64; 51],
-    /// Blocks reserved before this time may have lost records to retention: unix time, microseconds.
-    suspect_before_us: i64,
+    counted: Positions,
+    /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
+    /// unix time, microseconds.
+    suspect_before_us: [i64; 2],
     /// Rounds of proof that ended.
     rounds: u64,
 }
 
-/// A sale whose block is not known.
+/// A record whose block is not known.
 struct Waiting {
-    id: SaleId,
-    state: State,
-    offset: i64,
+    record: Record<'static>,
+    body: Box<[u8]>,
 }
 
 impl Ledger {
-    /// An empty account, with the stores (Redis, Postgres) that are to be watched.
-    pub fn new(stores: [bool; 2], generate: Generate) -> Self {
+    /// An empty account of what is to be watched.
+    pub fn new(watched: Watched, generate: Generate) -> Self {
         Self {
-            generate,
-            stores,
+            truths: Truths::new(generate),
+            watched,
+            sampling: Sampling::default(),
             open: HashMap::new(),
-            done: Done::default(),
+            done: Done::new(watched.returned),
             unreadable: BTreeMap::new(),
             waiting: Vec::new(),
-            strays: Tally::default(),
+            order: Default::default(),
+            disorder: HashMap::new(),
+            cases: Cases::default(),
+            strays: Default::default(),
+            strangers: Strangers::default(),
+            extras: storing::Extras::default(),
+            rejected: RejectedRecords::default(),
             findings: Findings::default(),
-            read: [0; 51],
-            counted: [0; 51],
-            suspect_before_us: i64::MIN,
+            sources: Source::all(0),
+            read: Positions::default(),
+            counted: Positions::default(),
+            suspect_before_us: [i64::MIN; 2],
             rounds: 0,
         }
+    }
+
+    /// Says which logs are read, before any is.
+    pub fn follow(&mut self, sources: Vec<Source>) {
+        self.sources = sources;
     }
 
     /// Takes a block's record from the loaders' account.
@@ -91,22 +130,26 @@ impl Ledger {
         if self.done.contains(id) {
             return;
         }
-        let stores = self.stores;
-        let suspect = record.reserved_at_us < self.suspect_before_us;
-        let mut new = false;
-        let block = self.open.entry(id).or_insert_with(|| {
-            new = true;
-            Block::new(record.clone(), stores)
-        });
-        if new {
-            if suspect {
-                block.suspect();
-            }
-            for sale in self.waiting.extract_if(.., |sale| sale.id.block_id() == id).collect::<Vec<_>>() {
-                self.sale(sale.id, sale.state, sale.offset);
-            }
-        } else {
+        if let Some(block) = self.open.get_mut(&id) {
             block.update(record);
+            self.accuse(id, Stage::Routed);
+            self.accuse(id, Stage::Returned);
+            return;
+        }
+        let mut block = Block::new(record, self.watched);
+        for (before_us, source) in self.suspect_before_us.into_iter().zip([Source::all(0)[0], Source::Receipts(0)]) {
+            if block.record().reserved_at_us < before_us {
+                block.suspect(source);
+            }
+        }
+        if let Some(disorder) = self.disorder.remove(&id) {
+            block.remember_disorder(&disorder);
+        }
+        self.open.insert(id, block);
+        for Waiting { record, body } in
+            self.waiting.extract_if(.., |waiting| waiting.record.id.block_id() == id).collect::<Vec<_>>()
+        {
+            self.sale(Record { body: Body::new(&body), ..record });
         }
     }
 
@@ -116,85 +159,131 @@ impl Ledger {
         self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
     }
 
-    /// Takes a sale from the topic of `state`.
-    pub fn sale(&mut self, id: SaleId, state: State, offset: i64) {
-        let block_id = id.block_id();
-        if let Some(block) = self.open.get_mut(&block_id) {
-            if !block.knows_truth() {
-                match (self.generate)(&block.record().parameters, block_id) {
-                    Ok(truth) => block.learn(truth),
-                    Err(err) => {
-                        tracing::error!("generating block {block_id} again: {err:#}");
-                        return self.unreadable(block_id);
-                    }
+    /// Takes a sale from a state's topic, or a receipt.
+    pub fn sale(&mut self, record: Record<'_>) {
+        let id = record.id.block_id();
+        let stage = stage(record.source);
+        let new = record.offset >= self.counted.at(record.source);
+        if self.open.contains_key(&id) {
+            match self.see(&record, new) {
+                Ok(seen) => self.note(stage, &record, &seen, true),
+                Err(err) => {
+                    tracing::error!("{err:#}");
+                    self.unreadable(id);
                 }
             }
-            let (seen, misrouted) = block.see(id.index, state, offset);
-            self.note(id, state, offset, seen, misrouted);
-        } else if self.done.contains(block_id) {
+        } else if self.done.contains(id) {
             // What a checkpoint has counted is read again after a restart.
-            if offset >= self.counted[state.index()]
-                && let Some(seen) = self.done.late(id)
-            {
-                self.note(id, state, offset, seen, false);
+            if new && self.done.late(stage, record.id) {
+                let seen = Seen { faults: vec![Kind::Duplicate], ..Seen::default() };
+                self.note(stage, &record, &seen, false);
             }
-        } else if self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block)) {
-            self.strays.not_auditable += u64::from(offset >= self.counted[state.index()]);
+        } else if self.is_unreadable(id) {
+            self.strays[strays(stage)].not_auditable += u64::from(new);
         } else if self.waiting.len() < WAITING_SALES {
-            self.waiting.push(Waiting { id, state, offset });
+            let body = record.body.bytes().into();
+            self.waiting.push(Waiting { record: Record { body: Body::new(&[]), ..record }, body });
         } else {
-            self.stray(id, state, offset);
+            self.stray(&record);
         }
     }
 
-    /// Takes a record on the topic of `state` that is no sale.
-    pub fn malformed(&mut self, state: State, offset: i64, reason: &str) {
-        if offset >= self.counted[state.index()] {
-            self.strays.malformed += 1;
-            self.findings.add(Stage::Routed, Kind::Malformed, &place(state, offset), reason);
+    /// `new`: not read before a restart as well.
+    fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
+        let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
+        let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
+        let truth = self.truths.of(record.id.block_id(), &block.record().parameters, compares)?;
+        let at = strays(stage(record.source));
+        // What was read before is only followed: whether it was out of order is remembered.
+        let order = &mut self.order[at];
+        let later = |store| order.came(record.id, store).filter(|_| new);
+        Ok(match record.source {
+            Source::Receipts(_) => block.come_back(&truth, record, later).unwrap_or_default(),
+            _ => block.route(&truth, record, later),
+        })
+    }
+
+    /// Adds to the list what a record turned out to be. The counts are the block's.
+    fn note(&mut self, stage: Stage, record: &Record<'_>, seen: &Seen, is_open: bool) {
+        self.accuse(record.id.block_id(), stage);
+        if seen.is_back {
+            let id = record.id.to_string();
+            for (stage, kind) in match stage {
+                Stage::Routed => [
+                    (Stage::Accepted, Kind::Lost),
+                    (Stage::Accepted, Kind::Rejected),
+                    (Stage::Routed, Kind::Lost),
+                    (Stage::Routed, Kind::Rejected),
+                ]
+                .as_slice(),
+                _ => [(Stage::Returned, Kind::Lost)].as_slice(),
+            } {
+                self.findings.retract(*stage, *kind, &id);
+            }
+        }
+        for kind in &seen.faults {
+            let detail = format!("{}{}", place(record), self.reason(stage, record, *kind, &seen.reason));
+            self.findings.add(stage, *kind, &record.id.to_string(), &detail);
+            if stage == Stage::Routed {
+                if *kind == Kind::Altered {
+                    // It came back so, and `receipts` may have been read earlier.
+                    self.findings.retract(Stage::Returned, Kind::Altered, &record.id.to_string());
+                }
+                self.open_case(record.id, *kind, Evidence::of(record), is_open);
+            }
         }
     }
 
-    /// Says that the account of blocks was read to an end that was taken after everything until now had been read: a
-    /// sale that still has no block was never sent.
-    pub fn blocks_are_known(&mut self, waiting: usize) {
-        for sale in self.waiting.drain(..waiting.min(self.waiting.len())).collect::<Vec<_>>() {
-            self.stray(sale.id, sale.state, sale.offset);
+    /// What is to be said of a body that is not as it should be, while there is room to show it.
+    fn reason(&mut self, stage: Stage, record: &Record<'_>, kind: Kind, reason: &str) -> String {
+        let reason = match kind {
+            Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
+            Kind::Altered if self.findings.has_room() => {
+                let block = self.open.get(&record.id.block_id());
+                let sale = block.and_then(|block| self.truths.sale(record.id, &block.record().parameters));
+                let found: serde_json::Value = serde_json::from_slice(record.body.bytes()).unwrap_or_default();
+                match (sale, stage) {
+                    (Some(sale), Stage::Returned) => difference(&sale.receipt(), &found),
+                    (Some(sale), _) => difference(&sale, &found),
+                    (None, _) => return String::new(),
+                }
+            }
+            _ => return String::new(),
+        };
+        format!(": {reason}")
+    }
+
+    /// Judges sales of a block that seem to be out of order.
+    fn accuse(&mut self, id: BlockId, stage: Stage) {
+        let seeming = self.open.get(&id).map(|block| block.disordered(stage)).unwrap_or_default();
+        for (index, (block, later)) in seeming {
+            let (sale, later) = (id.sale(index), BlockId { block, ..id }.sale(later));
+            // On the topic of another state it had no order to keep.
+            let innocent = match self.open.get(&later.block_id()) {
+                Some(block) => block.was_misrouted(later.index),
+                None => self.done.had_misrouted(later.block_id()),
+            };
+            let Some(block) = self.open.get_mut(&id) else { return };
+            if stage == Stage::Returned && innocent {
+                block.acquit(index);
+                continue;
+            }
+            block.accuse(stage, index);
+            let detail = format!("behind {later}, which is of the same store");
+            self.findings.add(stage, Kind::OutOfOrder, &sale.to_string(), &detail);
+            if stage == Stage::Routed {
+                self.open_case(sale, Kind::OutOfOrder, Evidence::Behind(later), true);
+            }
         }
     }
 
-    /// How many sales have no block.
+    fn is_unreadable(&self, id: BlockId) -> bool {
+        self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    /// How many records have no block.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
-    }
-
-    /// Says how far the states' topics were read, everything below having been put in.
-    pub fn read_to(&mut self, state: State, next: i64) {
-        let read = &mut self.read[state.index()];
-        *read = next.max(*read);
-    }
-
-    /// How far each state's topic was read.
-    pub fn positions(&self) -> [i64; 51] {
-        self.read
-    }
-
-    /// Where to begin, or to go on, in the topic of a state that now reaches from `beginning` to `end`.
-    ///
-    /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
-    /// so far may have been there.
-    pub fn begin(&mut self, state: State, beginning: i64, end: i64, now_us: i64) -> i64 {
-        let next = self.read[state.index()];
-        let start = next.clamp(beginning, end.max(beginning));
-        self.read[state.index()] = start;
-        let counted = &mut self.counted[state.index()];
-        *counted = end.min(*counted);
-        if start != next {
-            tracing::warn!(%state, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
-            self.suspect_before_us = self.suspect_before_us.max(now_us);
-            self.open.values_mut().for_each(Block::suspect);
-        }
-        start
     }
 
     /// Whether so many blocks wait for a store that reading should pause.
@@ -203,38 +292,26 @@ impl Ledger {
             && self.open.values().filter(|block| block.is_routed()).count() > WAITING_BLOCKS
     }
 
-    fn stray(&mut self, id: SaleId, state: State, offset: i64) {
-        if offset >= self.counted[state.index()] {
-            self.strays.never_sent += 1;
-            self.findings.add(Stage::Routed, Kind::NeverSent, &id.to_string(), &place(state, offset));
-        }
-    }
-
-    /// Adds to the list what a record turned out to be. The counts are the block's.
-    fn note(&mut self, id: SaleId, state: State, offset: i64, seen: Seen, misrouted: bool) {
-        if seen == Seen::New && !misrouted {
-            return;
-        }
-        let (id, place) = (id.to_string(), place(state, offset));
-        match seen {
-            Seen::New => {}
-            Seen::Returned => {
-                for (stage, kind) in
-                    [(Stage::Accepted, Kind::Lost), (Stage::Routed, Kind::Lost), (Stage::Routed, Kind::Rejected)]
-                {
-                    self.findings.retract(stage, kind, &id);
-                }
-            }
-            Seen::Duplicate => self.findings.add(Stage::Routed, Kind::Duplicate, &id, &place),
-            Seen::NeverSent => self.findings.add(Stage::Routed, Kind::NeverSent, &id, &place),
-        }
-        if misrouted {
-            self.findings.add(Stage::Routed, Kind::Misrouted, &id, &place);
-        }
+    /// Looks up a sale of the model, whole. `None` if its block isn't open, or doesn't hold it.
+    pub fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
+        let block = self.open.get(&id.block_id())?;
+        self.truths.sale(id, &block.record().parameters)
     }
 }
 
+/// The stage whose account a source is part of.
+fn stage(source: Source) -> Stage {
+    match source {
+        Source::Receipts(_) => Stage::Returned,
+        _ => Stage::Routed,
+    }
+}
+
+fn strays(stage: Stage) -> usize {
+    usize::from(stage == Stage::Returned)
+}
+
 /// Where a record lies, for the list.
-fn place(state: State, offset: i64) -> String {
-    format!("topic of {state}, offset {offset}")
+fn place(record: &Record<'_>) -> String {
+    format!("{}, offset {}", record.source, record.offset)
 }

@@ -1,8 +1,11 @@
 //! Each fault gives its finding and nothing else.
 
+use std::sync::LazyLock;
+
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
-use petstore::{BlockId, Parameters, State};
+use petstore::{BlockId, Parameters, Petstore, Sale, State};
+use stores::postgres::Row;
 
 use super::*;
 use crate::block::Fate;
@@ -17,8 +20,51 @@ fn home(index: u32) -> State {
     if index < LENGTH / 2 { State::Ca } else { State::Tx }
 }
 
-fn ledger(stores: [bool; 2]) -> Ledger {
-    Ledger::new(stores, Box::new(|_, _| Ok((0..LENGTH).map(home).collect())))
+static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
+    let parameters = Parameters { customers: 200, days: 20, ..Parameters::default() };
+    let mut sales = Petstore::new(parameters).unwrap().block(BLOCK);
+    sales.truncate(LENGTH as usize);
+    for (index, sale) in (0..).zip(&mut sales) {
+        (sale.store.state, sale.store.id) = (home(index), index / 10);
+    }
+    sales
+});
+
+/// What a block holds in these tests.
+pub(super) fn model(id: BlockId) -> Vec<Sale> {
+    SALES.iter().map(|sale| Sale { id: id.sale(sale.id.index), ..sale.clone() }).collect()
+}
+
+pub(super) fn ledger(stores: [bool; 2], returned: bool) -> Ledger {
+    Ledger::new(Watched { stores, returned }, Box::new(|_, id| Ok(model(id))))
+}
+
+/// Puts a record of a sale in, whose body is right if the model knows the sale.
+pub(super) fn sale(ledger: &mut Ledger, id: SaleId, topic: State, offset: i64) {
+    let body = SALES.get(id.index as usize).map(|sale| Sale { id, ..sale.clone() });
+    say(ledger, id, Source::State(topic), offset, &serde_json::to_vec(&body).unwrap());
+}
+
+/// Puts a receipt in.
+fn receipt(ledger: &mut Ledger, index: u32, offset: i64) {
+    let body = serde_json::to_vec(&model(BLOCK)[index as usize].receipt()).unwrap();
+    say(ledger, BLOCK.sale(index), Source::Receipts(0), offset, &body);
+}
+
+fn say(ledger: &mut Ledger, id: SaleId, source: Source, offset: i64, body: &[u8]) {
+    let state = if let Source::State(state) = source { state } else { home(id.index) };
+    ledger.sale(Record { id, state, source, offset, body: Body::new(body) });
+}
+
+/// Has a store hold exactly this, in two passes: what is too much must have been passed by us as well.
+fn hold(ledger: &mut Ledger, store: usize, present: impl IntoIterator<Item = u32>, rows: &[Row], repeated: u64) {
+    let held = Held { present: present.into_iter().collect(), rows: rows.to_vec() };
+    for _ in 0..2 {
+        let Some(asked) = ledger.ask(store, None, 10).pop() else { return };
+        ledger.store_said(store, &asked, &BTreeMap::new(), (held.present.count(), repeated));
+        ledger.store_verified(store, &asked, &held, BTreeMap::new());
+    }
+    ledger.close();
 }
 
 pub(super) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockRecord {
@@ -40,7 +86,7 @@ pub(super) fn closed() -> BlockRecord {
 /// Puts sales in, each at an offset that is its index; those given twice come at another one.
 fn put(ledger: &mut Ledger, indices: impl IntoIterator<Item = u32>) {
     for (offset, index) in (0..).zip(indices) {
-        ledger.sale(BLOCK.sale(index), home(index), offset);
+        sale(ledger, BLOCK.sale(index), home(index), offset);
     }
 }
 
@@ -51,6 +97,7 @@ pub(super) fn prove(ledger: &mut Ledger, fate: Fate) {
         missing.indices.iter().for_each(|index| ledger.sentence(missing.id, index, fate));
     }
     ledger.end_round(&suspects);
+    ledger.close_cases(&vec![Origin::Routed; ledger.cases().len()]);
     ledger.close();
 }
 
@@ -63,14 +110,15 @@ pub(super) fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
 
 #[test]
 fn a_block_that_arrived_whole_is_done_without_a_finding() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, closed());
     put(&mut ledger, 0..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
     let account = ledger.account(NOW);
     assert_eq!((account.open_blocks, account.done_blocks), (0, 1));
     let all = Tally { expected: 100, found: 100, ..Tally::default() };
-    assert_eq!(account.stages.0.into_iter().collect::<Vec<_>>(), [(Stage::Accepted, all), (Stage::Routed, all)]);
+    let routed = Tally { compared: 100, ..all };
+    assert_eq!(account.stages.0.into_iter().collect::<Vec<_>>(), [(Stage::Accepted, all), (Stage::Routed, routed)]);
     assert!(account.counts.is_empty() && account.findings.is_empty() && account.auditable);
 }
 
@@ -81,7 +129,7 @@ fn one_sale_left_out_is_late_until_proved_lost_and_then_exactly_that() {
         (Fate::LostByKafka, Stage::Accepted, Kind::Lost),
         (Fate::Rejected, Stage::Routed, Kind::Rejected),
     ] {
-        let mut ledger = ledger([false, false]);
+        let mut ledger = ledger([false, false], false);
         ledger.record(BLOCK, closed());
         put(&mut ledger, (0..LENGTH).filter(|index| *index != 37));
         assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).late, 1);
@@ -95,7 +143,7 @@ fn one_sale_left_out_is_late_until_proved_lost_and_then_exactly_that() {
 
 #[test]
 fn one_sale_doubled_is_a_duplicate_and_no_loss() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, closed());
     put(&mut ledger, (0..LENGTH).chain([37]));
     prove(&mut ledger, Fate::LostByFanOut);
@@ -106,7 +154,7 @@ fn one_sale_doubled_is_a_duplicate_and_no_loss() {
 
 #[test]
 fn a_duplicate_does_not_hide_a_loss() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, closed());
     put(&mut ledger, (0..LENGTH).filter(|index| *index != 12).chain([37]));
     prove(&mut ledger, Fate::LostByFanOut);
@@ -116,10 +164,10 @@ fn a_duplicate_does_not_hide_a_loss() {
 
 #[test]
 fn a_sale_on_another_states_topic_is_misrouted_and_found() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, closed());
     put(&mut ledger, (0..LENGTH).filter(|index| *index != 37));
-    ledger.sale(BLOCK.sale(37), State::Ny, 0);
+    sale(&mut ledger, BLOCK.sale(37), State::Ny, 0);
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Misrouted, 1)], vec!["00000001/0/0/37".to_owned()]));
 }
@@ -128,20 +176,20 @@ fn a_sale_on_another_states_topic_is_misrouted_and_found() {
 fn a_sale_that_nobody_sent_is_named() {
     // Behind the block's end, outside of the block, and of no block at all.
     let other = BlockId { block: 9, ..BLOCK };
-    for sale in [BLOCK.sale(60), BLOCK.sale(LENGTH), other.sale(0)] {
-        let mut ledger = ledger([false, false]);
+    for stranger in [BLOCK.sale(60), BLOCK.sale(LENGTH), other.sale(0)] {
+        let mut ledger = ledger([false, false], false);
         ledger.record(BLOCK, record(Phase::Closed, &[(0, 60)], Some(60)));
         put(&mut ledger, 0..60);
-        ledger.sale(sale, State::Tx, 60);
-        ledger.blocks_are_known(ledger.waiting());
+        sale(&mut ledger, stranger, State::Tx, 60);
+        ledger.blocks_are_known(ledger.unknown());
         prove(&mut ledger, Fate::LostByFanOut);
-        assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec![sale.to_string()]));
+        assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec![stranger.to_string()]));
     }
 }
 
 #[test]
 fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     put(&mut ledger, 0..LENGTH);
     assert_eq!((ledger.waiting(), found(&ledger)), (100, (vec![], vec![])));
     assert!(ledger.checkpoint().unwrap().is_none(), "what waits is in no checkpoint");
@@ -152,7 +200,7 @@ fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
 
 #[test]
 fn of_a_cut_block_what_was_not_acknowledged_may_be_there_once() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, 0..53);
     assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).unknown, 0, "its loader will say");
@@ -162,15 +210,15 @@ fn of_a_cut_block_what_was_not_acknowledged_may_be_there_once() {
     let routed = ledger.account(NOW).stages.at(Stage::Routed);
     assert_eq!((routed.expected, routed.found, routed.unknown), (50, 50, 3));
 
-    ledger.sale(BLOCK.sale(53), State::Tx, 53);
+    sale(&mut ledger, BLOCK.sale(53), State::Tx, 53);
     assert_eq!((found(&ledger).0, ledger.account(NOW).stages.at(Stage::Routed).unknown), (vec![], 4));
-    ledger.sale(BLOCK.sale(53), State::Tx, 54);
+    sale(&mut ledger, BLOCK.sale(53), State::Tx, 54);
     assert_eq!(found(&ledger).0, vec![(Stage::Routed, Kind::Duplicate, 1)]);
 }
 
 #[test]
 fn a_loader_that_fell_silent_leaves_its_unsaid_sales_unknown_and_the_block_open() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, 0..53);
     prove(&mut ledger, Fate::LostByFanOut);
@@ -180,7 +228,7 @@ fn a_loader_that_fell_silent_leaves_its_unsaid_sales_unknown_and_the_block_open(
 
 #[test]
 fn a_loss_in_a_block_that_is_still_being_sent_is_found() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, (0..60).filter(|index| *index != 7));
     prove(&mut ledger, Fate::LostByFanOut);
@@ -188,15 +236,16 @@ fn a_loss_in_a_block_that_is_still_being_sent_is_found() {
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger).0, vec![(Stage::Routed, Kind::Lost, 1)], "once");
 
-    ledger.sale(BLOCK.sale(7), State::Ca, 99);
-    assert_eq!(found(&ledger), (vec![], vec![]), "whoever was wrong takes it back");
+    sale(&mut ledger, BLOCK.sale(7), State::Ca, 99);
+    let behind = (vec![(Stage::Routed, Kind::OutOfOrder, 1)], vec!["00000001/0/0/7".to_owned()]);
+    assert_eq!(found(&ledger), behind, "whoever was wrong takes it back; but it came too late");
 }
 
 #[test]
 fn where_a_log_was_deleted_nothing_is_called_lost() {
-    let mut ledger = ledger([false, false]);
+    let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, closed());
-    assert_eq!(ledger.begin(State::Ca, 40, 50, NOW + 1), 40);
+    assert_eq!(ledger.begin(Source::State(State::Ca), 40, 50, NOW + 1), 40);
     put(&mut ledger, 40..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
     let account = ledger.account(NOW);
@@ -206,19 +255,18 @@ fn where_a_log_was_deleted_nothing_is_called_lost() {
 
 #[test]
 fn a_store_is_judged_by_its_own_position() {
-    let mut ledger = ledger([false, true]);
+    let mut ledger = ledger([false, true], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, 0..50);
-    let asked = ledger.ask(None, 10).remove(0);
+    let asked = ledger.ask(1, None, 10).remove(0);
     let passed = |next| asked.is_passed_by(&BTreeMap::from([(State::Ca, next)]));
     assert!(!passed(49) && passed(50) && !asked.is_passed_by(&BTreeMap::new()));
 
-    ledger.store_said(1, &asked, 47, 0, false);
+    ledger.store_said(1, &asked, &BTreeMap::new(), (47, 0));
     let stored = ledger.account(NOW).stages.at(Stage::Stored);
     assert_eq!((stored.expected, stored.found, stored.late, stored.lost), (50, 47, 3, 0));
 
-    ledger.store_said(1, &asked, 47, 0, true);
-    ledger.store_misses(1, &asked, Ranges::from(vec![(3, 5), (9, 10)]));
+    ledger.store_holds(1, &asked, &(0..50).filter(|index| ![3, 4, 9].contains(index)).collect());
     let stored = ledger.account(NOW).stages.at(Stage::Stored);
     assert_eq!((stored.found, stored.late, stored.lost), (47, 0, 3));
     let named = ["00000001/0/0/3", "00000001/0/0/4", "00000001/0/0/9"].map(str::to_owned).to_vec();
@@ -227,27 +275,194 @@ fn a_store_is_judged_by_its_own_position() {
 
 #[test]
 fn a_block_is_done_when_every_watched_store_has_it() {
-    let mut ledger = ledger([true, true]);
-    ledger.record(BLOCK, closed());
-    put(&mut ledger, 0..LENGTH);
-    prove(&mut ledger, Fate::LostByFanOut);
-    let asked = ledger.ask(None, 10).remove(0);
+    let mut ledger = whole([true, true], false);
     for store in [0, 1] {
         assert_eq!(ledger.account(NOW).open_blocks, 1);
-        ledger.store_said(store, &asked, 100, 0, true);
-        ledger.close();
+        hold(&mut ledger, store, 0..LENGTH, &rows(), 0);
     }
     assert_eq!((ledger.account(NOW).done_blocks, found(&ledger).0), (1, vec![]));
+    assert_eq!(ledger.account(NOW).stages.at(Stage::Stored).compared, 100);
 }
 
 #[test]
 fn a_store_that_was_given_a_sale_twice_has_a_duplicate() {
-    let mut ledger = ledger([true, false]);
+    let mut ledger = whole([true, false], false);
+    hold(&mut ledger, 0, 0..LENGTH, &[], 1);
+    assert_eq!(found(&ledger), (vec![(Stage::Cached, Kind::Duplicate, 1)], vec!["block 00000001/0/0".to_owned()]));
+}
+
+/// A closed block that was routed whole, and is finished there.
+fn whole(stores: [bool; 2], returned: bool) -> Ledger {
+    let mut ledger = ledger(stores, returned);
     ledger.record(BLOCK, closed());
     put(&mut ledger, 0..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
-    let asked = ledger.ask(None, 10).remove(0);
-    ledger.store_said(0, &asked, 100, 1, true);
+    ledger
+}
+
+fn rows() -> Vec<Row> {
+    let row = |sale: &Sale| Row { index: sale.id.index, digest: petstore::digest(sale), receipt: Ok(sale.receipt()) };
+    model(BLOCK).iter().map(row).collect()
+}
+
+/// One finding, of sale 37.
+fn only(stage: Stage, kind: Kind) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
+    (vec![(stage, kind, 1)], vec!["00000001/0/0/37".to_owned()])
+}
+
+#[test]
+fn a_row_that_was_changed_is_altered_and_one_that_nobody_sent_is_named() {
+    for change in [
+        (|row| row.digest ^= 1) as fn(&mut Row),
+        |row| row.receipt.as_mut().unwrap().cents += 1,
+        |row| row.receipt.as_mut().unwrap().items.clear(),
+        |row| row.receipt = Err("state is \"zz\"".to_owned()),
+    ] {
+        let (mut ledger, mut rows) = (whole([false, true], false), rows());
+        change(&mut rows[37]);
+        hold(&mut ledger, 1, 0..LENGTH, &rows, 0);
+        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Stored, Kind::Altered), 1));
+    }
+    // Instead of one that is missing: numbers alone would not tell.
+    let mut ledger = whole([false, true], false);
+    hold(&mut ledger, 1, (0..LENGTH).filter(|index| *index != 37).chain([777]), &rows(), 0);
+    let counts = vec![(Stage::Stored, Kind::Lost, 1), (Stage::Stored, Kind::NeverSent, 1)];
+    let named = ["00000001/0/0/37", "00000001/0/0/777"].map(str::to_owned).to_vec();
+    assert_eq!(found(&ledger), (counts, named));
+}
+
+#[test]
+fn what_a_store_has_before_we_read_it_is_no_finding() {
+    let mut ledger = ledger([false, true], false);
+    ledger.record(BLOCK, record(Phase::Cut, &[(0, 50)], None));
+    put(&mut ledger, 0..50);
+    prove(&mut ledger, Fate::LostByFanOut);
+    let held = Held { present: (0..51).collect(), rows: Vec::new() };
+    let ahead = BTreeMap::from([(State::Tx, 900)]);
+    for _ in 0..3 {
+        let asked = ledger.ask(1, None, 10).remove(0);
+        assert!(ledger.is_more(&asked, &held.present));
+        ledger.store_verified(1, &asked, &held, ahead.clone());
+    }
+    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 0));
+    sale(&mut ledger, BLOCK.sale(50), State::Tx, 800);
+    ledger.read_to(Source::State(State::Tx), 900);
+    hold(&mut ledger, 1, 0..51, &[], 0);
+    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 1));
+}
+
+#[test]
+fn a_body_that_is_altered_or_broken_is_found_once_and_at_its_stage() {
+    for (body, kind) in [("altered", Kind::Altered), ("{", Kind::Malformed)] {
+        let mut ledger = ledger([false, true], false);
+        ledger.record(BLOCK, closed());
+        put(&mut ledger, (0..LENGTH).filter(|index| *index != 37));
+        let altered = Sale { cents: 1, ..model(BLOCK)[37].clone() };
+        let body = if body == "altered" { serde_json::to_vec(&altered).unwrap() } else { body.into() };
+        say(&mut ledger, BLOCK.sale(37), Source::State(State::Ca), 100, &body);
+        prove(&mut ledger, Fate::LostByFanOut);
+        // A sink stores what was altered, and leaves out what is broken.
+        let kept: Vec<u32> = (0..LENGTH).filter(|index| kind == Kind::Altered || *index != 37).collect();
+        let mut rows = rows();
+        rows[37] = Row { index: 37, digest: petstore::digest(&altered), receipt: Ok(altered.receipt()) };
+        rows.retain(|row| kept.contains(&row.index));
+        hold(&mut ledger, 1, kept, &rows, 0);
+        // It came late besides: behind 38 and 39 of its store.
+        let (mut counts, _) = found(&ledger);
+        counts.retain(|(_, kind, _)| *kind != Kind::OutOfOrder);
+        assert_eq!((counts, ledger.account(NOW).done_blocks), (vec![(Stage::Routed, kind, 1)], 1));
+    }
+}
+
+#[test]
+fn a_sale_behind_a_later_one_of_its_store_is_out_of_order_if_it_was_acknowledged() {
+    for (acknowledged, finding) in [(100, true), (30, false)] {
+        let mut ledger = ledger([false, false], false);
+        ledger.record(BLOCK, record(Phase::Progress, &[(0, 30)], None));
+        put(&mut ledger, (0..30).chain([38, 37, 39]));
+        assert_eq!(found(&ledger), (vec![], vec![]), "its loader will say");
+        ledger.record(BLOCK, record(Phase::Progress, &[(0, acknowledged)], None));
+        let expected = if finding { only(Stage::Routed, Kind::OutOfOrder) } else { (vec![], vec![]) };
+        assert_eq!(found(&ledger), expected);
+    }
+}
+
+#[test]
+fn a_fault_that_was_there_on_sales_is_put_down_to_it() {
+    let mut ledger = ledger([false, false], false);
+    ledger.record(BLOCK, closed());
+    put(&mut ledger, (0..LENGTH).chain([37]));
+    assert_eq!(ledger.cases().len(), 1);
+    ledger.end_round(&ledger.suspects());
     ledger.close();
-    assert_eq!(found(&ledger), (vec![(Stage::Cached, Kind::Duplicate, 1)], vec!["block 00000001/0/0".to_owned()]));
+    assert_eq!(ledger.account(NOW).done_blocks, 0, "not before it is looked up");
+    ledger.close_cases(&[Origin::Accepted(Kind::Duplicate)]);
+    ledger.close();
+    assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Accepted, Kind::Duplicate), 1));
+
+    // Of a done block as well.
+    sale(&mut ledger, BLOCK.sale(40), State::Ca, 200);
+    assert_eq!(found(&ledger).0[1], (Stage::Routed, Kind::Duplicate, 1));
+    ledger.close_cases(&[Origin::Accepted(Kind::Duplicate)]);
+    assert_eq!(found(&ledger).0, [(Stage::Accepted, Kind::Duplicate, 2)]);
+}
+
+#[test]
+fn what_is_stored_must_come_back_once_unaltered_and_in_order() {
+    for (kind, fault) in [
+        (None, (|_| {}) as fn(&mut Vec<u32>)),
+        (Some(Kind::Lost), |indices| indices.retain(|index| *index != 37)),
+        (Some(Kind::Duplicate), |indices| indices.push(37)),
+        (Some(Kind::OutOfOrder), |indices| indices.swap(37, 38)),
+    ] {
+        let mut ledger = whole([false, true], true);
+        let mut indices: Vec<u32> = (0..LENGTH).collect();
+        fault(&mut indices);
+        (0..).zip(indices).for_each(|(offset, index)| receipt(&mut ledger, index, offset));
+        hold(&mut ledger, 1, 0..LENGTH, &rows(), 0);
+        let suspects = ledger.unreturned();
+        assert!(found(&ledger).0.iter().all(|(_, kind, _)| *kind != Kind::Lost), "slow is not lost");
+        ledger.convict_returned(&suspects);
+        ledger.close();
+        let expected = kind.map_or((vec![], vec![]), |kind| only(Stage::Returned, kind));
+        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (expected, 1), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_receipt_of_what_was_never_routed_is_named_and_one_that_is_altered() {
+    let mut ledger = ledger([false, true], true);
+    ledger.record(BLOCK, record(Phase::Closed, &[(0, 37)], Some(37)));
+    put(&mut ledger, 0..37);
+    (0..38).for_each(|index| receipt(&mut ledger, index, index.into()));
+    assert_eq!(found(&ledger), (vec![], vec![]), "it may be routed and not read as yet");
+    prove(&mut ledger, Fate::LostByFanOut);
+    assert_eq!(found(&ledger), only(Stage::Returned, Kind::NeverSent));
+
+    let mut ledger = whole([false, true], true);
+    let altered = serde_json::to_vec(&petstore::Receipt { cents: 1, ..model(BLOCK)[37].receipt() }).unwrap();
+    say(&mut ledger, BLOCK.sale(37), Source::Receipts(0), 0, &altered);
+    assert_eq!(found(&ledger), only(Stage::Returned, Kind::Altered));
+    assert!(ledger.account(NOW).findings[0].detail.contains("/cents: "), "{:?}", ledger.account(NOW).findings);
+    // Unless it was stored so.
+    let mut rows = rows();
+    rows[37].receipt.as_mut().unwrap().cents = 1;
+    hold(&mut ledger, 1, 0..LENGTH, &rows, 0);
+    assert_eq!(found(&ledger), only(Stage::Stored, Kind::Altered));
+}
+
+#[test]
+fn a_block_that_nobody_reserved_is_strange_where_it_was_first() {
+    let strange = BlockId { block: 9, ..BLOCK };
+    let mut ledger = ledger([false, true], false);
+    assert_eq!(ledger.strange_blocks(Stage::Stored, &[strange]), [strange]);
+    ledger.strange_block(Stage::Stored, strange, 3);
+    assert_eq!((ledger.strange_blocks(Stage::Stored, &[strange]), found(&ledger).0), (vec![], vec![]));
+    ledger.blocks_are_known(ledger.unknown());
+    let named = vec!["block 00000001/0/9".to_owned()];
+    assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::NeverSent, 3)], named));
+
+    sale(&mut ledger, strange.sale(0), State::Tx, 60);
+    ledger.blocks_are_known(ledger.unknown());
+    assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec!["00000001/0/9/0".to_owned()]));
 }

@@ -10,12 +10,18 @@ use tracing::{info, warn};
 use super::Live;
 use super::checkpoint::Writer;
 use super::logs::Logs;
+use super::returned::Returned;
 use super::round::{Round, Step, passed};
-use super::search::search;
+use super::search::{Questions, search};
 use crate::ledger::Entry;
+use crate::source::Source;
 
 /// Between two looks. A round takes a few of them.
 const REST: Duration = Duration::from_millis(250);
+/// Between two looks at `sales` for where faults were made: each reads it from the oldest of them on.
+const CASES: Duration = Duration::from_secs(5);
+/// Between two looks at how much is unread.
+const LAG: Duration = Duration::from_secs(2);
 /// Between two checkpoints: what has to be read again after a restart.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 
@@ -26,8 +32,11 @@ struct Judge<'a> {
     sales: Vec<(String, i32)>,
     states: Vec<(String, i32)>,
     round: Option<Round>,
-    /// How many sales without a block there were, and the end of the account of blocks asked for after.
-    strays: Option<(usize, i64)>,
+    /// How much without a block there was, and the end of the account of blocks asked for after.
+    strays: Option<((usize, usize), i64)>,
+    returned: Option<Returned>,
+    looked_up: Option<Instant>,
+    lag_looked_at: Instant,
     writer: Writer,
     written: Vec<Entry>,
     wrote: Option<Instant>,
@@ -38,11 +47,14 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     let mut judge = Judge {
         kafka,
         live,
-        logs: Logs::new(kafka)?,
+        logs: Logs::new(kafka, "fan-out")?,
         sales: Vec::new(),
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,
         strays: None,
+        returned: Returned::new(kafka, live)?,
+        looked_up: None,
+        lag_looked_at: Instant::now(),
         writer: Writer::new(kafka),
         written: Vec::new(),
         wrote: None,
@@ -66,6 +78,11 @@ impl Judge<'_> {
     fn turn(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         self.judge_strays()?;
         self.advance(beat, shutdown)?;
+        if let Some(returned) = &mut self.returned {
+            returned.turn(self.live)?;
+        }
+        self.look_up(beat, shutdown)?;
+        self.look_at_lag()?;
         self.live.ledger().close();
         self.save();
         Ok(())
@@ -79,11 +96,41 @@ impl Judge<'_> {
             self.live.ledger().blocks_are_known(waiting);
             self.strays = None;
         }
-        let waiting = self.live.ledger().waiting();
-        if self.strays.is_none() && waiting > 0 {
+        let waiting = self.live.ledger().unknown();
+        if self.strays.is_none() && waiting != (0, 0) {
             let end = self.logs.ends(&[(self.live.names.blocks(), 0)])?[0];
             self.strays = Some((waiting, end));
         }
+        Ok(())
+    }
+
+    /// Looks up where faults were made.
+    fn look_up(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        if self.looked_up.is_some_and(|at| at.elapsed() < CASES) {
+            return Ok(());
+        }
+        let cases = self.live.ledger().cases().to_vec();
+        if cases.is_empty() {
+            return Ok(());
+        }
+        let questions = Questions { missing: &[], cases: &cases };
+        let found = search(self.kafka, &self.logs, self.live, questions, beat, shutdown)?;
+        self.live.ledger().close_cases(&found.origins);
+        self.looked_up = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Says how much is unread, by which the comparison of content is made more or less sparing.
+    fn look_at_lag(&mut self) -> anyhow::Result<()> {
+        if self.lag_looked_at.elapsed() < LAG {
+            return Ok(());
+        }
+        let ends = self.logs.ends(&self.live.partitions())?;
+        let mut ledger = self.live.ledger();
+        let unread = |(source, end): (&Source, &i64)| end.saturating_sub(ledger.positions().at(*source)).max(0);
+        let unread: i64 = self.live.sources.iter().zip(&ends).map(unread).sum();
+        ledger.unread(unread.unsigned_abs());
+        self.lag_looked_at = Instant::now();
         Ok(())
     }
 
@@ -105,14 +152,17 @@ impl Judge<'_> {
         }
         if let Step::Reading(ends) = &round.step {
             let ledger = self.live.ledger();
-            if passed(&ledger.positions(), ends) {
+            let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
+            let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
+            if passed(&positions, ends) {
                 round.step = Step::Search(ledger.convict(&round.suspects));
             }
         }
         self.live.wait_for(round.waiting_for());
         if let Step::Search(missing) = &round.step {
             if !missing.is_empty() {
-                let fates = search(self.kafka, &self.logs, missing, beat, shutdown)?;
+                let questions = Questions { missing, cases: &[] };
+                let fates = search(self.kafka, &self.logs, self.live, questions, beat, shutdown)?.fates;
                 warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
                 let mut ledger = self.live.ledger();
                 for (id, index, fate) in fates {

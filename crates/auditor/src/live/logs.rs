@@ -1,4 +1,4 @@
-//! Questions about logs: where they begin and end, and how far the fan-out has come.
+//! Questions about logs: where they begin and end, and how far a role has come.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Asks for the fan-out's commits by its name.
+    /// Asks for a role's commits by its name, such as `fan-out`.
     ///
-    /// Ends include records of transactions that are not settled: the fan-out's commit may be seen a moment before the
-    /// markers of the same transaction reach the states' topics, and what lies behind the last marker is not to be missed.
-    pub(super) fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
-        let mut client = kafka.member("fan-out");
+    /// Ends include records of transactions that are not settled: a role's commit may be seen a moment before the markers
+    /// of the same transaction reach the topics that it writes, and what lies behind the last marker is not to be missed.
+    pub(super) fn new(kafka: &kafka::Config, role: &str) -> anyhow::Result<Self> {
+        let mut client = kafka.member(role);
         client.set("isolation.level", "read_uncommitted");
         Ok(Self { consumer: client.create().context("making a client")? })
     }
@@ -53,12 +53,12 @@ impl Logs {
         Ok(at.into_iter().zip(ends).map(|(at, end)| at.unwrap_or(end)).collect())
     }
 
-    /// What the fan-out has committed of each partition; where that is nothing, or is no longer there, the beginning.
+    /// What the role has committed of each partition; where that is nothing, or is no longer there, the beginning.
     pub(super) fn committed(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
         let beginnings = self.beginnings(partitions)?;
         let asked = list(partitions, Offset::Invalid)?;
-        let answer = self.consumer.committed_offsets(asked, LIMIT).context("asking what the fan-out committed")?;
-        let committed = read(partitions, &answer).context("asking what the fan-out committed")?;
+        let answer = self.consumer.committed_offsets(asked, LIMIT).context("asking what was committed")?;
+        let committed = read(partitions, &answer).context("asking what was committed")?;
         Ok(committed.into_iter().zip(beginnings).map(|(at, beginning)| at.unwrap_or(0).max(beginning)).collect())
     }
 

@@ -10,7 +10,9 @@ mod judge;
 mod logs;
 mod metrics;
 mod reader;
+mod returned;
 mod round;
+mod scan;
 mod search;
 mod watch;
 
@@ -27,9 +29,12 @@ use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::block::Watched;
 use crate::config::Stores;
-use crate::ledger::{Account, Generate, Ledger, STORES};
+use crate::ledger::{Account, Ledger, STORES};
+use crate::source::Source;
 use crate::store::Store;
+use crate::truth::Generate;
 use metrics::Metrics;
 
 /// A loop that has not turned for so long is stuck, whatever Kafka does: all it waits for has shorter limits.
@@ -43,6 +48,8 @@ const PETSTORES: usize = 8;
 struct Live {
     names: kafka::Names,
     installation: String,
+    /// All logs that are read but the account of blocks.
+    sources: Vec<Source>,
     ledger: Mutex<Ledger>,
     /// The next offset of the account of blocks.
     blocks_read: AtomicI64,
@@ -75,7 +82,7 @@ pub async fn run(
     let ready = health.ready("kafka");
     let mut registry = Registry::with_prefix("kapture_auditor");
     let metrics = Metrics::register(&mut registry);
-    let watched = [stores[0].is_some(), stores[1].is_some()];
+    let watched = stores.watched();
 
     let shared: Arc<std::sync::OnceLock<Arc<Live>>> = Arc::default();
     let (figures, routes) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -94,7 +101,7 @@ pub async fn run(
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
         let judge =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
-        let [redis, postgres] = stores;
+        let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
             (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
         tokio::try_join!(reader, judge, redis, postgres)?;
@@ -113,7 +120,7 @@ pub async fn run(
 /// Waits for Kafka and its topics, and restores what an earlier auditor knew. `None` if stopped meanwhile.
 async fn prepare(
     kafka: &kafka::Config,
-    watched: [bool; 2],
+    watched: Watched,
     metrics: Metrics,
     ready: Ready,
     shutdown: &CancellationToken,
@@ -123,27 +130,36 @@ async fn prepare(
         kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
         let installation = kafka.installation(shutdown).await?.to_string();
         let mut topics = names.states();
-        topics.push(names.sales());
+        topics.extend([names.sales(), names.rejected()]);
+        topics.extend(watched.returned.then(|| names.receipts()));
         loop {
-            let (kafka, topics) = (kafka.clone(), topics.clone());
-            match tokio::task::spawn_blocking(move || missing(&kafka, &topics)).await? {
-                Ok(None) => return Ok(installation),
+            let (config, topics, kafka) = (kafka.clone(), topics.clone(), kafka.clone());
+            match tokio::task::spawn_blocking(move || missing(&config, &topics)).await? {
+                Ok(None) => {
+                    let returned = watched.returned;
+                    let sources = tokio::task::spawn_blocking(move || sources(&kafka, returned)).await?;
+                    match sources {
+                        Ok(sources) => return Ok((installation, sources)),
+                        Err(err) => ready.missing(format!("{err:#}")),
+                    }
+                }
                 Ok(Some(topic)) => ready.missing(format!("waiting for topic {topic}")),
                 Err(err) => ready.missing(format!("{err:#}")),
             }
             tokio::time::sleep(REST).await;
         }
     };
-    let installation: anyhow::Result<String> = tokio::select! {
+    let prepared: anyhow::Result<(String, Vec<Source>)> = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(None),
-        installation = prepared => installation,
+        prepared = prepared => prepared,
     };
-    let installation = installation.context("waiting for kafka")?;
+    let (installation, sources) = prepared.context("waiting for kafka")?;
     let ledger = loop {
-        let config = kafka.clone();
+        let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let mut ledger = Ledger::new(watched, generate());
+            ledger.follow(followed);
             checkpoint::restore(&config, &mut ledger).map(|resumed| (ledger, resumed))
         });
         match restored.await? {
@@ -162,6 +178,7 @@ async fn prepare(
     Ok(Some(Live {
         names,
         installation,
+        sources,
         ledger: Mutex::new(ledger),
         blocks_read: AtomicI64::new(0),
         started: Started { flag: AtomicBool::new(false), ready },
@@ -172,13 +189,19 @@ async fn prepare(
 
 /// The first of `topics` that isn't there.
 fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
-    let logs = logs::Logs::new(kafka)?;
+    let logs = logs::Logs::new(kafka, "fan-out")?;
     for topic in topics {
         if logs.partitions(topic)? == 0 {
             return Ok(Some(topic.clone()));
         }
     }
     Ok(None)
+}
+
+/// All logs that are to be read.
+fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>> {
+    let receipts = if returned { logs::Logs::new(kafka, "spout")?.partitions(&kafka.names().receipts())? } else { 0 };
+    Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
 }
 
 /// Generates blocks again from what their reservation says, never from what this program was given.
@@ -192,7 +215,7 @@ fn generate() -> Generate {
             chains.insert(parameters.clone(), Petstore::new(parameters.clone())?);
         }
         let chain = chains.get(parameters).context("a chain that was just opened")?;
-        Ok(chain.block(id).iter().map(petstore::Sale::state).collect())
+        Ok(chain.block(id))
     })
 }
 
@@ -223,6 +246,11 @@ async fn watch(
 impl Live {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The partitions of all sources, in their order.
+    fn partitions(&self) -> Vec<(String, i32)> {
+        self.sources.iter().map(|source| source.partition(&self.names)).collect()
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

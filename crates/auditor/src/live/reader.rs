@@ -1,16 +1,18 @@
-//! Follows the account of blocks and the topics of all states.
+//! Follows the account of blocks, the topics of all states, `sales.rejected` and `receipts`.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::blocks::{self, BlockRecord};
 use kafka::{Malformed, SaleHeaders};
-use petstore::{BlockId, SaleId, State};
+use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use service::Beat;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +20,15 @@ use tracing::{info, warn};
 
 use super::Live;
 use super::logs::Logs;
+use crate::ledger::Rejected;
+use crate::record::Record;
+use crate::source::Source;
+use crate::truth::Body;
 
 /// Records put into the account at once.
 const BATCH: usize = 2_000;
+/// Bytes of bodies in a batch: what is larger than a sale must not fill the memory.
+const BATCH_BYTES: usize = 4 << 20;
 /// A wait for the first record of a batch; bounds how late a stop is seen.
 const IDLE: Duration = Duration::from_millis(50);
 /// Between two tries to ask Kafka.
@@ -34,8 +42,10 @@ const SEEK: Duration = Duration::from_secs(5);
 enum Item {
     Block(BlockId, Box<BlockRecord>),
     Unreadable(BlockId),
-    Sale(SaleId, State, i64),
-    Malformed(State, i64, String),
+    /// The body is this part of the batch's.
+    Sale(SaleHeaders, Source, i64, Range<usize>),
+    Malformed(Source, i64, String),
+    Rejected(Box<Rejected>),
 }
 
 struct Reader<'a> {
@@ -43,6 +53,9 @@ struct Reader<'a> {
     consumer: BaseConsumer,
     logs: Logs,
     batch: Vec<Item>,
+    /// The bodies of the batch, end to end.
+    bodies: Vec<u8>,
+    sources: Sources,
     looked: Instant,
     paused: bool,
 }
@@ -55,8 +68,10 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     let mut reader = Reader {
         live,
         consumer: config.create().context("making a consumer")?,
-        logs: Logs::new(kafka)?,
+        logs: Logs::new(kafka, "fan-out")?,
         batch: Vec::with_capacity(BATCH),
+        bodies: Vec::new(),
+        sources: Sources::new(live),
         looked: Instant::now(),
         paused: false,
     };
@@ -83,8 +98,8 @@ impl Reader<'_> {
     fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let blocks = [(self.live.names.blocks(), 0)];
         let end = self.logs.ends(&blocks)?[0];
-        let states: Vec<(String, i32)> = self.live.names.states().into_iter().map(|topic| (topic, 0)).collect();
-        let (beginnings, ends) = (self.logs.beginnings(&states)?, self.logs.ends(&states)?);
+        let partitions = self.live.partitions();
+        let (beginnings, ends) = (self.logs.beginnings(&partitions)?, self.logs.ends(&partitions)?);
 
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(&blocks[0].0, 0, Offset::Beginning)?;
@@ -98,9 +113,11 @@ impl Reader<'_> {
         let read = self.live.blocks_read.load(Ordering::Acquire);
         assignment.add_partition_offset(&blocks[0].0, 0, Offset::Offset(read))?;
         let mut ledger = self.live.ledger();
-        for ((state, beginning), end) in State::ALL.into_iter().zip(beginnings).zip(ends) {
-            let start = ledger.begin(state, beginning, end, service::unix_us());
-            assignment.add_partition_offset(&self.live.names.state(state), 0, Offset::Offset(start))?;
+        for (((source, (topic, partition)), beginning), end) in
+            self.live.sources.iter().zip(&partitions).zip(beginnings).zip(ends)
+        {
+            let start = ledger.begin(*source, beginning, end, service::unix_us());
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(start))?;
         }
         drop(ledger);
         self.consumer.assign(&assignment).context("beginning to read")?;
@@ -113,9 +130,12 @@ impl Reader<'_> {
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = IDLE;
         let mut deleted = false;
-        while self.batch.len() < BATCH {
+        while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
             match self.consumer.poll(wait) {
-                Some(Ok(message)) => self.batch.extend(self.item(&message)),
+                Some(Ok(message)) => {
+                    let item = item(&message, &self.sources, &mut self.bodies);
+                    self.batch.extend(item);
+                }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading sales: {code}"),
                 Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => deleted = true,
                 // librdkafka reconnects by itself, and logs it.
@@ -135,24 +155,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn item(&self, message: &BorrowedMessage<'_>) -> Option<Item> {
-        let offset = message.offset();
-        let Some(state) = self.live.names.state_of(message.topic()) else {
-            return match blocks::decode(message) {
-                Ok(block) => block.map(|block| Item::Block(block.id, Box::new(block.record))),
-                Err(err) => {
-                    warn!("{err:#}: nothing can be said of this block");
-                    let key = message.key().and_then(|key| str::from_utf8(key).ok())?;
-                    Some(Item::Unreadable(key.parse().ok()?))
-                }
-            };
-        };
-        Some(match SaleHeaders::from_message(message) {
-            Ok(headers) => Item::Sale(headers.id, state, offset),
-            Err(Malformed { reason }) => Item::Malformed(state, offset, reason),
-        })
-    }
-
     /// Positions are taken after the records before them were put in; they move past transactions' markers as well.
     fn put(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
@@ -162,14 +164,19 @@ impl Reader<'_> {
             match item {
                 Item::Block(id, record) => ledger.record(id, *record),
                 Item::Unreadable(id) => ledger.unreadable(id),
-                Item::Sale(id, state, offset) => ledger.sale(id, state, offset),
-                Item::Malformed(state, offset, reason) => ledger.malformed(state, offset, &reason),
+                Item::Sale(SaleHeaders { id, state, .. }, source, offset, body) => {
+                    let body = Body::new(&self.bodies[body]);
+                    ledger.sale(Record { id, state, source, offset, body });
+                }
+                Item::Malformed(source, offset, reason) => ledger.malformed(source, offset, &reason),
+                Item::Rejected(record) => ledger.rejected(*record),
             }
         }
+        self.bodies.clear();
         for element in positions.elements() {
             if let Offset::Offset(next) = element.offset() {
-                match self.live.names.state_of(element.topic()) {
-                    Some(state) => ledger.read_to(state, next),
+                match self.sources.of(element.topic(), element.partition()) {
+                    Some(source) => ledger.read_to(source, next),
                     None => self.live.blocks_read.store(next, Ordering::Release),
                 }
             }
@@ -179,16 +186,16 @@ impl Reader<'_> {
 
     /// A log begins behind our position, or ends before it. Kafka doesn't say which log: all are looked at.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
-        let states: Vec<(String, i32)> = self.live.names.states().into_iter().map(|topic| (topic, 0)).collect();
-        let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&states), self.logs.ends(&states)) else {
+        let partitions = self.live.partitions();
+        let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&partitions), self.logs.ends(&partitions)) else {
             // Kafka is away again. The reader says so once more when it is back.
             return Ok(());
         };
         let mut ledger = self.live.ledger();
-        let positions = ledger.positions();
-        for ((((topic, _), state), next), (beginning, end)) in
-            states.iter().zip(State::ALL).zip(positions).zip(beginnings.into_iter().zip(ends))
+        for ((source, (topic, partition)), (beginning, end)) in
+            self.live.sources.iter().zip(&partitions).zip(beginnings.into_iter().zip(ends))
         {
+            let next = ledger.positions().at(*source);
             if next > end {
                 // Nothing that is known here can be trusted to be of this log.
                 bail!(
@@ -196,9 +203,9 @@ impl Reader<'_> {
                 );
             }
             if next < beginning {
-                let start = ledger.begin(state, beginning, end, service::unix_us());
+                let start = ledger.begin(*source, beginning, end, service::unix_us());
                 self.consumer
-                    .seek(topic, 0, Offset::Offset(start), SEEK)
+                    .seek(topic, *partition, Offset::Offset(start), SEEK)
                     .with_context(|| format!("seeking in {topic}"))?;
             }
         }
@@ -211,16 +218,76 @@ impl Reader<'_> {
         if full == self.paused {
             return Ok(());
         }
-        let mut states = TopicPartitionList::new();
-        for topic in self.live.names.states() {
-            states.add_partition(&topic, 0);
+        let mut sources = TopicPartitionList::new();
+        // What comes back is what the memory waits for.
+        for source in self.live.sources.iter().filter(|source| matches!(source, Source::State(_))) {
+            let (topic, partition) = source.partition(&self.live.names);
+            sources.add_partition(&topic, partition);
         }
         if full {
-            self.consumer.pause(&states).context("pausing")?;
+            self.consumer.pause(&sources).context("pausing")?;
         } else {
-            self.consumer.resume(&states).context("resuming")?;
+            self.consumer.resume(&sources).context("resuming")?;
         }
         self.paused = full;
         Ok(())
     }
+}
+
+/// Sources by topic, then by partition.
+struct Sources(HashMap<String, Vec<Source>>);
+
+impl Sources {
+    fn new(live: &Live) -> Self {
+        let mut sources: HashMap<String, Vec<Source>> = HashMap::new();
+        for source in &live.sources {
+            sources.entry(source.partition(&live.names).0).or_default().push(*source);
+        }
+        Self(sources)
+    }
+
+    fn of(&self, topic: &str, partition: i32) -> Option<Source> {
+        self.0.get(topic)?.get(usize::try_from(partition).ok()?).copied()
+    }
+}
+
+fn item(message: &BorrowedMessage<'_>, sources: &Sources, bodies: &mut Vec<u8>) -> Option<Item> {
+    let offset = message.offset();
+    let Some(source) = sources.of(message.topic(), message.partition()) else {
+        return match blocks::decode(message) {
+            Ok(block) => block.map(|block| Item::Block(block.id, Box::new(block.record))),
+            Err(err) => {
+                warn!("{err:#}: nothing can be said of this block");
+                let key = message.key().and_then(|key| str::from_utf8(key).ok())?;
+                Some(Item::Unreadable(key.parse().ok()?))
+            }
+        };
+    };
+    if source == Source::Rejected {
+        return Some(Item::Rejected(Box::new(rejected(message))));
+    }
+    Some(match SaleHeaders::from_message(message) {
+        Ok(headers) => {
+            let from = bodies.len();
+            bodies.extend_from_slice(message.payload().unwrap_or_default());
+            Item::Sale(headers, source, offset, from..bodies.len())
+        }
+        Err(Malformed { reason }) => Item::Malformed(source, offset, reason),
+    })
+}
+
+/// What the fan-out says of a record that it rejected. The last header of a name is the fan-out's: it appends.
+fn rejected(message: &BorrowedMessage<'_>) -> Rejected {
+    let mut rejected = Rejected { offset: message.offset(), ..Rejected::default() };
+    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
+        let value = || String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned();
+        match header.key {
+            "reason" => rejected.reason = value(),
+            "source" => rejected.source = value(),
+            "bytes" => rejected.bytes = value(),
+            "sale-id" => rejected.sale = value().parse().ok(),
+            _ => {}
+        }
+    }
+    rejected
 }

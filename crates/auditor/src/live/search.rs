@@ -1,135 +1,171 @@
-//! Who lost a sale: Kafka, if it isn't on `sales`; the fan-out, if it is.
+//! What lies on `sales`: who lost a sale (Kafka, if it isn't there; the fan-out, if it is), and whether a record that is
+//! wrong on a state's topic was so there.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, HashSet};
 
-use anyhow::{Context, bail};
 use kafka::SaleHeaders;
-use petstore::BlockId;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use petstore::{BlockId, Sale, SaleId};
+use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
 use service::Beat;
 use tokio_util::sync::CancellationToken;
 
-use super::logs::{Logs, Partitions};
+use super::Live;
+use super::logs::Logs;
+use super::scan::Scan;
 use crate::bits::Bits;
 use crate::block::Fate;
-use crate::ledger::Missing;
+use crate::findings::Kind;
+use crate::ledger::{Case, Evidence, Missing, Origin};
+use crate::record::fingerprint;
+use crate::source::Source;
+use crate::truth::Body;
 
-/// A search reads `sales` from the time at which the oldest of the missing was reserved. Beyond this it is given up,
-/// and who lost them is left open.
-const LIMIT: Duration = Duration::from_mins(2);
 /// A record's time is its loader's, or its broker's: how far the two clocks may differ.
 const CLOCKS_MS: i64 = 30_000;
+
+/// What is to be looked up.
+#[derive(Clone, Copy)]
+pub(super) struct Questions<'a> {
+    pub(super) missing: &'a [Missing],
+    pub(super) cases: &'a [Case],
+}
+
+/// The answers.
+pub(super) struct Answers {
+    pub(super) fates: Vec<(BlockId, u32, Fate)>,
+    /// In the order of the cases.
+    pub(super) origins: Vec<Origin>,
+}
 
 /// Where sales were found that are missing on their states' topics.
 #[derive(Default)]
 struct Found {
     on_sales: Bits,
+    /// Not as they were sent.
+    spoilt: Bits,
     on_rejected: Bits,
 }
 
-/// Says of each missing sale what became of it.
+/// What lies on `sales` of a sale that is wrong on a state's topic.
+#[derive(Default)]
+struct Sightings {
+    times: u64,
+    /// The fingerprints.
+    say: HashSet<u64>,
+    /// The topics that its headers name.
+    topics: HashSet<Source>,
+    /// Partition and offset of the first.
+    first: Option<(i32, i64)>,
+}
+
+/// Answers all of it by reading `sales` once, and `sales.rejected` if something is missing.
 pub(super) fn search(
     kafka: &kafka::Config,
     logs: &Logs,
-    missing: &[Missing],
+    live: &Live,
+    Questions { missing, cases }: Questions<'_>,
     beat: &Beat,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Vec<(BlockId, u32, Fate)>> {
+) -> anyhow::Result<Answers> {
     let mut wanted: HashMap<BlockId, (&Missing, Found)> =
         missing.iter().map(|missing| (missing.id, (missing, Found::default()))).collect();
-    let since_ms = missing.iter().map(|missing| missing.reserved_at_us / 1_000).min().unwrap_or(0) - CLOCKS_MS;
-    let scan = Scan { kafka, logs, since_ms, beat, shutdown };
+    let since = missing.iter().map(|missing| missing.reserved_at_us).chain(cases.iter().map(|case| case.since_us));
+    let scan = Scan { kafka, logs, since_ms: since.min().unwrap_or(0) / 1_000 - CLOCKS_MS, beat, shutdown };
     let names = kafka.names();
-    let whole = scan.topic(&names.sales(), |id| {
-        if let Some((missing, found)) = wanted.get_mut(&id.block_id())
-            && missing.indices.contains(id.index)
-        {
-            found.on_sales.insert(id.index);
+    if !missing.is_empty() {
+        scan.topic(&names.rejected(), |message| {
+            if let Some((found, index)) = sale(message).and_then(|sale| of(&mut wanted, sale.id)) {
+                found.on_rejected.insert(index);
+            }
+        })?;
+    }
+    let later = cases.iter().filter_map(|case| match case.evidence {
+        Evidence::Behind(later) => Some(later),
+        Evidence::Record { .. } => None,
+    });
+    let ids = cases.iter().map(|case| case.id).chain(later);
+    let mut suspects: HashMap<SaleId, Sightings> = ids.map(|id| (id, Sightings::default())).collect();
+    let whole = scan.topic(&names.sales(), |message| {
+        let Some(headers) = sale(message) else { return };
+        let body = || Body::new(message.payload().unwrap_or_default());
+        if let Some((found, index)) = of(&mut wanted, headers.id) {
+            found.on_sales.insert(index);
+            if found.on_rejected.contains(index) && !is_as_sent(live, &headers, body()) {
+                found.spoilt.insert(index);
+            }
         }
-    })?;
-    scan.topic(&names.rejected(), |id| {
-        if let Some((missing, found)) = wanted.get_mut(&id.block_id())
-            && missing.indices.contains(id.index)
-        {
-            found.on_rejected.insert(id.index);
+        if let Some(sightings) = suspects.get_mut(&headers.id) {
+            sightings.times += 1;
+            sightings.say.insert(fingerprint(body(), headers.state));
+            sightings.topics.insert(Source::State(headers.state));
+            sightings.first.get_or_insert((message.partition(), message.offset()));
         }
     })?;
     let fates = wanted.into_values().flat_map(|(missing, found)| {
-        missing.indices.iter().map(move |index| {
-            let fate = match (found.on_rejected.contains(index), found.on_sales.contains(index), whole) {
-                (true, _, _) => Fate::Rejected,
-                (false, true, _) => Fate::LostByFanOut,
-                (false, false, true) => Fate::LostByKafka,
-                (false, false, false) => Fate::Lost,
-            };
-            (missing.id, index, fate)
-        })
+        missing.indices.iter().map(move |index| (missing.id, index, found.fate(index, whole)))
     });
-    Ok(fates.collect())
+    let origins = origins(cases, &suspects, whole);
+    Ok(Answers { fates: fates.collect(), origins })
 }
 
-struct Scan<'a> {
-    kafka: &'a kafka::Config,
-    logs: &'a Logs,
-    since_ms: i64,
-    beat: &'a Beat,
-    shutdown: &'a CancellationToken,
+fn sale(message: &BorrowedMessage<'_>) -> Option<SaleHeaders> {
+    SaleHeaders::from_message(message).ok()
 }
 
-impl Scan<'_> {
-    /// Reads a topic from the time on; false if it does not reach back so far, or is too long to read.
-    fn topic(&self, topic: &str, mut each: impl FnMut(petstore::SaleId)) -> anyhow::Result<bool> {
-        let begun = Instant::now();
-        let partitions: Vec<(String, i32)> =
-            (0..self.logs.partitions(topic)?).map(|partition| (topic.to_owned(), partition)).collect();
-        let ends = self.logs.ends(&partitions)?;
-        let beginnings = self.logs.beginnings(&partitions)?;
-        let starts = self.logs.at_time(&partitions, self.since_ms)?;
-        let reaches_back =
-            starts.iter().zip(&beginnings).all(|(start, beginning)| start > beginning || *beginning == 0);
+fn of<'a>(wanted: &'a mut HashMap<BlockId, (&Missing, Found)>, id: SaleId) -> Option<(&'a mut Found, u32)> {
+    let (missing, found) = wanted.get_mut(&id.block_id())?;
+    missing.indices.contains(id.index).then_some((found, id.index))
+}
 
-        let consumer = self.reader(&partitions, &starts)?;
-        let mut next = starts;
-        while next.iter().zip(&ends).any(|(next, end)| next < end) {
-            self.beat.turned();
-            if self.shutdown.is_cancelled() {
-                bail!("stopped while searching {topic}");
-            }
-            if begun.elapsed() > LIMIT {
-                return Ok(false);
-            }
-            // Many at a time: the positions, which move past what is no record, cost more than a record.
-            let mut wait = Duration::from_millis(100);
-            for _ in 0..2_000 {
-                match consumer.poll(wait) {
-                    Some(Ok(message)) => SaleHeaders::from_message(&message).into_iter().for_each(|sale| each(sale.id)),
-                    Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("searching {topic}: {code}"),
-                    Some(Err(_)) => {}
-                    None => break,
-                }
-                wait = Duration::ZERO;
-            }
-            let positions = consumer.position().context("asking for the own position")?;
-            for ((topic, partition), next) in partitions.iter().zip(&mut next) {
-                let position = positions.find_partition(topic, *partition).map(|element| element.offset());
-                if let Some(Offset::Offset(position)) = position {
-                    *next = position.max(*next);
-                }
-            }
-        }
-        Ok(reaches_back)
-    }
+/// Whether a record on `sales` is what the model says.
+fn is_as_sent(live: &Live, headers: &SaleHeaders, body: Body<'_>) -> bool {
+    let Some(model) = live.ledger().model(headers.id) else { return false };
+    let same = serde_json::from_slice::<Sale>(body.bytes())
+        .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
+    same && headers.state == model.state()
+}
 
-    fn reader(&self, partitions: &Partitions, starts: &[i64]) -> anyhow::Result<BaseConsumer> {
-        let consumer: BaseConsumer = self.kafka.reader().create().context("making a consumer")?;
-        let mut assignment = TopicPartitionList::with_capacity(partitions.len());
-        for ((topic, partition), start) in partitions.iter().zip(starts) {
-            assignment.add_partition_offset(topic, *partition, Offset::Offset(*start))?;
+impl Found {
+    fn fate(&self, index: u32, whole: bool) -> Fate {
+        match (self.on_rejected.contains(index), self.on_sales.contains(index), whole) {
+            (true, _, _) if self.spoilt.contains(index) => Fate::Spoilt,
+            (true, _, _) => Fate::Rejected,
+            (false, true, _) => Fate::LostByFanOut,
+            (false, false, true) => Fate::LostByKafka,
+            (false, false, false) => Fate::Lost,
         }
-        consumer.assign(&assignment).context("beginning to search")?;
-        Ok(consumer)
     }
+}
+
+fn origins(cases: &[Case], suspects: &HashMap<SaleId, Sightings>, whole: bool) -> Vec<Origin> {
+    let mut repeated: HashMap<SaleId, u64> = HashMap::new();
+    let mut origin = |case: &Case| {
+        let Some(on_sales) = suspects.get(&case.id) else { return Origin::Unknown };
+        let accepted = match (case.kind, case.evidence) {
+            // Of three on `sales` and four here, two were repeated there and one here.
+            (Kind::Duplicate, _) => {
+                let repeated = repeated.entry(case.id).or_default();
+                *repeated += 1;
+                (on_sales.times > *repeated).then_some(Kind::Duplicate)
+            }
+            (Kind::NeverSent, _) => (on_sales.times > 0).then_some(Kind::NeverSent),
+            (kind, Evidence::Behind(later)) => {
+                let later = suspects.get(&later).and_then(|later| later.first);
+                let is_behind =
+                    on_sales.first.zip(later).is_some_and(|(this, later)| this.0 == later.0 && this > later);
+                is_behind.then_some(kind)
+            }
+            (Kind::Misrouted, Evidence::Record { topic, .. }) => {
+                on_sales.topics.contains(&topic).then_some(Kind::Altered)
+            }
+            (kind, Evidence::Record { says, .. }) => on_sales.say.contains(&says).then_some(kind),
+        };
+        match accepted {
+            Some(kind) => Origin::Accepted(kind),
+            None if whole => Origin::Routed,
+            None => Origin::Unknown,
+        }
+    };
+    cases.iter().map(&mut origin).collect()
 }

@@ -1,5 +1,6 @@
 //! Asks one store, every few seconds, what it has of the open blocks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use petstore::BlockId;
@@ -8,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Live;
-use crate::bits::Bits;
-use crate::ledger::STORES;
-use crate::store::Store;
+use crate::findings::Stage;
+use crate::ledger::{Asked, STORES};
+use crate::store::{Page, Store};
 
 /// Between two passes over the open blocks.
 const REST: Duration = Duration::from_secs(2);
@@ -18,6 +19,8 @@ const REST: Duration = Duration::from_secs(2);
 const BLOCKS: usize = 500;
 /// Blocks that are looked at sale by sale in one pass. A store that lost more has its counts, and names come later.
 const LOOKED_AT: usize = 50;
+/// Conflicts of a block that are named.
+const CONFLICTS: u32 = 20;
 
 /// Watches store number `store` until `shutdown`.
 pub(super) async fn run(
@@ -27,7 +30,7 @@ pub(super) async fn run(
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut away = false;
+    let (mut away, mut page) = (false, Page::default());
     loop {
         tokio::select! {
             biased;
@@ -38,7 +41,7 @@ pub(super) async fn run(
         let passed = tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
-            passed = pass(live, number, &mut store) => passed,
+            passed = pass(live, number, &mut store, &mut page, beat) => passed,
         };
         match &passed {
             Ok(()) if away => info!(stage = STORES[number].name(), "the store answers again"),
@@ -54,25 +57,61 @@ pub(super) async fn run(
     }
 }
 
-async fn pass(live: &Live, number: usize, store: &mut Store) -> anyhow::Result<()> {
+async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, beat: &Beat) -> anyhow::Result<()> {
     let mut after: Option<BlockId> = None;
     let mut looked_at = 0;
     loop {
         // The order is the proof: first what was seen, then the store's position, then what it has.
-        let asked = live.ledger().ask(after, BLOCKS);
-        let Some(last) = asked.last() else { return Ok(()) };
+        let asked = live.ledger().ask(number, after, BLOCKS);
+        let Some(last) = asked.last() else { break };
         after = Some(last.id);
         let positions = store.positions(&live.names, &live.installation).await?;
         let counts = store.counts(&asked.iter().map(|asked| asked.id).collect::<Vec<_>>()).await?;
         for (asked, counts) in asked.iter().zip(counts) {
-            let passed = asked.is_passed_by(&positions);
+            beat.turned();
             let found = u32::try_from(counts.found).unwrap_or(u32::MAX);
-            live.ledger().store_said(number, asked, found, counts.conflicts, passed);
-            if passed && found < asked.seen().len() && looked_at < LOOKED_AT {
+            if live.ledger().store_said(number, asked, &positions, (found, counts.conflicts)) {
+                let conflicts = store.conflicts(asked.id, CONFLICTS).await?;
+                live.ledger().store_conflicts(&conflicts);
+            }
+            if !asked.is_passed_by(&positions) {
+                continue;
+            }
+            if asked.is_to_verify() {
+                verify(live, number, store, asked).await?;
+            } else if found >= asked.seen().len() {
+                live.ledger().store_has_all(number, asked);
+            } else if looked_at < LOOKED_AT {
                 looked_at += 1;
-                let present: Bits = store.present(asked.id).await?.iter().collect();
-                live.ledger().store_misses(number, asked, present.missing_from(asked.seen()));
+                let present = store.present(asked.id).await?;
+                live.ledger().store_holds(number, asked, &present);
             }
         }
     }
+    strange_blocks(live, STORES[number], store, page).await
+}
+
+/// Compares all that the store holds of a block of which nothing more is expected.
+async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) -> anyhow::Result<()> {
+    let held = if asked.compares() {
+        store.held(asked.id).await?
+    } else {
+        crate::ledger::Held { present: store.present(asked.id).await?, rows: Vec::new() }
+    };
+    let more = live.ledger().is_more(asked, &held.present);
+    // After what it holds: all of that came from below.
+    let positions = if more { store.positions(&live.names, &live.installation).await? } else { BTreeMap::new() };
+    live.ledger().store_verified(number, asked, &held, positions);
+    Ok(())
+}
+
+/// Looks for blocks that nobody reserved.
+async fn strange_blocks(live: &Live, stage: Stage, store: &mut Store, page: &mut Page) -> anyhow::Result<()> {
+    let blocks = store.blocks(page).await?;
+    let strange = live.ledger().strange_blocks(stage, &blocks);
+    let counts = if strange.is_empty() { Vec::new() } else { store.counts(&strange).await? };
+    for (id, counts) in strange.into_iter().zip(counts) {
+        live.ledger().strange_block(stage, id, counts.found);
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses its part")]
 
 mod exporter;
+mod pipeline;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, TcpListener};
@@ -19,6 +20,7 @@ use stores::{Outcome, Part, Record, Store};
 use tokio_util::sync::CancellationToken;
 
 pub use self::exporter::Exporter;
+pub use self::pipeline::{Message, Pipeline};
 
 /// What an auditor may take to find out; a busy machine is slow, a stuck one is found out.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -71,7 +73,7 @@ impl World {
             "password": variables["POSTGRES_PASSWORD"], "schema": schema,
         }))
         .unwrap();
-        let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Blocks];
+        let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
         kafka.ensure_topics(&topics, &CancellationToken::new()).await.unwrap();
         let transactions: BaseProducer = kafka.transactional_producer(&format!("{schema}-test")).create().unwrap();
         transactions.init_transactions(LIMIT).unwrap();
@@ -137,14 +139,29 @@ impl World {
 
     /// Commits, as the fan-out, all that is on `sales`.
     pub fn fan_out_has_passed_all(&self) {
-        let consumer: BaseConsumer = self.kafka.member("fan-out").create().unwrap();
         let topic = self.kafka.names().sales();
+        self.has_passed("fan-out", (0..self.kafka.sales_partitions).map(|partition| (topic.clone(), partition)));
+    }
+
+    /// Commits, as the spout, all that is on the states' topics.
+    pub fn spout_has_passed_all(&self) {
+        self.has_passed("spout", self.kafka.names().states().into_iter().map(|topic| (topic, 0)));
+    }
+
+    fn has_passed(&self, role: &str, partitions: impl Iterator<Item = (String, i32)>) {
+        let consumer: BaseConsumer = self.kafka.member(role).create().unwrap();
         let mut offsets = TopicPartitionList::new();
-        for partition in 0..self.kafka.sales_partitions {
+        for (topic, partition) in partitions {
             let (_, end) = consumer.fetch_watermarks(&topic, partition, LIMIT).unwrap();
             offsets.add_partition_offset(&topic, partition, Offset::Offset(end)).unwrap();
         }
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+
+    /// The offset behind the last record of a state's topic.
+    pub fn end_of(&self, state: State) -> i64 {
+        let consumer: BaseConsumer = self.kafka.reader().create().unwrap();
+        consumer.fetch_watermarks(&self.kafka.names().state(state), 0, LIMIT).unwrap().1
     }
 
     /// Writes to a store all that was routed, but for the sales at these indices of any block, as its role does.
@@ -170,7 +187,7 @@ impl World {
         self.kafka.installation(&CancellationToken::new()).await.unwrap().to_string()
     }
 
-    fn transaction(&self, work: impl FnOnce(&BaseProducer)) {
+    pub fn transaction(&self, work: impl FnOnce(&BaseProducer)) {
         self.transactions.begin_transaction().unwrap();
         work(&self.transactions);
         self.transactions.commit_transaction(LIMIT).unwrap();
@@ -226,6 +243,11 @@ impl Auditor {
     /// The account, as soon as `enough` says that it is what was waited for.
     pub async fn account(&self, enough: impl Fn(&Account) -> bool) -> Account {
         account(self.address, enough).await
+    }
+
+    /// The same, if it comes in time.
+    pub async fn within(&self, time: Duration, enough: impl Fn(&Account) -> bool) -> Option<Account> {
+        tokio::time::timeout(time, self.account(enough)).await.ok()
     }
 
     /// The account two rounds of proof from now: all that was written before is judged.

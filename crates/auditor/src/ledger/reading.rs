@@ -1,0 +1,78 @@
+//! How far the logs were read, and what on them belongs to no block.
+
+use super::{Evidence, Ledger, place, stage, strays};
+use crate::block::Block;
+use crate::findings::{Kind, Stage};
+use crate::record::Record;
+use crate::source::{Positions, Source};
+
+impl Ledger {
+    /// Takes a record that is no sale.
+    pub fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
+        if offset >= self.counted.at(source) {
+            let stage = stage(source);
+            self.strays[strays(stage)].malformed += 1;
+            self.findings.add(stage, Kind::Malformed, &format!("{source}, offset {offset}"), reason);
+        }
+    }
+
+    /// Says that the account of blocks was read to an end that was taken after everything until now had been read: a
+    /// record that still has no block was never sent.
+    pub fn blocks_are_known(&mut self, (waiting, strange): (usize, usize)) {
+        let waiting = waiting.min(self.waiting.len());
+        for super::Waiting { record, .. } in self.waiting.drain(..waiting).collect::<Vec<_>>() {
+            self.stray(&record);
+        }
+        self.judge_strange_blocks(strange);
+    }
+
+    /// How much waits for a block, to be given to [`Self::blocks_are_known`].
+    pub fn unknown(&self) -> (usize, usize) {
+        (self.waiting.len(), self.strangers.waiting())
+    }
+
+    pub(super) fn stray(&mut self, record: &Record<'_>) {
+        if record.offset < self.counted.at(record.source) {
+            return;
+        }
+        let (id, stage) = (record.id, stage(record.source));
+        if self.strangers.came(stage, id.block_id()) {
+            self.findings.add(stage, Kind::NeverSent, &id.to_string(), &place(record));
+        }
+        if stage == Stage::Routed {
+            // It came all the way: no other stage is to blame.
+            for after in [Stage::Cached, Stage::Stored, Stage::Returned] {
+                self.findings.retract_of(after, Kind::NeverSent, &id.block_id().to_string());
+            }
+            self.open_case(id, Kind::NeverSent, Evidence::of(record), false);
+        }
+    }
+
+    /// Says how far a source was read, everything below having been put in.
+    pub fn read_to(&mut self, source: Source, next: i64) {
+        self.read.set(source, next.max(self.read.at(source)));
+    }
+
+    /// How far each source was read.
+    pub fn positions(&self) -> &Positions {
+        &self.read
+    }
+
+    /// Where to begin, or to go on, in a log that now reaches from `beginning` to `end`.
+    ///
+    /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
+    /// so far may have been there.
+    pub fn begin(&mut self, source: Source, beginning: i64, end: i64, now_us: i64) -> i64 {
+        let next = self.read.at(source);
+        let start = next.clamp(beginning, end.max(beginning));
+        self.read.set(source, start);
+        self.counted.set(source, end.min(self.counted.at(source)));
+        if start != next && source != Source::Rejected {
+            tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
+            let suspect = &mut self.suspect_before_us[strays(stage(source))];
+            *suspect = now_us.max(*suspect);
+            self.open.values_mut().for_each(|block: &mut Block| block.suspect(source));
+        }
+        start
+    }
+}

@@ -1,0 +1,80 @@
+//! The round of proof about what came back: see [`crate::ledger`]'s module on returning.
+
+use std::time::{Duration, Instant};
+
+use super::Live;
+use super::logs::Logs;
+use super::round::passed;
+use crate::ledger::Unreturned;
+use crate::source::Source;
+
+/// A block of which more is routed all the time is never passed as a whole: what was is judged, and the rest again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Judges what came back, a step at a time.
+pub(super) struct Returned {
+    logs: Logs,
+    receipts: Vec<(String, i32)>,
+    sources: Vec<Source>,
+    step: Step,
+}
+
+enum Step {
+    Idle,
+    /// The spout is to commit beyond where these lie.
+    Spout(Vec<Unreturned>, Instant),
+    /// The auditor is to read up to these ends of `receipts`: those after the spout had committed.
+    Reading(Vec<Unreturned>, Vec<i64>),
+}
+
+impl Returned {
+    /// `None` if nothing is to come back.
+    pub(super) fn new(kafka: &kafka::Config, live: &Live) -> anyhow::Result<Option<Self>> {
+        let is_receipts = |source: &&Source| matches!(source, Source::Receipts(_));
+        let sources: Vec<Source> = live.sources.iter().filter(is_receipts).copied().collect();
+        if sources.is_empty() {
+            return Ok(None);
+        }
+        let receipts = sources.iter().map(|source| source.partition(&live.names)).collect();
+        Ok(Some(Self { logs: Logs::new(kafka, "spout")?, receipts, sources, step: Step::Idle }))
+    }
+
+    pub(super) fn turn(&mut self, live: &Live) -> anyhow::Result<()> {
+        self.step = match std::mem::replace(&mut self.step, Step::Idle) {
+            Step::Idle => {
+                let suspects = live.ledger().unreturned();
+                if suspects.is_empty() { Step::Idle } else { Step::Spout(suspects, Instant::now()) }
+            }
+            Step::Spout(suspects, since) => self.spout(suspects, since, live)?,
+            Step::Reading(suspects, ends) => {
+                let mut ledger = live.ledger();
+                let positions: Vec<i64> = self.sources.iter().map(|source| ledger.positions().at(*source)).collect();
+                if passed(&positions, &ends) {
+                    ledger.convict_returned(&suspects);
+                    Step::Idle
+                } else {
+                    Step::Reading(suspects, ends)
+                }
+            }
+        };
+        Ok(())
+    }
+
+    fn spout(&self, suspects: Vec<Unreturned>, since: Instant, live: &Live) -> anyhow::Result<Step> {
+        let states: Vec<Source> = Source::all(0).into_iter().filter(|source| *source != Source::Rejected).collect();
+        let partitions: Vec<(String, i32)> = states.iter().map(|source| source.partition(&live.names)).collect();
+        let committed = self.logs.committed(&partitions)?;
+        let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);
+        let has_passed = |suspect: &Unreturned| {
+            suspect.spans().iter().all(|span| beyond(span.source).is_some_and(|next| next > span.high))
+        };
+        let judged: Vec<Unreturned> = suspects.iter().filter(|suspect| has_passed(suspect)).cloned().collect();
+        Ok(if judged.len() == suspects.len() || (since.elapsed() > PATIENCE && !judged.is_empty()) {
+            Step::Reading(judged, self.logs.ends(&self.receipts)?)
+        } else if since.elapsed() > PATIENCE {
+            Step::Idle
+        } else {
+            Step::Spout(suspects, since)
+        })
+    }
+}

@@ -1,0 +1,334 @@
+//! Faults injected behind the pipeline's back at every stage: the auditor finds each one, at its stage and with its sale,
+//! and nothing else. An auditor that can't fail proves nothing.
+//!
+//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::Duration;
+
+use auditor::findings::{Finding, Kind, Stage};
+use auditor::{Store, Stores};
+use petstore::{BlockId, Sale, SaleId, State};
+use support::{Auditor, BLOCK, Message, Pipeline, World};
+
+/// Which sale of its block a fault is done to.
+const AT: usize = 40;
+
+type Found = BTreeSet<(Stage, Kind, String)>;
+
+/// What is done to one block, by its number.
+struct Faults {
+    expected: Found,
+    next: u32,
+}
+
+impl Faults {
+    fn expect<T: Display>(&mut self, stage: Stage, kind: Kind, what: T) {
+        assert!(self.expected.insert((stage, kind, what.to_string())));
+    }
+
+    /// The next block, whole on the loaders' account.
+    fn block(&mut self, world: &World) -> Vec<Sale> {
+        self.next += 1;
+        world.account_whole(BlockId { block: self.next, ..BLOCK })
+    }
+}
+
+fn found(findings: &[Finding]) -> Found {
+    findings.iter().map(|finding| (finding.stage, finding.kind, finding.what.clone())).collect()
+}
+
+/// A sale of a block that nobody reserved.
+fn stranger(block: u32) -> Sale {
+    World::sales(BlockId { block, ..BLOCK }).swap_remove(0)
+}
+
+fn other(state: State) -> State {
+    if state == State::Ny { State::Ca } else { State::Ny }
+}
+
+/// Puts the first sale that has a later one of its store in the block behind that one.
+fn disorder(messages: &mut Vec<Message>, block: BlockId) -> SaleId {
+    let of_block = |message: &Message| message.id.is_some_and(|id| id.block_id() == block);
+    let later = |at: usize| {
+        let same = |message: &Message| of_block(message) && message.store == messages[at].store;
+        of_block(&messages[at]).then(|| messages[at + 1..].iter().position(same)).flatten().map(|by| (at, at + 1 + by))
+    };
+    let (first, second) = (0..messages.len()).find_map(later).unwrap();
+    let message = messages.remove(first);
+    let id = message.id.unwrap();
+    messages.insert(second, message);
+    id
+}
+
+/// What is on `sales`, and what the fan-out makes of it.
+fn spoil_sales(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
+    for fault in ["lost", "twice", "altered", "broken", "oversized", "header", "disordered", "right"] {
+        let sales = faults.block(world);
+        let id = sales[AT].id;
+        let mut block = Pipeline::default();
+        for sale in &sales {
+            let mut message = Message::of(sale);
+            if sale.id != id {
+                block.flow(message);
+                continue;
+            }
+            match fault {
+                "lost" => faults.expect(Stage::Accepted, Kind::Lost, id),
+                "twice" => {
+                    block.flow(message.clone());
+                    block.flow(message);
+                    faults.expect(Stage::Accepted, Kind::Duplicate, id);
+                }
+                "altered" => {
+                    message.alter("cents", 1);
+                    block.flow(message);
+                    faults.expect(Stage::Accepted, Kind::Altered, id);
+                }
+                "broken" | "oversized" | "header" => {
+                    match fault {
+                        "broken" => message.body = b"{".to_vec(),
+                        "oversized" => message.body.resize(70_000, b' '),
+                        _ => message.state = other(message.state),
+                    }
+                    if fault == "oversized" {
+                        // Longer and not only laid out otherwise.
+                        message.body.push(b'x');
+                    }
+                    block.rejected.push((message.clone(), "the fan-out says why"));
+                    block.sales.push(message);
+                    faults.expect(Stage::Accepted, Kind::Rejected, id);
+                }
+                _ => block.flow(message),
+            }
+        }
+        if fault == "disordered" {
+            let late = disorder(&mut block.sales, id.block_id());
+            block.routed.clone_from(&block.sales);
+            faults.expect(Stage::Accepted, Kind::OutOfOrder, late);
+        }
+        pipeline.sales.append(&mut block.sales);
+        pipeline.routed.append(&mut block.routed);
+        pipeline.rejected.append(&mut block.rejected);
+    }
+    pipeline.flow(Message::of(&stranger(99)));
+    faults.expect(Stage::Accepted, Kind::NeverSent, stranger(99).id);
+    // No sale at all: rejected as it should be.
+    pipeline.sales.push(Message::garbage());
+    pipeline.rejected.push((Message::garbage(), "no headers"));
+}
+
+/// What the fan-out does wrong.
+fn spoil_routed(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
+    for fault in ["lost", "twice", "altered", "broken", "misrouted", "rejected", "disordered"] {
+        let sales = faults.block(world);
+        let id = sales[AT].id;
+        let mut routed: Vec<Message> = sales.iter().map(Message::of).collect();
+        pipeline.sales.extend(routed.iter().cloned());
+        let kind = match fault {
+            "lost" => {
+                routed.remove(AT);
+                Kind::Lost
+            }
+            "twice" => {
+                routed.insert(AT, routed[AT].clone());
+                Kind::Duplicate
+            }
+            "altered" => {
+                routed[AT].alter("time", 1);
+                Kind::Altered
+            }
+            "broken" => {
+                routed[AT].body = b"{}".to_vec();
+                Kind::Malformed
+            }
+            "misrouted" => {
+                routed[AT].state = other(routed[AT].state);
+                Kind::Misrouted
+            }
+            "rejected" => {
+                pipeline.rejected.push((routed.remove(AT), "none"));
+                Kind::Rejected
+            }
+            _ => Kind::OutOfOrder,
+        };
+        let late = if kind == Kind::OutOfOrder { disorder(&mut routed, id.block_id()) } else { id };
+        faults.expect(Stage::Routed, kind, late);
+        pipeline.routed.append(&mut routed);
+    }
+    pipeline.routed.push(Message::of(&stranger(98)));
+    faults.expect(Stage::Routed, Kind::NeverSent, stranger(98).id);
+    let before = pipeline.routed.iter().filter(|message| message.state == State::Ca).count();
+    pipeline.routed.push(Message::garbage());
+    faults.expect(Stage::Routed, Kind::Malformed, format!("topic of ca, offset {before}"));
+}
+
+async fn spoil_redis(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 3]) {
+    let (host, port) = (&world.variables["REDIS_HOST"], &world.variables["REDIS_PORT"]);
+    let url = format!("redis://:{}@{host}:{port}/", world.variables["REDIS_PASSWORD"]);
+    let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let key = |block: BlockId| format!("{}-block:{block}", world.schema);
+    let mut pipe = redis::pipe();
+    let [lost, twice, beyond] = blocks.each_ref().map(|sales| sales[AT].id);
+    pipe.setbit(key(lost.block_id()), lost.index as usize, false);
+    pipe.incr(format!("{}:count", key(lost.block_id())), -1);
+    faults.expect(Stage::Cached, Kind::Lost, lost);
+    pipe.incr(format!("{}:count", key(twice.block_id())), 1);
+    faults.expect(Stage::Cached, Kind::Duplicate, format!("block {}", twice.block_id()));
+    pipe.setbit(key(beyond.block_id()), 9_999, true);
+    pipe.incr(format!("{}:count", key(beyond.block_id())), 1);
+    faults.expect(Stage::Cached, Kind::NeverSent, beyond.block_id().sale(9_999));
+    let strange = stranger(97).id.block_id();
+    pipe.setbit(key(strange), 3, true);
+    faults.expect(Stage::Cached, Kind::NeverSent, format!("block {strange}"));
+    let _: Vec<redis::Value> = pipe.query_async(&mut connection).await.unwrap();
+}
+
+async fn spoil_postgres(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 7]) {
+    let mut config = tokio_postgres::Config::new();
+    let variable = |name: &str| &world.variables[name];
+    config.host(variable("POSTGRES_HOST")).port(variable("POSTGRES_PORT").parse().unwrap());
+    config
+        .dbname(variable("POSTGRES_DATABASE"))
+        .user(variable("POSTGRES_USER"))
+        .password(variable("POSTGRES_PASSWORD"));
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    let running = tokio::spawn(connection);
+    client.batch_execute(&format!("SET search_path TO \"{}\"", world.schema)).await.unwrap();
+    let columns = "topic, partition, kafka_offset, due, stored_at, state, store, customer, time, cents, items, digest";
+    let changes = [
+        (Kind::Lost, "DELETE FROM sale_events WHERE {}".to_owned()),
+        (Kind::Altered, "UPDATE sale_events SET cents = cents + 1 WHERE {}".to_owned()),
+        (Kind::Altered, "UPDATE sale_events SET items = items || items WHERE {}".to_owned()),
+        (Kind::Altered, "UPDATE sale_events SET digest = digest + 1 WHERE {}".to_owned()),
+        (
+            Kind::NeverSent,
+            format!("INSERT INTO sale_events SELECT run, loader, block, 9999, {columns} FROM sale_events WHERE {{}}"),
+        ),
+        (
+            Kind::Duplicate,
+            format!(
+                "INSERT INTO conflicts SELECT run, loader, block, index, {columns}, topic, partition, kafka_offset + 1, \
+                 digest FROM sale_events WHERE {{}}"
+            ),
+        ),
+        (
+            Kind::NeverSent,
+            format!("INSERT INTO sale_events SELECT run, loader, 96, index, {columns} FROM sale_events WHERE {{}}"),
+        ),
+    ];
+    for ((kind, sql), sales) in changes.into_iter().zip(blocks) {
+        let SaleId { run, loader, block, index } = sales[AT].id;
+        let this = format!("(run, loader, block, index) = ({run}, {loader}, {block}, {index})");
+        assert_eq!(client.execute(&sql.replace("{}", &this), &[]).await.unwrap(), 1, "{sql}");
+        let id = sales[AT].id;
+        if sql.contains("9999") {
+            faults.expect(Stage::Stored, kind, id.block_id().sale(9_999));
+        } else if sql.contains(" 96,") {
+            faults.expect(Stage::Stored, kind, format!("block {}", stranger(96).id.block_id()));
+        } else {
+            faults.expect(Stage::Stored, kind, id);
+        }
+    }
+    drop(client);
+    running.await.unwrap().unwrap();
+}
+
+/// What the spout does wrong.
+fn spoil_receipts(faults: &mut Faults, blocks: &[Vec<Sale>; 5], pipeline: &mut Pipeline) {
+    let receipts = &mut pipeline.receipts;
+    for (fault, sales) in ["lost", "twice", "altered", "broken", "disordered"].into_iter().zip(blocks) {
+        let id = sales[AT].id;
+        let at = receipts.iter().position(|message| message.id == Some(id)).unwrap();
+        let mut named = id;
+        let kind = match fault {
+            "lost" => {
+                receipts.remove(at);
+                Kind::Lost
+            }
+            "twice" => {
+                receipts.insert(at, receipts[at].clone());
+                Kind::Duplicate
+            }
+            "altered" => {
+                receipts[at].alter("customer", 1);
+                Kind::Altered
+            }
+            "broken" => {
+                receipts[at].body = b"{}".to_vec();
+                Kind::Malformed
+            }
+            _ => {
+                named = disorder(receipts, id.block_id());
+                Kind::OutOfOrder
+            }
+        };
+        faults.expect(Stage::Returned, kind, named);
+    }
+    let strange = stranger(95);
+    receipts.push(Message { body: serde_json::to_vec(&strange.receipt()).unwrap(), ..Message::of(&strange) });
+    faults.expect(Stage::Returned, Kind::NeverSent, strange.id);
+}
+
+fn stores(world: &World) -> Stores {
+    Stores {
+        redis: Some(Store::redis(world.redis.clone())),
+        postgres: Some(Store::postgres(world.postgres.clone())),
+        returned: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_is_found_at_its_stage_and_nothing_else() {
+    let world = World::new().await;
+    let mut faults = Faults { expected: Found::new(), next: BLOCK.block };
+    let mut pipeline = Pipeline::default();
+    spoil_sales(&world, &mut faults, &mut pipeline);
+    spoil_routed(&world, &mut faults, &mut pipeline);
+    let mut right = || {
+        let sales = faults.block(&world);
+        for sale in &sales {
+            pipeline.flow(Message::of(sale));
+        }
+        sales
+    };
+    let redis = [(); 3].map(|()| right());
+    let postgres = [(); 7].map(|()| right());
+    let receipts = [(); 5].map(|()| right());
+    pipeline.store(&world).await;
+    spoil_redis(&world, &mut faults, &redis).await;
+    spoil_postgres(&world, &mut faults, &postgres).await;
+    spoil_receipts(&mut faults, &receipts, &mut pipeline);
+    pipeline.give_back(&world);
+
+    let blocks = u64::from(faults.next - BLOCK.block);
+    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let expected = faults.expected.clone();
+    auditor.account(|account| account.done_blocks == blocks).await;
+    // Strangers belong to no block, and are looked up at leisure. Whether all is found is asked below.
+    auditor.within(Duration::from_secs(20), |account| found(&account.findings) == expected).await;
+    let account = auditor.settled().await;
+    auditor.stop().await;
+    let found = found(&account.findings);
+    let missed: Vec<_> = expected.difference(&found).collect();
+    let invented: Vec<_> = found.difference(&expected).collect();
+    assert!(missed.is_empty() && invented.is_empty(), "missed: {missed:#?}\ninvented: {invented:#?}\n{account:#?}");
+    let counted: u64 = account.counts.iter().map(|count| count.findings).sum();
+    assert_eq!(counted, expected.len() as u64, "{:#?}", account.counts);
+    for (stage, tally) in &account.stages.0 {
+        let accounted = tally.found + tally.lost + tally.rejected + tally.not_auditable + tally.late;
+        assert_eq!((tally.expected, tally.late), (accounted, 0), "{stage:?}: {tally:?}");
+    }
+    assert_eq!(account.rejected_records.count, 5);
+    assert!(account.rejected_records.first.iter().any(|record| record.reason == "no headers"));
+    let detail = |stage, kind| {
+        let is = |finding: &&Finding| (finding.stage, finding.kind) == (stage, kind);
+        account.findings.iter().find(is).unwrap().detail.clone()
+    };
+    assert!(detail(Stage::Routed, Kind::Altered).contains("/time: "), "{}", detail(Stage::Routed, Kind::Altered));
+    assert!(detail(Stage::Returned, Kind::Altered).contains("/customer: "));
+    assert!(detail(Stage::Stored, Kind::Altered).contains("column "));
+}
