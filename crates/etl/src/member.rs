@@ -153,7 +153,12 @@ struct Rebalances {
     latest: Mutex<Option<Vec<Partition>>>,
 }
 
-impl ClientContext for Rebalances {}
+impl ClientContext for Rebalances {
+    /// Nothing that a person must look at: `poll` hands them to the loop, which counts them.
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!("{error}: {reason}");
+    }
+}
 
 impl ConsumerContext for Rebalances {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {

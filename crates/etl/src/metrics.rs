@@ -8,6 +8,7 @@ use kafka::transactions::Events;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use service::{Figures, Latency};
 
@@ -49,6 +50,8 @@ pub struct SinkMetrics {
     pub gap: Counter,
     /// Assignments of partitions.
     pub rebalances: Counter,
+    /// Sales that were read and that the store has not confirmed: two batches at most, however long it is away.
+    pub in_hand: Gauge,
     /// Tries of the store that failed.
     pub store_errors: Counter,
     /// Errors that Kafka's client reported and mends by itself.
@@ -155,13 +158,17 @@ impl SinkMetrics {
             "From a sale's due time to the store's confirmation",
             self.latency.clone(),
         );
+        registry.register("in_hand_sales", "Sales read that the store has not confirmed", self.in_hand.clone());
         for (name, help, counter) in self.counters() {
             registry.register(name, help, counter.clone());
         }
     }
 
     fn figures(&self, role: Role) -> Figures {
-        let figures = Figures::default().counter(role.stage(), self.sales.get()).latency(role.stage(), &self.latency);
+        let figures = Figures::default()
+            .counter(role.stage(), self.sales.get())
+            .latency(role.stage(), &self.latency)
+            .gauge("in_hand", self.in_hand.get() as f64);
         self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Gather<'a> {
     pub(super) replies: (Sender<Reply>, Receiver<Reply>),
     /// The writer has a request.
     busy: bool,
+    /// Sales that the writer has.
+    writing: usize,
     installation: String,
     /// Kafka was away, and may come back as another one.
     pub(super) unsure: bool,
@@ -88,6 +90,7 @@ impl<'a> Gather<'a> {
             requests,
             replies,
             busy: true,
+            writing: 0,
             installation,
             unsure: false,
             fetch: Fetch::Right,
@@ -115,6 +118,7 @@ impl<'a> Gather<'a> {
         }
         self.ask()?;
         self.read()?;
+        self.sink.metrics.sink.in_hand.set(i64::try_from(self.writing + self.shares.waiting().0).unwrap_or(i64::MAX));
         self.show()
     }
 
@@ -150,7 +154,7 @@ impl<'a> Gather<'a> {
                 }
             }
             Reply::Written { batch, outcomes, at_us, retried } => {
-                self.busy = false;
+                (self.busy, self.writing) = (false, 0);
                 self.count(&batch, &outcomes, at_us, retried);
                 self.written.extend(self.shares.settle(&batch, &outcomes));
             }
@@ -225,6 +229,7 @@ impl<'a> Gather<'a> {
             if batch.parts.is_empty() {
                 return Ok(());
             }
+            self.writing = batch.parts.iter().map(|part| part.records.len()).sum();
             Request::Write(batch)
         } else {
             return Ok(());

@@ -1,6 +1,8 @@
 //! The real servers that `ci/servers up` runs, a sink to run against them, and sales for it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod proxy;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub(crate) struct Part {
     pub(crate) kafka: kafka::Config,
     pub(crate) role: Role,
     name: String,
+    /// Where instances find the store, if not where it is.
+    store_port: Option<u16>,
 }
 
 impl Part {
@@ -50,7 +54,17 @@ impl Part {
     /// Another Kafka, as far as a sink can tell, with the same store.
     pub(crate) async fn with_another_kafka(&self) -> Self {
         let Self { kafka, .. } = Self::new(self.role).await;
-        Self { kafka, role: self.role, name: self.name.clone() }
+        Self { kafka, ..self.clone() }
+    }
+
+    /// Where the store is.
+    pub(crate) fn store_port(&self) -> u16 {
+        if self.role == Role::Redis { self.redis().port } else { self.postgres().port }
+    }
+
+    /// The same, whose instances reach the store by another port.
+    pub(crate) fn by_way_of(&self, port: u16) -> Self {
+        Self { store_port: Some(port), ..self.clone() }
     }
 
     async fn named(role: Role, name: String) -> Self {
@@ -62,7 +76,7 @@ impl Part {
             "prefix": format!("{name}-"),
         }));
         kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
-        Self { kafka, role, name }
+        Self { kafka, role, name, store_port: None }
     }
 
     pub(crate) fn redis(&self) -> stores::redis::Config {
@@ -110,13 +124,22 @@ impl Part {
 
     /// Starts one instance of the role.
     pub(crate) fn start(&self) -> Instance {
+        self.start_with(5_000)
+    }
+
+    /// The same, with batches of so many sales.
+    pub(crate) fn start_with(&self, batch_sales: usize) -> Instance {
+        let (mut redis, mut postgres) = (self.redis(), self.postgres());
+        if let Some(port) = self.store_port {
+            (redis.port, postgres.port) = (port, port);
+        }
         let config = match self.role {
             Role::Spout => {
                 let instance = format!("{:08x}", rand::random::<u32>());
-                Config::Spout(from(json!({"role": "spout", "instance": instance})), self.postgres())
+                Config::Spout(from(json!({"role": "spout", "instance": instance})), postgres)
             }
-            Role::Redis => Config::Redis(from(json!({"role": "redis"})), self.redis()),
-            _ => Config::Postgres(from(json!({"role": "postgres"})), self.postgres()),
+            Role::Redis => Config::Redis(from(json!({"role": "redis", "batch_sales": batch_sales})), redis),
+            _ => Config::Postgres(from(json!({"role": "postgres", "batch_sales": batch_sales})), postgres),
         };
         let metrics = Arc::new(Metrics::default());
         let (health, shutdown) = (Health::default(), CancellationToken::new());
