@@ -130,6 +130,8 @@
 {{- if .Values.postgres.enabled }}
 - name: AUDITOR_POSTGRES
   value: "true"
+- name: AUDITOR_RETURNED
+  value: "true"
 {{ include "kapture.postgresEnv" . }}
 {{- end }}
 {{- end -}}
