@@ -2,13 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, bail};
-use petstore::{Item, Receipt, SaleId};
+use anyhow::Context;
+use petstore::{Receipt, SaleId};
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
 
 use super::Config;
 use super::connection::Connection;
+use super::receipt::{number, receipt, receipt_columns};
 use crate::{Error, Partition};
 
 /// Follows the stored positions: what lies below one is final, and is read in the order in which it came.
@@ -71,8 +71,7 @@ impl Follower {
         let mut read: Vec<Vec<_>> = spans.iter().map(|_| Vec::new()).collect();
         for row in &rows {
             let span = usize::try_from(row.get::<_, i64>(0) - 1).ok().and_then(|n| read.get_mut(n));
-            let stored = stored(row).map_err(|err| format!("{err:#}"));
-            span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored));
+            span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored(row)));
         }
         Ok(read)
     }
@@ -83,45 +82,28 @@ const POSITIONS: &str = "\
     FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS wanted (topic, partition, n) \
     LEFT JOIN positions USING (topic, partition) ORDER BY n";
 /// Each span by the index of offsets, up to the limit.
-const ROWS: &str = "\
-    SELECT n, sale.* \
-    FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n), \
-    LATERAL ( \
-        SELECT kafka_offset, run, loader, block, index, due, state, store, customer, time, cents, items FROM sale_events AS s \
-        WHERE (s.topic, s.partition) = (span.topic, span.partition) AND kafka_offset >= low AND kafka_offset < high \
-        ORDER BY s.topic, s.partition, kafka_offset LIMIT $5 \
-    ) AS sale ORDER BY n, kafka_offset";
+const ROWS: &str = concat!(
+    "SELECT n, sale.* \
+     FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n), \
+     LATERAL (SELECT kafka_offset, run, loader, block, index, due, ",
+    receipt_columns!(),
+    " FROM sale_events AS s \
+     WHERE (s.topic, s.partition) = (span.topic, span.partition) AND kafka_offset >= low AND kafka_offset < high \
+     ORDER BY s.topic, s.partition, kafka_offset LIMIT $5) AS sale ORDER BY n, kafka_offset"
+);
 
 fn columns(partitions: &[Partition]) -> (Vec<&str>, Vec<i32>) {
     partitions.iter().map(|(topic, number)| (topic.as_str(), *number)).unzip()
 }
 
-fn stored(row: &Row) -> anyhow::Result<Stored> {
-    let number = |column: usize, name: &str| -> anyhow::Result<u64> {
-        let number: i64 = row.try_get(column).with_context(|| format!("reading {name}"))?;
-        u64::try_from(number).with_context(|| format!("{name} is {number}"))
-    };
-    let short = |column: usize, name: &str| -> anyhow::Result<u32> {
-        let number = number(column, name)?;
-        u32::try_from(number).with_context(|| format!("{name} is {number}"))
-    };
+fn stored(row: &Row) -> Result<Stored, String> {
     let id = SaleId {
-        run: short(2, "run")?,
+        run: number(row, 2, "run")?,
         loader: row.get::<_, i32>(3).cast_unsigned(),
         block: row.get::<_, i32>(4).cast_unsigned(),
         index: row.get::<_, i32>(5).cast_unsigned(),
     };
-    let due: SystemTime = row.try_get(6).context("reading due")?;
-    let Ok(due) = due.duration_since(UNIX_EPOCH) else { bail!("due is before 1970") };
-    let Json(items): Json<Vec<Item>> = row.try_get(12).context("reading items")?;
-    let receipt = Receipt {
-        id,
-        time: number(10, "time")?,
-        state: row.get::<_, &str>(7).parse().context("reading state")?,
-        store: short(8, "store")?,
-        customer: number(9, "customer")?,
-        items,
-        cents: short(11, "cents")?,
-    };
-    Ok(Stored { receipt, due_us: i64::try_from(due.as_micros()).context("reading due")? })
+    let due = row.get::<_, SystemTime>(6).duration_since(UNIX_EPOCH).map_err(|_| "due is before 1970".to_owned())?;
+    let due_us = i64::try_from(due.as_micros()).map_err(|_| "due is too late".to_owned())?;
+    Ok(Stored { receipt: receipt(id, row, 7)?, due_us })
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod follow;
 mod read;
+mod receipt;
 mod write;
 
 pub use connection::{Config, Schema};

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use petstore::{BlockId, Item, Receipt, SaleId};
+use petstore::{BlockId, Receipt, SaleId};
 use tokio_postgres::Row as SqlRow;
 
 use super::Config;
 use super::connection::{Connection, Open};
+use super::receipt::{receipt, receipt_columns};
 use crate::{Counts, Error, Positions};
 
 /// Reads what is there; makes and changes nothing (but see [`Reader::prune`]).
@@ -158,9 +159,11 @@ impl Reader {
 }
 
 const POSITIONS: &str = "SELECT topic, partition, next_offset, installation FROM positions";
-const ROWS: &str = "\
-    SELECT index, digest, time, state, store, customer, items::text, cents FROM sale_events \
-    WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index";
+const ROWS: &str = concat!(
+    "SELECT index, digest, ",
+    receipt_columns!(),
+    " FROM sale_events WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index"
+);
 /// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows.
 const BLOCKS: &str = "\
     WITH RECURSIVE found (run, loader, block) AS ( \
@@ -186,28 +189,8 @@ const PRUNE: &str = "\
 impl Row {
     fn read(block: BlockId, row: &SqlRow) -> Self {
         let index = row.get::<_, i32>(0).cast_unsigned();
-        Self { index, digest: row.get::<_, i64>(1).cast_unsigned(), receipt: receipt(block.sale(index), row) }
+        Self { index, digest: row.get::<_, i64>(1).cast_unsigned(), receipt: receipt(block.sale(index), row, 2) }
     }
-}
-
-/// Whoever changed a row behind our back was not bound to what a sale can be.
-fn receipt(id: SaleId, row: &SqlRow) -> Result<Receipt, String> {
-    let state: &str = row.get(3);
-    let items: &str = row.get(6);
-    Ok(Receipt {
-        id,
-        time: number(row, 2, "time")?,
-        state: state.parse().map_err(|_| format!("state is {state:?}"))?,
-        store: number(row, 4, "store")?,
-        customer: number(row, 5, "customer")?,
-        items: serde_json::from_str::<Vec<Item>>(items).map_err(|err| format!("items are none: {err}"))?,
-        cents: number(row, 7, "cents")?,
-    })
-}
-
-fn number<T: TryFrom<i64>>(row: &SqlRow, column: usize, name: &str) -> Result<T, String> {
-    let number: i64 = row.get(column);
-    T::try_from(number).map_err(|_| format!("{name} is {number}"))
 }
 
 struct Keys {

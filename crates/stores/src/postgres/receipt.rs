@@ -1,0 +1,34 @@
+//! From a row to what it says of a sale.
+
+use petstore::{Item, Receipt, SaleId};
+use tokio_postgres::Row;
+
+/// The columns that [`receipt`] reads, in their order.
+macro_rules! receipt_columns {
+    () => {
+        "time, state, store, customer, items::text, cents"
+    };
+}
+pub(super) use receipt_columns;
+
+/// Reads the columns from number `first` on; or says which of them says what no receipt can: whoever changes a row behind
+/// our back is not bound to what a sale can be.
+pub(super) fn receipt(id: SaleId, row: &Row, first: usize) -> Result<Receipt, String> {
+    let state: &str = row.get(first + 1);
+    let items: &str = row.get(first + 4);
+    Ok(Receipt {
+        id,
+        time: number(row, first, "time")?,
+        state: state.parse().map_err(|_| format!("state is {state:?}"))?,
+        store: number(row, first + 2, "store")?,
+        customer: number(row, first + 3, "customer")?,
+        items: serde_json::from_str::<Vec<Item>>(items).map_err(|err| format!("items are none: {err}"))?,
+        cents: number(row, first + 5, "cents")?,
+    })
+}
+
+/// A number as narrow as it must be.
+pub(super) fn number<T: TryFrom<i64>>(row: &Row, column: usize, name: &str) -> Result<T, String> {
+    let number: i64 = row.get(column);
+    T::try_from(number).map_err(|_| format!("{name} is {number}"))
+}
