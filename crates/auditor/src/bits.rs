@@ -77,7 +77,7 @@ impl Bits {
 
     /// How many of the set are not in `other`.
     pub fn count_without(&self, other: &Self) -> u32 {
-        if self.count == 0 { 0 } else { self.without(other).count }
+        if self.count == 0 || other.count == 0 { self.count } else { self.without(other).count }
     }
 
     /// How many of `ranges` are in the set.

@@ -1,9 +1,10 @@
-//! `kapture-auditor` keeps the account of every sale; `kapture-auditor test` is what `helm test` runs. See the library.
+//! `kapture-auditor` keeps the account of every sale; `kapture-auditor test` is what `helm test` runs;
+//! `kapture-auditor recount [--json]` counts everything anew. See the library.
 
 use std::process::ExitCode;
 
 use anyhow::bail;
-use auditor::{Config, Stores, check, live};
+use auditor::{Config, Stores, check, live, recount};
 use tracing::info;
 
 #[tokio::main]
@@ -12,11 +13,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Box::pin(watch()).await,
         ["test"] => Box::pin(test()).await,
+        ["recount"] => Box::pin(recount(false)).await,
+        ["recount", "--json"] => Box::pin(recount(true)).await,
         ["--version"] => {
             println!("kapture-auditor {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
-        _ => bail!("unknown arguments {arguments:?}: use none, test or --version"),
+        _ => bail!("unknown arguments {arguments:?}: use none, test, recount [--json] or --version"),
     }
 }
 
@@ -38,6 +41,20 @@ async fn test() -> anyhow::Result<ExitCode> {
     let outcome = check::run(&service::from_env("TEST_")?, &kafka, stores, check::Patience::default()).await;
     print!("{}", outcome.text);
     Ok(if outcome.well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn recount(json: bool) -> anyhow::Result<ExitCode> {
+    if std::env::var_os("RUST_LOG").is_some() {
+        service::init_tracing();
+    }
+    let (_, kafka, stores) = environment()?;
+    let recount = recount::run(&kafka, stores).await?;
+    if json {
+        println!("{}", serde_json::to_string(&recount)?);
+    } else {
+        print!("{}", recount.table());
+    }
+    Ok(if recount.well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn environment() -> anyhow::Result<(Config, kafka::Config, Stores)> {

@@ -121,3 +121,10 @@ pub struct Page {
     after: Option<BlockId>,
     cursor: u64,
 }
+
+impl Page {
+    /// Whether the list begins anew.
+    pub fn is_at_start(&self) -> bool {
+        self.after.is_none() && self.cursor == 0
+    }
+}

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use auditor::findings::{Finding, Kind, Stage};
-use auditor::{Store, Stores};
+use auditor::{Store, Stores, recount};
 use petstore::{BlockId, Sale, SaleId, State};
 use support::{Auditor, BLOCK, Message, Pipeline, World};
 
@@ -39,6 +39,12 @@ impl Faults {
 
 fn found(findings: &[Finding]) -> Found {
     findings.iter().map(|finding| (finding.stage, finding.kind, finding.what.clone())).collect()
+}
+
+fn compare(expected: &Found, found: &Found) {
+    let missed: Vec<_> = expected.difference(found).collect();
+    let invented: Vec<_> = found.difference(expected).collect();
+    assert!(missed.is_empty() && invented.is_empty(), "missed: {missed:#?}\ninvented: {invented:#?}");
 }
 
 /// A sale of a block that nobody reserved.
@@ -282,7 +288,7 @@ fn stores(world: &World) -> Stores {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_is_found_at_its_stage_and_nothing_else() {
+async fn every_fault_is_found_at_its_stage_and_nothing_else_restarts_or_not() {
     let world = World::new().await;
     let mut faults = Faults { expected: Found::new(), next: BLOCK.block };
     let mut pipeline = Pipeline::default();
@@ -299,6 +305,13 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else() {
     let postgres = [(); 7].map(|()| right());
     let receipts = [(); 5].map(|()| right());
     pipeline.store(&world).await;
+    // One that ends in the middle: nothing has come back, and what is in the stores is right as yet.
+    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let routed = auditor.account(|account| account.stages.at(Stage::Routed).out_of_order > 0).await;
+    auditor.checkpointed().await;
+    auditor.stop().await;
+    assert_eq!(routed.done_blocks, 0);
+
     spoil_redis(&world, &mut faults, &redis).await;
     spoil_postgres(&world, &mut faults, &postgres).await;
     spoil_receipts(&mut faults, &receipts, &mut pipeline);
@@ -311,17 +324,28 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else() {
     // Strangers belong to no block, and are looked up at leisure. Whether all is found is asked below.
     auditor.within(Duration::from_secs(20), |account| found(&account.findings) == expected).await;
     let account = auditor.settled().await;
+    auditor.checkpointed().await;
     auditor.stop().await;
-    let found = found(&account.findings);
-    let missed: Vec<_> = expected.difference(&found).collect();
-    let invented: Vec<_> = found.difference(&expected).collect();
-    assert!(missed.is_empty() && invented.is_empty(), "missed: {missed:#?}\ninvented: {invented:#?}\n{account:#?}");
+    compare(&expected, &found(&account.findings));
     let counted: u64 = account.counts.iter().map(|count| count.findings).sum();
     assert_eq!(counted, expected.len() as u64, "{:#?}", account.counts);
     for (stage, tally) in &account.stages.0 {
         let accounted = tally.found + tally.lost + tally.rejected + tally.not_auditable + tally.late;
         assert_eq!((tally.expected, tally.late), (accounted, 0), "{stage:?}: {tally:?}");
     }
+    // Another one, which knows only what was written.
+    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let restarted = auditor.settled().await;
+    auditor.stop().await;
+    assert_eq!((&restarted.stages, &restarted.rejected_records), (&account.stages, &account.rejected_records));
+    compare(&expected, &found(&restarted.findings));
+
+    let recount = recount::run(&world.kafka, stores(&world)).await.unwrap();
+    println!("{}", recount.table());
+    compare(&expected, &found(&recount.findings));
+    assert_eq!(recount.stages, account.stages, "two that share nothing but the model agree");
+    assert_eq!((recount.blocks, recount.well, recount.rejected_records), (blocks, false, 5));
+
     assert_eq!(account.rejected_records.count, 5);
     assert!(account.rejected_records.first.iter().any(|record| record.reason == "no headers"));
     let detail = |stage, kind| {

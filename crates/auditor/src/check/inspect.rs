@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use kafka::SaleHeaders;
 use petstore::State;
+use rdkafka::Message;
 
 use super::sample::{Place, Sample};
 use super::scan::{self, Part, Read};
@@ -114,8 +115,9 @@ async fn count(
     let counting = tokio::task::spawn_blocking(move || {
         let names = kafka.names();
         let mut highest: BTreeMap<State, i64> = BTreeMap::new();
-        let read = scan::scan(&kafka, &parts, deadline, |topic, offset, SaleHeaders { id, due_us, .. }| {
-            let state = names.state_of(topic);
+        let read = scan::scan(&kafka, &parts, deadline, |message| {
+            let Ok(SaleHeaders { id, due_us, .. }) = SaleHeaders::from_message(message) else { return };
+            let (state, offset) = (names.state_of(message.topic()), message.offset());
             if sample.judges(id)
                 && let Some(state) = state
             {
@@ -143,7 +145,7 @@ fn note(read: anyhow::Result<Read>, begins_us: &mut Option<i64>) -> Option<Strin
 async fn fan_out(kafka: &kafka::Config, parts: &[Part], deadline: Instant) -> Result<(), String> {
     loop {
         let (config, parts) = (kafka.clone(), parts.to_vec());
-        let committed = tokio::task::spawn_blocking(move || scan::committed(&config, &parts));
+        let committed = tokio::task::spawn_blocking(move || scan::committed(&config, "fan-out", &parts));
         let why = match committed.await {
             Ok(Ok(true)) => return Ok(()),
             Ok(Ok(false)) => "the fan-out has not passed the cut".to_owned(),

@@ -14,7 +14,7 @@ mod live;
 mod sample;
 #[cfg(test)]
 mod sample_tests;
-mod scan;
+pub(crate) mod scan;
 mod stores;
 mod table;
 mod verdict;
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Stores;
 use crate::store::Store;
+pub(crate) use table::grouped;
 use table::{Release, Row, Table};
 
 /// The variables `TEST_*`.
@@ -122,7 +123,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
 }
 
 /// Which Kafka this is, as the stores keep it with their positions.
-async fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
+pub(crate) async fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
     let shutdown = CancellationToken::new();
     let asked = tokio::time::timeout_at(deadline.into(), kafka.installation(&shutdown)).await;
     Ok(asked.context("asking which kafka this is: no answer in time")??.to_string())

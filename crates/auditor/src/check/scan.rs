@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use kafka::SaleHeaders;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// One question to Kafka.
@@ -62,12 +62,12 @@ pub(crate) struct Read {
     pub(crate) begins_us: Option<i64>,
 }
 
-/// Reads all parts, calling `each` with topic, offset and headers of every sale. Blocks.
+/// Reads all parts, calling `each` with every record. Blocks.
 pub(crate) fn scan(
     kafka: &kafka::Config,
     parts: &[Part],
     deadline: Instant,
-    mut each: impl FnMut(&str, i64, SaleHeaders),
+    mut each: impl FnMut(&BorrowedMessage<'_>),
 ) -> anyhow::Result<Read> {
     let consumer: BaseConsumer = kafka.reader().create().context("making a consumer")?;
     let mut list = TopicPartitionList::with_capacity(parts.len());
@@ -97,9 +97,7 @@ pub(crate) fn scan(
                         let time_us = message.timestamp().to_millis().map(|ms| ms.saturating_mul(1_000));
                         read.begins_us = read.begins_us.max(time_us);
                     }
-                    if let Ok(headers) = SaleHeaders::from_message(&message) {
-                        each(message.topic(), message.offset(), headers);
-                    }
+                    each(&message);
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading: {code}"),
                 Some(Err(_)) => {}
@@ -118,14 +116,14 @@ pub(crate) fn scan(
     }
 }
 
-/// Whether the fan-out has committed the ends of all parts. Blocks.
-pub(crate) fn committed(kafka: &kafka::Config, parts: &[Part]) -> anyhow::Result<bool> {
-    let consumer: BaseConsumer = kafka.member("fan-out").create().context("making a consumer")?;
+/// Whether a role has committed the ends of all parts. Blocks.
+pub(crate) fn committed(kafka: &kafka::Config, role: &str, parts: &[Part]) -> anyhow::Result<bool> {
+    let consumer: BaseConsumer = kafka.member(role).create().context("making a consumer")?;
     let mut list = TopicPartitionList::with_capacity(parts.len());
     for part in parts {
         list.add_partition(&part.topic, part.partition);
     }
-    let committed = consumer.committed_offsets(list, LIMIT).context("asking what the fan-out committed")?;
+    let committed = consumer.committed_offsets(list, LIMIT).context("asking what was committed")?;
     Ok(parts.iter().all(|part| {
         let offset = committed.find_partition(&part.topic, part.partition).map(|element| element.offset());
         part.end == 0 || matches!(offset, Some(Offset::Offset(offset)) if offset >= part.end)

@@ -1,10 +1,11 @@
 //! Whether a fault that was seen at routed was made there: a record that was wrong on `sales` already is no fault of the
 //! fan-out.
 //!
-//! Found at routed, it counts at routed until the judge has looked on `sales`. Of what is found in a done block after a
-//! restart, before it was looked up, that is never asked again.
+//! Found at routed, it counts at routed until the judge has looked on `sales`. What of it belongs to an open block is found
+//! again after a restart; the rest of the questions are kept.
 
 use petstore::SaleId;
+use serde::{Deserialize, Serialize};
 
 use super::Ledger;
 use crate::findings::{Kind, Stage};
@@ -15,7 +16,7 @@ use crate::source::Source;
 const OPEN: usize = 2_000;
 
 /// A fault of a record on a state's topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
     /// The sale.
     pub id: SaleId,
@@ -25,11 +26,12 @@ pub struct Case {
     pub evidence: Evidence,
     /// The sale can't be older: unix time, microseconds. 0 if nobody knows.
     pub since_us: i64,
+    /// Whether its block was open.
     is_open: bool,
 }
 
 /// What tells whether it was so on `sales`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Evidence {
     /// The record says this, and lies on this topic.
     Record {
@@ -77,6 +79,16 @@ impl Ledger {
             block.open_case();
         }
         self.cases.open.push(Case { id, kind, evidence, since_us, is_open });
+    }
+
+    /// The questions that a restart would not raise again.
+    pub(super) fn lasting_cases(&self) -> Vec<Case> {
+        self.cases.open.iter().filter(|case| !case.is_open).copied().collect()
+    }
+
+    /// Takes the questions that an earlier auditor left.
+    pub(super) fn resume_cases(&mut self, cases: Vec<Case>) {
+        self.cases.open = cases;
     }
 
     /// The faults to be looked up.

@@ -4,10 +4,10 @@ use anyhow::Context;
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
-use super::Ledger;
 use super::done::{Loader, Odd};
 use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
+use super::{Case, Ledger};
 use crate::block::{Behind, Block};
 use crate::findings::{Findings, Stage, Tally};
 use crate::source::Source;
@@ -19,6 +19,8 @@ pub struct Checkpoint {
     pub logs: Vec<(Source, Log)>,
     /// What belongs to no block: at routed and at returned.
     pub strays: [Tally; 2],
+    /// Faults whose origin is still to be looked up, of blocks that are not open.
+    pub cases: Vec<Case>,
     /// Blocks that nobody reserved.
     pub strangers: Strangers,
     /// What lies on `sales.rejected`.
@@ -101,6 +103,7 @@ impl Ledger {
         let checkpoint = Checkpoint {
             logs: self.sources.iter().copied().map(log).collect(),
             strays: self.strays,
+            cases: self.lasting_cases(),
             strangers: self.strangers.clone(),
             rejected: self.rejected.clone(),
             findings: self.findings.clone(),
@@ -148,6 +151,7 @@ impl Ledger {
             self.counted.set(source, log.read);
         }
         self.strays = checkpoint.strays;
+        self.resume_cases(checkpoint.cases);
         self.strangers = checkpoint.strangers;
         self.rejected = checkpoint.rejected;
         self.findings = checkpoint.findings;

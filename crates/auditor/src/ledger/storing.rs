@@ -196,10 +196,15 @@ impl Ledger {
         let Some(block) = self.open.get(&id) else { return };
         let parameters = block.record().parameters.clone();
         let Ok(truth) = self.truths.of(id, &parameters, true) else { return };
-        let altered: Vec<&Row> = rows.iter().filter(|row| matches!(truth.row(row), Verdict::Altered { .. })).collect();
-        let indices: Vec<u32> = altered.iter().map(|row| row.index).collect();
+        let (mut compared, mut altered) = (0, Vec::new());
+        for row in rows {
+            let verdict = truth.row(row);
+            compared += usize::from(verdict != Verdict::Skipped);
+            altered.extend(matches!(verdict, Verdict::Altered { .. }).then_some(row));
+        }
+        let indices: Vec<u32> = altered.iter().map(|row: &&Row| row.index).collect();
         let Some(block) = self.open.get_mut(&id) else { return };
-        for index in block.store_altered(store, &indices, rows.len()) {
+        for index in block.store_altered(store, &indices, compared) {
             let sale = id.sale(index);
             let detail = if self.findings.has_room() {
                 let row = altered.iter().find(|row| row.index == index);

@@ -18,6 +18,8 @@ pub(super) struct Metrics {
     findings: Family<FindingsLabels, Gauge>,
     blocks: Family<BlocksLabels, Gauge>,
     auditable: Gauge,
+    content_one_in: Gauge,
+    rejected_records: Gauge,
     rounds: Gauge,
     pub(super) errors: Counter,
     pub(super) checkpoints: Counter,
@@ -54,10 +56,11 @@ enum Column {
     Late,
     Unknown,
     NotAuditable,
+    Compared,
 }
 
 impl Column {
-    const ALL: [Self; 5] = [Self::Expected, Self::Found, Self::Late, Self::Unknown, Self::NotAuditable];
+    const ALL: [Self; 6] = [Self::Expected, Self::Found, Self::Late, Self::Unknown, Self::NotAuditable, Self::Compared];
 
     fn of(self, tally: &Tally) -> u64 {
         match self {
@@ -66,6 +69,7 @@ impl Column {
             Self::Late => tally.late,
             Self::Unknown => tally.unknown,
             Self::NotAuditable => tally.not_auditable,
+            Self::Compared => tally.compared,
         }
     }
 }
@@ -76,12 +80,18 @@ impl Metrics {
         let metrics = Self::default();
         registry.register(
             "sales",
-            "Sales by stage: what must be there, what is, what is late, what is there unannounced",
+            "Sales by stage: what must be there, what is, what is late, what is there unannounced, whose content was compared",
             metrics.sales.clone(),
         );
         registry.register("findings", "Findings by stage and kind", metrics.findings.clone());
         registry.register("blocks", "Blocks of which something can still come, and the others", metrics.blocks.clone());
         registry.register("auditable", "0 if a log was deleted before it was read", metrics.auditable.clone());
+        registry.register(
+            "content_one_in",
+            "The content of one block in so many is compared",
+            metrics.content_one_in.clone(),
+        );
+        registry.register("rejected_records", "Records on sales.rejected", metrics.rejected_records.clone());
         registry.register("rounds", "Rounds of proof that ended", metrics.rounds.clone());
         registry.register("errors", "Questions to Kafka or a store that failed", metrics.errors.clone());
         registry.register("checkpoints", "Checkpoints written", metrics.checkpoints.clone());
@@ -104,6 +114,8 @@ impl Metrics {
             set(&self.blocks.get_or_create(&BlocksLabels { phase }), count);
         }
         set(&self.auditable, account.auditable.into());
+        set(&self.content_one_in, account.content.one_in.into());
+        set(&self.rejected_records, account.rejected_records.count);
         set(&self.rounds, account.position.rounds);
     }
 }
@@ -132,6 +144,7 @@ impl EncodeLabelValue for Column {
             Self::Late => "late",
             Self::Unknown => "unknown",
             Self::NotAuditable => "not_auditable",
+            Self::Compared => "compared",
         };
         name.encode(encoder)
     }

@@ -256,6 +256,16 @@ impl Auditor {
         self.account(|account| account.position.rounds >= now + 2).await
     }
 
+    /// Waits for a checkpoint that was begun from now on.
+    pub async fn checkpointed(&self) {
+        let now = Instant::now();
+        let written_since = |account: &Account| {
+            let age = account.position.checkpoint_age_ms;
+            age.is_some_and(|age| u128::from(age) < now.elapsed().as_millis().saturating_sub(1_000))
+        };
+        self.account(written_since).await;
+    }
+
     pub fn address(&self) -> String {
         self.address.to_string()
     }

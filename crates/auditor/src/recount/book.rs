@@ -1,0 +1,310 @@
+//! What was found of each sale, stage by stage. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kafka::SaleHeaders;
+use kafka::blocks::BlockRecord;
+use petstore::{BlockId, Receipt, Sale, SaleId, State};
+use stores::postgres::Conflict;
+
+use crate::block::Watched;
+use crate::findings::Stage;
+
+/// Records that are no sale, and sales that nobody sent, that are remembered one by one.
+const ODD: usize = 10_000;
+
+/// The blocks of one pass.
+pub(super) struct Book {
+    pub(super) watched: Watched,
+    /// How long Redis keeps a block.
+    pub(super) redis_keeps_us: i64,
+    pub(super) blocks: BTreeMap<BlockId, Page>,
+    /// Whether what belongs to no block is noted: once is enough.
+    is_first: bool,
+    /// Bodies, with the header's state, that are not what the model says: by sale, as they lie on `sales`.
+    pub(super) odd_on_sales: HashMap<SaleId, Vec<(Vec<u8>, State)>>,
+    /// The same on the states' topics, with the topic.
+    pub(super) odd_on_states: HashMap<SaleId, Vec<(Vec<u8>, State, State)>>,
+    /// Sales that no block of the account holds, by where they lie.
+    pub(super) strangers: BTreeMap<(Stage, SaleId), u64>,
+    /// Records without a sale's headers: their places.
+    pub(super) garbage: Vec<(Stage, String, String)>,
+    pub(super) rejected: u64,
+    /// The highest sale of each loader and store so far.
+    order: HashMap<(Stage, u32, u32, u32), SaleId>,
+    /// The latest time at which a log that has lost its beginning now begins: unix time, microseconds.
+    pub(super) begins_us: i64,
+    /// The blocks that are set aside, since a log no longer reaches back to them.
+    pub(super) beyond: Vec<BlockId>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+/// One block.
+pub(super) struct Page {
+    pub(super) record: BlockRecord,
+    pub(super) sales: Vec<Line>,
+    /// Sales that came again to Redis and to Postgres.
+    pub(super) repeated: [u64; 2],
+    /// Indices beyond the block in a store.
+    pub(super) outside: Vec<(Stage, u32)>,
+}
+
+/// One sale.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    state: State,
+    store: u32,
+    digest: u64,
+    receipt: u64,
+    /// How often it is on `sales`, as the fan-out takes it; on the states' topics; on `receipts`.
+    pub(super) on_sales: u8,
+    pub(super) routed: u8,
+    pub(super) returned: u8,
+    /// How often it is on the states' topics in a form that a sink takes.
+    pub(super) storable: u8,
+    flags: u16,
+}
+
+/// What else is known of a sale.
+#[derive(Clone, Copy, Debug)]
+#[repr(u16)]
+pub(super) enum Flag {
+    /// It lies on `sales.rejected`.
+    Rejected = 1,
+    /// A record of it on `sales` is not what was sent.
+    Spoilt = 1 << 1,
+    /// It lies on another state's topic.
+    Misrouted = 1 << 2,
+    Cached = 1 << 3,
+    Stored = 1 << 4,
+    AlteredStored = 1 << 5,
+    AlteredReturned = 1 << 6,
+    LateOnSales = 1 << 7,
+    LateRouted = 1 << 8,
+    LateReturned = 1 << 9,
+    /// Its body on `receipts` is none.
+    BrokenReturned = 1 << 10,
+    /// It was altered when it was routed.
+    AlteredRouted = 1 << 11,
+}
+
+impl Line {
+    pub(super) fn has(&self, flag: Flag) -> bool {
+        self.flags & flag as u16 != 0
+    }
+
+    /// The state that it belongs to.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether that is what was sent.
+    pub(super) fn is(&self, sale: &Sale) -> bool {
+        petstore::digest(sale) == self.digest
+    }
+
+    fn set(&mut self, flag: Flag) {
+        self.flags |= flag as u16;
+    }
+}
+
+/// A record as it was read.
+#[derive(Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub(super) headers: SaleHeaders,
+    pub(super) body: &'a [u8],
+}
+
+impl Book {
+    pub(super) fn new(watched: Watched, redis_keeps_us: i64, is_first: bool) -> Self {
+        Self {
+            watched,
+            redis_keeps_us,
+            blocks: BTreeMap::new(),
+            is_first,
+            odd_on_sales: HashMap::new(),
+            odd_on_states: HashMap::new(),
+            strangers: BTreeMap::new(),
+            garbage: Vec::new(),
+            rejected: 0,
+            order: HashMap::new(),
+            begins_us: i64::MIN,
+            beyond: Vec::new(),
+            conflicts: Vec::new(),
+        }
+    }
+
+    /// Opens a block with what the model says it holds.
+    pub(super) fn open(&mut self, id: BlockId, record: BlockRecord, sales: &[Sale]) {
+        let line = |sale: &Sale| Line {
+            state: sale.state(),
+            store: sale.store.id,
+            digest: petstore::digest(sale),
+            receipt: petstore::receipt_digest(&sale.receipt()),
+            on_sales: 0,
+            routed: 0,
+            returned: 0,
+            storable: 0,
+            flags: 0,
+        };
+        let sales = sales.iter().map(line).collect();
+        self.blocks.insert(id, Page { record, sales, repeated: [0; 2], outside: Vec::new() });
+    }
+
+    /// The time before which none of the sales was sent: unix time, microseconds.
+    pub(super) fn since_us(&self) -> i64 {
+        self.blocks.values().map(|page| page.record.reserved_at_us).min().unwrap_or(0)
+    }
+
+    /// Sets aside what was reserved before a log begins.
+    pub(super) fn set_aside(&mut self) {
+        let begins_us = self.begins_us;
+        let beyond = self.blocks.extract_if(.., |_, page| page.record.reserved_at_us < begins_us);
+        self.beyond.extend(beyond.map(|(id, _)| id));
+    }
+
+    fn line(&mut self, stage: Stage, id: SaleId) -> Option<&mut Line> {
+        // Asked twice, since a borrow that is returned lasts.
+        let held = self.blocks.get(&id.block_id()).is_some_and(|page| (id.index as usize) < page.sales.len());
+        if !held {
+            let known = self.strangers.contains_key(&(stage, id)) || self.strangers.len() < ODD;
+            if known && (self.is_first || self.blocks.contains_key(&id.block_id())) {
+                *self.strangers.entry((stage, id)).or_default() += 1;
+            }
+            return None;
+        }
+        self.blocks.get_mut(&id.block_id())?.sales.get_mut(id.index as usize)
+    }
+
+    /// Notes a record without a sale's headers.
+    pub(super) fn garbage(&mut self, stage: Stage, place: String, reason: String) {
+        if self.is_first && self.garbage.len() < ODD {
+            self.garbage.push((stage, place, reason));
+        }
+    }
+
+    /// Takes a record from `sales`.
+    pub(super) fn accepted(&mut self, Record { headers: SaleHeaders { id, state, .. }, body }: Record<'_>) {
+        let sale = serde_json::from_slice::<Sale>(body).ok();
+        // What the fan-out looks at.
+        let passes = serde_json::from_slice::<Looked>(body)
+            .is_ok_and(|looked| looked.id == id && looked.store.state == state && body.len() <= MAX_BYTES);
+        let Some(line) = self.line(Stage::Accepted, id) else { return };
+        let right = sale.is_some_and(|sale| petstore::digest(&sale) == line.digest) && state == line.state;
+        let (store, first) = (line.store, line.on_sales == 0);
+        if !right {
+            line.set(Flag::Spoilt);
+        }
+        if passes {
+            line.on_sales = line.on_sales.saturating_add(1);
+        }
+        if passes && first && self.is_late(Stage::Accepted, id, store) {
+            self.flag(id, Flag::LateOnSales);
+        }
+        if !right && self.odd_on_sales.len() < ODD {
+            self.odd_on_sales.entry(id).or_default().push((body.to_vec(), state));
+        }
+    }
+
+    /// Takes a record from the topic of a state.
+    pub(super) fn routed(&mut self, topic: State, Record { headers: SaleHeaders { id, state, .. }, body }: Record<'_>) {
+        let sale = serde_json::from_slice::<Sale>(body).ok().filter(|sale| sale.id == id);
+        let Some(line) = self.line(Stage::Routed, id) else { return };
+        let (home, store, first) = (line.state, line.store, line.routed == 0);
+        let right = sale.as_ref().is_some_and(|sale| petstore::digest(sale) == line.digest);
+        line.routed = line.routed.saturating_add(1);
+        if sale.clone().is_some_and(|sale| stores::Record::new(sale, 0, 0).is_ok()) {
+            line.storable = line.storable.saturating_add(1);
+        }
+        if topic != home {
+            line.set(Flag::Misrouted);
+        }
+        let altered = sale.is_some() && (!right || (state != home && topic == home));
+        if altered {
+            line.set(Flag::AlteredRouted);
+        }
+        if topic == home && first && self.is_late(Stage::Routed, id, store) {
+            self.flag(id, Flag::LateRouted);
+        }
+        if (!right || altered || topic != home) && self.odd_on_states.len() < ODD {
+            self.odd_on_states.entry(id).or_default().push((body.to_vec(), state, topic));
+        }
+    }
+
+    /// Takes a record from `sales.rejected`.
+    pub(super) fn rejected(&mut self, id: Option<SaleId>) {
+        self.rejected += u64::from(self.is_first);
+        if let Some(id) = id {
+            self.flag(id, Flag::Rejected);
+        }
+    }
+
+    /// Takes a record from `receipts`.
+    pub(super) fn returned(&mut self, Record { headers: SaleHeaders { id, .. }, body }: Record<'_>) {
+        let receipt = serde_json::from_slice::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
+        let Some(line) = self.line(Stage::Returned, id) else { return };
+        match receipt {
+            None => line.set(Flag::BrokenReturned),
+            Some(receipt) if petstore::receipt_digest(&receipt) == line.receipt => {}
+            Some(_) => line.set(Flag::AlteredReturned),
+        }
+        let (store, first, misrouted) = (line.store, line.returned == 0, line.has(Flag::Misrouted));
+        line.returned = line.returned.saturating_add(1);
+        // The states' topics were read before.
+        if first && !misrouted && self.is_late(Stage::Returned, id, store) {
+            self.flag(id, Flag::LateReturned);
+        }
+    }
+
+    /// Takes a row of Postgres.
+    pub(super) fn stored(&mut self, id: SaleId, digest: u64, receipt: Option<&Receipt>) {
+        let Some(page) = self.blocks.get_mut(&id.block_id()) else { return };
+        let Some(line) = page.sales.get_mut(id.index as usize) else {
+            page.outside.push((Stage::Stored, id.index));
+            return;
+        };
+        line.set(Flag::Stored);
+        let right =
+            digest == line.digest && receipt.is_some_and(|receipt| petstore::receipt_digest(receipt) == line.receipt);
+        if !right {
+            line.set(Flag::AlteredStored);
+        }
+    }
+
+    /// Takes a bit of Redis.
+    pub(super) fn cached(&mut self, id: SaleId) {
+        let Some(page) = self.blocks.get_mut(&id.block_id()) else { return };
+        match page.sales.get_mut(id.index as usize) {
+            Some(line) => line.set(Flag::Cached),
+            None => page.outside.push((Stage::Cached, id.index)),
+        }
+    }
+
+    fn flag(&mut self, id: SaleId, flag: Flag) {
+        if let Some(line) = self.blocks.get_mut(&id.block_id()).and_then(|page| page.sales.get_mut(id.index as usize)) {
+            line.set(flag);
+        }
+    }
+
+    /// Whether a later sale of the same loader and store came before.
+    fn is_late(&mut self, stage: Stage, id: SaleId, store: u32) -> bool {
+        let last = self.order.entry((stage, id.run, id.loader, store)).or_insert(id);
+        let late = id < *last;
+        *last = id.max(*last);
+        late
+    }
+}
+
+/// The most that the fan-out takes for a sale.
+const MAX_BYTES: usize = 64 << 10;
+
+#[derive(serde::Deserialize)]
+struct Looked {
+    id: SaleId,
+    store: LookedStore,
+}
+
+#[derive(serde::Deserialize)]
+struct LookedStore {
+    state: State,
+}

@@ -1,0 +1,302 @@
+//! From what was found to what is said of it. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use kafka::blocks::Phase;
+use petstore::{BlockId, SaleId};
+
+use super::book::{Book, Flag, Line, Page};
+use super::{Judged, Passed};
+use crate::findings::{Finding, Kind, Stage, Tallies};
+
+/// Findings that are shown whole, by stage and kind.
+const SHOWN: usize = 100;
+
+/// Sales, and whole blocks, that nobody sent.
+#[derive(Debug, Default)]
+pub(super) struct Strange {
+    /// On topics.
+    pub(super) sales: BTreeMap<(Stage, SaleId), u64>,
+    /// In stores.
+    pub(super) blocks: BTreeMap<(Stage, BlockId), u64>,
+}
+
+impl Strange {
+    /// Forgets what belongs to a block that is known.
+    pub(super) fn forget(&mut self, known: impl Fn(BlockId) -> bool) {
+        self.sales.retain(|(_, id), _| !known(id.block_id()));
+        self.blocks.retain(|(_, id), _| !known(*id));
+    }
+
+    /// Where a block was strange first.
+    pub(super) fn first(&self, stage: Stage, id: BlockId) -> bool {
+        let before = |at: Stage| {
+            at < stage
+                && !(at == Stage::Cached && stage > Stage::Cached)
+                && (self.blocks.contains_key(&(at, id))
+                    || self.sales.keys().any(|(on, sale)| (*on, sale.block_id()) == (at, id)))
+        };
+        !Stage::ALL.into_iter().any(before)
+    }
+}
+
+/// Judges the blocks of a pass, and takes what belongs to no block out of it.
+pub(super) fn judge(book: &mut Book, passed: &Passed, strange: &mut Strange) -> Judged {
+    let mut court = Court { judged: Judged::default(), passed, now_us: service::unix_us() };
+    for (stage, place, reason) in std::mem::take(&mut book.garbage) {
+        court.find(stage, Kind::Malformed, place, reason);
+    }
+    for ((stage, id), times) in std::mem::take(&mut book.strangers) {
+        match book.blocks.get_mut(&id.block_id()) {
+            // Beyond the end of a block that is known.
+            Some(page) => (0..times).for_each(|_| page.outside.push((stage, id.index))),
+            None => drop(strange.sales.insert((stage, id), times)),
+        }
+    }
+    for (id, page) in &book.blocks {
+        court.block(book, *id, page);
+    }
+    court.judged
+}
+
+struct Court<'a> {
+    judged: Judged,
+    passed: &'a Passed,
+    now_us: i64,
+}
+
+impl Court<'_> {
+    fn find<T: Display>(&mut self, stage: Stage, kind: Kind, what: T, detail: impl Into<String>) {
+        *self.judged.tallies.at_mut(stage).of_mut(kind) += 1;
+        let shown = self.judged.findings.iter().filter(|known| (known.stage, known.kind) == (stage, kind)).count();
+        if shown < SHOWN {
+            let (what, detail) = (what.to_string(), detail.into());
+            self.judged.findings.push(Finding { stage, kind, what, detail, at_us: self.now_us });
+        }
+    }
+
+    fn tallies(&mut self) -> &mut Tallies {
+        &mut self.judged.tallies
+    }
+
+    /// A sale that is not where it must be: lost, if the stage has passed it.
+    fn miss(&mut self, stage: Stage, id: SaleId, detail: &str) {
+        if self.passed.get(&stage).copied().unwrap_or(true) {
+            self.find(stage, Kind::Lost, id, detail);
+        } else {
+            self.tallies().at_mut(stage).late += 1;
+        }
+    }
+
+    fn block(&mut self, book: &Book, id: BlockId, page: &Page) {
+        let acknowledged = &page.record.acknowledged;
+        let end = match (page.record.phase, page.record.end) {
+            (Phase::Closed, Some(end)) => end.max(acknowledged.ranges().last().map_or(0, |(_, after)| after)),
+            _ => u32::MAX,
+        };
+        // Redis keeps a block for a time after its last sale.
+        let is_cached = self.now_us - page.record.updated_at_us < book.redis_keeps_us;
+        let mut came_again = 0;
+        for (index, line) in (0..).zip(&page.sales) {
+            let sale = id.sale(index);
+            self.identity(sale, line, acknowledged.contains(index), index >= end, page.record.phase);
+            self.content(book, sale, line);
+            if acknowledged.contains(index) {
+                self.order(book, sale, line);
+            }
+            self.stores(book, sale, line, is_cached);
+            came_again += u64::from(line.storable.saturating_sub(1));
+        }
+        self.outside(id, page);
+        self.repeated(book, id, page, came_again);
+    }
+
+    /// From `sales` to the states' topics.
+    fn identity(&mut self, id: SaleId, line: &Line, acknowledged: bool, is_beyond: bool, phase: Phase) {
+        if acknowledged {
+            self.tallies().at_mut(Stage::Accepted).expected += 1;
+            let seen = line.on_sales > 0 || line.routed > 0 || line.has(Flag::Spoilt);
+            match (line.routed > 0, line.has(Flag::Rejected), seen) {
+                (false, true, _) if line.has(Flag::Spoilt) => {
+                    self.find(
+                        Stage::Accepted,
+                        Kind::Rejected,
+                        id,
+                        "on sales.rejected, and on sales it is not what was sent",
+                    );
+                }
+                (false, false, false) => self.find(Stage::Accepted, Kind::Lost, id, "acknowledged, and not on sales"),
+                (routed, rejected, _) => {
+                    self.tallies().at_mut(Stage::Accepted).found += 1;
+                    self.tallies().at_mut(Stage::Routed).expected += 1;
+                    match (routed, rejected) {
+                        (true, _) => self.tallies().at_mut(Stage::Routed).found += 1,
+                        (false, true) => self.find(
+                            Stage::Routed,
+                            Kind::Rejected,
+                            id,
+                            "on sales.rejected, though it is right on sales",
+                        ),
+                        (false, false) => self.miss(Stage::Routed, id, "on sales, and on no state's topic"),
+                    }
+                }
+            }
+        } else if line.routed > 0 {
+            let at = if line.on_sales > 0 { Stage::Accepted } else { Stage::Routed };
+            if is_beyond {
+                self.find(at, Kind::NeverSent, id, "behind the end of its block");
+            } else if phase.is_final() {
+                self.tallies().at_mut(Stage::Routed).unknown += 1;
+            }
+        }
+        let before = line.on_sales.max(1) - 1;
+        (0..before.min(line.routed.saturating_sub(1)))
+            .for_each(|_| self.find(Stage::Accepted, Kind::Duplicate, id, ""));
+        let here = line.routed.saturating_sub(1).saturating_sub(before);
+        (0..here).for_each(|_| self.find(Stage::Routed, Kind::Duplicate, id, ""));
+    }
+
+    /// What its records on the states' topics say, and whether they said so on `sales`.
+    fn content(&mut self, book: &Book, id: SaleId, line: &Line) {
+        self.tallies().at_mut(Stage::Routed).compared += u64::from(line.routed);
+        let Some(odd) = book.odd_on_states.get(&id) else { return };
+        let on_sales = book.odd_on_sales.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut altered = None;
+        for (body, state, topic) in odd {
+            let so_on_sales = on_sales.iter().any(|(sent, header)| sent == body && header == state);
+            let at = if so_on_sales { Stage::Accepted } else { Stage::Routed };
+            match serde_json::from_slice::<petstore::Sale>(body) {
+                Ok(sale) if sale.id == id => {
+                    let right = line.is(&sale);
+                    let header = *state != line.state() && *topic == line.state();
+                    if !right || header {
+                        altered.get_or_insert(at);
+                    }
+                }
+                Ok(sale) => self.find(at, Kind::Malformed, id, format!("the body is that of sale {}", sale.id)),
+                Err(err) => self.find(at, Kind::Malformed, id, format!("the body is no sale: {err}")),
+            }
+            if *topic != line.state() {
+                if on_sales.iter().any(|(_, header)| header == topic) {
+                    self.find(
+                        Stage::Accepted,
+                        Kind::Altered,
+                        id,
+                        format!("header state: {}, found {topic}", line.state()),
+                    );
+                } else {
+                    self.find(Stage::Routed, Kind::Misrouted, id, format!("on the topic of {topic}"));
+                }
+            }
+        }
+        if let Some(at) = altered {
+            self.find(at, Kind::Altered, id, "");
+        }
+    }
+
+    fn order(&mut self, book: &Book, id: SaleId, line: &Line) {
+        let [sales, routed, returned] =
+            [Flag::LateOnSales, Flag::LateRouted, Flag::LateReturned].map(|flag| line.has(flag));
+        let detail = "behind a later sale of the same store";
+        if sales && routed {
+            self.find(Stage::Accepted, Kind::OutOfOrder, id, detail);
+        } else if routed {
+            self.find(Stage::Routed, Kind::OutOfOrder, id, detail);
+        } else if returned && book.watched.returned {
+            self.find(Stage::Returned, Kind::OutOfOrder, id, detail);
+        }
+    }
+
+    /// What the stores hold, and what came back.
+    fn stores(&mut self, book: &Book, id: SaleId, line: &Line, is_cached: bool) {
+        let came = line.storable > 0;
+        let altered = line.has(Flag::AlteredRouted);
+        for (watched, stage, flag) in [
+            (book.watched.stores[0] && is_cached, Stage::Cached, Flag::Cached),
+            (book.watched.stores[1], Stage::Stored, Flag::Stored),
+        ] {
+            if !watched {
+                continue;
+            }
+            match (came, line.has(flag)) {
+                (true, there) => {
+                    self.tallies().at_mut(stage).expected += 1;
+                    if there {
+                        self.tallies().at_mut(stage).found += 1;
+                    } else {
+                        self.miss(stage, id, "");
+                    }
+                }
+                (false, true) if line.routed == 0 => {
+                    self.find(stage, Kind::NeverSent, id, "nothing of it came this way");
+                }
+                (false, _) => {}
+            }
+            if stage == Stage::Stored && line.has(flag) {
+                self.tallies().at_mut(stage).compared += 1;
+                if line.has(Flag::AlteredStored) && !altered {
+                    self.find(stage, Kind::Altered, id, "the row is not what was sent");
+                }
+            }
+        }
+        if !book.watched.returned {
+            return;
+        }
+        let (stored, back) = (came && line.has(Flag::Stored), line.returned > 0);
+        if stored || (back && line.routed > 0) {
+            self.tallies().at_mut(Stage::Returned).expected += 1;
+            if back {
+                self.tallies().at_mut(Stage::Returned).found += 1;
+            } else {
+                self.miss(Stage::Returned, id, "in Postgres, and not on receipts");
+            }
+        } else if back {
+            self.find(Stage::Returned, Kind::NeverSent, id, "on receipts, and on no state's topic");
+        }
+        self.tallies().at_mut(Stage::Returned).compared += u64::from(line.returned);
+        (1..line.returned).for_each(|_| self.find(Stage::Returned, Kind::Duplicate, id, ""));
+        if line.has(Flag::BrokenReturned) {
+            self.find(Stage::Returned, Kind::Malformed, id, "the body is no receipt of it");
+        }
+        if line.has(Flag::AlteredReturned) && !altered && !line.has(Flag::AlteredStored) {
+            self.find(Stage::Returned, Kind::Altered, id, "");
+        }
+    }
+
+    /// Sales beyond what the block holds: counted where they were first.
+    fn outside(&mut self, id: BlockId, page: &Page) {
+        for (stage, index) in &page.outside {
+            let at = |stage: Stage| page.outside.contains(&(stage, *index));
+            let before = match stage {
+                Stage::Accepted => continue,
+                Stage::Routed if at(Stage::Accepted) => {
+                    self.find(Stage::Accepted, Kind::NeverSent, id.sale(*index), "");
+                    continue;
+                }
+                Stage::Routed => false,
+                Stage::Cached | Stage::Stored => at(Stage::Routed),
+                Stage::Returned => at(Stage::Routed) || at(Stage::Stored),
+            };
+            if !before {
+                self.find(*stage, Kind::NeverSent, id.sale(*index), "");
+            }
+        }
+    }
+
+    /// What came again to the stores, and not before. Redis only says how many.
+    fn repeated(&mut self, book: &Book, id: BlockId, page: &Page, came_again: u64) {
+        let [cached, stored] = page.repeated.map(|repeated| repeated.saturating_sub(came_again));
+        if cached > 0 && book.watched.stores[0] {
+            self.find(Stage::Cached, Kind::Duplicate, format!("block {id}"), format!("{cached} sales came again"));
+            self.tallies().at_mut(Stage::Cached).duplicate += cached - 1;
+        }
+        let doubled = |id: SaleId| page.sales.get(id.index as usize).is_some_and(|line| line.routed > 1);
+        let mut left = stored;
+        for conflict in book.conflicts.iter().filter(|one| one.id.block_id() == id && !doubled(one.id)) {
+            self.find(Stage::Stored, Kind::Duplicate, conflict.id, "");
+            left = left.saturating_sub(1);
+        }
+        self.tallies().at_mut(Stage::Stored).duplicate += left;
+    }
+}
