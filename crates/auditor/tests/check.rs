@@ -34,6 +34,10 @@ async fn test_when(world: &World, stores: fn(&World) -> Stores, knows: fn(&Accou
     outcome
 }
 
+fn all(world: &World) -> Stores {
+    Stores { returned: true, ..both(world) }
+}
+
 fn both(world: &World) -> Stores {
     Stores {
         redis: Some(Store::redis(world.redis.clone())),
@@ -65,18 +69,21 @@ async fn fill(world: &World, missing_in_postgres: &[u32]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_right_is_ok_open_blocks_included() {
-    let (world, _, all) = world().await;
+    let (world, sales, count) = world().await;
     fill(&world, &[]).await;
-    let Outcome { text, well } = test(&world, both).await;
+    let open = World::sales(BlockId { block: BLOCK.block + 1, ..BLOCK });
+    world.give_back(sales.iter().chain(&open[..50]));
+    let Outcome { text, well } = test(&world, all).await;
     assert!(well, "{text}");
     for line in [
-        format!("  ok    accepted   {all} of {all}\n"),
-        format!("  ok    routed     {all} of {all} in "),
-        format!("  ok    cached     {all} of {all} in Redis\n"),
-        format!("  ok    stored     {all} of {all} in Postgres\n"),
+        format!("  ok    accepted   {count} of {count}\n"),
+        format!("  ok    routed     {count} of {count} in "),
+        format!("  ok    cached     {count} of {count} in Redis\n"),
+        format!("  ok    stored     {count} of {count} in Postgres\n"),
+        format!("  ok    returned   {count} of {count} on receipts\n"),
         "  ok    auditor    no finding in ".to_owned(),
         "  ok    exporter   ".to_owned(),
-        "\nok: all 6 checks.".to_owned(),
+        "\nok: all 7 checks.".to_owned(),
     ] {
         assert!(text.contains(&line), "{line:?} is not in\n{text}");
     }
@@ -114,13 +121,14 @@ async fn a_fan_out_that_stands_still_fails_its_stage_and_is_no_loss() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_twice_and_one_nobody_sent_fail_where_they_lie() {
+async fn a_sale_twice_one_altered_and_one_nobody_sent_fail_where_they_lie() {
     let (mut world, sales, all) = world().await;
     let stranger = World::sales(BlockId { block: 99, ..BLOCK });
-    world.route([&sales[5], &stranger[0]]);
+    let altered = Sale { cents: sales[9].cents + 1, ..sales[9].clone() };
+    world.route([&sales[5], &altered, &stranger[0]]);
     let Outcome { text, well } = test(&world, |_| Stores::default()).await;
     assert!(!well);
-    let line = format!("   1 duplicate, such as {}   1 never sent", sales[5].id);
+    let line = format!("   2 duplicate, such as {}   1 altered, such as {}   1 never sent", sales[5].id, sales[9].id);
     assert!(text.contains(&format!("{all} of {all} in ")) && text.contains(&line), "{line:?} is not in\n{text}");
     assert!(text.contains("  ok    accepted "), "{text}");
 }

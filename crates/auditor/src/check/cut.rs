@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::blocks::{Published, read_all};
-use petstore::{Parameters, Petstore, Sale};
+use petstore::{Parameters, Petstore};
 
 use super::sample::Sample;
 use super::table::grouped;
@@ -69,7 +69,7 @@ fn sample(blocks: Vec<Published>) -> anyhow::Result<Sample> {
             chains.insert(record.parameters.clone(), chain);
         }
         let chain = chains.get(&record.parameters).context("a chain that was just opened")?;
-        Ok(chain.block(id).iter().map(Sale::state).collect())
+        Ok(chain.block(id))
     })
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct Found {
     /// There more than once: how many times too often, and one of them.
     pub(crate) duplicates: u64,
     pub(crate) duplicate: Option<SaleId>,
+    /// There, and not what was sent, though it was at the stages before: how many, and one of them.
+    pub(crate) altered: u64,
+    pub(crate) one_altered: Option<SaleId>,
     /// On another state's topic.
     pub(crate) misrouted: u64,
     /// Never sent: not in the block at all, or behind its end.
@@ -29,6 +32,6 @@ impl Found {
     }
 
     pub(crate) fn is_right(&self) -> bool {
-        self.missing() + self.duplicates + self.misrouted + self.never_sent == 0
+        self.missing() + self.duplicates + self.altered + self.misrouted + self.never_sent == 0
     }
 }

@@ -7,7 +7,7 @@ use kafka::SaleHeaders;
 use petstore::State;
 use rdkafka::Message;
 
-use super::sample::{Place, Sample};
+use super::sample::{PLACES, Place, Sample};
 use super::scan::{self, Part, Read};
 use super::{Limits, cut, stores};
 use crate::config::Stores;
@@ -19,16 +19,18 @@ const REST: Duration = Duration::from_millis(500);
 pub(super) struct Inspection {
     pub(super) sample: Sample,
     /// By place: why it could not be counted, or had not passed the cut in time.
-    pub(super) trouble: [Option<String>; 4],
+    pub(super) trouble: [Option<String>; PLACES],
     /// States' topics in which sales were found.
     pub(super) topics: usize,
+    /// The latest time at which a log that has lost its beginning now begins: unix microseconds.
+    begins_us: Option<i64>,
     /// Whether the fan-out has passed the cut.
     pub(super) routed: bool,
 }
 
 /// Inspects all stages. `pass`: when the stages must have passed the cut; `read`: when everything must be read.
 pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sample, limits: &Limits) -> Inspection {
-    let mut trouble = [const { None }; 4];
+    let mut trouble = [const { None }; PLACES];
     let names = kafka.names();
     let since_ms = sample.since_us() / 1_000;
 
@@ -44,7 +46,7 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
         Err(err) => trouble[Place::Accepted as usize] = Some(format!("{err:#}")),
     }
     let passed = match &sales {
-        Ok(parts) => fan_out(kafka, parts, limits.pass).await,
+        Ok(parts) => group(kafka, "fan-out", "the fan-out has not passed the cut", parts, limits.pass).await,
         Err(_) => Err("sales could not be read".to_owned()),
     };
     let mut highest = BTreeMap::new();
@@ -56,12 +58,16 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
         }
         Err(err) => trouble[Place::Routed as usize] = Some(format!("{err:#}")),
     }
-    if let Some(time_us) = begins_us {
-        sample.begin_at(time_us);
-    }
     let topics = highest.keys().collect::<BTreeSet<_>>().len();
-    let mut inspection = Inspection { sample, trouble, topics, routed: passed.is_ok() };
+    let mut inspection = Inspection { sample, trouble, topics, begins_us, routed: passed.is_ok() };
+    let returned = stores.returned;
     inspection.stores(kafka, stores, &highest, limits).await;
+    if returned {
+        inspection.returned(kafka, since_ms, &highest, limits).await;
+    }
+    if let Some(time_us) = inspection.begins_us {
+        inspection.sample.begin_at(time_us);
+    }
     if !inspection.sample.strangers.is_empty()
         && let Ok(now) = cut::account(kafka).await
     {
@@ -71,6 +77,33 @@ pub(super) async fn inspect(kafka: &kafka::Config, stores: Stores, sample: Sampl
 }
 
 impl Inspection {
+    /// Reads what came back, once the spout has passed where the sales lie.
+    async fn returned(
+        &mut self,
+        kafka: &kafka::Config,
+        since_ms: i64,
+        highest: &BTreeMap<State, i64>,
+        limits: &Limits,
+    ) {
+        let names = kafka.names();
+        let routed = |(state, offset): (&State, &i64)| {
+            let topic = names.state(*state);
+            Part { topic, partition: 0, start: 0, end: offset + 1, trimmed: false }
+        };
+        let routed: Vec<Part> = highest.iter().map(routed).collect();
+        let passed = group(kafka, "spout", "the spout has not passed the cut", &routed, limits.pass).await;
+        let trouble = match parts(kafka, vec![names.receipts()], since_ms, limits.read).await {
+            Ok(parts) => {
+                let sample = std::mem::take(&mut self.sample);
+                let (counted, _, read) = count(kafka, sample, Place::Returned, parts, limits.read).await;
+                self.sample = counted;
+                note(read, &mut self.begins_us)
+            }
+            Err(err) => Some(format!("{err:#}")),
+        };
+        self.trouble[Place::Returned as usize] = trouble.or(passed.err());
+    }
+
     async fn stores(&mut self, kafka: &kafka::Config, stores: Stores, highest: &BTreeMap<State, i64>, limits: &Limits) {
         let installation = super::installation(kafka, limits.read).await.map_err(|err| format!("{err:#}"));
         for (store, place) in [(stores.redis, Place::Cached), (stores.postgres, Place::Stored)] {
@@ -124,11 +157,19 @@ async fn count(
                 let known = highest.entry(state).or_insert(offset);
                 *known = offset.max(*known);
             }
-            sample.count(place, id, due_us, state);
+            sample.count(place, id, due_us, state, says(place, message.payload().unwrap_or_default()));
         });
         (sample, highest, read)
     });
     counting.await.expect("counting does not panic")
+}
+
+/// The digest of what a record says; none if it is nothing of the kind.
+fn says(place: Place, body: &[u8]) -> Option<u64> {
+    if place == Place::Returned {
+        return serde_json::from_slice(body).ok().map(|receipt| petstore::receipt_digest(&receipt));
+    }
+    serde_json::from_slice(body).ok().map(|sale| petstore::digest(&sale))
 }
 
 fn note(read: anyhow::Result<Read>, begins_us: &mut Option<i64>) -> Option<String> {
@@ -141,14 +182,20 @@ fn note(read: anyhow::Result<Read>, begins_us: &mut Option<i64>) -> Option<Strin
     }
 }
 
-/// Waits until the fan-out has committed the ends of `parts`.
-async fn fan_out(kafka: &kafka::Config, parts: &[Part], deadline: Instant) -> Result<(), String> {
+/// Waits until a role has committed the ends of `parts`; says `behind` if it has not in time.
+async fn group(
+    kafka: &kafka::Config,
+    role: &'static str,
+    behind: &str,
+    parts: &[Part],
+    deadline: Instant,
+) -> Result<(), String> {
     loop {
         let (config, parts) = (kafka.clone(), parts.to_vec());
-        let committed = tokio::task::spawn_blocking(move || scan::committed(&config, "fan-out", &parts));
+        let committed = tokio::task::spawn_blocking(move || scan::committed(&config, role, &parts));
         let why = match committed.await {
             Ok(Ok(true)) => return Ok(()),
-            Ok(Ok(false)) => "the fan-out has not passed the cut".to_owned(),
+            Ok(Ok(false)) => behind.to_owned(),
             Ok(Err(err)) => format!("{err:#}"),
             Err(err) => format!("{err:#}"),
         };

@@ -1,4 +1,4 @@
-//! What `helm test` runs: is every sale that was acknowledged before it began at every stage, once?
+//! What `helm test` runs: is every sale that was acknowledged before it began at every stage, once and unaltered?
 //!
 //! It marks a cut, waits for every stage to pass it, and then counts for itself, sale by sale, from the topics and the
 //! stores: nothing of the live auditor's account is used but the model that says what a block holds. The live auditor
@@ -93,16 +93,16 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     };
     let acknowledged = sample.acknowledged;
     let rounds = live::rounds(&settings.auditor).await;
-    let enabled = [stores.redis.is_some(), stores.postgres.is_some()];
+    let watched = stores.watched();
     let redis_keeps_us = stores.redis.as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
     let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
     let found = inspect::inspect(kafka, stores, sample, &limits).await;
-    for row in verdict::rows(&found, enabled, redis_keeps_us, &release, service::unix_us()) {
+    for row in verdict::rows(&found, watched, redis_keeps_us, &release, service::unix_us()) {
         table.row(row);
     }
 
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
-    let stages = table.right_of(["accepted", "routed", "cached", "stored"]);
+    let stages = table.right_of(["accepted", "routed", "cached", "stored", "returned"]);
     let (auditor, exporter) =
         tokio::join!(live::row(&settings.auditor, rounds, found.routed, alive, &release), async {
             let sending = cut::is_sending(kafka, acknowledged).await;

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 
 use kafka::blocks::{BlockRecord, Phase, Published};
-use petstore::{BlockId, SaleId, State};
+use petstore::{BlockId, Sale, SaleId, State};
 
 use super::found::Found;
+use crate::bits::Bits;
 
 /// The cut: blocks as their loaders had them acknowledged at one moment, and what was found since.
+#[derive(Default)]
 pub(crate) struct Sample {
     pub(crate) blocks: HashMap<BlockId, Judged>,
     /// Sales of blocks that were not on the loaders' account at the cut, and where they were found.
@@ -28,17 +30,24 @@ pub(crate) enum Place {
     Routed,
     Cached,
     Stored,
+    Returned,
 }
+
+/// How many places there are.
+pub(crate) const PLACES: usize = 5;
 
 /// One block: how often each of its sales was found at each place.
 pub(crate) struct Judged {
     pub(crate) record: BlockRecord,
     states: Vec<State>,
     due_us: Vec<i64>,
-    seen: [Vec<u8>; 4],
-    repeated: [u64; 4],
+    /// Canonical digests of the sales, and of their receipts.
+    digests: Vec<(u64, u64)>,
+    seen: [Vec<u8>; PLACES],
+    altered: [Bits; PLACES],
+    repeated: [u64; PLACES],
     misrouted: u64,
-    outside: [u64; 4],
+    outside: [u64; PLACES],
 }
 
 /// Sales that are judged at most; the newest.
@@ -47,10 +56,10 @@ pub(crate) const MOST: u64 = 1_000_000;
 const STRANGERS: usize = 1_000;
 
 impl Sample {
-    /// Takes the newest blocks of the account, up to [`MOST`] sales; `generate` says the states of a block's sales.
+    /// Takes the newest blocks of the account, up to [`MOST`] sales; `generate` says what a block holds.
     pub(crate) fn new(
         mut account: Vec<Published>,
-        mut generate: impl FnMut(&BlockRecord, BlockId) -> anyhow::Result<Vec<State>>,
+        mut generate: impl FnMut(&BlockRecord, BlockId) -> anyhow::Result<Vec<Sale>>,
     ) -> anyhow::Result<Self> {
         account.sort_unstable_by_key(|block| (std::cmp::Reverse(block.record.reserved_at_us), block.id));
         let acknowledged = account.iter().map(|block| u64::from(block.record.acknowledged.len())).sum();
@@ -63,8 +72,8 @@ impl Sample {
             if sales > MOST && !sample.blocks.is_empty() {
                 sample.older += 1;
             } else {
-                let states = generate(&record, id)?;
-                sample.blocks.insert(id, Judged::new(record, states));
+                let sales = generate(&record, id)?;
+                sample.blocks.insert(id, Judged::new(record, &sales));
             }
         }
         Ok(sample)
@@ -85,10 +94,14 @@ impl Sample {
         self.blocks.get(&id.block_id()).is_some_and(|block| block.record.acknowledged.contains(id.index))
     }
 
-    /// Counts a sale that was found. `state`: the topic that it lay on, if it is one of a state.
-    pub(crate) fn count(&mut self, place: Place, id: SaleId, due_us: i64, state: Option<State>) {
+    /// Counts a sale that was found. `state`: the topic that it lay on, if it is one of a state. `says`: the digest of its
+    /// body; none if that is no sale, or no receipt.
+    pub(crate) fn count(&mut self, place: Place, id: SaleId, due_us: i64, state: Option<State>, says: Option<u64>) {
         match self.blocks.get_mut(&id.block_id()) {
-            Some(block) => block.count(place, id.index, due_us, state),
+            Some(block) => {
+                block.count(place, id.index, due_us, state);
+                block.compare(place, id.index, says);
+            }
             None if self.known.contains(&id.block_id()) => {}
             None if self.strangers.len() < STRANGERS => self.strangers.push((place, id)),
             None => {}
@@ -100,6 +113,14 @@ impl Sample {
         if let Some(block) = self.blocks.get_mut(&id) {
             present.for_each(|index| block.count(place, index, 0, None));
             block.repeated[place as usize] += repeated;
+        }
+    }
+
+    /// Compares a row of Postgres by its own columns, and by the digest that was stored with it.
+    pub(crate) fn compare_row(&mut self, id: SaleId, digest: u64, columns: Option<u64>) {
+        if let Some(block) = self.blocks.get_mut(&id.block_id()) {
+            let right = block.digests.get(id.index as usize).is_some_and(|known| digest == known.0);
+            block.compare(Place::Stored, id.index, columns.filter(|_| right));
         }
     }
 
@@ -135,16 +156,20 @@ impl Sample {
 }
 
 impl Judged {
-    fn new(record: BlockRecord, states: Vec<State>) -> Self {
+    fn new(record: BlockRecord, sales: &[Sale]) -> Self {
+        let states: Vec<State> = sales.iter().map(Sale::state).collect();
         let none = || vec![0; states.len()];
+        let digests = sales.iter().map(|sale| (petstore::digest(sale), petstore::receipt_digest(&sale.receipt())));
         Self {
             due_us: vec![0; states.len()],
-            seen: [none(), none(), none(), none()],
+            digests: digests.collect(),
+            seen: [(); PLACES].map(|()| none()),
+            altered: [const { Bits::new() }; PLACES],
             record,
             states,
-            repeated: [0; 4],
+            repeated: [0; PLACES],
             misrouted: 0,
-            outside: [0; 4],
+            outside: [0; PLACES],
         }
     }
 
@@ -161,6 +186,20 @@ impl Judged {
         self.misrouted += u64::from(state.is_some_and(|state| state != self.states[at]));
     }
 
+    fn compare(&mut self, place: Place, index: u32, says: Option<u64>) {
+        let Some((sale, receipt)) = self.digests.get(index as usize) else { return };
+        let expected = if matches!(place, Place::Stored | Place::Returned) { receipt } else { sale };
+        if says != Some(*expected) {
+            self.altered[place as usize].insert(index);
+        }
+    }
+
+    /// Whether it is not what was sent at this place, and was at the places before.
+    fn was_altered(&self, place: Place, index: u32) -> bool {
+        let (before, here) = self.altered[..=place as usize].split_at(place as usize);
+        here[0].contains(index) && !before.iter().any(|place| place.contains(index))
+    }
+
     fn add_to(&self, sum: &mut Found, place: Place, id: BlockId) {
         let BlockRecord { acknowledged, phase, end, .. } = &self.record;
         sum.never_sent += self.outside[place as usize];
@@ -175,13 +214,19 @@ impl Judged {
                 sum.expected += 1;
                 if *times > 0 {
                     sum.there += 1;
-                } else if matches!(place, Place::Cached | Place::Stored) && self.seen[Place::Routed as usize][at] == 0 {
+                } else if matches!(place, Place::Cached | Place::Stored | Place::Returned)
+                    && self.seen[Place::Routed as usize][at] == 0
+                {
                     sum.not_routed += 1;
                 } else if sum.oldest.is_none_or(|(_, _, due_us)| self.due_us[at] < due_us) {
                     sum.oldest = Some((sale, self.states[at], self.due_us[at]));
                 }
             } else if *times > 0 && index >= end {
                 sum.never_sent += 1;
+            }
+            if self.was_altered(place, index) {
+                sum.altered += 1;
+                sum.one_altered = sum.one_altered.or(Some(sale));
             }
             if *times > 1 {
                 sum.duplicates += u64::from(*times) - 1;

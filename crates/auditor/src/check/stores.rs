@@ -7,7 +7,7 @@ use anyhow::bail;
 use petstore::{BlockId, State};
 
 use super::sample::{Place, Sample};
-use crate::bits::Bits;
+use crate::ledger::Held;
 use crate::store::Store;
 
 /// Between two looks at a store's position.
@@ -53,8 +53,12 @@ pub(super) async fn read(
     for id in blocks {
         loop {
             match block(store, id).await {
-                Ok((present, conflicts)) => {
-                    sample.count_store(place, id, present.to_ranges().iter(), conflicts);
+                Ok((held, conflicts)) => {
+                    sample.count_store(place, id, held.present.to_ranges().iter(), conflicts);
+                    for row in &held.rows {
+                        let columns = row.receipt.as_ref().ok().map(petstore::receipt_digest);
+                        sample.compare_row(id.sale(row.index), row.digest, columns);
+                    }
                     break;
                 }
                 Err(err) if Instant::now() >= deadline => return Err(err),
@@ -69,8 +73,8 @@ pub(super) async fn read(
 }
 
 /// One block, whole or not at all.
-async fn block(store: &mut Store, id: BlockId) -> anyhow::Result<(Bits, u64)> {
+async fn block(store: &mut Store, id: BlockId) -> anyhow::Result<(Held, u64)> {
     let counts = store.counts(&[id]).await?;
     let conflicts = counts.first().map_or(0, |counts| counts.conflicts);
-    Ok((store.present(id).await?, conflicts))
+    Ok((store.held(id).await?, conflicts))
 }

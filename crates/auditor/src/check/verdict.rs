@@ -2,8 +2,9 @@
 
 use super::found::Found;
 use super::inspect::Inspection;
-use super::sample::{MOST, Place};
+use super::sample::{MOST, PLACES, Place};
 use super::table::{Release, Row, grouped};
+use crate::block::Watched;
 
 /// How a stage is called, where its sales lie, who fills it, and the value that turns it on.
 struct Stage {
@@ -14,7 +15,7 @@ struct Stage {
     turns_on: &'static str,
 }
 
-const STAGES: [Stage; 4] = [
+const STAGES: [Stage; PLACES] = [
     Stage { place: Place::Accepted, name: "accepted", lies: "", look_at: ("statefulset", "kafka"), turns_on: "" },
     Stage { place: Place::Routed, name: "routed", lies: "", look_at: ("statefulset", "etl-fan-out"), turns_on: "" },
     Stage {
@@ -31,12 +32,19 @@ const STAGES: [Stage; 4] = [
         look_at: ("deploy", "etl-postgres"),
         turns_on: "postgres.enabled=true",
     },
+    Stage {
+        place: Place::Returned,
+        name: "returned",
+        lies: " on receipts",
+        look_at: ("deploy", "etl-spout"),
+        turns_on: "postgres.enabled=true",
+    },
 ];
 
-/// A line for each stage. `enabled`: Redis, Postgres. `redis_keeps_us`: how long Redis keeps a block.
+/// A line for each stage. `redis_keeps_us`: how long Redis keeps a block.
 pub(super) fn rows(
     inspection: &Inspection,
-    enabled: [bool; 2],
+    watched: Watched,
     redis_keeps_us: i64,
     release: &Release,
     now_us: i64,
@@ -53,7 +61,8 @@ pub(super) fn rows(
         };
         judge(stage, &found, &lies, inspection.trouble[stage.place as usize].as_deref(), release, now_us)
     };
-    STAGES.iter().zip([true, true, enabled[0], enabled[1]]).map(line).collect()
+    let Watched { stores: [redis, postgres], returned } = watched;
+    STAGES.iter().zip([true, true, redis, postgres, returned]).map(line).collect()
 }
 
 fn judge(stage: &Stage, found: &Found, lies: &str, trouble: Option<&str>, release: &Release, now_us: i64) -> Row {
@@ -80,6 +89,10 @@ fn judge(stage: &Stage, found: &Found, lies: &str, trouble: Option<&str>, releas
     if found.duplicates > 0 {
         let one = found.duplicate.map(|sale| format!(", such as {sale}"));
         said.push(format!("{} duplicate{}", grouped(found.duplicates), one.unwrap_or_default()));
+    }
+    if found.altered > 0 {
+        let one = found.one_altered.map(|sale| format!(", such as {sale}"));
+        said.push(format!("{} altered{}", grouped(found.altered), one.unwrap_or_default()));
     }
     for (count, what) in [(found.misrouted, "on another state's topic"), (found.never_sent, "never sent")] {
         if count > 0 {
@@ -170,6 +183,7 @@ mod tests {
         let all = Found { expected: 3_000, there: 3_000, ..Found::default() };
         for (found, says) in [
             (Found { duplicates: 1, duplicate: Some(SALE), ..all.clone() }, "1 duplicate, such as 9f3a1c22/3/17/203"),
+            (Found { altered: 1, one_altered: Some(SALE), ..all.clone() }, "1 altered, such as 9f3a1c22/3/17/203"),
             (Found { misrouted: 2, ..all.clone() }, "2 on another state's topic"),
             (Found { never_sent: 3, ..all.clone() }, "3 never sent"),
         ] {

@@ -29,7 +29,7 @@ impl Exporter {
                              kapture_latency_seconds_count{{stage=\"{stage}\"}} {looks}\n"
                         )
                     };
-                    let stages = ["accepted", "routed", "cached", "stored"].map(stage).concat();
+                    let stages = ["accepted", "routed", "cached", "stored", "returned"].map(stage).concat();
                     stages + "kafka_consumergroup_lag{consumergroup=\"fan-out\"} 0\n"
                 });
                 async move { metrics.map(service::http::html) }

@@ -125,6 +125,12 @@ impl World {
         }
     }
 
+    /// Puts the receipts of sales on `receipts`, as the spout does.
+    pub fn give_back<'a>(&self, sales: impl IntoIterator<Item = &'a Sale>) {
+        let pipeline = Pipeline { receipts: sales.into_iter().map(Message::receipt).collect(), ..Pipeline::default() };
+        pipeline.give_back(self);
+    }
+
     /// Puts sales on `sales.rejected`.
     pub fn reject<'a>(&self, sales: impl IntoIterator<Item = &'a Sale>) {
         let topic = self.kafka.names().rejected();

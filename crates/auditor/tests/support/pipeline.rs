@@ -45,7 +45,8 @@ impl Message {
         })
     }
 
-    fn receipt(sale: &Sale) -> Self {
+    /// What comes back of it.
+    pub fn receipt(sale: &Sale) -> Self {
         Self { body: serde_json::to_vec(&sale.receipt()).unwrap(), ..Self::of(sale) }
     }
 }
