@@ -1,5 +1,7 @@
 //! The account as the API shows it.
 
+use std::time::Duration;
+
 use kafka::blocks::{Phase, SILENT_AFTER};
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
@@ -152,6 +154,11 @@ impl Ledger {
     /// Takes how many records are unread, asked for at regular times.
     pub fn unread(&mut self, records: u64) {
         self.sampling.adjust(records);
+    }
+
+    /// Takes how long it took to compare all that a store had for us.
+    pub fn comparing_took(&mut self, time: Duration) {
+        self.sampling.took(time);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Of which blocks the content is compared: of all, or of one in so many when the auditor can't keep up.
 
+use std::time::Duration;
+
 use petstore::BlockId;
 
 /// At the most sparing, one block in so many is compared.
@@ -10,17 +12,22 @@ const BEHIND: u64 = 200_000;
 /// With fewer, twice as many.
 const ABREAST: u64 = 20_000;
 
+/// A look at all that a store has for us should take less than this. It rests for two seconds before the next.
+const SLOW: Duration = Duration::from_secs(20);
+
 /// How many blocks are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling {
     one_in: u32,
     sparest: u32,
+    /// As of the last look; the first one tells nothing.
     unread: u64,
+    is_slow: bool,
 }
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { one_in: 1, sparest: 1, unread: 0 }
+        Self { one_in: 1, sparest: 1, unread: u64::MAX, is_slow: false }
     }
 }
 
@@ -36,13 +43,18 @@ impl Sampling {
 
     /// Takes how many records are unread, asked for at regular times: a lag that shrinks is left alone.
     pub(super) fn adjust(&mut self, unread: u64) {
-        if unread > BEHIND && unread >= self.unread {
+        if std::mem::take(&mut self.is_slow) || (unread > BEHIND && unread >= self.unread) {
             self.one_in = (self.one_in * 2).min(SPAREST);
         } else if unread < ABREAST {
             self.one_in = (self.one_in / 2).max(1);
         }
         self.sparest = self.sparest.max(self.one_in);
         self.unread = unread;
+    }
+
+    /// Takes how long a store took to be compared.
+    pub(super) fn took(&mut self, time: Duration) {
+        self.is_slow |= time > SLOW;
     }
 
     /// One block in how many is compared now, and was at the most sparing.
@@ -68,6 +80,19 @@ mod tests {
         );
         assert_eq!((0..20).map(|step| one_in(300_000 + step)).max(), Some(SPAREST));
         assert_eq!(sampling.one_in(), (SPAREST, SPAREST));
+    }
+
+    #[test]
+    fn a_backlog_at_the_start_and_a_quick_store_change_nothing_and_a_slow_one_does() {
+        let mut sampling = Sampling::default();
+        sampling.adjust(5_000_000);
+        sampling.took(SLOW);
+        sampling.adjust(4_000_000);
+        assert_eq!(sampling.one_in(), (1, 1));
+        sampling.took(SLOW + Duration::from_secs(1));
+        sampling.adjust(3_000_000);
+        sampling.adjust(2_000_000);
+        assert_eq!(sampling.one_in(), (2, 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Asks one store, every few seconds, what it has of the open blocks.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use petstore::BlockId;
 use service::Beat;
@@ -38,6 +38,7 @@ pub(super) async fn run(
             () = tokio::time::sleep(REST) => {}
         }
         beat.turned();
+        let begun = Instant::now();
         let passed = tokio::select! {
             biased;
             () = shutdown.cancelled() => return Ok(()),
@@ -45,7 +46,7 @@ pub(super) async fn run(
         };
         match &passed {
             Ok(()) if away => info!(stage = STORES[number].name(), "the store answers again"),
-            Ok(()) => {}
+            Ok(()) => live.ledger().comparing_took(begun.elapsed()),
             Err(err) => {
                 live.metrics.errors.inc();
                 if !away {

@@ -191,7 +191,7 @@ impl Court<'_> {
             }
         }
         if let Some(at) = altered {
-            self.find(at, Kind::Altered, id, "");
+            self.find(at, Kind::Altered, id, "its content is not what was sent");
         }
     }
 
@@ -260,7 +260,7 @@ impl Court<'_> {
             self.find(Stage::Returned, Kind::Malformed, id, "the body is no receipt of it");
         }
         if line.has(Flag::AlteredReturned) && !altered && !line.has(Flag::AlteredStored) {
-            self.find(Stage::Returned, Kind::Altered, id, "");
+            self.find(Stage::Returned, Kind::Altered, id, "the receipt is not that of what was sent");
         }
     }
 
