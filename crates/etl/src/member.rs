@@ -13,9 +13,10 @@
 //! - librdkafka never moves a position by itself: `auto.offset.reset` is `error`, and the error comes here.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use kafka::Contact;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -41,6 +42,7 @@ pub(crate) enum Polled<'a> {
 /// One member of the group.
 pub(crate) struct Member {
     inner: BaseConsumer<Rebalances>,
+    contact: Contact,
 }
 
 /// How soon a stop is seen while there is nothing else to do.
@@ -62,13 +64,16 @@ impl Member {
             .context("making the consumer")?;
         let topics = kafka.names().states();
         inner.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("subscribing")?;
-        Ok(Self { inner })
+        Ok(Self { inner, contact: Contact::new(kafka, Instant::now()) })
     }
 
     pub(crate) fn poll(&self, wait: Duration) -> Polled<'_> {
         match self.inner.poll(wait) {
             None => Polled::Nothing,
-            Some(Ok(message)) => Polled::Message(message),
+            Some(Ok(message)) => {
+                self.contact.heard();
+                Polled::Message(message)
+            }
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => Polled::OutOfRange,
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => Polled::AllBrokersDown,
             Some(Err(err)) => Polled::Error(err),
@@ -78,6 +83,11 @@ impl Member {
     /// The assignment, if it changed since the last call; empty after it was taken away.
     pub(crate) fn rebalanced(&self) -> Option<Vec<Partition>> {
         self.inner.context().latest.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// An error if Kafka is there and this member has lost it for good; asks, if it has heard nothing for long.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        self.contact.check(self.inner.client())
     }
 
     /// Fetches from these positions, and nothing else; what was fetched before is gone.

@@ -28,8 +28,8 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::Config;
 use crate::transactions::{Events, Failure, Outbox, Transactions};
+use crate::{Config, Contact};
 
 /// How a stage is run.
 #[derive(Clone, Debug)]
@@ -83,8 +83,8 @@ impl ConsumerContext for Watch {
 
 /// Runs the stage until `shutdown`, then commits what is in hand and returns. Blocks: give it a thread of its own.
 ///
-/// An error means that the process should end: fenced by a newer instance as a group member, or committed offsets
-/// unreadable for too long.
+/// An error means that the process should end: fenced by a newer instance as a group member, committed offsets
+/// unreadable for too long, or a client that will never find Kafka again.
 pub fn run(
     config: &Config,
     settings: &Settings,
@@ -99,6 +99,7 @@ pub fn run(
         .create_with_context(watch)
         .context("making the consumer")?;
     let id = config.names().transactional_id(&settings.role, &settings.ordinal);
+    let contact = Contact::new(config, Instant::now());
     let mut subscribed = false;
     while !shutdown.is_cancelled() {
         beat.turned();
@@ -118,7 +119,7 @@ pub fn run(
             consumer.subscribe(&[&settings.source]).context("subscribing")?;
             subscribed = true;
         }
-        let mut copy = Copy { consumer: &consumer, transactions, offsets: HashMap::new() };
+        let mut copy = Copy { consumer: &consumer, contact: &contact, transactions, offsets: HashMap::new() };
         match copy.drive(settings, stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
@@ -144,6 +145,7 @@ enum Ending {
 
 struct Copy<'a> {
     consumer: &'a BaseConsumer<Watch>,
+    contact: &'a Contact,
     transactions: Transactions,
     /// Last offset handled + 1, by partition.
     offsets: HashMap<i32, i64>,
@@ -193,12 +195,15 @@ impl Copy<'_> {
             return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));
         }
         match polled {
-            Some(Ok(message)) => self.handle(&message, stage),
+            Some(Ok(message)) => {
+                self.contact.heard();
+                self.handle(&message, stage)
+            }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 Err(Stop::Exit(anyhow!("consuming {}: {code}", settings.source)))
             }
             // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
-            None | Some(Err(_)) => Ok(()),
+            None | Some(Err(_)) => self.contact.check(self.consumer.client()).map_err(Stop::Exit),
         }
     }
 

@@ -10,6 +10,7 @@
 
 pub mod blocks;
 mod config;
+mod contact;
 pub mod exactly_once;
 mod flush;
 mod headers;
@@ -21,6 +22,7 @@ mod topics;
 pub mod transactions;
 
 pub use config::Config;
+pub use contact::Contact;
 pub use flush::flush;
 pub use headers::{Malformed, SaleHeaders};
 pub use installation::Installation;

@@ -119,6 +119,7 @@ impl<'a> Gather<'a> {
         self.ask()?;
         self.read()?;
         self.sink.metrics.sink.in_hand.set(i64::try_from(self.writing + self.shares.waiting().0).unwrap_or(i64::MAX));
+        self.member.check()?;
         self.show()
     }
 

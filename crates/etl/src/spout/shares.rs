@@ -71,7 +71,7 @@ impl<'a> Shares<'a> {
                 break;
             }
         }
-        Ok(())
+        self.member.check()
     }
 
     fn assign(&mut self, partitions: Vec<Partition>) {

@@ -1,0 +1,65 @@
+//! A client that has lost its Kafka, and one whose Kafka is away, against a real broker.
+//!
+//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use kafka::{Config, Contact};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+fn config() -> Config {
+    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
+    let variables: HashMap<String, String> = std::fs::read_to_string(path)
+        .expect("the file of servers can be read")
+        .lines()
+        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect();
+    serde_json::from_value(serde_json::json!({
+        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
+        "username": variables["KAFKA_USERNAME"],
+        "password": variables["KAFKA_PASSWORD"],
+    }))
+    .expect("the variables make a configuration")
+}
+
+/// The same, where nobody listens.
+fn nowhere() -> Config {
+    Config { bootstrap_servers: "127.0.0.1:1".to_owned(), ..config() }
+}
+
+fn client(config: &Config) -> BaseConsumer {
+    config.reader().create().unwrap()
+}
+
+/// The first error within the time in which a lost client must be noticed.
+fn noticed(contact: &Contact, client: &BaseConsumer) -> Option<String> {
+    let until = Instant::now() + Duration::from_secs(25);
+    while Instant::now() < until {
+        if let Err(err) = contact.check(client.client()) {
+            return Some(err.to_string());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    None
+}
+
+fn long_ago() -> Instant {
+    Instant::now() - Duration::from_mins(1)
+}
+
+#[test]
+fn a_client_without_brokers_is_noticed_when_others_reach_kafka() {
+    let noticed = noticed(&Contact::new(&config(), long_ago()), &client(&nowhere()));
+    assert!(noticed.expect("it is noticed").contains("lost all of Kafka's brokers"));
+}
+
+#[test]
+fn a_kafka_that_is_away_is_waited_for() {
+    assert_eq!(noticed(&Contact::new(&nowhere(), long_ago()), &client(&nowhere())), None);
+}
+
+#[test]
+fn a_client_that_is_only_idle_stays() {
+    assert_eq!(noticed(&Contact::new(&config(), long_ago()), &client(&config())), None);
+}
