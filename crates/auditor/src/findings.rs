@@ -104,8 +104,9 @@ pub struct Finding {
     pub at_us: i64,
 }
 
-/// Findings that are shown whole. Counts have no such bound; they are kept with the blocks.
-const SHOWN: usize = 100;
+/// Findings of one kind at one stage that are shown whole, so that many of one hide none of another. Counts have no such
+/// bound; they are kept with the blocks.
+const SHOWN: usize = 25;
 
 /// The first findings, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +116,7 @@ pub struct Findings(Vec<Finding>);
 impl Findings {
     /// Adds a finding while there is room, once.
     pub fn add(&mut self, stage: Stage, kind: Kind, what: &str, detail: &str) {
-        if self.0.len() >= SHOWN {
+        if !self.has_room(stage, kind) {
             return;
         }
         let finding =
@@ -127,8 +128,8 @@ impl Findings {
     }
 
     /// Whether another one would be shown.
-    pub fn has_room(&self) -> bool {
-        self.0.len() < SHOWN
+    pub fn has_room(&self, stage: Stage, kind: Kind) -> bool {
+        self.0.iter().filter(|known| (known.stage, known.kind) == (stage, kind)).count() < SHOWN
     }
 
     /// Puts a finding at another stage, where it is of another kind perhaps.
@@ -296,7 +297,10 @@ mod tests {
             findings.add(Stage::Routed, Kind::Lost, &(index / 2).to_string(), "");
         }
         assert_eq!(findings.iter().count(), SHOWN);
-        assert_eq!(findings.iter().last().map(|finding| finding.what.as_str()), Some("99"));
+        assert_eq!(findings.iter().last().map(|finding| finding.what.as_str()), Some("24"));
+        findings.add(Stage::Routed, Kind::Altered, "7", "");
+        assert_eq!(findings.iter().count(), SHOWN + 1, "many of one kind hide none of another");
+        findings.retract(Stage::Routed, Kind::Altered, "7");
         findings.retract(Stage::Routed, Kind::Lost, "7");
         assert!(findings.iter().all(|finding| finding.what != "7"));
     }

@@ -21,7 +21,7 @@ pub struct Account {
     pub done_blocks: u64,
     /// How many findings there are of each kind at each stage; only those there are.
     pub counts: Vec<Count>,
-    /// The first findings, whole.
+    /// The first findings of each kind at each stage, whole.
     pub findings: Vec<Finding>,
     /// What lies on `sales.rejected`: no finding by itself.
     #[serde(default)]

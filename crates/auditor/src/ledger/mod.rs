@@ -238,7 +238,7 @@ impl Ledger {
     fn reason(&mut self, stage: Stage, record: &Record<'_>, kind: Kind, reason: &str) -> String {
         let reason = match kind {
             Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
-            Kind::Altered if self.findings.has_room() => {
+            Kind::Altered if self.findings.has_room(stage, kind) => {
                 let block = self.open.get(&record.id.block_id());
                 let sale = block.and_then(|block| self.truths.sale(record.id, &block.record().parameters));
                 let found: serde_json::Value = serde_json::from_slice(record.body.bytes()).unwrap_or_default();

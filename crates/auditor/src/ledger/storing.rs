@@ -206,7 +206,7 @@ impl Ledger {
         let Some(block) = self.open.get_mut(&id) else { return };
         for index in block.store_altered(store, &indices, compared) {
             let sale = id.sale(index);
-            let detail = if self.findings.has_room() {
+            let detail = if self.findings.has_room(STORES[store], Kind::Altered) {
                 let row = altered.iter().find(|row| row.index == index);
                 let model = self.truths.sale(sale, &parameters);
                 row.zip(model).map(|(row, model)| row_detail(row, &model)).unwrap_or_default()

@@ -146,7 +146,7 @@ impl Judge<'_> {
         }
         let Some(round) = &mut self.round else { return Ok(()) };
         if let Step::FanOut(ends) = &round.step
-            && passed(&self.logs.committed(&self.sales)?, ends)
+            && passed(&self.logs.committed_or_beginning(&self.sales)?, ends)
         {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }

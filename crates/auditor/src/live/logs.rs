@@ -54,12 +54,18 @@ impl Logs {
     }
 
     /// What the role has committed of each partition; where that is nothing, or is no longer there, the beginning.
-    pub(super) fn committed(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
+    pub(super) fn committed_or_beginning(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
         let beginnings = self.beginnings(partitions)?;
+        let committed = self.committed(partitions)?;
+        Ok(committed.into_iter().zip(beginnings).map(|(at, beginning)| at.max(beginning)).collect())
+    }
+
+    /// What the role has committed of each partition; 0 where that is nothing.
+    pub(super) fn committed(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
         let asked = list(partitions, Offset::Invalid)?;
         let answer = self.consumer.committed_offsets(asked, LIMIT).context("asking what was committed")?;
         let committed = read(partitions, &answer).context("asking what was committed")?;
-        Ok(committed.into_iter().zip(beginnings).map(|(at, beginning)| at.unwrap_or(0).max(beginning)).collect())
+        Ok(committed.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     fn offsets(&self, partitions: &Partitions, which: Offset) -> anyhow::Result<Vec<i64>> {

@@ -63,6 +63,7 @@ impl Returned {
     fn spout(&self, suspects: Vec<Unreturned>, since: Instant, live: &Live) -> anyhow::Result<Step> {
         let states: Vec<Source> = Source::all(0).into_iter().filter(|source| *source != Source::Rejected).collect();
         let partitions: Vec<(String, i32)> = states.iter().map(|source| source.partition(&live.names)).collect();
+        // It reads no log: where one has lost its beginning, it has not passed that.
         let committed = self.logs.committed(&partitions)?;
         let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);
         let has_passed = |suspect: &Unreturned| {

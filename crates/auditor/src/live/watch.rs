@@ -38,6 +38,10 @@ pub(super) async fn run(
             () = tokio::time::sleep(REST) => {}
         }
         beat.turned();
+        // Before the account of blocks is read, all that a store has is strange.
+        if !live.started.get() {
+            continue;
+        }
         let begun = Instant::now();
         let passed = tokio::select! {
             biased;
