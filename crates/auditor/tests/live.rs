@@ -6,7 +6,7 @@ mod support;
 
 use auditor::findings::{Kind, Stage, Tally};
 use auditor::ledger::Account;
-use auditor::{Store, Stores};
+use auditor::{Store, Stores, recount};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale, State};
 use support::{Auditor, BLOCK, World, count};
@@ -43,6 +43,9 @@ async fn a_block_is_accounted_for_to_the_sale() {
     assert_eq!((account.stages.at(Stage::Accepted), account.stages.at(Stage::Routed)), (all, routed));
     assert_eq!((found(&account), account.auditable), ((vec![], vec![]), true));
     auditor.stop().await;
+
+    let recount = recount::run(&world.kafka, Stores::default()).await.unwrap();
+    assert_eq!((recount.stages, recount.blocks, recount.well), (account.stages, 1, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

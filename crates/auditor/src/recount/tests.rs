@@ -157,6 +157,17 @@ fn what_has_not_passed_is_late_and_not_lost() {
 }
 
 #[test]
+fn a_block_that_a_log_no_longer_reaches_back_to_is_set_aside() {
+    let sales = sales();
+    for (begins_us, beyond) in [(i64::MIN, vec![]), (0, vec![]), (1, vec![ID])] {
+        let mut book = book(&sales);
+        book.begins_us = begins_us;
+        book.set_aside();
+        assert_eq!((book.beyond.clone(), book.blocks.len()), (beyond.clone(), 1 - beyond.len()));
+    }
+}
+
+#[test]
 fn a_pass_has_as_many_blocks_as_have_room() {
     let published = |block: u32, sales: u32| {
         let record = BlockRecord {
