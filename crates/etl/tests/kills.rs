@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use etl::Role;
-use servers::{Part, block_id, eventually, file, sales, variables};
+use servers::{Part, block_id, eventually, file, receipts, sales, variables};
 use tokio::sync::Mutex;
 
 /// One kill at a time.
@@ -78,6 +78,25 @@ async fn a_killed_kafka_is_waited_for_and_the_sink_goes_on() {
     start("kafka");
     part.send(&sales[half..], 100);
     part.expect(block_id(), sales.len()).await;
+    eventually("all is well", async || instance.health.serving().is_ok()).await;
+    instance.stop().await;
+    part.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_kafka_is_waited_for_and_the_spout_goes_on() {
+    let _alone = SERVERS.lock().await;
+    let (part, mut filler) = receipts::part().await;
+    let sales = &sales()[..600];
+    let instance = part.start();
+    filler.fill(&sales[..300]).await;
+    eventually("something is back", async || !receipts::receipts(&part).is_empty()).await;
+    kill("kafka");
+    eventually("it is noticed", async || instance.health.serving().is_err()).await;
+    start("kafka");
+    filler.fill(&sales[300..]).await;
+    eventually("all is back", async || receipts::receipts(&part).len() >= sales.len()).await;
+    receipts::assert_exact(&receipts::receipts(&part), sales);
     eventually("all is well", async || instance.health.serving().is_ok()).await;
     instance.stop().await;
     part.remove().await;

@@ -4,83 +4,12 @@
 
 mod servers;
 
-use std::collections::BTreeMap;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use etl::Role;
-use kafka::{SaleHeaders, read_to_end};
-use petstore::{Receipt, Sale, State};
-use rdkafka::Message;
-use servers::{LIMIT, Part, eventually, sales, variables};
-use stores::postgres::Writer;
-use stores::{Outcome, Record, Store};
-use tokio_util::sync::CancellationToken;
-
-/// A part with one partition of receipts, and what fills its Postgres as the sink does.
-async fn part() -> (Part, Filler) {
-    let mut part = Part::new(Role::Spout).await;
-    part.kafka.sales_partitions = 1;
-    let installation = part.kafka.installation(&CancellationToken::new()).await.unwrap().to_string();
-    let writer = Writer::new(part.postgres(), installation);
-    let filler = Filler { writer, part: part.clone(), next: BTreeMap::new() };
-    (part, filler)
-}
-
-struct Filler {
-    writer: Writer,
-    part: Part,
-    next: BTreeMap<State, i64>,
-}
-
-impl Filler {
-    /// Writes sales, with the gaps between offsets that transactions leave.
-    async fn fill(&mut self, sales: &[Sale]) {
-        let mut by_state: BTreeMap<State, Vec<Sale>> = BTreeMap::new();
-        for sale in sales {
-            by_state.entry(sale.state()).or_default().push(sale.clone());
-        }
-        for (state, sales) in by_state {
-            let partition = (self.part.kafka.names().state(state), 0);
-            let expected = *self.next.entry(state).or_insert(0);
-            let records: Vec<Record> =
-                (expected..).zip(sales).map(|(n, sale)| Record::new(sale, 5_000_000, n).unwrap()).collect();
-            let next = expected + i64::try_from(records.len()).unwrap() + 1;
-            self.writer.positions(std::slice::from_ref(&partition)).await.unwrap();
-            let outcomes = self.writer.write(&[stores::Part { partition, expected, next, records }]).await.unwrap();
-            assert_eq!(outcomes, [Outcome::Written { conflicts: 0 }]);
-            self.next.insert(state, next);
-        }
-    }
-}
-
-/// Receipts in their order, as a reader of committed records sees them.
-fn receipts(part: &Part) -> Vec<Receipt> {
-    let mut receipts = Vec::new();
-    let read = read_to_end(&part.kafka, &part.kafka.names().receipts(), LIMIT, |message| {
-        let receipt: Receipt = serde_json::from_slice(message.payload().unwrap_or_default())?;
-        let headers = SaleHeaders::from_message(message).unwrap();
-        assert_eq!((headers.id, headers.state, headers.due_us), (receipt.id, receipt.state, 5_000_000));
-        assert_eq!(message.key(), Some(receipt.store.to_string().as_bytes()), "the key is the store");
-        receipts.push(receipt);
-        Ok(())
-    });
-    // Before the first spout has made it there is no topic.
-    if read.is_err() { Vec::new() } else { receipts }
-}
-
-/// Each of the sales once, unaltered, and those of a store in their order.
-fn assert_exact(receipts: &[Receipt], sales: &[Sale]) {
-    let mut sorted: Vec<&Receipt> = receipts.iter().collect();
-    sorted.sort_by_key(|receipt| receipt.id);
-    let expected: Vec<Receipt> = sales.iter().map(Sale::receipt).collect();
-    assert_eq!(sorted, expected.iter().collect::<Vec<_>>());
-    let mut last = BTreeMap::new();
-    for receipt in receipts {
-        let before = last.insert(receipt.store, receipt.id);
-        assert!(before.is_none_or(|before| before < receipt.id), "{} came after {before:?}", receipt.id);
-    }
-}
+use petstore::Sale;
+use servers::receipts::{assert_exact, part, receipts};
+use servers::{Part, eventually, sales, variables};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_stored_sale_comes_back_once_unaltered_and_in_order() {

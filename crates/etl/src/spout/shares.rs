@@ -89,7 +89,9 @@ impl<'a> Shares<'a> {
         if !self.unsure {
             return Ok(true);
         }
-        let asked = runtime.block_on(tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(shutdown)));
+        // The limit's clock is made inside: it needs the runtime.
+        let asked =
+            runtime.block_on(async { tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(shutdown)).await });
         let Ok(Ok(installation)) = asked else { return Ok(false) };
         let (before, now) = (&self.installation, installation.to_string());
         if *before != now {

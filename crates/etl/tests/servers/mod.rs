@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod proxy;
+pub(crate) mod receipts;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
