@@ -4,7 +4,8 @@
 
 What a pod gets from Kubernetes it gets here in the plainest way: an address of its own (127.0.1.N), the addresses
 behind a Service's name, its name and ordinal. Kafka, Postgres and Redis are those of SERVERS_ENV. Prints a line a
-process: its name, its component, the address of its admin port. The pod of `helm test` is planned, not listed.
+process: its name, its component, the address of its admin port, the bytes of memory that a pod would have. The pod of
+`helm test` is planned, not listed.
 """
 
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import yaml
 
 ADMIN_PORT = 8080
+UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 # One broker instead of three: what the chart computes from the number of brokers follows.
 ONE_BROKER = {"KAFKA_REPLICATION_FACTOR": "1", "KAFKA_MIN_INSYNC_REPLICAS": "1"}
 
@@ -38,6 +40,12 @@ def pods(documents):
             if program(container):
                 for ordinal in range(document["spec"]["replicas"]):
                     yield f"{name}-{ordinal}", component, ordinal, container
+
+
+def memory(container):
+    """The limit in bytes."""
+    limit = str(container["resources"]["limits"]["memory"])
+    return int(limit[:-2]) * UNITS[limit[-2:]] if limit[-2:] in UNITS else int(limit)
 
 
 def environment(container, pod, ordinal, servers, addresses):
@@ -99,7 +107,7 @@ def main():
         script.touch(mode=0o700)
         script.write_text("\n".join(["#!/bin/sh", *lines, f"exec {shlex.join(command)}", ""]))
         if component != "test":
-            print(pod, component, admin[pod])
+            print(pod, component, admin[pod], memory(container))
 
 
 main()

@@ -1,12 +1,13 @@
 //! Sends the sales that its ordinal, the seed and the schedule say, at the time they are due, or says how late it was
 //! and why. Never silently slower.
 //!
-//! Four threads share a [`Load`]:
+//! Five threads share a [`Load`]:
 //! - the schedule's loop ([`sending`]) hands each sale to the client when it is due;
 //! - the client's polling thread books Kafka's answers ([`acks`]);
 //! - the ledger ([`ledger`]) reserves blocks before any of their sales is sent, and publishes what was acknowledged, so
 //!   that an auditor knows what must be found even if this process is killed at any instruction;
-//! - the maker ([`stock`]) generates and encodes the blocks ahead.
+//! - the maker ([`stock`]) generates and encodes the blocks ahead;
+//! - one ([`contact`]) watches that the client has not lost Kafka for good.
 //!
 //! A load begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
 //! was. That is so after `LOADER_STOP_AFTER` too: the load ends then, the process stays, and a restart begins another.
@@ -18,6 +19,7 @@ mod bits;
 pub mod blame;
 pub mod clock;
 pub mod config;
+mod contact;
 pub mod journal;
 pub mod ledger;
 pub mod load;
@@ -58,8 +60,8 @@ pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
 ///
-/// An error means that the process should end: this loader has a successor, the client can't go on, or a stop took too
-/// long. What was left open will be cut by the next start.
+/// An error means that the process should end: this loader has a successor, the client can't go on or has lost Kafka for
+/// good, or a stop took too long. What was left open will be cut by the next start.
 pub async fn run(
     config: &Config,
     kafka: &kafka::Config,
@@ -82,11 +84,13 @@ pub async fn run(
         ready: health.ready("a reserved block"),
         health: health.clone(),
     };
-    let schedule = Sending::new(kafka, load, config.catch_up, stock)?;
+    let schedule = Sending::new(kafka, Arc::clone(&load), config.catch_up, stock)?;
 
     let making = thread("maker", move || stock::make(&petstore, &reserved, &make))?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
+    let (producer, kafka, stop) = (schedule.producer(), kafka.clone(), shutdown.clone());
+    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &stop))?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
         // Dropped at the end, which tells the ledger to close the account.
@@ -95,7 +99,7 @@ pub async fn run(
     })?;
 
     tokio::select! {
-        ended = async { tokio::try_join!(scheduling, keeping, making) } => { ended?; }
+        ended = async { tokio::try_join!(scheduling, keeping, making, watching) } => { ended?; }
         () = async { shutdown.cancelled().await; tokio::time::sleep(STOP_LIMIT).await } => {
             bail!("closing the account: kafka did not answer in time; the next start will cut what is open");
         }

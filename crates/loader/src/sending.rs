@@ -39,7 +39,7 @@ const PURGE_LIMIT: Duration = Duration::from_secs(1);
 /// What the loop works with.
 pub struct Sending {
     load: Arc<Load>,
-    producer: ThreadedProducer<Acks>,
+    producer: Arc<ThreadedProducer<Acks>>,
     topic: String,
     stock: Receiver<Stock>,
     schedule: Schedule,
@@ -86,9 +86,14 @@ impl Sending {
             key: String::new(),
             clock_checked_us: 0,
             load,
-            producer,
+            producer: Arc::new(producer),
             stock,
         })
+    }
+
+    /// The client.
+    pub(crate) fn producer(&self) -> Arc<ThreadedProducer<Acks>> {
+        Arc::clone(&self.producer)
     }
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.

@@ -1,0 +1,85 @@
+"""What the pipeline has done: how far each stage is, and the exact account of every sale."""
+
+import offsets
+
+# Group of each role, and whether it reads `sales` or the topics of the states.
+GROUPS = {"etl-fan-out": "fan-out", "etl-redis": "redis", "etl-postgres": "postgres", "etl-spout": "spout"}
+FINDINGS = ("lost", "rejected", "duplicate", "altered", "misrouted", "out_of_order", "never_sent", "malformed")
+
+
+class Mark:
+    """Where the logs that a role reads end now: it has recovered when it is past that."""
+
+    def __init__(self, kafka, component):
+        self.kafka, self.group, self.ends = kafka, GROUPS[component], None
+        # Behind the last sale of a state's topic lies the mark that closes its transaction.
+        self.reads, self.closing = (is_sales, 0) if component == "etl-fan-out" else (is_state, 1)
+
+    def passed(self):
+        """Only a Kafka that answers sets the mark, and says that it is passed."""
+        try:
+            if self.ends is None:
+                ends = self.kafka.ends(offsets.COMMITTED, self.reads)
+                self.ends = {where: end - self.closing for where, end in ends.items()}
+            committed = self.kafka.committed(self.group)
+        except offsets.Unanswered:
+            return False
+        return all(committed.get(where, 0) >= end for where, end in self.ends.items())
+
+
+class Chain:
+    """All stages, one after the other: what is on `sales` now, and then what the fan-out has made of it."""
+
+    def __init__(self, kafka, components):
+        self.kafka, self.sinks = kafka, [component for component in components if component != "etl-fan-out"]
+        self.first, self.rest = Mark(kafka, "etl-fan-out"), None
+
+    def passed(self):
+        if self.rest is None:
+            if not self.first.passed():
+                return False
+            self.rest = [Mark(self.kafka, component) for component in self.sinks]
+        self.rest = [mark for mark in self.rest if not mark.passed()]
+        return not self.rest
+
+
+def is_sales(topic):
+    return topic == "sales"
+
+
+def is_state(topic):
+    return topic.startswith("sales.") and len(topic) == len("sales.xx")
+
+
+def sum_of(account, field):
+    return sum(tally.get(field, 0) for tally in account["stages"].values())
+
+
+def complete(account):
+    """Whether nothing is under way: every stage has what the one before it had, or it is lost."""
+    accounted = ("found", "lost", "rejected", "not_auditable")
+    return all(tally["expected"] == sum(tally[field] for field in accounted) for tally in account["stages"].values())
+
+
+def differences(live, recounted):
+    """What the auditor that ran all the time and the one that counted afresh do not agree on."""
+    for stage, tally in live["stages"].items():
+        other = recounted["stages"].get(stage, {})
+        for field in ("expected", "found", *FINDINGS):
+            if tally[field] != other.get(field):
+                yield f"{stage}: {field} is {tally[field]} by the live account and {other.get(field)} recounted"
+
+
+class Account:
+    """What came of a part of the chaos: counts since the account before it."""
+
+    def __init__(self, now, before=None):
+        self.now = now
+        since = lambda count: count(now) - (count(before) if before else 0)
+        self.sent = since(lambda account: account["stages"]["accepted"]["expected"] + unknown(account))
+        self.unknown = since(unknown)
+        self.found = {field: since(lambda account: sum_of(account, field)) for field in FINDINGS}
+
+
+def unknown(account):
+    return max(tally["unknown"] for tally in account["stages"].values())

@@ -1,0 +1,177 @@
+"""The programs of ci/processes/up, kept running as Kubernetes would: what ends is started again, at once if it was
+killed, after a rest if it ended by itself. Nobody looks at /livez here: a program that hangs stays so, and is found.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+
+# Between two looks whether all run.
+LOOK_SECONDS = 0.05
+REST_SECONDS = 1
+MIB = 1 << 20
+
+
+def stat(pid):
+    """The fields of /proc/PID/stat after the name, from the state on; none if there is no such process."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def alive(pid):
+    fields = stat(pid)
+    return fields is not None and fields[0] not in "ZX"
+
+
+def family(pid):
+    """A process and all that descend from it."""
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := stat(entry.name)):
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid]
+    for member in found:
+        found += parents.get(member, [])
+    return found
+
+
+def send(pid, signal_):
+    """To a process and its children; those that are gone meanwhile don't matter."""
+    for member in family(pid):
+        try:
+            os.kill(member, signal_)
+        except ProcessLookupError:
+            pass
+
+
+class Program:
+    """One pod's program."""
+
+    def __init__(self, directory, pod, component, admin, limit):
+        self.home, self.pod, self.component = directory / pod, pod, component
+        self.admin, self.limit = admin, int(limit)
+        self.wanted = True
+        self.peak = 0
+        # What it said when it ended by itself.
+        self.last_words = []
+        self.killed = False
+        self.child = None
+        self.pid = int((self.home / "pid").read_text().split()[0]) if (self.home / "pid").exists() else None
+
+    def runs(self):
+        if self.child:
+            return self.child.poll() is None
+        return self.pid is not None and alive(self.pid)
+
+    def start(self):
+        with open(self.home / "log", "a") as log:
+            self.child = subprocess.Popen(
+                [str(self.home / "command")], cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        self.pid, self.killed = self.child.pid, False
+        # With its start time, by which ci/processes/down knows it.
+        (self.home / "pid").write_text(f"{self.pid} {stat(self.pid)[19]}\n")
+
+    def signal(self, signal_):
+        if self.runs():
+            self.killed |= signal_ in (signal.SIGKILL, signal.SIGTERM)
+            os.kill(self.pid, signal_)
+
+    def log(self, since=0):
+        with open(self.home / "log", errors="replace") as log:
+            log.seek(since)
+            return log.read()
+
+    def log_length(self):
+        return (self.home / "log").stat().st_size
+
+    def ask(self, path):
+        with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=3) as answer:
+            return answer.read()
+
+    def asked(self, path):
+        """Its answer as JSON; none if it gives none, for any reason: it may just have been killed."""
+        try:
+            return json.loads(self.ask(path))
+        except (OSError, ValueError):
+            return None
+
+    def ready(self):
+        try:
+            return self.ask("/readyz") is not None
+        except OSError:
+            return False
+
+    def weigh(self):
+        """Notes the most memory that it ever had; the kernel keeps that."""
+        try:
+            status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            return
+        for line in status.splitlines():
+            if line.startswith("VmHWM:"):
+                self.peak = max(self.peak, int(line.split()[1]) << 10)
+
+
+class Supervisor:
+    """Looks after all programs, in a thread of its own."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        resting = {}
+        while not self.over.wait(LOOK_SECONDS):
+            with self.lock:
+                for program in self.programs:
+                    if program.runs():
+                        program.weigh()
+                    elif program.wanted and resting.get(program.pod, 0) <= time.monotonic():
+                        if program.pid and not program.killed and program.pod not in resting:
+                            program.last_words.append((program.log().splitlines() or ["nothing"])[-1])
+                            resting[program.pod] = time.monotonic() + REST_SECONDS
+                        else:
+                            resting.pop(program.pod, None)
+                            program.start()
+
+    def kill(self, program):
+        """As a node's power cut does; it is started again at once."""
+        with self.lock:
+            program.signal(signal.SIGKILL)
+
+    def stop(self, *programs, limit=30):
+        """As `kubectl scale` does: asked to end, killed after the time that Kubernetes gives."""
+        with self.lock:
+            for program in programs:
+                program.wanted = False
+                program.signal(signal.SIGTERM)
+        deadline = time.monotonic() + limit
+        while any(program.runs() for program in programs) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        with self.lock:
+            for program in programs:
+                program.signal(signal.SIGKILL)
+
+    def start(self, program):
+        program.killed = True
+        program.wanted = True
+
+    def end(self):
+        self.over.set()
+        with self.lock:
+            for program in self.programs:
+                program.wanted = False
+
+    def add(self, program):
+        with self.lock:
+            self.programs = [*self.programs, program]

@@ -1,0 +1,77 @@
+"""What happened, as it is told while it happens and as it is written down."""
+
+import statistics
+import sys
+import time
+
+BEGUN = time.monotonic()
+
+
+def say(words):
+    """One line of progress, as the scripts of this folder print it."""
+    print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
+
+
+class Fault:
+    """One kind of fault: how often it was done, and how long the pipeline took to come back each time."""
+
+    def __init__(self, name):
+        self.name, self.times, self.seconds = name, 0, []
+
+    def row(self):
+        median, longest = (f"{seconds(self.seconds):.1f}" if self.seconds else "" for seconds in (statistics.median, max))
+        return [self.name, str(self.times), *[""] * 5, median, longest]
+
+
+class Part:
+    """Faults that were done together, and the account that ended them."""
+
+    def __init__(self, name):
+        self.name, self.faults, self.account, self.where = name, {}, None, None
+
+    def take(self, account, where):
+        """`where` the account was taken: another pipeline's counts begin anew."""
+        self.account, self.where = account, where
+
+    def fault(self, name):
+        return self.faults.setdefault(name, Fault(name))
+
+    def rows(self):
+        counts = [""] * 5
+        if self.account:
+            found = self.account.found
+            counts = [self.account.sent, found["lost"], found["duplicate"], found["altered"], self.account.unknown]
+        times = sum(fault.times for fault in self.faults.values())
+        yield [f"**{self.name}**", f"**{times}**", *(f"**{count:,}**" if count != "" else "**?**" for count in counts), "", ""]
+        for fault in self.faults.values():
+            yield fault.row()
+
+
+class Results:
+    """Everything that was done, and what went wrong."""
+
+    def __init__(self):
+        self.parts, self.problems, self.notes = [], [], []
+
+    def part(self, name):
+        say(f"--- {name}")
+        self.parts.append(Part(name))
+        return self.parts[-1]
+
+    def problem(self, words):
+        self.problems.append(words)
+        say(f"FAIL  {words}")
+
+    def kills(self):
+        return sum(fault.times for part in self.parts for fault in part.faults.values() if "killed" in fault.name)
+
+    def table(self):
+        heads = ["fault", "times", "sales sent", "lost", "duplicated", "altered", "unknown", "to recover, median s", "max s"]
+        rows = [heads, ["---"] * len(heads), *(row for part in self.parts for row in part.rows())]
+        return ["| " + " | ".join(row) + " |" for row in rows]
+
+    def lines(self):
+        """The table, and under it what it can't say."""
+        trouble = [f"- {words}" for words in self.problems] or ["None."]
+        notes = [f"- {words}" for words in [f"{self.kills()} kills in all.", *self.notes]]
+        return [*self.table(), "", *notes, "", "What went wrong:", "", *trouble]
