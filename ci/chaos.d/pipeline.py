@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 import flow
 import offsets
@@ -19,7 +20,9 @@ class Pipeline(Proof):
     """Runs from `with` to its end."""
 
     def __enter__(self):
-        subprocess.run([ROOT / "ci/processes/up", "--set", VALUES], check=True)
+        if subprocess.run([ROOT / "ci/processes/up", "--set", VALUES]).returncode:
+            subprocess.run([ROOT / "ci/processes/down"])
+            sys.exit("the pipeline did not start; its words are above")
         self.programs = [Program(DIRECTORY, *line.split()) for line in (DIRECTORY / "processes").read_text().splitlines()]
         self.extras, self.loading = [], []
         settings = dict(line.split("=", 1) for line in (DIRECTORY / "servers/servers.env").read_text().splitlines())
