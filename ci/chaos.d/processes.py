@@ -15,6 +15,8 @@ BEYOND_TRANSACTION_SECONDS = 22
 BEYOND_SESSION_SECONDS = 13
 # Some thirty transactions of the other fan-out.
 HELD_UP_SECONDS = 3
+# Time for sales to pile up behind what stands still.
+BEHIND_SECONDS = 2
 # The role that fills each.
 STORES = {"redis": "etl-redis", "postgres": "etl-postgres"}
 
@@ -139,10 +141,12 @@ class Chapter:
         """The others take over meanwhile; what the stopped ones then still write, Kafka and the stores refuse."""
         fan_out = self.stopped_in_a_transaction()
         zombies = [self.pipeline.one(role) for role in self.pipeline.roles() if role != "etl-fan-out"]
-        said, began, waits = fan_out.log_length(), time.monotonic(), []
-        for zombie in [fan_out, *zombies]:
+        said, began = fan_out.log_length(), time.monotonic()
+        for zombie in zombies:
             zombie.signal(signal.SIGSTOP)
-            waits.append(self.passed(part.fault(f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s"), zombie.component))
+        time.sleep(BEHIND_SECONDS)
+        named = lambda zombie: f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s"
+        waits = [self.passed(part.fault(named(zombie)), zombie.component, began) for zombie in [fan_out, *zombies]]
         self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these stand still")
         time.sleep(max(0, BEYOND_TRANSACTION_SECONDS - (time.monotonic() - began)))
         for zombie in [fan_out, *zombies]:
@@ -151,9 +155,9 @@ class Chapter:
         part.fault("all of them continued").times += 1
         self.must_be_fenced(fan_out, said)
 
-    def passed(self, fault, component):
-        """Counts a fault of a role, and gives what says whether the role has passed all there was."""
-        mark, at = flow.Mark(self.pipeline.kafka, component), time.monotonic()
+    def passed(self, fault, component, at):
+        """Counts a fault of a role, begun at that time, and gives what says whether the role has passed all there is."""
+        mark = flow.Mark(self.pipeline.kafka, component)
         fault.times += 1
 
         def holds():
@@ -238,8 +242,7 @@ class Chapter:
                 time.sleep(self.random.uniform(0, 2))
                 self.kill_server(part.fault(f"{store.name} killed"), store)
         for _ in range(half_open):
-            waits = [self.half_open(part.fault(f"connections to {name} half-open"), name) for name in STORES]
-            self.pipeline.all_within(RECOVER_SECONDS, waits, "half-open connections")
+            self.half_open(part)
 
         def slow(seconds):
             for name in STORES:
@@ -255,10 +258,15 @@ class Chapter:
         self.full_disks(part, stores, seconds // 2)
         self.pipeline.settle(part)
 
-    def half_open(self, fault, name):
-        if not self.pipeline.proxies[name].half_open():
-            self.outcome.problem(f"{fault.name}: there was none")
-        return self.passed(fault, STORES[name])
+    def half_open(self, part):
+        at = time.monotonic()
+        faults = {name: part.fault(f"connections to {name} half-open") for name in STORES}
+        for name, fault in faults.items():
+            if not self.pipeline.proxies[name].half_open():
+                self.outcome.problem(f"{fault.name}: there was none")
+        time.sleep(BEHIND_SECONDS)
+        waits = [self.passed(fault, STORES[name], at) for name, fault in faults.items()]
+        self.pipeline.all_within(RECOVER_SECONDS, waits, "half-open connections")
 
     def full_disks(self, part, stores, seconds):
         for store in stores:
