@@ -46,9 +46,9 @@ class Chapter:
         """In each round one of every component, each at a random moment, whatever the others are at then."""
         part = self.outcome.part("programs killed, loaders scaled up and down meanwhile")
         for number in range(rounds):
+            self.scale_loaders()
             victims = [self.random.choice(self.running(component)) for component in self.pipeline.components()]
             moments = sorted((self.random.uniform(0, 4), victim.pod, victim) for victim in victims)
-            self.scale_loaders()
             begun, waits = time.monotonic(), []
             for moment, _, victim in moments:
                 while time.monotonic() - begun < moment:
