@@ -10,7 +10,7 @@ use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
 use kafka::{Malformed, Names, SaleHeaders, Topic};
-use petstore::{SaleId, State};
+use petstore::SaleId;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use serde::Deserialize;
@@ -80,7 +80,7 @@ pub struct Routes {
 pub struct Route<'a> {
     /// The topic of its state.
     pub topic: &'a str,
-    /// As they came.
+    /// What goes with it.
     pub headers: OwnedHeaders,
     /// When the schedule wanted it sent: unix time in microseconds.
     pub due_us: i64,
@@ -94,10 +94,9 @@ impl Routes {
 
     /// The route of a record, or why it is no sale.
     pub fn of(&self, message: &BorrowedMessage<'_>) -> Result<Route<'_>, Malformed> {
-        let headers = SaleHeaders::from_message(message)?;
-        check_body(&headers, message.payload().unwrap_or_default())?;
-        let topic = &self.topics[headers.state.index()];
-        Ok(Route { topic, headers: headers.to_owned_headers(), due_us: headers.due_us })
+        let (sale, headers) = SaleHeaders::forward(message)?;
+        check_body(&sale, message.payload().unwrap_or_default())?;
+        Ok(Route { topic: &self.topics[sale.state.index()], headers, due_us: sale.due_us })
     }
 }
 
@@ -152,11 +151,8 @@ impl Stage for Router {
     }
 
     fn committed(&mut self) {
-        let now = service::unix_us();
-        for due in self.routed.drain(..) {
-            self.metrics.routed_latency.record(due, now);
-            self.metrics.routed.inc();
-        }
+        self.metrics.routed.inc_by(self.routed.len() as u64);
+        self.metrics.routed_latency.record_each(self.routed.drain(..), service::unix_us());
         self.metrics.rejected.inc_by(self.rejected);
         self.rejected = 0;
     }
@@ -185,12 +181,13 @@ fn check_body(headers: &SaleHeaders, payload: &[u8]) -> Result<(), Malformed> {
     if payload.len() > MAX_SALE_BYTES {
         return malformed(format!("{} bytes are too large for a sale, {MAX_SALE_BYTES} are the most", payload.len()));
     }
-    let body: Body<'_> =
-        serde_json::from_slice(payload).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
+    // As text: looked at once as a whole, not string by string.
+    let text = str::from_utf8(payload).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
+    let body: Body<'_> = serde_json::from_str(text).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
     if body.id.parse::<SaleId>().ok() != Some(headers.id) {
         return malformed(format!("the body is sale {:?}, the header says {}", body.id, headers.id));
     }
-    if body.store.state.parse::<State>().ok() != Some(headers.state) {
+    if !body.store.state.eq_ignore_ascii_case(headers.state.code()) {
         return malformed(format!(
             "the body's state is {:?}, the header says {}",
             body.store.state,

@@ -161,7 +161,7 @@ impl Config {
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
             .set("acks", "all")
-            .set("linger.ms", "5")
+            .set("linger.ms", "20")
             .set("batch.size", "262144")
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.messages", "200000")

@@ -132,10 +132,30 @@ impl FromStr for State {
 
     /// Parses a code in lower or upper case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|state| state.code().eq_ignore_ascii_case(text))
-            .ok_or_else(|| ParseStateError(text.chars().take(80).collect()))
+        // Looked up, not searched for: it is done for every sale at every stage.
+        let found = if let [first, second] = text.as_bytes() { BY_CODE.get(place(*first, *second)) } else { None };
+        found.copied().flatten().ok_or_else(|| ParseStateError(text.chars().take(80).collect()))
+    }
+}
+
+/// The state of each two letters.
+const BY_CODE: [Option<State>; 26 * 26] = {
+    let mut by_code = [None; 26 * 26];
+    let mut index = 0;
+    while index < State::ALL.len() {
+        let code = State::CODES[index].as_bytes();
+        by_code[place(code[0], code[1])] = Some(State::ALL[index]);
+        index += 1;
+    }
+    by_code
+};
+
+/// Where the state of these two letters stands; beyond all of them if they aren't letters.
+const fn place(first: u8, second: u8) -> usize {
+    if first.is_ascii_alphabetic() && second.is_ascii_alphabetic() {
+        (first.to_ascii_lowercase() - b'a') as usize * 26 + (second.to_ascii_lowercase() - b'a') as usize
+    } else {
+        usize::MAX
     }
 }
 

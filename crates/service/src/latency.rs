@@ -24,6 +24,15 @@ struct Samples {
     negative: u64,
 }
 
+impl Samples {
+    fn record_n(&mut self, due_us: i64, now_us: i64, n: u64) {
+        match u64::try_from(now_us.saturating_sub(due_us)) {
+            Ok(us) => self.histogram.saturating_record_n(us, n),
+            Err(_) => self.negative += n,
+        }
+    }
+}
+
 impl Latency {
     /// Records the time from when something was due until now. Both are microseconds since 1970.
     pub fn record(&self, due_us: i64, now_us: i64) {
@@ -35,10 +44,14 @@ impl Latency {
     /// A negative latency means that two clocks differ. It is counted apart, since clipping it would
     /// make the rest look better than it is.
     pub fn record_n(&self, due_us: i64, now_us: i64, n: u64) {
+        self.lock().record_n(due_us, now_us, n);
+    }
+
+    /// Records the time from when each of many was due until now, as when a transaction makes them all visible.
+    pub fn record_each(&self, due_us: impl IntoIterator<Item = i64>, now_us: i64) {
         let mut samples = self.lock();
-        match u64::try_from(now_us.saturating_sub(due_us)) {
-            Ok(us) => samples.histogram.saturating_record_n(us, n),
-            Err(_) => samples.negative += n,
+        for due_us in due_us {
+            samples.record_n(due_us, now_us, 1);
         }
     }
 
@@ -117,7 +130,8 @@ mod tests {
     fn a_latency_counts_from_when_it_was_due() {
         let latency = Latency::default();
         latency.record(1_000_000, 1_250_000);
-        latency.record_n(1_000_000, 1_500_000, 3);
+        latency.record_n(1_000_000, 1_500_000, 2);
+        latency.record_each([1_000_000], 1_500_000);
         let histogram = latency.snapshot();
         assert_eq!(histogram.len(), 4);
         assert!(histogram.equivalent(histogram.max(), 500_000));
