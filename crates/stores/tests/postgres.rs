@@ -4,8 +4,8 @@ mod servers;
 
 use std::time::Duration;
 
-use servers::{KAFKA, block_id, part, postgres_config, sales};
-use stores::postgres::{Conflict, Reader, Writer};
+use servers::{DUE_US, KAFKA, block_id, part, postgres_config, sales};
+use stores::postgres::{Conflict, Follower, Reader, Stored, Writer};
 use stores::{Counts, Outcome, Store};
 
 async fn writer(config: &stores::postgres::Config) -> Writer {
@@ -58,6 +58,24 @@ async fn a_sale_that_comes_again_from_another_offset_is_recorded_as_a_conflict()
     ];
     assert_eq!(reader.conflicts(block_id(), 10).await.unwrap(), expected);
     assert_eq!(reader.conflicts(block_id(), 1).await.unwrap(), expected[..1]);
+}
+
+/// A batch in which all is new goes another way than one in which something is there already.
+#[tokio::test]
+async fn a_row_holds_the_whole_sale_whichever_way_it_came() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut writer = writer(&config).await;
+    writer.write(&[part("a", 0, &sales[..300])]).await.unwrap();
+    let repeated: Vec<_> = sales[..1].iter().chain(&sales[300..600]).cloned().collect();
+    assert_eq!(writer.write(&[part("b", 0, &repeated)]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
+
+    let spans = ["a", "b"].map(|topic| ((topic.to_owned(), 0), (0, 1_000)));
+    let read = Follower::new(config, KAFKA).read(&spans, 1_000).await.unwrap();
+    for (rows, (first, sales)) in read.iter().zip([(0, &sales[..300]), (1, &sales[300..600])]) {
+        let stored = |sale: &petstore::Sale| Ok(Stored { receipt: sale.receipt(), due_us: DUE_US });
+        assert_eq!(*rows, (first..).zip(sales.iter().map(stored)).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,9 @@
 //! Sales in Postgres: tables in `migrations/`, each documented where it is made.
 
 mod connection;
+mod copy;
 mod follow;
+mod insert;
 mod read;
 mod receipt;
 mod write;

@@ -1,16 +1,14 @@
 //! The guarded write: rows and positions in one SQL transaction.
 
-use std::time::SystemTime;
-
 use anyhow::{Context, anyhow};
-use petstore::Item;
 use tokio::sync::OnceCell;
-use tokio_postgres::types::{Json, ToSql};
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row, Statement};
 
 use super::Config;
 use super::connection::{Connection, Open};
-use crate::batch::signed;
+use super::copy::{COPY, copied};
+use super::insert::insert;
 use crate::{Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
@@ -90,39 +88,12 @@ const ADVANCE: &str = "\
     FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS new (topic, partition, next) \
     WHERE (positions.topic, positions.partition) = (new.topic, new.partition)";
 
-/// The columns of an incoming sale, in the order of [`Columns`].
-macro_rules! incoming {
-    () => {
-        "unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::bigint[], \
-         $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], \
-         $15::bigint[]) AS new (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-         time, cents, items, digest)"
-    };
-}
-const INSERT: &str = concat!(
-    "INSERT INTO sale_events (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-     time, cents, items, digest) SELECT * FROM ",
-    incoming!(),
-    " ON CONFLICT DO NOTHING"
-);
-/// What the insert left out, with what stands there instead. A row from the very same offset is no conflict: it is
-/// there because somebody put positions back.
-const CONFLICTS: &str = concat!(
-    "INSERT INTO conflicts (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-     time, cents, items, digest, kept_topic, kept_partition, kept_offset, kept_digest) \
-     SELECT new.*, kept.topic, kept.partition, kept.kafka_offset, kept.digest FROM ",
-    incoming!(),
-    " JOIN sale_events AS kept USING (run, loader, block, index) \
-     WHERE (kept.topic, kept.partition, kept.kafka_offset) <> (new.topic, new.partition, new.kafka_offset) \
-     ON CONFLICT DO NOTHING RETURNING topic, partition"
-);
-
 /// Prepared once a connection, when first needed.
 #[derive(Default)]
 pub(super) struct Statements {
     lock: OnceCell<Statement>,
-    insert: OnceCell<Statement>,
     advance: OnceCell<Statement>,
+    copy: OnceCell<Statement>,
 }
 
 async fn prepared<'a>(
@@ -140,8 +111,8 @@ async fn write(
     parts: &[Part],
 ) -> anyhow::Result<Result<Vec<Outcome>, String>> {
     let lock = prepared(client, &statements.lock, LOCK).await?;
-    let insert = prepared(client, &statements.insert, INSERT).await?;
     let advance = prepared(client, &statements.advance, ADVANCE).await?;
+    let copy = prepared(client, &statements.copy, COPY).await?;
 
     let (topics, numbers): (Vec<&str>, Vec<i32>) =
         parts.iter().map(|part| (part.partition.0.as_str(), part.partition.1)).unzip();
@@ -157,111 +128,45 @@ async fn write(
     }
 
     let actual = |part: &Part| {
-        let row =
-            locked.iter().find(|row| (row.get::<_, &str>(0), row.get(1)) == (&part.partition.0, part.partition.1));
+        let row = locked.iter().find(|row| of(row, part));
         // Without a row nothing may be written, not even from 0: reading the position makes one.
         row.map_or(-1, |row| row.get::<_, i64>(2))
     };
     let current: Vec<&Part> = parts.iter().filter(|part| actual(part) == part.expected).collect();
     if current.is_empty() {
         client.batch_execute("ROLLBACK").await?;
+        return Ok(Ok(parts.iter().map(|part| Outcome::Moved { actual: actual(part).max(0) }).collect()));
+    }
+
+    let (topics, numbers): (Vec<&str>, Vec<i32>) =
+        current.iter().map(|part| (part.partition.0.as_str(), part.partition.1)).unzip();
+    let next: Vec<i64> = current.iter().map(|part| part.next).collect();
+    let parameters: [&(dyn ToSql + Sync); 3] = [&topics, &numbers, &next];
+    let (advanced, saved) =
+        tokio::join!(client.execute(advance, &parameters), client.batch_execute("SAVEPOINT before_sales"));
+    saved.context("marking where to go back to")?;
+    let advanced = advanced.context("advancing positions")?;
+    if advanced != current.len() as u64 {
+        return Err(anyhow!("{advanced} of {} positions were advanced", current.len()));
+    }
+    let conflicts = if copied(client, copy, &current).await? {
+        Vec::new()
     } else {
-        let columns = Columns::new(&current);
-        let (topics, numbers): (Vec<&str>, Vec<i32>) =
-            current.iter().map(|part| (part.partition.0.as_str(), part.partition.1)).unzip();
-        let next: Vec<i64> = current.iter().map(|part| part.next).collect();
-        let parameters: [&(dyn ToSql + Sync); 3] = [&topics, &numbers, &next];
-        let columns_parameters = columns.parameters();
-        let (inserted, advanced) =
-            tokio::join!(client.execute(insert, &columns_parameters), client.execute(advance, &parameters));
-        let (inserted, advanced) = (inserted.context("inserting")?, advanced.context("advancing positions")?);
-        if advanced != current.len() as u64 {
-            return Err(anyhow!("{advanced} of {} positions were advanced", current.len()));
+        client.batch_execute("ROLLBACK TO before_sales").await.context("going back")?;
+        insert(client, &current).await?
+    };
+    client.batch_execute("COMMIT").await.context("committing")?;
+    let outcomes = parts.iter().map(|part| {
+        let actual = actual(part);
+        if actual != part.expected {
+            return Outcome::Moved { actual: actual.max(0) };
         }
-        let conflicts = if inserted == columns.run.len() as u64 {
-            Vec::new()
-        } else {
-            client.query(CONFLICTS, &columns_parameters).await.context("recording conflicts")?
-        };
-        client.batch_execute("COMMIT").await.context("committing")?;
-        let outcomes = parts.iter().map(|part| {
-            let actual = actual(part);
-            if actual != part.expected {
-                return Outcome::Moved { actual: actual.max(0) };
-            }
-            let ours = |row: &&tokio_postgres::Row| {
-                (row.get::<_, &str>(0), row.get(1)) == (&part.partition.0, part.partition.1)
-            };
-            Outcome::Written { conflicts: conflicts.iter().filter(ours).count() as u64 }
-        });
-        return Ok(Ok(outcomes.collect()));
-    }
-    Ok(Ok(parts.iter().map(|part| Outcome::Moved { actual: actual(part).max(0) }).collect()))
+        Outcome::Written { conflicts: conflicts.iter().filter(|row| of(row, part)).count() as u64 }
+    });
+    Ok(Ok(outcomes.collect()))
 }
 
-/// All records, column by column: Postgres takes arrays, so a batch is one statement whatever its size.
-#[derive(Default)]
-struct Columns<'a> {
-    run: Vec<i64>,
-    loader: Vec<i32>,
-    block: Vec<i32>,
-    index: Vec<i32>,
-    topic: Vec<&'a str>,
-    partition: Vec<i32>,
-    offset: Vec<i64>,
-    due: Vec<SystemTime>,
-    state: Vec<&'static str>,
-    store: Vec<i64>,
-    customer: Vec<i64>,
-    time: Vec<i64>,
-    cents: Vec<i64>,
-    items: Vec<Json<&'a [Item]>>,
-    digest: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    fn new(parts: &[&'a Part]) -> Self {
-        let mut columns = Self::default();
-        for part in parts {
-            for record in &part.records {
-                let sale = record.sale();
-                columns.run.push(sale.id.run.into());
-                columns.loader.push(sale.id.loader.cast_signed());
-                columns.block.push(sale.id.block.cast_signed());
-                columns.index.push(sale.id.index.cast_signed());
-                columns.topic.push(&part.partition.0);
-                columns.partition.push(part.partition.1);
-                columns.offset.push(record.offset());
-                columns.due.push(record.due());
-                columns.state.push(sale.state().code());
-                columns.store.push(sale.store.id.into());
-                columns.customer.push(signed(sale.customer.id));
-                columns.time.push(signed(sale.time));
-                columns.cents.push(sale.cents.into());
-                columns.items.push(Json(&sale.items));
-                columns.digest.push(petstore::digest(sale).cast_signed());
-            }
-        }
-        columns
-    }
-
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 15] {
-        [
-            &self.run,
-            &self.loader,
-            &self.block,
-            &self.index,
-            &self.topic,
-            &self.partition,
-            &self.offset,
-            &self.due,
-            &self.state,
-            &self.store,
-            &self.customer,
-            &self.time,
-            &self.cents,
-            &self.items,
-            &self.digest,
-        ]
-    }
+/// Whether a row that begins with topic and partition is of this part's.
+fn of(row: &Row, part: &Part) -> bool {
+    (row.get::<_, &str>(0), row.get(1)) == (&part.partition.0, part.partition.1)
 }

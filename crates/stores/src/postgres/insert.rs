@@ -1,0 +1,116 @@
+//! Sales of which some are there already: each is looked at, and what can't be inserted is recorded.
+
+use std::time::SystemTime;
+
+use anyhow::Context;
+use petstore::Item;
+use tokio_postgres::types::{Json, ToSql};
+use tokio_postgres::{Client, Row};
+
+use crate::Part;
+use crate::batch::signed;
+
+/// The columns of an incoming sale, in the order of [`Columns`].
+macro_rules! incoming {
+    () => {
+        "unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::bigint[], \
+         $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], \
+         $15::bigint[]) AS new (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
+         time, cents, items, digest)"
+    };
+}
+const INSERT: &str = concat!(
+    "INSERT INTO sale_events (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
+     time, cents, items, digest) SELECT * FROM ",
+    incoming!(),
+    " ON CONFLICT DO NOTHING"
+);
+/// What the insert left out, with what stands there instead. A row from the very same offset is no conflict: it is
+/// there because somebody put positions back.
+const CONFLICTS: &str = concat!(
+    "INSERT INTO conflicts (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
+     time, cents, items, digest, kept_topic, kept_partition, kept_offset, kept_digest) \
+     SELECT new.*, kept.topic, kept.partition, kept.kafka_offset, kept.digest FROM ",
+    incoming!(),
+    " JOIN sale_events AS kept USING (run, loader, block, index) \
+     WHERE (kept.topic, kept.partition, kept.kafka_offset) <> (new.topic, new.partition, new.kafka_offset) \
+     ON CONFLICT DO NOTHING RETURNING topic, partition"
+);
+
+/// Inserts what isn't there yet. Returns topic and partition of each sale that is a conflict.
+pub(super) async fn insert(client: &Client, parts: &[&Part]) -> anyhow::Result<Vec<Row>> {
+    let columns = Columns::new(parts);
+    let parameters = columns.parameters();
+    let inserted = client.execute(INSERT, &parameters).await.context("inserting")?;
+    if inserted == columns.run.len() as u64 {
+        return Ok(Vec::new());
+    }
+    client.query(CONFLICTS, &parameters).await.context("recording conflicts")
+}
+
+/// All records, column by column: Postgres takes arrays, so a batch is one statement whatever its size.
+#[derive(Default)]
+struct Columns<'a> {
+    run: Vec<i64>,
+    loader: Vec<i32>,
+    block: Vec<i32>,
+    index: Vec<i32>,
+    topic: Vec<&'a str>,
+    partition: Vec<i32>,
+    offset: Vec<i64>,
+    due: Vec<SystemTime>,
+    state: Vec<&'static str>,
+    store: Vec<i64>,
+    customer: Vec<i64>,
+    time: Vec<i64>,
+    cents: Vec<i64>,
+    items: Vec<Json<&'a [Item]>>,
+    digest: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn new(parts: &[&'a Part]) -> Self {
+        let mut columns = Self::default();
+        for part in parts {
+            for record in &part.records {
+                let sale = record.sale();
+                columns.run.push(sale.id.run.into());
+                columns.loader.push(sale.id.loader.cast_signed());
+                columns.block.push(sale.id.block.cast_signed());
+                columns.index.push(sale.id.index.cast_signed());
+                columns.topic.push(&part.partition.0);
+                columns.partition.push(part.partition.1);
+                columns.offset.push(record.offset());
+                columns.due.push(record.due());
+                columns.state.push(sale.state().code());
+                columns.store.push(sale.store.id.into());
+                columns.customer.push(signed(sale.customer.id));
+                columns.time.push(signed(sale.time));
+                columns.cents.push(sale.cents.into());
+                columns.items.push(Json(&sale.items));
+                columns.digest.push(petstore::digest(sale).cast_signed());
+            }
+        }
+        columns
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 15] {
+        [
+            &self.run,
+            &self.loader,
+            &self.block,
+            &self.index,
+            &self.topic,
+            &self.partition,
+            &self.offset,
+            &self.due,
+            &self.state,
+            &self.store,
+            &self.customer,
+            &self.time,
+            &self.cents,
+            &self.items,
+            &self.digest,
+        ]
+    }
+}
