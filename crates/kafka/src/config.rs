@@ -139,7 +139,9 @@ impl Config {
         member
     }
 
-    /// A producer that gets each record into its partition once and in order, for as long as it lives.
+    /// A producer that gets each record into its partition once and in order, for as long as it lives; but for librdkafka's
+    /// issue 4953: when a partition's leader dies, a record may be there twice, in rare cases. Only transactions rule that
+    /// out, at the price of their latency. The auditor finds such a record, and says that it was so on `sales` already.
     ///
     /// It never gives a record up: a Kafka that is away fills the queue, and a full queue is its owner's to report.
     pub fn idempotent_producer(&self) -> ClientConfig {

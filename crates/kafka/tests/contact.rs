@@ -45,7 +45,7 @@ fn noticed(contact: &Contact, client: &BaseConsumer) -> Option<String> {
 }
 
 fn long_ago() -> Instant {
-    Instant::now() - Duration::from_mins(1)
+    Instant::now().checked_sub(Duration::from_mins(1)).unwrap()
 }
 
 #[test]
