@@ -51,10 +51,10 @@ fn eight_gib() -> i64 {
 /// A group member that is silent for longer loses its partitions. Short, so that a killed one is replaced soon.
 const SESSION_TIMEOUT_MS: u32 = 10_000;
 
-/// A sink polls ten times a second, whatever its store does; one that has not for so long hangs. It is also what the
+/// A member polls many times a second, whatever its store does; one that has not for so long hangs. It is also what the
 /// coordinator waits for members that don't rejoin: a Kafka 4.1 that was killed may never expire those it had before,
-/// and with librdkafka's 5 minutes nothing is stored for as long.
-const SINK_POLL_LIMIT_MS: u32 = 30_000;
+/// and with librdkafka's 5 minutes nothing moves for as long.
+const POLL_LIMIT_MS: u32 = 30_000;
 
 /// A transaction open for longer is aborted by Kafka. It bounds how long a killed instance holds up its readers.
 const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
@@ -117,6 +117,7 @@ impl Config {
         member
             .set("group.id", self.names().group(role))
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
+            .set("max.poll.interval.ms", POLL_LIMIT_MS.to_string())
             .set("heartbeat.interval.ms", "2000");
         member
     }
@@ -125,8 +126,7 @@ impl Config {
     /// the first member).
     pub fn sink(&self, role: &str) -> ClientConfig {
         let mut sink = self.member(role);
-        sink.set("partition.assignment.strategy", "roundrobin")
-            .set("max.poll.interval.ms", SINK_POLL_LIMIT_MS.to_string());
+        sink.set("partition.assignment.strategy", "roundrobin");
         sink
     }
 
