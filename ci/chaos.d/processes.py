@@ -1,5 +1,6 @@
 """Chapter `processes`: everything that needs no cluster, on the chart's programs and real servers as processes."""
 
+import collections
 import signal
 import time
 
@@ -288,10 +289,10 @@ class Chapter:
 
     def said(self):
         """Programs that ended by themselves, and memory: nothing is lost by either, but somebody should know."""
-        for program in [*self.pipeline.programs, *self.pipeline.extras]:
-            for words in program.last_words:
-                results.say(f"{program.pod} ended by itself: {words}")
-                self.outcome.notes.append(f"{program.pod} ended by itself and was started again: {words}")
+        everyone = [*self.pipeline.programs, *self.pipeline.extras]
+        ended = collections.Counter((program.component, words.strip()) for program in everyone for words in program.last_words)
+        for (component, words), times in ended.items():
+            self.outcome.notes.append(f"{component} ended by itself and was started again, {times} times: {words}")
         peaks = [max(self.pipeline.of(component), key=lambda program: program.peak) for component in self.pipeline.components()]
         most = ", ".join(f"{program.component} {program.peak // MIB} of {program.limit // MIB}" for program in peaks)
         self.outcome.notes.append(f"The most memory that a program of each kind ever had, of its limit, in MiB: {most}.")
