@@ -65,9 +65,10 @@ impl Kafka {
             partitions.add_partition_offset(&self.config.names().sales(), partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&partitions).unwrap();
-        let (mut sales, mut ended) = (Vec::new(), 0);
+        // A set: one partition may say more than once that it has ended.
+        let (mut sales, mut ended) = (Vec::new(), BTreeSet::new());
         let deadline = Instant::now() + LIMIT;
-        while ended < self.config.sales_partitions {
+        while ended.len() < self.config.sales_partitions as usize {
             assert!(Instant::now() < deadline, "reading the sales took longer than {LIMIT:?}");
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => sales.push(Record {
@@ -75,7 +76,7 @@ impl Kafka {
                     key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
                     sale: serde_json::from_slice(message.payload().unwrap()).unwrap(),
                 }),
-                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
                 _ => {}
             }
         }
