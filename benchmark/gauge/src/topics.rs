@@ -72,11 +72,22 @@ pub(crate) async fn make_anew(kafka: &kafka::Config, topics: &[String], partitio
     Ok(())
 }
 
-/// The partitions of a topic, each with the offset behind its last record or marker.
+/// The partitions of a topic, each with the offset behind its last record or marker. A broker that is too busy to answer,
+/// or to lead, is asked again.
 pub(crate) fn ends(consumer: &BaseConsumer, topic: &str) -> anyhow::Result<Vec<(i32, i64)>> {
-    let metadata = consumer.fetch_metadata(Some(topic), LIMIT).with_context(|| format!("looking for {topic}"))?;
+    let begun = Instant::now();
+    loop {
+        match try_ends(consumer, topic) {
+            Err(_) if begun.elapsed() < LIMIT => std::thread::sleep(Duration::from_millis(200)),
+            answer => return answer.with_context(|| format!("finding the end of {topic}")),
+        }
+    }
+}
+
+fn try_ends(consumer: &BaseConsumer, topic: &str) -> Result<Vec<(i32, i64)>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), LIMIT)?;
     let partitions = metadata.topics().first().map(rdkafka::metadata::MetadataTopic::partitions).unwrap_or_default();
-    let end = |partition: i32| anyhow::Ok((partition, consumer.fetch_watermarks(topic, partition, LIMIT)?.1));
+    let end = |partition: i32| Ok((partition, consumer.fetch_watermarks(topic, partition, LIMIT)?.1));
     partitions.iter().map(|partition| end(partition.id())).collect()
 }
 
