@@ -2,25 +2,15 @@
 //!
 //! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
 
-use std::collections::HashMap;
+mod servers;
+
 use std::time::{Duration, Instant};
 
 use kafka::{Config, Contact};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 fn config() -> Config {
-    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
-    let variables: HashMap<String, String> = std::fs::read_to_string(path)
-        .expect("the file of servers can be read")
-        .lines()
-        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect();
-    serde_json::from_value(serde_json::json!({
-        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-        "username": variables["KAFKA_USERNAME"],
-        "password": variables["KAFKA_PASSWORD"],
-    }))
-    .expect("the variables make a configuration")
+    servers::config("")
 }
 
 /// The same, where nobody listens.

@@ -2,7 +2,9 @@
 //!
 //! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
 
-use std::collections::{BTreeMap, HashMap};
+mod servers;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,20 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 /// This test's own part of the shared Kafka.
 fn config() -> Config {
-    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
-    let variables: HashMap<String, String> = std::fs::read_to_string(path)
-        .expect("the file of servers can be read")
-        .lines()
-        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect();
-    serde_json::from_value(serde_json::json!({
-        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-        "username": variables["KAFKA_USERNAME"],
-        "password": variables["KAFKA_PASSWORD"],
-        "prefix": format!("test-{:08x}-", rand::random::<u32>()),
-        "sales_partitions": 3,
-    }))
-    .expect("the variables make a configuration")
+    servers::config(&format!("test-{:08x}-", rand::random::<u32>()))
 }
 
 /// Copies `sales` to the topic of California, and fails when told.
