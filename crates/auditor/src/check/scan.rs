@@ -32,22 +32,28 @@ pub(crate) fn parts(kafka: &kafka::Config, topics: &[String], since_ms: i64) -> 
     let mut list = TopicPartitionList::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), LIMIT).with_context(|| format!("asking for {topic}"))?;
+        let before = list.count();
         for partition in metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions) {
             list.add_partition_offset(topic, partition.id(), Offset::Offset((since_ms - CLOCKS_MS).max(0)))?;
         }
-    }
-    if list.count() == 0 {
-        bail!("there is no topic {}", topics.join(", "));
+        if list.count() == before {
+            bail!("there is no topic {topic}");
+        }
     }
     let found = consumer.offsets_for_times(list, LIMIT).context("asking where a time is in logs")?;
     let part = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
         let (topic, partition) = (element.topic(), element.partition());
+        // Without an answer, the end would be taken for where to begin, and nothing of the partition be read.
+        element.error().with_context(|| format!("asking where a time is in {topic}/{partition}"))?;
         let (low, high) =
             consumer.fetch_watermarks(topic, partition, LIMIT).with_context(|| format!("asking for {topic}"))?;
         let start = match element.offset() {
             Offset::Offset(offset) => offset,
             _ => high,
         };
+        if start > high {
+            bail!("the new leader of {topic}/{partition} does not know yet where it ends");
+        }
         Ok(Part { topic: topic.to_owned(), partition, start, end: high, trimmed: start <= low && low > 0 })
     };
     found.elements().into_iter().map(part).collect()
