@@ -139,9 +139,11 @@ impl Config {
         member
     }
 
-    /// A producer that gets each record into its partition once and in order, for as long as it lives; but for librdkafka's
-    /// issue 4953: when a partition's leader dies, a record may be there twice, in rare cases. Only transactions rule that
-    /// out, at the price of their latency. The auditor finds such a record, and says that it was so on `sales` already.
+    /// A producer that gets each record into its partition once and in order, for as long as it lives.
+    ///
+    /// One request at a time is on its way to each broker: of several, those behind one that a dying leader refused are
+    /// out of order, for which librdkafka begins a new epoch, and with it a record that had arrived can arrive again (its
+    /// issue 4953). Java's client doesn't, and may have five on their way.
     ///
     /// It never gives a record up: a Kafka that is away fills the queue, and a full queue is its owner's to report.
     pub fn idempotent_producer(&self) -> ClientConfig {
@@ -149,6 +151,7 @@ impl Config {
         producer
             .set("enable.idempotence", "true")
             .set("acks", "all")
+            .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
             .set("linger.ms", "5")
             .set("partitioner", "murmur2_random")
