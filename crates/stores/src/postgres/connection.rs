@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tracing::debug;
 
+use super::statements::Statements;
 use crate::Error;
 
 /// Where Postgres is: the variables `POSTGRES_*`.
@@ -97,7 +98,7 @@ pub(super) struct Connection {
 
 pub(super) struct Open {
     pub(super) client: Client,
-    pub(super) statements: super::write::Statements,
+    pub(super) statements: Statements,
     io: JoinHandle<()>,
 }
 
@@ -149,7 +150,7 @@ impl Connection {
             if self.migrates {
                 migrate(&mut client, schema).await?;
             }
-            let statements = super::write::Statements::default();
+            let statements = Statements::default();
             anyhow::Ok(Open { client, statements, io })
         };
         tokio::time::timeout(LIMIT, connecting)

@@ -6,6 +6,7 @@ mod follow;
 mod insert;
 mod read;
 mod receipt;
+mod statements;
 mod write;
 
 pub use connection::{Config, Schema};

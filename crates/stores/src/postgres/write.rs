@@ -1,14 +1,14 @@
 //! The guarded write: rows and positions in one SQL transaction.
 
 use anyhow::{Context, anyhow};
-use tokio::sync::OnceCell;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row};
 
 use super::Config;
 use super::connection::{Connection, Open};
 use super::copy::{COPY, copied};
 use super::insert::insert;
+use super::statements::prepared;
 use crate::{Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
@@ -87,22 +87,6 @@ const ADVANCE: &str = "\
     UPDATE positions SET next_offset = new.next \
     FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS new (topic, partition, next) \
     WHERE (positions.topic, positions.partition) = (new.topic, new.partition)";
-
-/// Prepared once a connection, when first needed.
-#[derive(Default)]
-pub(super) struct Statements {
-    lock: OnceCell<Statement>,
-    advance: OnceCell<Statement>,
-    copy: OnceCell<Statement>,
-}
-
-async fn prepared<'a>(
-    client: &Client,
-    cell: &'a OnceCell<Statement>,
-    sql: &str,
-) -> Result<&'a Statement, tokio_postgres::Error> {
-    cell.get_or_try_init(|| client.prepare(sql)).await
-}
 
 /// The outcome of each part, or the installation that the store knows instead.
 async fn write(
