@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use kafka::Asker;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, TopicPartitionList};
 
 /// One request to Kafka. All requests of a poll together take no longer than a few of these.
 const REQUEST_LIMIT: Duration = Duration::from_secs(3);
@@ -66,7 +67,7 @@ impl Snapshot {
 
 /// Asks Kafka. Blocks: to be called on a thread that may wait.
 pub(crate) struct Watcher {
-    ends: BaseConsumer,
+    ends: Asker,
     groups: Vec<Watched>,
     known: BTreeSet<String>,
 }
@@ -74,7 +75,7 @@ pub(crate) struct Watcher {
 struct Watched {
     name: String,
     topics: Vec<String>,
-    consumer: BaseConsumer,
+    asker: Asker,
 }
 
 impl Watcher {
@@ -85,13 +86,12 @@ impl Watcher {
         known.extend(names.states());
         let groups = roles
             .map(|role| {
-                let consumer = client(config.member(role)).with_context(|| format!("making a client for {role}"))?;
                 // The fan-out reads what is sold, the sinks what it has routed.
                 let topics = if role == "fan-out" { vec![names.sales()] } else { names.states() };
-                Ok(Watched { name: names.group(role), topics, consumer })
+                Ok(Watched { name: names.group(role), topics, asker: Asker::new(config, role)? })
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { ends: client(config.reader()).context("making a client")?, groups, known })
+        Ok(Self { ends: Asker::new(config, "reader")?, groups, known })
     }
 
     /// Asks for everything. What couldn't be read of single partitions or groups keeps its value of `before`.
@@ -122,7 +122,8 @@ impl Watcher {
     }
 
     fn metadata(&self) -> anyhow::Result<Snapshot> {
-        let metadata = self.ends.fetch_metadata(None, REQUEST_LIMIT).context("reading the metadata")?;
+        let asked = self.ends.ask(|client| client.fetch_metadata(None, REQUEST_LIMIT));
+        let metadata = asked.context("reading the metadata")?;
         let ours = metadata.topics().iter().filter(|topic| self.known.contains(topic.name()));
         let topics = ours.map(|topic| {
             let partitions = topic.partitions().iter().map(|partition| {
@@ -153,7 +154,8 @@ impl Watcher {
         if wanted.count() == 0 {
             return Ok(());
         }
-        let found = self.ends.offsets_for_times(wanted, limit).context("reading the ends of partitions")?;
+        let found = self.ends.ask(|client| client.offsets_for_times(wanted, limit));
+        let found = found.context("reading the ends of partitions")?;
         let mut missing = 0;
         for element in found.elements() {
             let partition =
@@ -182,7 +184,7 @@ impl Watched {
         if wanted.count() == 0 {
             return Ok(Group::default());
         }
-        let offsets = self.consumer.committed_offsets(wanted, limit).with_context(doing)?;
+        let offsets = self.asker.ask(|client| client.committed_offsets(wanted, limit)).with_context(doing)?;
         let mut group = Group::default();
         for element in offsets.elements() {
             element.error().with_context(doing)?;
@@ -192,20 +194,10 @@ impl Watched {
             };
             group.committed.insert((element.topic().to_owned(), element.partition()), committed);
         }
-        let listed = self.consumer.fetch_group_list(Some(&self.name), limit).with_context(doing)?;
+        let listed = self.asker.ask(|client| client.fetch_group_list(Some(&self.name), limit)).with_context(doing)?;
         group.members = listed.groups().iter().map(|group| group.members().len()).sum();
         Ok(group)
     }
-}
-
-/// A client that only asks: it never fetches a record, so its queue may be as small as can be.
-fn client(mut config: ClientConfig) -> anyhow::Result<BaseConsumer> {
-    let config = config
-        // The end is where the log ends, as kafka_exporter has it, and not where open transactions begin.
-        .set("isolation.level", "read_uncommitted")
-        .set("queued.max.messages.kbytes", "1024")
-        .set("topic.metadata.refresh.sparse", "true");
-    Ok(config.create()?)
 }
 
 fn remaining(deadline: Instant) -> Duration {

@@ -8,6 +8,7 @@
 //! ([`SaleHeaders`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
 //! ([`Installation`]).
 
+mod asker;
 pub mod blocks;
 mod config;
 mod contact;
@@ -21,6 +22,7 @@ mod read;
 mod topics;
 pub mod transactions;
 
+pub use asker::Asker;
 pub use config::Config;
 pub use contact::Contact;
 pub use flush::flush;

@@ -7,7 +7,6 @@ use kafka::{flush, read_to_end};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::util::Timeout;
 
 use crate::ledger::{Entry, Ledger};
 
@@ -17,6 +16,8 @@ const READ_LIMIT: Duration = Duration::from_mins(1);
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// Sending some thousand small records.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+/// A commit. librdkafka may wait for ever after Kafka hung; the producer is made anew then, so that nothing is left open.
+const COMMIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Puts into the ledger what an earlier auditor wrote; true if there was a checkpoint.
 pub(super) fn restore(kafka: &kafka::Config, ledger: &mut Ledger) -> anyhow::Result<bool> {
@@ -69,8 +70,7 @@ impl Writer {
             }
         }
         flush(&producer, FLUSH_LIMIT).context("sending a checkpoint")?;
-        // Never: librdkafka then takes what is left of the transaction's own time limit.
-        producer.commit_transaction(Timeout::Never).context("committing a checkpoint")?;
+        producer.commit_transaction(COMMIT_LIMIT).context("committing a checkpoint")?;
         self.producer = Some(producer);
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use kafka::Asker;
+use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// One question to Kafka.
@@ -14,24 +15,19 @@ pub(super) type Partitions = [(String, i32)];
 
 /// Asks; reads no record and joins no group.
 pub(super) struct Logs {
-    consumer: BaseConsumer,
+    asker: Asker,
 }
 
 impl Logs {
     /// Asks for a role's commits by its name, such as `fan-out`.
-    ///
-    /// Ends include records of transactions that are not settled: a role's commit may be seen a moment before the markers
-    /// of the same transaction reach the topics that it writes, and what lies behind the last marker is not to be missed.
     pub(super) fn new(kafka: &kafka::Config, role: &str) -> anyhow::Result<Self> {
-        let mut client = kafka.member(role);
-        client.set("isolation.level", "read_uncommitted");
-        Ok(Self { consumer: client.create().context("making a client")? })
+        Ok(Self { asker: Asker::new(kafka, role)? })
     }
 
     /// How many partitions a topic has; none if there is no such topic.
     pub(super) fn partitions(&self, topic: &str) -> anyhow::Result<i32> {
-        let metadata =
-            self.consumer.fetch_metadata(Some(topic), LIMIT).with_context(|| format!("asking for {topic}"))?;
+        let asked = self.asker.ask(|client| client.fetch_metadata(Some(topic), LIMIT));
+        let metadata = asked.with_context(|| format!("asking for {topic}"))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
         Ok(found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX)))
     }
@@ -63,7 +59,8 @@ impl Logs {
     /// What the role has committed of each partition; 0 where that is nothing.
     pub(super) fn committed(&self, partitions: &Partitions) -> anyhow::Result<Vec<i64>> {
         let asked = list(partitions, Offset::Invalid)?;
-        let answer = self.consumer.committed_offsets(asked, LIMIT).context("asking what was committed")?;
+        let answer = self.asker.ask(|client| client.committed_offsets(asked, LIMIT));
+        let answer = answer.context("asking what was committed")?;
         let committed = read(partitions, &answer).context("asking what was committed")?;
         Ok(committed.into_iter().map(Option::unwrap_or_default).collect())
     }
@@ -78,7 +75,8 @@ impl Logs {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        read(partitions, &self.consumer.offsets_for_times(list(partitions, which)?, LIMIT)?)
+        let asked = list(partitions, which)?;
+        read(partitions, &self.asker.ask(|client| client.offsets_for_times(asked, LIMIT))?)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::blocks::{self, BlockRecord};
-use kafka::{Malformed, SaleHeaders};
+use kafka::{Contact, Malformed, SaleHeaders};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -51,6 +51,7 @@ enum Item {
 struct Reader<'a> {
     live: &'a Live,
     consumer: BaseConsumer,
+    contact: Contact,
     logs: Logs,
     batch: Vec<Item>,
     /// The bodies of the batch, end to end.
@@ -62,29 +63,18 @@ struct Reader<'a> {
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
 pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let mut config = kafka.reader();
-    // Never begin elsewhere in silence: a log that was deleted ahead of us is for us to notice.
-    config.set("auto.offset.reset", "error");
-    let mut reader = Reader {
-        live,
-        consumer: config.create().context("making a consumer")?,
-        logs: Logs::new(kafka, "fan-out")?,
-        batch: Vec::with_capacity(BATCH),
-        bodies: Vec::new(),
-        sources: Sources::new(live),
-        looked: Instant::now(),
-        paused: false,
-    };
-    while !shutdown.is_cancelled() {
+    let mut reader = loop {
         beat.turned();
+        let mut reader = Reader::new(kafka, live)?;
         match reader.start(beat, shutdown) {
-            Ok(()) => break,
-            Err(err) => {
+            Ok(()) => break reader,
+            Err(err) if !shutdown.is_cancelled() => {
                 info!("waiting for kafka: {err:#}");
                 std::thread::sleep(REST);
             }
+            Err(_) => return Ok(()),
         }
-    }
+    };
     while !shutdown.is_cancelled() {
         beat.turned();
         reader.turn()?;
@@ -93,7 +83,24 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     Ok(())
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(kafka: &kafka::Config, live: &'a Live) -> anyhow::Result<Self> {
+        let mut config = kafka.reader();
+        // Never begin elsewhere in silence: a log that was deleted ahead of us is for us to notice.
+        config.set("auto.offset.reset", "error");
+        Ok(Self {
+            live,
+            consumer: config.create().context("making a consumer")?,
+            contact: Contact::new(kafka, Instant::now()),
+            logs: Logs::new(kafka, "fan-out")?,
+            batch: Vec::with_capacity(BATCH),
+            bodies: Vec::new(),
+            sources: Sources::new(live),
+            looked: Instant::now(),
+            paused: false,
+        })
+    }
+
     /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint says.
     fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let blocks = [(self.live.names.blocks(), 0)];
@@ -133,6 +140,7 @@ impl Reader<'_> {
         while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
+                    self.contact.heard();
                     let item = item(&message, &self.sources, &mut self.bodies);
                     self.batch.extend(item);
                 }
@@ -142,7 +150,10 @@ impl Reader<'_> {
                 Some(Err(_)) => {
                     self.live.metrics.errors.inc();
                 }
-                None => break,
+                None => {
+                    self.contact.check(self.consumer.client())?;
+                    break;
+                }
             }
             wait = Duration::ZERO;
         }
