@@ -1,6 +1,6 @@
 //! What `helm test` runs, against a hand-made pipeline: right is ok, and each fault fails at its own stage.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod support;
 

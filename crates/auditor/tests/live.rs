@@ -1,6 +1,6 @@
 //! The live auditor against a hand-made pipeline: each fault gives its finding, and nothing else.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod support;
 
@@ -197,9 +197,7 @@ impl Process {
         let child = std::process::Command::new(env!("CARGO_BIN_EXE_kapture-auditor"))
             .env_clear()
             .env("SERVICE_ADMIN_ADDR", address.to_string())
-            .env("KAFKA_BOOTSTRAP_SERVERS", &world.variables["KAFKA_BOOTSTRAP_SERVERS"])
-            .env("KAFKA_USERNAME", &world.variables["KAFKA_USERNAME"])
-            .env("KAFKA_PASSWORD", &world.variables["KAFKA_PASSWORD"])
+            .envs(world.servers.environment("kafka"))
             .env("KAFKA_PREFIX", &world.kafka.prefix)
             .spawn()
             .unwrap();

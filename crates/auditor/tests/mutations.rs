@@ -1,7 +1,7 @@
 //! Faults injected behind the pipeline's back at every stage: the auditor finds each one, at its stage and with its sale,
 //! and nothing else. An auditor that can't fail proves nothing.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod support;
 
@@ -173,8 +173,8 @@ fn spoil_routed(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
 }
 
 async fn spoil_redis(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 3]) {
-    let (host, port) = (&world.variables["REDIS_HOST"], &world.variables["REDIS_PORT"]);
-    let url = format!("redis://:{}@{host}:{port}/", world.variables["REDIS_PASSWORD"]);
+    let (host, port) = (world.servers.get("REDIS_HOST"), world.servers.get("REDIS_PORT"));
+    let url = format!("redis://:{}@{host}:{port}/", world.servers.get("REDIS_PASSWORD"));
     let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let key = |block: BlockId| format!("{}-block:{block}", world.schema);
     let mut pipe = redis::pipe();
@@ -195,7 +195,7 @@ async fn spoil_redis(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 3]
 
 async fn spoil_postgres(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 7]) {
     let mut config = tokio_postgres::Config::new();
-    let variable = |name: &str| &world.variables[name];
+    let variable = |name: &str| world.servers.get(name);
     config.host(variable("POSTGRES_HOST")).port(variable("POSTGRES_PORT").parse().unwrap());
     config
         .dbname(variable("POSTGRES_DATABASE"))

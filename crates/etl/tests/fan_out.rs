@@ -1,8 +1,7 @@
 //! What the fan-out promises, against a real Kafka.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,32 +14,19 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use serde_json::json;
 use service::Health;
+use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// This test's own part of the shared Kafka.
-fn config() -> kafka::Config {
-    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
-    let variables: HashMap<String, String> = std::fs::read_to_string(path)
-        .expect("the file of servers can be read")
-        .lines()
-        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect();
-    serde_json::from_value(json!({
-        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-        "username": variables["KAFKA_USERNAME"],
-        "password": variables["KAFKA_PASSWORD"],
-        "prefix": format!("test-{:08x}-", rand::random::<u32>()),
-        "sales_partitions": 1,
-    }))
-    .expect("the variables make a configuration")
-}
-
 /// The fan-out makes its own topics, routes each sale to its state, and puts what is no sale aside with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
-    let (kafka, shutdown) = (config(), CancellationToken::new());
+    let mut kafka: kafka::Config = Servers::new().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
+    // So that there is one order.
+    kafka.sales_partitions = 1;
+    let shutdown = CancellationToken::new();
+    let _stop = shutdown.clone().drop_guard();
     kafka.ensure_topics(&[Topic::Sales], &shutdown).await.unwrap();
     let sales = Petstore::new(Parameters::default()).unwrap().block(BlockId { run: 1, loader: 0, block: 0 });
     let sales = &sales[..300];
@@ -73,6 +59,10 @@ async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     shutdown.cancel();
+    while !thread.is_finished() {
+        assert!(Instant::now() < deadline, "it does not stop");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     thread.join().unwrap().unwrap();
 
     // A commit is answered before its marker is in every topic: what is read is waited for.

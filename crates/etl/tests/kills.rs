@@ -2,30 +2,18 @@
 
 mod servers;
 
-use std::process::Command;
 use std::time::Duration;
 
 use etl::Role;
-use servers::{Part, block_id, eventually, file, receipts, sales, variables};
+use servers::{Part, block_id, eventually, receipts, sales};
+use test_servers::Servers;
 use tokio::sync::Mutex;
 
 /// One kill at a time.
 static SERVERS: Mutex<()> = Mutex::const_new(());
 
-/// SIGKILL: nothing is flushed, nothing is said.
-fn kill(server: &str) {
-    let pid = &variables()[&format!("{}_PID", server.to_uppercase())];
-    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success(), "killing {server}");
-}
-
-fn start(server: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/servers");
-    let started = Command::new(script).args(["start", server]).arg(file().parent().unwrap()).output().unwrap();
-    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
-}
-
 /// Two instances write while the store is killed three times.
-async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &str) {
+async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &'static str) {
     let _alone = SERVERS.lock().await;
     let part = Part::new(role).await;
     let instances = [part.start(), part.start()];
@@ -38,9 +26,9 @@ async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &str) {
     for _ in 0..3 {
         let (stored, errors) = (metric(|one| one.sink.sales.get()), metric(|one| one.sink.store_errors.get()));
         eventually("something is stored", async || metric(|one| one.sink.sales.get()) > stored).await;
-        kill(server);
+        let killed = Servers::new().kill(server);
         eventually("a write fails", async || metric(|one| one.sink.store_errors.get()) > errors).await;
-        start(server);
+        drop(killed);
     }
     assert!(!sending.is_finished(), "the last kill came after the last sale");
     sending.await.unwrap();
@@ -73,9 +61,9 @@ async fn a_killed_kafka_is_waited_for_and_the_sink_goes_on() {
     let instance = part.start();
     part.send(&sales[..half], 100);
     eventually("something is stored", async || instance.metrics.sink.sales.get() > 0).await;
-    kill("kafka");
+    let killed = Servers::new().kill("kafka");
     eventually("it is noticed", async || instance.health.serving().is_err()).await;
-    start("kafka");
+    drop(killed);
     part.send(&sales[half..], 100);
     part.expect(block_id(), sales.len()).await;
     eventually("all is well", async || instance.health.serving().is_ok()).await;
@@ -91,9 +79,9 @@ async fn a_killed_kafka_is_waited_for_and_the_spout_goes_on() {
     let instance = part.start();
     filler.fill(&sales[..300]).await;
     eventually("something is back", async || !receipts::receipts(&part).is_empty()).await;
-    kill("kafka");
+    let killed = Servers::new().kill("kafka");
     eventually("it is noticed", async || instance.health.serving().is_err()).await;
-    start("kafka");
+    drop(killed);
     filler.fill(&sales[300..]).await;
     eventually("all is back", async || receipts::receipts(&part).len() >= sales.len()).await;
     receipts::assert_exact(&receipts::receipts(&part), sales);

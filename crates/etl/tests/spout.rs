@@ -1,6 +1,6 @@
 //! What the spout promises, against a real Kafka and a real Postgres.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod servers;
 
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use petstore::Sale;
 use servers::receipts::{assert_exact, part, receipts};
-use servers::{Part, eventually, sales, variables};
+use servers::{Part, eventually, sales};
+use test_servers::Servers;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_stored_sale_comes_back_once_unaltered_and_in_order() {
@@ -52,24 +53,31 @@ async fn a_row_that_somebody_spoilt_is_left_out_and_nothing_stops() {
     part.remove().await;
 }
 
-/// The program itself, to be killed.
-fn spawn(part: &Part, instance: &str) -> Child {
-    let (servers, postgres) = (variables(), part.postgres());
-    Command::new(env!("CARGO_BIN_EXE_kapture-etl"))
+/// The program itself; killed when dropped.
+struct Spout(Child);
+
+impl Drop for Spout {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn spawn(part: &Part, instance: &str) -> Spout {
+    let (servers, postgres) = (Servers::new(), part.postgres());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kapture-etl"));
+    command
         .env_clear()
-        .envs(servers.iter().filter(|(name, _)| name.starts_with("POSTGRES_") && !name.ends_with("_PID")))
+        .envs(servers.environment("kafka"))
+        .envs(servers.environment("postgres"))
         .env("POSTGRES_SCHEMA", postgres.schema.to_string().trim_matches('"'))
-        .env("KAFKA_BOOTSTRAP_SERVERS", &servers["KAFKA_BOOTSTRAP_SERVERS"])
-        .env("KAFKA_USERNAME", &servers["KAFKA_USERNAME"])
-        .env("KAFKA_PASSWORD", &servers["KAFKA_PASSWORD"])
         .env("KAFKA_PREFIX", &part.kafka.prefix)
         .env("KAFKA_SALES_PARTITIONS", "1")
         .env("SERVICE_ADMIN_ADDR", "127.0.0.1:0")
         .env("ETL_ROLE", "spout")
         .env("ETL_INSTANCE", instance)
-        .env("ETL_TRANSACTION_INTERVAL", "20ms")
-        .spawn()
-        .unwrap()
+        .env("ETL_TRANSACTION_INTERVAL", "20ms");
+    Spout(command.spawn().unwrap())
 }
 
 /// Two instances, each killed at random moments while sales are stored. A new pod has another name.
@@ -90,19 +98,14 @@ async fn killed_spouts_lose_and_double_nothing() {
         let (before, begun) = (receipts(&part).len(), Instant::now());
         eventually("receipts come", async || receipts(&part).len() > before || filling.is_finished()).await;
         tokio::time::sleep(Duration::from_millis(rand::random::<u64>() % 100)).await;
-        let instance = &mut instances[kill % 2];
-        instance.kill().unwrap();
-        instance.wait().unwrap();
         let name = if kill < 3 { ["a", "b"][kill % 2].to_owned() } else { format!("new-{kill}") };
-        *instance = spawn(&part, &name);
+        instances[kill % 2].0.kill().unwrap();
+        instances[kill % 2] = spawn(&part, &name);
         eprintln!("kill {kill} after {} ms, at {before} receipts", begun.elapsed().as_millis());
     }
     filling.await.unwrap();
     eventually("all is back", async || receipts(&part).len() >= sales.len()).await;
     assert_exact(&receipts(&part), &sales);
-    for mut instance in instances {
-        instance.kill().unwrap();
-        instance.wait().unwrap();
-    }
+    drop(instances);
     part.remove().await;
 }

@@ -1,9 +1,9 @@
-//! The lag of a consumer group, against a real broker. Needs `KAPTURE_SERVERS`.
+//! The lag of a consumer group, against a real broker.
+//!
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka::Topic;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lag_is_there_moves_and_is_never_negative_while_both_sides_run() {
-    let kafka = support::kafka().unwrap();
+    let kafka = support::kafka();
     kafka.ensure_topics(&[Topic::Sales], &CancellationToken::new()).await.unwrap();
     let exporter = Exporter::start("etl-fan-out=localhost:1", kafka.clone()).await;
     let group = kafka.names().group("fan-out");
@@ -25,26 +25,29 @@ async fn lag_is_there_moves_and_is_never_negative_while_both_sides_run() {
         groups.iter().find(|it| it.name == group).map(|it| it.lag)
     };
 
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = CancellationToken::new();
+    // A test that fails must not leave its threads running: the runtime would wait for them.
+    let _stop = stop.clone().drop_guard();
     let producing = tokio::task::spawn_blocking({
-        let (kafka, stop) = (kafka.clone(), Arc::clone(&stop));
+        let (kafka, stop) = (kafka.clone(), stop.clone());
         move || produce(&kafka, &stop)
     });
     exporter.until("a group that has not begun has all before it", LIMIT, |state| lag(state) > Some(500)).await;
 
-    let consuming = tokio::task::spawn_blocking({
-        let (kafka, stop) = (kafka.clone(), Arc::clone(&stop));
-        move || consume(&kafka, &stop)
-    });
     let before = exporter.metric("kafka_consumergroup_lag_sum").await;
     assert!(before.len() == 1 && before[0] > 500.0, "{before:?}");
+
+    let consuming = tokio::task::spawn_blocking({
+        let (kafka, stop) = (kafka.clone(), stop.clone());
+        move || consume(&kafka, &stop)
+    });
     for _ in 0..50 {
         let lags = exporter.metric("kafka_consumergroup_lag").await;
         assert_eq!(lags.len(), 3, "one for each partition");
         assert!(lags.iter().all(|lag| *lag >= 0.0), "{lags:?}");
     }
 
-    stop.store(true, Ordering::Relaxed);
+    stop.cancel();
     let sent = producing.await.unwrap();
     consuming.await.unwrap();
     exporter.until("all is consumed", LIMIT, |state| lag(state) == Some(0)).await;
@@ -63,11 +66,11 @@ async fn lag_is_there_moves_and_is_never_negative_while_both_sides_run() {
 }
 
 /// Sends until told to stop; says how many.
-fn produce(kafka: &kafka::Config, stop: &AtomicBool) -> u32 {
+fn produce(kafka: &kafka::Config, stop: &CancellationToken) -> u32 {
     let producer: BaseProducer = kafka.idempotent_producer().create().unwrap();
     let topic = kafka.names().sales();
     let mut sent = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_cancelled() {
         for _ in 0..20 {
             let key = format!("{sent}");
             producer.send(BaseRecord::to(&topic).key(&key).payload("x")).map_err(|(err, _)| err).unwrap();
@@ -81,11 +84,11 @@ fn produce(kafka: &kafka::Config, stop: &AtomicBool) -> u32 {
 }
 
 /// Consumes until told to stop and the end is reached, and commits as it goes.
-fn consume(kafka: &kafka::Config, stop: &AtomicBool) {
+fn consume(kafka: &kafka::Config, stop: &CancellationToken) {
     let consumer: BaseConsumer = kafka.member("fan-out").set("enable.auto.offset.store", "true").create().unwrap();
     consumer.subscribe(&[&kafka.names().sales()]).unwrap();
     let (mut idle, mut uncommitted) = (0, 0);
-    while !(stop.load(Ordering::Relaxed) && idle > 10) {
+    while !(stop.is_cancelled() && idle > 10) {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(_)) => {
                 idle = 0;

@@ -1,16 +1,15 @@
 //! A client that has lost its Kafka, and one whose Kafka is away, against a real broker.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
-
-mod servers;
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 use std::time::{Duration, Instant};
 
 use kafka::{Config, Contact};
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use test_servers::Servers;
 
 fn config() -> Config {
-    servers::config("")
+    Servers::new().kafka("")
 }
 
 /// The same, where nobody listens.

@@ -1,8 +1,6 @@
 //! The exactly-once loop and what lies on Kafka, against a real broker.
 //!
-//! Needs the servers of `ci/servers up`; their file of variables is named by `KAPTURE_SERVERS`.
-
-mod servers;
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,11 +16,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use service::Health;
+use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
 /// This test's own part of the shared Kafka.
 fn config() -> Config {
-    servers::config(&format!("test-{:08x}-", rand::random::<u32>()))
+    Servers::new().kafka(&format!("test-{:08x}-", rand::random::<u32>()))
 }
 
 /// Copies `sales` to the topic of California, and fails when told.
@@ -64,6 +63,16 @@ fn copy(
         run(&config, &settings, &mut stage, &theirs, &beat, &shutdown)
     });
     (thread, events)
+}
+
+/// What became of an instance that is to end now.
+fn ended(thread: std::thread::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    thread.join().unwrap()
 }
 
 fn send(config: &Config, numbers: std::ops::Range<u32>) {
@@ -114,7 +123,7 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     );
     let seen = wait_for(&config, 2_000);
     shutdown.cancel();
-    thread.join().unwrap().unwrap();
+    ended(thread).unwrap();
     assert_eq!(seen.len(), 2_000);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
     assert_eq!(events.aborts.load(Ordering::Relaxed), 2);
@@ -130,12 +139,12 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     wait_for(&config, 500);
     let (second, _) = copy(&config, |_| None, &stop_both);
     // The first is refused as soon as it says anything: it ends by itself, with the reason.
-    let reason = tokio::task::spawn_blocking(|| first.join().unwrap().unwrap_err()).await.unwrap();
+    let reason = ended(first).unwrap_err();
     assert!(format!("{reason:#}").to_lowercase().contains("fenced"), "{reason:#}");
     send(&config, 500..1_000);
     let seen = wait_for(&config, 1_000);
     stop_both.cancel();
-    second.join().unwrap().unwrap();
+    ended(second).unwrap();
     assert_eq!(seen.len(), 1_000);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
 }

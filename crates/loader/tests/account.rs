@@ -1,4 +1,6 @@
-//! What the loader says on `kapture.blocks` is what is on `sales`, however it ends. Needs `KAPTURE_SERVERS`.
+//! What the loader says on `kapture.blocks` is what is on `sales`, however it ends.
+//!
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
 mod support;
 

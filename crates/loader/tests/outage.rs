@@ -1,4 +1,6 @@
-//! While Kafka hangs the schedule goes on, and everything that was due is sent in the end. Needs `KAPTURE_SERVERS`.
+//! While Kafka hangs the schedule goes on, and everything that was due is sent in the end.
+//!
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
 //!
 //! A binary of its own: these tests stop the broker that the others use.
 

@@ -1,11 +1,11 @@
-//! The probe beside a real broker. Needs `KAPTURE_SERVERS`.
+//! The probe beside a real broker. Needs the servers of `ci/servers up`: see the crate `test-servers`.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use service::http::{self, StatusCode};
 use service::{Config, Report};
+use test_servers::Servers;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,26 +53,11 @@ impl Probe {
     }
 }
 
-fn servers() -> HashMap<String, String> {
-    let path = std::env::var("KAPTURE_SERVERS").expect("set KAPTURE_SERVERS to what `ci/servers up` has written");
-    let text = std::fs::read_to_string(path).expect("the file of servers can be read");
-    text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
-}
-
-fn kafka(servers: &HashMap<String, String>) -> kafka::Config {
-    serde_json::from_value(serde_json::json!({
-        "bootstrap_servers": servers["KAFKA_BOOTSTRAP_SERVERS"],
-        "username": servers["KAFKA_USERNAME"],
-        "password": servers["KAFKA_PASSWORD"],
-    }))
-    .unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
-    let servers = servers();
-    assert!(Path::new("/proc").join(&servers["KAFKA_PID"]).exists(), "the broker runs on this machine");
-    let probe = Probe::start(kafka(&servers), 0).await;
+    let servers = Servers::new();
+    assert!(Path::new("/proc").join(servers.get("KAFKA_PID")).exists(), "the broker runs on this machine");
+    let probe = Probe::start(servers.kafka(""), 0).await;
     assert_eq!(probe.until_readyz("ok").await, StatusCode::OK);
     let report: Report = serde_json::from_str(&probe.get("/report").await.1).unwrap();
     let neighbour = report.neighbour.expect("the broker's process is found by its command line");
@@ -87,7 +72,7 @@ async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_alive_is_not_ready() {
-    let probe = Probe::start(kafka(&servers()), 7).await;
+    let probe = Probe::start(Servers::new().kafka(""), 7).await;
     let status = probe.until_readyz("kafka: broker 7 is not among those alive: [0]").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(probe.get("/livez").await.0, StatusCode::OK);

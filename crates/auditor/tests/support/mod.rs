@@ -4,7 +4,7 @@
 mod exporter;
 mod pipeline;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use petstore::{BlockId, Parameters, Petstore, Sale, State};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
-use serde_json::json;
 use stores::{Outcome, Part, Record, Store};
+use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
 pub use self::exporter::Exporter;
@@ -34,7 +34,7 @@ pub struct World {
     pub kafka: kafka::Config,
     pub redis: stores::redis::Config,
     pub postgres: stores::postgres::Config,
-    pub variables: HashMap<String, String>,
+    pub servers: Servers,
     pub schema: String,
     transactions: BaseProducer,
     /// The next offset of each state's topic, as this test wrote them.
@@ -44,40 +44,15 @@ pub struct World {
 impl World {
     pub async fn new() -> Self {
         service::init_tracing();
-        let file = std::env::var("KAPTURE_SERVERS")
-            .expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|err| panic!("reading {file}: {err}"));
-        let variables: HashMap<String, String> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
+        let servers = Servers::new();
         let schema = format!("auditor-test-{:08x}", rand::random::<u32>());
-        let port = |name: &str| variables[name].parse::<u16>().unwrap();
-        let kafka: kafka::Config = serde_json::from_value(json!({
-            "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-            "username": variables["KAFKA_USERNAME"],
-            "password": variables["KAFKA_PASSWORD"],
-            "prefix": format!("{schema}-"),
-            "sales_partitions": 3,
-        }))
-        .unwrap();
-        let redis = serde_json::from_value(json!({
-            "host": variables["REDIS_HOST"], "port": port("REDIS_PORT"),
-            "password": variables["REDIS_PASSWORD"], "prefix": format!("{schema}-"),
-        }))
-        .unwrap();
-        let postgres = serde_json::from_value(json!({
-            "host": variables["POSTGRES_HOST"], "port": port("POSTGRES_PORT"),
-            "database": variables["POSTGRES_DATABASE"], "user": variables["POSTGRES_USER"],
-            "password": variables["POSTGRES_PASSWORD"], "schema": schema,
-        }))
-        .unwrap();
+        let kafka: kafka::Config = servers.kafka(&format!("{schema}-"));
+        let (redis, postgres) = (servers.redis(&format!("{schema}-")), servers.postgres(&schema));
         let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
         kafka.ensure_topics(&topics, &CancellationToken::new()).await.unwrap();
         let transactions: BaseProducer = kafka.transactional_producer(&format!("{schema}-test")).create().unwrap();
         transactions.init_transactions(LIMIT).unwrap();
-        Self { kafka, redis, postgres, variables, schema, transactions, routed: BTreeMap::new() }
+        Self { kafka, redis, postgres, servers, schema, transactions, routed: BTreeMap::new() }
     }
 
     /// What a loader would send of a block.

@@ -4,8 +4,6 @@
 pub(crate) mod proxy;
 pub(crate) mod receipts;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,28 +12,17 @@ use kafka::{SaleHeaders, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::util::Timeout;
 use serde_json::{Value, json};
 use service::Health;
 use stores::{Counts, Positions};
+use test_servers::Servers;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The longest that anything here is waited for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
-
-pub(crate) fn file() -> PathBuf {
-    std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote").into()
-}
-
-pub(crate) fn variables() -> HashMap<String, String> {
-    std::fs::read_to_string(file())
-        .expect("the file of servers can be read")
-        .lines()
-        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect()
-}
 
 /// One test's own part of the shared servers.
 #[derive(Clone)]
@@ -69,37 +56,17 @@ impl Part {
     }
 
     async fn named(role: Role, name: String) -> Self {
-        let variables = variables();
-        let kafka: kafka::Config = from(json!({
-            "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-            "username": variables["KAFKA_USERNAME"],
-            "password": variables["KAFKA_PASSWORD"],
-            "prefix": format!("{name}-"),
-        }));
+        let kafka: kafka::Config = Servers::new().kafka(&format!("{name}-"));
         kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
         Self { kafka, role, name, store_port: None }
     }
 
     pub(crate) fn redis(&self) -> stores::redis::Config {
-        let variables = variables();
-        from(json!({
-            "host": variables["REDIS_HOST"],
-            "port": variables["REDIS_PORT"].parse::<u16>().unwrap(),
-            "password": variables["REDIS_PASSWORD"],
-            "prefix": format!("{}-", self.name),
-        }))
+        Servers::new().redis(&format!("{}-", self.name))
     }
 
     pub(crate) fn postgres(&self) -> stores::postgres::Config {
-        let variables = variables();
-        from(json!({
-            "host": variables["POSTGRES_HOST"],
-            "port": variables["POSTGRES_PORT"].parse::<u16>().unwrap(),
-            "database": variables["POSTGRES_DATABASE"],
-            "user": variables["POSTGRES_USER"],
-            "password": variables["POSTGRES_PASSWORD"],
-            "schema": self.name,
-        }))
+        Servers::new().postgres(&self.name)
     }
 
     /// Changes Postgres behind everybody's back.
@@ -146,7 +113,7 @@ impl Part {
         let (health, shutdown) = (Health::default(), CancellationToken::new());
         let ended =
             tokio::spawn(etl::run(self.kafka.clone(), config, Arc::clone(&metrics), health.clone(), shutdown.clone()));
-        Instance { metrics, health, shutdown, ended }
+        Instance { metrics, health, shutdown: shutdown.drop_guard(), ended }
     }
 
     /// Puts sales into the topics of their states, `batch` of them in each Kafka transaction.
@@ -166,7 +133,7 @@ impl Part {
                 self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), headers);
             }
             kafka::flush(&producer, LIMIT).unwrap();
-            producer.commit_transaction(Timeout::Never).unwrap();
+            producer.commit_transaction(LIMIT).unwrap();
             std::thread::sleep(rest);
         }
     }
@@ -183,7 +150,8 @@ impl Part {
         let topic = self.kafka.names().state(headers.state);
         let key = sale.store.id.to_string();
         let record = || BaseRecord::to(&topic).key(&key).payload(body).headers(headers.to_owned_headers());
-        while producer.send(record()).is_err() {
+        while let Err((err, _)) = producer.send(record()) {
+            assert_eq!(err.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "{err}");
             producer.poll(Duration::from_millis(1));
         }
     }
@@ -218,17 +186,17 @@ impl Part {
     }
 }
 
-/// A running role.
+/// A running role; stops when dropped.
 pub(crate) struct Instance {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
-    shutdown: CancellationToken,
+    shutdown: DropGuard,
     ended: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Instance {
     pub(crate) async fn stop(self) -> Arc<Metrics> {
-        self.shutdown.cancel();
+        drop(self.shutdown);
         tokio::time::timeout(LIMIT, self.ended).await.expect("it stops").unwrap().unwrap();
         self.metrics
     }

@@ -2,12 +2,11 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::Context;
 use service::http;
 use service::state::State;
+use test_servers::Servers;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -68,18 +67,8 @@ impl Exporter {
 }
 
 /// A part of the shared Kafka of this test's own.
-pub(crate) fn kafka() -> anyhow::Result<kafka::Config> {
-    let path = std::env::var("KAPTURE_SERVERS")
-        .context("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written")?;
-    let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let variables: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-    Ok(serde_json::from_value(serde_json::json!({
-        "bootstrap_servers": variables["KAFKA_BOOTSTRAP_SERVERS"],
-        "username": variables["KAFKA_USERNAME"],
-        "password": variables["KAFKA_PASSWORD"],
-        "prefix": format!("test-exporter-{}-", service::unix_us()),
-        "sales_partitions": 3,
-    }))?)
+pub(crate) fn kafka() -> kafka::Config {
+    Servers::new().kafka(&format!("test-exporter-{}-", service::unix_us()))
 }
 
 /// A Kafka that nobody answers for.

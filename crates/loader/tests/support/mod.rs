@@ -1,7 +1,7 @@
 //! A real loader against a real Kafka, and what can be read of both.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +12,8 @@ use petstore::{BlockId, Petstore, Sale, SaleId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
-use service::{Report, Secret};
+use service::Report;
+use test_servers::Servers;
 
 /// What a loader or Kafka may take to do what is waited for; a busy machine is slow, a stuck one is found out.
 pub const LIMIT: Duration = Duration::from_secs(90);
@@ -20,37 +21,21 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 /// A Kafka of this test's own, by its prefix, on the broker that all tests share.
 pub struct Kafka {
     pub config: kafka::Config,
-    settings: HashMap<String, String>,
+    servers: Servers,
 }
 
 impl Kafka {
     pub fn new() -> Self {
-        let file = std::env::var("KAPTURE_SERVERS")
-            .expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written");
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|err| panic!("reading {file}: {err}"));
-        let settings: HashMap<String, String> = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        let config = kafka::Config {
-            bootstrap_servers: settings["KAFKA_BOOTSTRAP_SERVERS"].clone(),
-            prefix: format!("loader-test-{:08x}-", rand::random::<u32>()),
-            username: settings.get("KAFKA_USERNAME").cloned(),
-            password: settings.get("KAFKA_PASSWORD").map(Secret::new),
-            replication_factor: 1,
-            min_insync_replicas: 1,
-            sales_partitions: 12,
-            retention_bytes: 4 << 30,
-        };
-        Self { config, settings }
+        let servers = Servers::new();
+        let prefix = format!("loader-test-{:08x}-", rand::random::<u32>());
+        Self { config: servers.kafka(&prefix), servers }
     }
 
     /// Stops the broker for so long, as a machine that hangs does.
     pub async fn pause(&self, pause: Duration) {
-        signal("STOP", &self.settings["KAFKA_PID"]);
+        self.servers.signal("kafka", "STOP");
         tokio::time::sleep(pause).await;
-        signal("CONT", &self.settings["KAFKA_PID"]);
+        self.servers.signal("kafka", "CONT");
     }
 
     pub fn blocks(&self) -> Vec<Published> {
@@ -153,8 +138,9 @@ impl Loader {
         // A file, not a pipe: nobody reads while it runs.
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}{port}.log", kafka.config.prefix));
         let child = Command::new(env!("CARGO_BIN_EXE_kapture-loader"))
-            .envs(kafka.settings.iter().filter(|(name, _)| name.starts_with("KAFKA_") && *name != "KAFKA_PID"))
+            .envs(kafka.servers.environment("kafka"))
             .env("KAFKA_PREFIX", &kafka.config.prefix)
+            .env("KAFKA_SALES_PARTITIONS", kafka.config.sales_partitions.to_string())
             .env("SERVICE_ADMIN_ADDR", &admin)
             .env("LOADER_ORDINAL", "0")
             .envs(variables.iter().copied())

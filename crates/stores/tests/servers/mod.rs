@@ -1,48 +1,22 @@
 //! The real servers that `ci/servers up` runs, and sales to write to them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::collections::HashMap;
-
 use petstore::{BlockId, Parameters, Petstore, Sale};
 use stores::{Part, Record, postgres, redis};
+use test_servers::Servers;
 
 pub(crate) const KAFKA: &str = "cluster/mark";
 /// A due time, in microseconds since 1970.
 pub(crate) const DUE_US: i64 = 1_700_000_000_000_001;
 
-fn variables() -> HashMap<String, String> {
-    let path = std::env::var("KAPTURE_SERVERS").expect("KAPTURE_SERVERS names the file that ci/servers up wrote");
-    std::fs::read_to_string(path)
-        .expect("the file of servers can be read")
-        .lines()
-        .filter_map(|line| line.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect()
-}
-
 /// A schema of its own.
 pub(crate) fn postgres_config() -> postgres::Config {
-    let variables = variables();
-    serde_json::from_value(serde_json::json!({
-        "host": variables["POSTGRES_HOST"],
-        "port": variables["POSTGRES_PORT"].parse::<u16>().unwrap(),
-        "database": variables["POSTGRES_DATABASE"],
-        "user": variables["POSTGRES_USER"],
-        "password": variables["POSTGRES_PASSWORD"],
-        "schema": format!("test-{:08x}", rand::random::<u32>()),
-    }))
-    .expect("the variables make a configuration")
+    Servers::new().postgres(&format!("test-{:08x}", rand::random::<u32>()))
 }
 
 /// A prefix of its own.
 pub(crate) fn redis_config() -> redis::Config {
-    let variables = variables();
-    serde_json::from_value(serde_json::json!({
-        "host": variables["REDIS_HOST"],
-        "port": variables["REDIS_PORT"].parse::<u16>().unwrap(),
-        "password": variables["REDIS_PASSWORD"],
-        "prefix": format!("test-{:08x}-", rand::random::<u32>()),
-    }))
-    .expect("the variables make a configuration")
+    Servers::new().redis(&format!("test-{:08x}-", rand::random::<u32>()))
 }
 
 pub(crate) fn block_id() -> BlockId {
