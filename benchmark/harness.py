@@ -96,6 +96,8 @@ class Bench:
 
     def __init__(self, unrecorded):
         self.unrecorded, self.commit = unrecorded, commit(unrecorded)
+        # So that what was started is ended, as after an interrupt.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
         say("compiling for release")
         run("cargo", "build", "--release", "--locked", "--quiet", "-p", "kapture-loader", "-p", "kapture-etl", "-p", "gauge")
         self.binaries = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"

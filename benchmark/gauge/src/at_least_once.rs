@@ -22,6 +22,10 @@ use crate::topics::LIMIT;
 const INTERVAL: Duration = Duration::from_millis(100);
 const SERVE_EVERY: u64 = 128;
 
+/// As the fan-out does.
+const LOOK_EVERY: u64 = 32;
+const IDLE: Duration = Duration::from_millis(20);
+
 pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let shutdown = service::shutdown_on_signal()?;
     let mut settings = kafka.transactional_producer("none");
@@ -40,8 +44,10 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let mut offsets = HashMap::new();
     let mut begun: Option<Instant> = None;
     let mut sent = 0_u64;
+    let mut look = false;
     while !shutdown.is_cancelled() {
-        if begun.is_some_and(|begun| begun.elapsed() >= INTERVAL) {
+        look |= sent.is_multiple_of(LOOK_EVERY);
+        if look && begun.is_some_and(|begun| begun.elapsed() >= INTERVAL) {
             flush(&producer, LIMIT).context("waiting for the answers")?;
             let mut list = TopicPartitionList::new();
             for (partition, offset) in offsets.drain() {
@@ -50,7 +56,12 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
             consumer.commit(&list, CommitMode::Sync).context("committing offsets")?;
             begun = None;
         }
-        let Some(polled) = consumer.poll(Duration::from_millis(20)) else { continue };
+        look = false;
+        let polled = consumer.poll(Duration::ZERO).or_else(|| {
+            look = true;
+            consumer.poll(IDLE)
+        });
+        let Some(polled) = polled else { continue };
         let message = polled.context("reading sales")?;
         begun.get_or_insert_with(Instant::now);
         let route = routes.of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;

@@ -26,6 +26,8 @@ const MISSES: u32 = 3;
 /// What is known of one client's contact with Kafka. Its owner says when it heard something, and checks now and then.
 pub struct Contact {
     config: Config,
+    /// Something came since `heard`.
+    word: Cell<bool>,
     heard: Cell<Instant>,
     asked: Cell<Option<Instant>>,
     misses: Cell<u32>,
@@ -34,19 +36,28 @@ pub struct Contact {
 impl Contact {
     /// `heard`: when Kafka last was there.
     pub fn new(config: &Config, heard: Instant) -> Self {
-        Self { config: config.clone(), heard: Cell::new(heard), asked: Cell::new(None), misses: Cell::new(0) }
+        Self {
+            config: config.clone(),
+            word: Cell::new(false),
+            heard: Cell::new(heard),
+            asked: Cell::new(None),
+            misses: Cell::new(0),
+        }
     }
 
-    /// Something came from Kafka.
+    /// Something came from Kafka. Costs nothing: it may be said of every record.
     pub fn heard(&self) {
-        self.heard.set(Instant::now());
-        self.misses.set(0);
+        self.word.set(true);
     }
 
     /// Asks Kafka if nothing was heard for long; blocks for a few seconds then, at most.
     ///
     /// An error means that Kafka is there and this client will never reach it again. A Kafka that is away is none.
     pub fn check<C: ClientContext>(&self, client: &Client<C>) -> anyhow::Result<()> {
+        if self.word.take() {
+            self.heard.set(Instant::now());
+            self.misses.set(0);
+        }
         let rested = self.asked.get().is_none_or(|asked| asked.elapsed() >= REST);
         if self.heard.get().elapsed() < QUIET || !rested {
             return Ok(());

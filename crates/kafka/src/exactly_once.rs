@@ -60,6 +60,9 @@ const MAX_RECORDS: u64 = 100_000;
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Rest before a producer is made anew.
 const REBUILD_REST: Duration = Duration::from_millis(500);
+/// Records between two looks at the clock while they come without a pause: looking for each one is a few percent of all
+/// that the thread does.
+const LOOK_EVERY: u64 = 32;
 /// A poll without records; bounds how late a transaction is closed and a stop is seen.
 const IDLE_POLL: Duration = Duration::from_millis(20);
 
@@ -119,7 +122,8 @@ pub fn run(
             consumer.subscribe(&[&settings.source]).context("subscribing")?;
             subscribed = true;
         }
-        let mut copy = Copy { consumer: &consumer, contact: &contact, transactions, offsets: HashMap::new() };
+        let mut copy =
+            Copy { consumer: &consumer, contact: &contact, transactions, age: None, offsets: HashMap::new() };
         match copy.drive(settings, stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
@@ -147,6 +151,8 @@ struct Copy<'a> {
     consumer: &'a BaseConsumer<Watch>,
     contact: &'a Contact,
     transactions: Transactions,
+    /// Of the open transaction, when the clock was last looked at.
+    age: Option<Duration>,
     /// Last offset handled + 1, by partition.
     offsets: HashMap<i32, i64>,
 }
@@ -169,7 +175,7 @@ impl Copy<'_> {
                     Stop::Failed(Failure::Abort(err)) => {
                         warn!("aborting the transaction: {err}");
                         stage.aborted();
-                        self.offsets.clear();
+                        (self.age, self.offsets) = (None, HashMap::new());
                         self.transactions.abort().map_err(Ending::Rebuild)?;
                         rewind(self.consumer, beat).map_err(Ending::Exit)?;
                     }
@@ -179,19 +185,23 @@ impl Copy<'_> {
     }
 
     fn step(&mut self, settings: &Settings, stage: &mut dyn Stage, shutdown: &CancellationToken) -> Result<(), Stop> {
-        // Read once: looking at the clock several times a record is a few percent of all that this thread does.
-        let mut age = self.transactions.age();
-        let full = self.transactions.records() >= MAX_RECORDS;
-        if full || age.is_some_and(|age| age >= settings.interval || shutdown.is_cancelled()) {
+        let records = self.transactions.records();
+        if records.is_multiple_of(LOOK_EVERY) {
+            self.age = self.transactions.age();
+        }
+        let due = records >= MAX_RECORDS || self.age.is_some_and(|age| age >= settings.interval);
+        if due || (shutdown.is_cancelled() && self.transactions.is_open()) {
             self.commit(&settings.source, stage)?;
-            age = None;
         }
         if shutdown.is_cancelled() {
             return Err(Stop::Shutdown);
         }
-        let wait = age.map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age).min(IDLE_POLL));
-        let polled = self.consumer.poll(wait);
-        if self.consumer.context().moved.swap(false, Ordering::AcqRel) && age.is_some() {
+        let polled = self.consumer.poll(Duration::ZERO).or_else(|| {
+            self.age = self.transactions.age();
+            let left = self.age.map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
+            self.consumer.poll(left.min(IDLE_POLL))
+        });
+        if self.consumer.context().moved.swap(false, Ordering::AcqRel) && self.transactions.is_open() {
             // What the poll returned, if anything, is of the new assignment: it is read again after the rewind.
             return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));
         }
@@ -220,6 +230,7 @@ impl Copy<'_> {
             offsets.add_partition_offset(source, partition, Offset::Offset(offset))?;
         }
         self.transactions.commit(&offsets, self.consumer.group_metadata())?;
+        self.age = None;
         stage.committed();
         Ok(())
     }

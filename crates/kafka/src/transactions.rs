@@ -81,6 +81,11 @@ impl Transactions {
         Ok(Self { producer, events: Arc::clone(events), begun: None, records: 0 })
     }
 
+    /// Whether a transaction is open.
+    pub fn is_open(&self) -> bool {
+        self.begun.is_some()
+    }
+
     /// How long a transaction has been open; none if none is.
     pub fn age(&self) -> Option<Duration> {
         self.begun.map(|begun| begun.elapsed())

@@ -19,6 +19,8 @@ use service::Health;
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
+const INTERVAL: Duration = Duration::from_millis(20);
+
 /// This test's own part of the shared Kafka.
 fn config() -> Config {
     Servers::new().kafka(&format!("test-{:08x}-", rand::random::<u32>()))
@@ -56,7 +58,7 @@ fn copy(
             role: "fan-out".to_owned(),
             ordinal: "0".to_owned(),
             source: config.names().sales(),
-            interval: Duration::from_millis(20),
+            interval: INTERVAL,
         };
         let mut stage = Copy { target: config.names().state(State::Ca), handled: 0, fail };
         let beat = Health::default().loop_("copy", Duration::from_mins(1));
@@ -112,6 +114,7 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     let (config, shutdown) = (config(), CancellationToken::new());
     config.ensure_topics(&[Topic::Sales, Topic::States], &shutdown).await.unwrap();
     send(&config, 0..2_000);
+    let begun = Instant::now();
     let (thread, events) = copy(
         &config,
         |handled| match handled {
@@ -128,6 +131,9 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
     assert_eq!(events.aborts.load(Ordering::Relaxed), 2);
     assert_eq!(events.rebuilds.load(Ordering::Relaxed), 1);
+    // All but the last, which the stop closes, last for the interval.
+    let commits = u128::from(events.commits.load(Ordering::Relaxed));
+    assert!((1..=begun.elapsed().as_millis() / INTERVAL.as_millis() + 1).contains(&commits), "{commits} commits");
 }
 
 #[tokio::test]
