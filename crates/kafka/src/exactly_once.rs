@@ -123,7 +123,7 @@ pub fn run(
             subscribed = true;
         }
         let mut copy =
-            Copy { consumer: &consumer, contact: &contact, transactions, age: None, offsets: HashMap::new() };
+            Copy { consumer: &consumer, contact: &contact, transactions, paused: false, offsets: HashMap::new() };
         match copy.drive(settings, stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
@@ -151,8 +151,8 @@ struct Copy<'a> {
     consumer: &'a BaseConsumer<Watch>,
     contact: &'a Contact,
     transactions: Transactions,
-    /// Of the open transaction, when the clock was last looked at.
-    age: Option<Duration>,
+    /// No record was waiting when it last polled.
+    paused: bool,
     /// Last offset handled + 1, by partition.
     offsets: HashMap<i32, i64>,
 }
@@ -175,7 +175,7 @@ impl Copy<'_> {
                     Stop::Failed(Failure::Abort(err)) => {
                         warn!("aborting the transaction: {err}");
                         stage.aborted();
-                        (self.age, self.offsets) = (None, HashMap::new());
+                        self.offsets.clear();
                         self.transactions.abort().map_err(Ending::Rebuild)?;
                         rewind(self.consumer, beat).map_err(Ending::Exit)?;
                     }
@@ -186,19 +186,19 @@ impl Copy<'_> {
 
     fn step(&mut self, settings: &Settings, stage: &mut dyn Stage, shutdown: &CancellationToken) -> Result<(), Stop> {
         let records = self.transactions.records();
-        if records.is_multiple_of(LOOK_EVERY) {
-            self.age = self.transactions.age();
-        }
-        let due = records >= MAX_RECORDS || self.age.is_some_and(|age| age >= settings.interval);
+        let look = self.paused || records.is_multiple_of(LOOK_EVERY);
+        let due =
+            records >= MAX_RECORDS || (look && self.transactions.age().is_some_and(|age| age >= settings.interval));
         if due || (shutdown.is_cancelled() && self.transactions.is_open()) {
             self.commit(&settings.source, stage)?;
         }
         if shutdown.is_cancelled() {
             return Err(Stop::Shutdown);
         }
-        let polled = self.consumer.poll(Duration::ZERO).or_else(|| {
-            self.age = self.transactions.age();
-            let left = self.age.map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
+        let waiting = self.consumer.poll(Duration::ZERO);
+        self.paused = waiting.is_none();
+        let polled = waiting.or_else(|| {
+            let left = self.transactions.age().map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
             self.consumer.poll(left.min(IDLE_POLL))
         });
         if self.consumer.context().moved.swap(false, Ordering::AcqRel) && self.transactions.is_open() {
@@ -230,7 +230,6 @@ impl Copy<'_> {
             offsets.add_partition_offset(source, partition, Offset::Offset(offset))?;
         }
         self.transactions.commit(&offsets, self.consumer.group_metadata())?;
-        self.age = None;
         stage.committed();
         Ok(())
     }
