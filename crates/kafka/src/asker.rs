@@ -1,6 +1,6 @@
 //! A client that only asks: where logs begin and end, what a role has committed, who is there.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -22,7 +22,7 @@ pub struct Asker {
 }
 
 struct Client {
-    consumer: Arc<BaseConsumer>,
+    consumer: BaseConsumer,
     /// When it was made, or last had an answer.
     heard: Instant,
 }
@@ -43,11 +43,10 @@ impl Asker {
         Ok(Self { config, client: Mutex::new(client) })
     }
 
-    /// Asks. The question must have a limit of its own.
+    /// Asks, one question at a time. Each must have a limit of its own.
     pub fn ask<T>(&self, question: impl FnOnce(&BaseConsumer) -> KafkaResult<T>) -> KafkaResult<T> {
-        let consumer = Arc::clone(&self.client().consumer);
-        let answer = question(&consumer);
-        let mut client = self.client();
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = question(&client.consumer);
         if answer.is_ok() {
             client.heard = Instant::now();
         } else if client.heard.elapsed() >= QUIET {
@@ -56,14 +55,10 @@ impl Asker {
         }
         answer
     }
-
-    fn client(&self) -> std::sync::MutexGuard<'_, Client> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Client {
     fn new(config: &ClientConfig) -> KafkaResult<Self> {
-        Ok(Self { consumer: Arc::new(config.create()?), heard: Instant::now() })
+        Ok(Self { consumer: config.create()?, heard: Instant::now() })
     }
 }

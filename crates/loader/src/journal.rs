@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use kafka::blocks::{BlockRecord, decode};
+use kafka::transactions::{CALL_LIMIT, INIT_LIMIT};
 use kafka::{Config, flush, read_to_end};
 use petstore::BlockId;
 use rdkafka::Message;
@@ -13,17 +14,12 @@ use tracing::warn;
 
 use crate::opening::Past;
 
-/// Becoming the one that writes: Kafka first settles what an earlier instance left.
-const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// Reading the topic. Transactions of other loaders, which hide what comes after them, end within 10 s.
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// Rest before the topic is read again because somebody's transaction hid its end.
 const READ_REST: Duration = Duration::from_millis(100);
 /// The transaction timeout bounds the wait for Kafka; this bounds the loop if that fails.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
-/// A commit. librdkafka advises to wait for ever, since its state is of no more use after a limit; but it was seen to
-/// wait for ever indeed, after a broker had hung for 6 s, and a journal in trouble is opened anew in any case.
-const COMMIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Writes a loader's records.
 pub struct Journal {
@@ -84,7 +80,7 @@ impl Journal {
             self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value)).map_err(|(err, _)| err)?;
         }
         flush(&self.producer, FLUSH_LIMIT)?;
-        self.producer.commit_transaction(COMMIT_LIMIT)
+        self.producer.commit_transaction(CALL_LIMIT)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use kafka::transactions::{CALL_LIMIT, INIT_LIMIT};
 use kafka::{flush, read_to_end};
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -12,12 +13,8 @@ use crate::ledger::{Entry, Ledger};
 
 /// Reading the whole topic, which is compacted.
 const READ_LIMIT: Duration = Duration::from_mins(1);
-/// Fencing a predecessor and settling its transaction.
-const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// Sending some thousand small records.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
-/// A commit. librdkafka may wait for ever after Kafka hung; the producer is made anew then, so that nothing is left open.
-const COMMIT_LIMIT: Duration = Duration::from_secs(15);
 
 /// Puts into the ledger what an earlier auditor wrote; true if there was a checkpoint.
 pub(super) fn restore(kafka: &kafka::Config, ledger: &mut Ledger) -> anyhow::Result<bool> {
@@ -70,7 +67,7 @@ impl Writer {
             }
         }
         flush(&producer, FLUSH_LIMIT).context("sending a checkpoint")?;
-        producer.commit_transaction(COMMIT_LIMIT).context("committing a checkpoint")?;
+        producer.commit_transaction(CALL_LIMIT).context("committing a checkpoint")?;
         self.producer = Some(producer);
         Ok(())
     }
