@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// The fan-out makes its own topics, routes each sale to its state, and puts what is no sale aside with the reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
-    let mut kafka: kafka::Config = Servers::new().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
+    let mut kafka: kafka::Config = Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
     // So that there is one order.
     kafka.sales_partitions = 1;
     let shutdown = CancellationToken::new();

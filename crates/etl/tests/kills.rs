@@ -26,7 +26,7 @@ async fn a_killed_store_loses_and_doubles_nothing(role: Role, server: &'static s
     for _ in 0..3 {
         let (stored, errors) = (metric(|one| one.sink.sales.get()), metric(|one| one.sink.store_errors.get()));
         eventually("something is stored", async || metric(|one| one.sink.sales.get()) > stored).await;
-        let killed = Servers::new().kill(server);
+        let killed = Servers::running().kill(server);
         eventually("a write fails", async || metric(|one| one.sink.store_errors.get()) > errors).await;
         drop(killed);
     }
@@ -61,7 +61,7 @@ async fn a_killed_kafka_is_waited_for_and_the_sink_goes_on() {
     let instance = part.start();
     part.send(&sales[..half], 100);
     eventually("something is stored", async || instance.metrics.sink.sales.get() > 0).await;
-    let killed = Servers::new().kill("kafka");
+    let killed = Servers::running().kill("kafka");
     eventually("it is noticed", async || instance.health.serving().is_err()).await;
     drop(killed);
     part.send(&sales[half..], 100);
@@ -79,7 +79,7 @@ async fn a_killed_kafka_is_waited_for_and_the_spout_goes_on() {
     let instance = part.start();
     filler.fill(&sales[..300]).await;
     eventually("something is back", async || !receipts::receipts(&part).is_empty()).await;
-    let killed = Servers::new().kill("kafka");
+    let killed = Servers::running().kill("kafka");
     eventually("it is noticed", async || instance.health.serving().is_err()).await;
     drop(killed);
     filler.fill(&sales[300..]).await;

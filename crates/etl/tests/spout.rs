@@ -64,7 +64,7 @@ impl Drop for Spout {
 }
 
 fn spawn(part: &Part, instance: &str) -> Spout {
-    let (servers, postgres) = (Servers::new(), part.postgres());
+    let (servers, postgres) = (Servers::running(), part.postgres());
     let mut command = Command::new(env!("CARGO_BIN_EXE_kapture-etl"));
     command
         .env_clear()

@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use test_servers::Servers;
 
 fn config() -> Config {
-    Servers::new().kafka("")
+    Servers::running().kafka("")
 }
 
 /// The same, where nobody listens.

@@ -23,7 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 
 /// This test's own part of the shared Kafka.
 fn config() -> Config {
-    Servers::new().kafka(&format!("test-{:08x}-", rand::random::<u32>()))
+    Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>()))
 }
 
 /// Copies `sales` to the topic of California, and fails when told.

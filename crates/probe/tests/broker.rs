@@ -55,7 +55,7 @@ impl Probe {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
-    let servers = Servers::new();
+    let servers = Servers::running();
     assert!(Path::new("/proc").join(servers.get("KAFKA_PID")).exists(), "the broker runs on this machine");
     let probe = Probe::start(servers.kafka(""), 0).await;
     assert_eq!(probe.until_readyz("ok").await, StatusCode::OK);
@@ -72,7 +72,7 @@ async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_not_alive_is_not_ready() {
-    let probe = Probe::start(Servers::new().kafka(""), 7).await;
+    let probe = Probe::start(Servers::running().kafka(""), 7).await;
     let status = probe.until_readyz("kafka: broker 7 is not among those alive: [0]").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(probe.get("/livez").await.0, StatusCode::OK);

@@ -11,19 +11,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// Partitions of `sales` in a test's own part of Kafka.
-pub const SALES_PARTITIONS: i32 = 3;
+const SALES_PARTITIONS: i32 = 3;
 
-/// How to reach the servers that run.
+/// How to reach the servers that run, as of when the file was read: one that is started again has another pid.
 #[derive(Clone, Debug)]
 pub struct Servers {
     file: PathBuf,
     variables: HashMap<String, String>,
-}
-
-impl Default for Servers {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Servers {
@@ -32,7 +26,7 @@ impl Servers {
     /// # Panics
     ///
     /// Without the variable, or without that file.
-    pub fn new() -> Self {
+    pub fn running() -> Self {
         let file = std::env::var("KAPTURE_SERVERS");
         let file =
             PathBuf::from(file.expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written"));
@@ -103,8 +97,7 @@ impl Servers {
 
     /// SIGKILL: nothing is flushed, nothing is said.
     pub fn kill(&self, server: &'static str) -> Killed {
-        // Its pid is another one after each start.
-        Self::new().signal(server, "KILL");
+        self.signal(server, "KILL");
         Killed { server, directory: self.file.parent().unwrap_or(Path::new(".")).to_owned() }
     }
 

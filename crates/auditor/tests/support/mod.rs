@@ -44,7 +44,7 @@ pub struct World {
 impl World {
     pub async fn new() -> Self {
         service::init_tracing();
-        let servers = Servers::new();
+        let servers = Servers::running();
         let schema = format!("auditor-test-{:08x}", rand::random::<u32>());
         let kafka: kafka::Config = servers.kafka(&format!("{schema}-"));
         let (redis, postgres) = (servers.redis(&format!("{schema}-")), servers.postgres(&schema));

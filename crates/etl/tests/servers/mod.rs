@@ -56,17 +56,17 @@ impl Part {
     }
 
     async fn named(role: Role, name: String) -> Self {
-        let kafka: kafka::Config = Servers::new().kafka(&format!("{name}-"));
+        let kafka: kafka::Config = Servers::running().kafka(&format!("{name}-"));
         kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
         Self { kafka, role, name, store_port: None }
     }
 
     pub(crate) fn redis(&self) -> stores::redis::Config {
-        Servers::new().redis(&format!("{}-", self.name))
+        Servers::running().redis(&format!("{}-", self.name))
     }
 
     pub(crate) fn postgres(&self) -> stores::postgres::Config {
-        Servers::new().postgres(&self.name)
+        Servers::running().postgres(&self.name)
     }
 
     /// Changes Postgres behind everybody's back.

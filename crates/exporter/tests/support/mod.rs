@@ -68,7 +68,7 @@ impl Exporter {
 
 /// A part of the shared Kafka of this test's own.
 pub(crate) fn kafka() -> kafka::Config {
-    Servers::new().kafka(&format!("test-exporter-{}-", service::unix_us()))
+    Servers::running().kafka(&format!("test-exporter-{}-", service::unix_us()))
 }
 
 /// A Kafka that nobody answers for.

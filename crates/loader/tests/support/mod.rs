@@ -26,9 +26,12 @@ pub struct Kafka {
 
 impl Kafka {
     pub fn new() -> Self {
-        let servers = Servers::new();
+        let servers = Servers::running();
         let prefix = format!("loader-test-{:08x}-", rand::random::<u32>());
-        Self { config: servers.kafka(&prefix), servers }
+        let mut config: kafka::Config = servers.kafka(&prefix);
+        // As many as the chart makes.
+        config.sales_partitions = 12;
+        Self { config, servers }
     }
 
     /// Stops the broker for so long, as a machine that hangs does.

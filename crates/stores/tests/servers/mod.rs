@@ -11,12 +11,12 @@ pub(crate) const DUE_US: i64 = 1_700_000_000_000_001;
 
 /// A schema of its own.
 pub(crate) fn postgres_config() -> postgres::Config {
-    Servers::new().postgres(&format!("test-{:08x}", rand::random::<u32>()))
+    Servers::running().postgres(&format!("test-{:08x}", rand::random::<u32>()))
 }
 
 /// A prefix of its own.
 pub(crate) fn redis_config() -> redis::Config {
-    Servers::new().redis(&format!("test-{:08x}-", rand::random::<u32>()))
+    Servers::running().redis(&format!("test-{:08x}-", rand::random::<u32>()))
 }
 
 pub(crate) fn block_id() -> BlockId {
