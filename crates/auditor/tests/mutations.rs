@@ -7,12 +7,11 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::time::Duration;
 
 use auditor::findings::{Finding, Kind, Stage};
 use auditor::{Store, Stores, recount};
 use petstore::{BlockId, Sale, SaleId, State};
-use support::{Auditor, BLOCK, Message, Pipeline, World};
+use support::{Auditor, BLOCK, LIMIT, Message, Pipeline, World};
 
 /// Which sale of its block a fault is done to.
 const AT: usize = 40;
@@ -322,7 +321,7 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else_restarts_or_not() {
     let expected = faults.expected.clone();
     auditor.account(|account| account.done_blocks == blocks).await;
     // Strangers belong to no block, and are looked up at leisure. Whether all is found is asked below.
-    auditor.within(Duration::from_secs(20), |account| found(&account.findings) == expected).await;
+    auditor.within(LIMIT, |account| found(&account.findings) == expected).await;
     let account = auditor.settled().await;
     auditor.checkpointed().await;
     auditor.stop().await;

@@ -50,7 +50,10 @@ impl World {
         let (redis, postgres) = (servers.redis(&format!("{schema}-")), servers.postgres(&schema));
         let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
         kafka.ensure_topics(&topics, &CancellationToken::new()).await.unwrap();
-        let transactions: BaseProducer = kafka.transactional_producer(&format!("{schema}-test")).create().unwrap();
+        // What the tests write must come through, however busy the machine is.
+        let mut transactions = kafka.transactional_producer(&format!("{schema}-test"));
+        transactions.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
+        let transactions: BaseProducer = transactions.create().unwrap();
         transactions.init_transactions(LIMIT).unwrap();
         Self { kafka, redis, postgres, servers, schema, transactions, routed: BTreeMap::new() }
     }

@@ -123,8 +123,10 @@ impl Part {
 
     /// The same, with a rest after each.
     pub(crate) fn send_slowly(&self, sales: &[Sale], batch: usize, rest: Duration) {
-        let producer: BaseProducer =
-            self.kafka.transactional_producer(&format!("{}-sender", self.name)).create().unwrap();
+        // What the tests send must come through, however busy the machine is.
+        let mut producer = self.kafka.transactional_producer(&format!("{}-sender", self.name));
+        producer.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
+        let producer: BaseProducer = producer.create().unwrap();
         producer.init_transactions(LIMIT).unwrap();
         for batch in sales.chunks(batch) {
             producer.begin_transaction().unwrap();

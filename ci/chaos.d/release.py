@@ -1,0 +1,178 @@
+"""The chart as it is installed on the three nodes of ci/cluster, and how its parts are reached there."""
+
+import base64
+import ctypes
+import json
+import os
+import subprocess
+import threading
+
+import flow
+import offsets
+from proof import RECOVER_SECONDS, Proof
+from results import say
+from servers import ROOT
+
+NAMESPACE, NODES, BROKERS = "perf-test", 3, 3
+# Little enough for ten loaders on one machine, evenly over the states, so that each always has some.
+VALUES = "loader.rate=30,loader.skew=0,etl.fanOut.replicas=2"
+CLONE_NEWNET = 0x40000000
+
+
+def command(*words, check=True):
+    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)
+    if check and done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stdout}{done.stderr}")
+    return done
+
+
+def shown(*words):
+    """What it prints, while what it says of its progress is seen."""
+    return subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE).stdout
+
+
+def kubectl(*words, check=True):
+    return command("ci/cluster/kubectl", "-n", NAMESPACE, *words, check=check)
+
+
+def helm(*words, check=True):
+    return command("ci/cluster/helm", *words, "-n", NAMESPACE, check=check)
+
+
+def connect_inside(host, port):
+    """Connects from within the cluster's network: a thread may enter it alone, and its socket stays there."""
+    result = []
+
+    def connect():
+        name = os.environ.get("KAPTURE_CLUSTER", "kapture")
+        with open(f"/run/netns/{name}-node-1") as network:
+            if ctypes.CDLL(None, use_errno=True).setns(network.fileno(), CLONE_NEWNET):
+                result.append(OSError(ctypes.get_errno(), "the cluster's network can't be entered"))
+                return
+        try:
+            result.append(offsets.connect_to(host, port))
+        except OSError as err:
+            result.append(err)
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    thread.join()
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+class Release(Proof):
+    """The release kapture in a namespace of its own, from `with` to its end, on a cluster that is there or made for it."""
+
+    def __enter__(self):
+        self.ours = kubectl("get", "--raw", "/readyz", check=False).returncode != 0
+        shown("ci/cluster/up", "--nodes", str(NODES))
+        images = [*shown("images/stand-ins", "kafka", "postgres", "redis").split(), *shown("images/build").split()]
+        shown("ci/cluster/load", *images)
+        command("ci/cluster/kubectl", "create", "namespace", NAMESPACE)
+        command("ci/cluster/kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        helm("install", "kapture", "./charts/kapture", "-f", "charts/kapture/presets/full.yaml", "--set", VALUES)
+        password = base64.b64decode(self.get("secret", "kapture-kafka")["data"]["password"]).decode()
+        connects = {node: lambda node=node: self.connect_to_broker(node) for node in range(BROKERS)}
+        self.kafka = offsets.Kafka(connects, "kapture", password)
+        say("waiting for the pods to be ready")
+        self.all_within(RECOVER_SECONDS, self.waits_for_ready(), "the install")
+        self.all_within(RECOVER_SECONDS, [flow.Chain(self.kafka, self.roles()).passed], "the install")
+        return self
+
+    def __exit__(self, *_):
+        if self.outcome.problems:
+            say(kubectl("get", "pods", "-o", "wide", check=False).stdout)
+        command("ci/cluster/kubectl", "delete", "namespace", NAMESPACE, "--wait=false", check=False)
+        if self.ours:
+            shown("ci/cluster/down")
+
+    # Its parts.
+
+    def get(self, *what):
+        return json.loads(kubectl("get", *what, "-o", "json").stdout)
+
+    def pods(self):
+        """All but those of `helm test`."""
+        pods = self.get("pods", "-l", "app.kubernetes.io/instance=kapture")["items"]
+        return [pod for pod in pods if self.component(pod) != "test"]
+
+    def component(self, pod):
+        return pod["metadata"]["labels"]["app.kubernetes.io/component"]
+
+    def components(self):
+        return sorted({self.component(pod) for pod in self.pods()})
+
+    def roles(self):
+        return [component for component in self.components() if component in flow.GROUPS]
+
+    def connect_to_broker(self, node):
+        try:
+            address = self.get("pod", f"kapture-kafka-{node}")["status"]["podIP"]
+        except (RuntimeError, KeyError) as err:
+            raise OSError(f"broker {node} has no address") from err
+        return connect_inside(address, 9092)
+
+    def kill(self, *pods):
+        """At once, and not when Kubernetes has heard that it is gone."""
+        before = {pod["metadata"]["uid"] for pod in self.pods()}
+        kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
+        # Until all have their successors, nothing may be taken for recovered.
+        names = lambda: [pod["metadata"]["name"] for pod in self.pods() if pod["metadata"]["uid"] not in before]
+        self.all_within(RECOVER_SECONDS, [lambda: len(names()) >= len(pods)], f"{', '.join(pods)} started again")
+
+    def proxied(self, service, path):
+        return kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/{service}:8080/proxy{path}", check=False)
+
+    # What the proof asks.
+
+    def account(self):
+        answer = self.proxied("kapture-auditor", "/api/v1/account")
+        return json.loads(answer.stdout) if answer.returncode == 0 else None
+
+    def waits_for_ready(self):
+        return [self.all_ready]
+
+    def all_ready(self):
+        try:
+            wanted, pods = self.get("statefulset,deployment")["items"], self.pods()
+        except RuntimeError:
+            # The API server is as busy as the rest of the machine.
+            return False
+        conditions = [{one["type"]: one["status"] for one in pod["status"].get("conditions", [])} for pod in pods]
+        ready = [each.get("Ready") == "True" for each in conditions]
+        return len(ready) == sum(each["spec"]["replicas"] for each in wanted) and all(ready)
+
+    def state(self):
+        return f"{super().state()}\n{kubectl('get', 'pods', '-o', 'wide', check=False).stdout}"
+
+    def scale(self, loaders):
+        """Lets so many send, now and when the load begins again."""
+        self.loaders = loaders
+        self.begin_load()
+
+    def begin_load(self):
+        self.replicas_of_loader(self.loaders)
+
+    def stop_load(self):
+        self.replicas_of_loader(0)
+        gone = lambda: "loader" not in self.components()
+        self.all_within(RECOVER_SECONDS, [gone], "the loaders' end")
+
+    def replicas_of_loader(self, count):
+        kubectl("scale", "statefulset", "kapture-loader", f"--replicas={count}")
+
+    def helm_test(self):
+        return helm("test", "kapture", "--logs", check=False)
+
+    def recount(self):
+        return kubectl("exec", "deployment/kapture-auditor", "--", "/kapture-auditor", "recount", "--json", check=False)
+
+    def weigh(self, part):
+        """Kubernetes itself ends what takes more memory than its limit, and says so."""
+        for pod in self.pods():
+            for container in pod["status"].get("containerStatuses", []):
+                ended = container.get("lastState", {}).get("terminated", {})
+                if ended.get("reason") == "OOMKilled":
+                    self.outcome.problem(f"{part.name}: {pod['metadata']['name']} took more memory than its limit")
