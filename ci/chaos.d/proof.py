@@ -17,8 +17,11 @@ LOOK_SECONDS = 0.1
 
 class Proof:
     """Whoever runs a pipeline says how its parts are reached: `kafka`, `roles`, `waits_for_ready`, `account`, `recount`,
-    `helm_test`, `stop_load`, `begin_load`, and `weigh` for what else a part must not have done.
+    `helm_test`, `stop_load`, `begin_load`, `weigh` for what else a part must not have done, and `look_seconds` if a look costs
+    too much to be had ten times a second.
     """
+
+    look_seconds = LOOK_SECONDS
 
     def __init__(self, outcome):
         self.outcome = outcome
@@ -29,7 +32,7 @@ class Proof:
         while not holds():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(LOOK_SECONDS)
+            time.sleep(self.look_seconds)
         return True
 
     def all_within(self, seconds, waits, what):

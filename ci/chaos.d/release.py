@@ -65,6 +65,9 @@ def connect_inside(host, port):
 class Release(Proof):
     """The release kapture in a namespace of its own, from `with` to its end, on a cluster that is there or made for it."""
 
+    # Each look starts a kubectl or two.
+    look_seconds = 1
+
     def __enter__(self):
         self.ours = kubectl("get", "--raw", "/readyz", check=False).returncode != 0
         shown("ci/cluster/up", "--nodes", str(NODES))

@@ -9,6 +9,7 @@
 //! ([`Installation`]).
 
 mod asker;
+mod batches;
 pub mod blocks;
 mod config;
 mod contact;
@@ -23,6 +24,7 @@ mod topics;
 pub mod transactions;
 
 pub use asker::Asker;
+pub use batches::Batches;
 pub use config::Config;
 pub use contact::Contact;
 pub use flush::flush;

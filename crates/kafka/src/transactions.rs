@@ -61,9 +61,9 @@ impl From<KafkaError> for Failure {
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 /// One transactional call. Longer than Kafka lets a transaction last. librdkafka advises to wait for ever; a call that was
 /// seen to do so, after an outage of the broker, ends here, and nothing is assumed of it: the producer is made anew.
-pub const CALL_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
-pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A producer of Kafka transactions, one at a time.
 pub struct Transactions {

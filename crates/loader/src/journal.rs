@@ -4,12 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use kafka::blocks::{BlockRecord, decode};
-use kafka::transactions::{CALL_LIMIT, INIT_LIMIT};
-use kafka::{Config, flush, read_to_end};
+use kafka::{Batches, Config, read_to_end};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tracing::warn;
 
 use crate::opening::Past;
@@ -18,13 +16,11 @@ use crate::opening::Past;
 const READ_LIMIT: Duration = Duration::from_secs(30);
 /// Rest before the topic is read again because somebody's transaction hid its end.
 const READ_REST: Duration = Duration::from_millis(100);
-/// The transaction timeout bounds the wait for Kafka; this bounds the loop if that fails.
-const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes a loader's records.
 pub struct Journal {
     topic: String,
-    producer: BaseProducer,
+    batches: Batches,
 }
 
 /// Why records were not, or perhaps not, committed. The journal is of no more use then: open it again.
@@ -40,13 +36,12 @@ impl Journal {
     /// Becomes the one that writes for this loader, and reads what was written before. Blocks.
     pub fn open(config: &Config, loader: u32) -> anyhow::Result<(Self, Past)> {
         let id = config.names().transactional_id("loader", &loader.to_string());
-        let producer: BaseProducer = config.transactional_producer(&id).create().context("making the producer")?;
-        producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
-        let journal = Self { topic: config.names().blocks(), producer };
+        let topic = config.names().blocks();
+        let journal = Self { batches: Batches::connect(config, &id, topic.clone())?, topic };
         // The end of what is committed may lie before an earlier record of ours, as long as another loader's older
         // transaction is open: only behind a mark of one's own is everything decided.
         let mark = format!("{:016x}", rand::random::<u64>());
-        journal.commit(&[(id.clone(), mark.clone())]).context("marking the end")?;
+        journal.batches.write([(id.as_str(), Some(mark.as_bytes()))]).context("marking the end")?;
         let deadline = Instant::now() + READ_LIMIT;
         loop {
             let mut marked = false;
@@ -63,24 +58,15 @@ impl Journal {
 
     /// Commits all of the records or none. Blocks.
     pub fn write(&self, records: &[(BlockId, BlockRecord)]) -> Result<(), Trouble> {
-        let encode = |(id, record): &(BlockId, BlockRecord)| Ok((id.to_string(), serde_json::to_string(record)?));
-        let texts: Vec<(String, String)> =
+        let encode = |(id, record): &(BlockId, BlockRecord)| Ok((id.to_string(), serde_json::to_vec(record)?));
+        let encoded: Vec<(String, Vec<u8>)> =
             records.iter().map(encode).collect::<anyhow::Result<_>>().context("encoding").map_err(Trouble::Other)?;
-        self.commit(&texts).map_err(|err| {
+        let written = self.batches.write(encoded.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice()))));
+        written.map_err(|err| {
             let fatal = matches!(&err, KafkaError::Transaction(cause) if cause.is_fatal());
-            let trouble =
-                if fatal || self.producer.client().fatal_error().is_some() { Trouble::Fenced } else { Trouble::Other };
+            let trouble = if fatal || self.batches.has_given_up() { Trouble::Fenced } else { Trouble::Other };
             trouble(anyhow!(err).context(format!("writing to {}", self.topic)))
         })
-    }
-
-    fn commit(&self, records: &[(String, String)]) -> Result<(), KafkaError> {
-        self.producer.begin_transaction()?;
-        for (key, value) in records {
-            self.producer.send(BaseRecord::to(&self.topic).key(key).payload(value)).map_err(|(err, _)| err)?;
-        }
-        flush(&self.producer, FLUSH_LIMIT)?;
-        self.producer.commit_transaction(CALL_LIMIT)
     }
 }
 

@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use kafka::transactions::{CALL_LIMIT, INIT_LIMIT};
-use kafka::{flush, read_to_end};
+use kafka::{Batches, read_to_end};
 use rdkafka::Message;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::ledger::{Entry, Ledger};
 
 /// Reading the whole topic, which is compacted.
 const READ_LIMIT: Duration = Duration::from_mins(1);
-/// Sending some thousand small records.
-const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts into the ledger what an earlier auditor wrote; true if there was a checkpoint.
 pub(super) fn restore(kafka: &kafka::Config, ledger: &mut Ledger) -> anyhow::Result<bool> {
@@ -36,47 +31,26 @@ pub(super) fn restore(kafka: &kafka::Config, ledger: &mut Ledger) -> anyhow::Res
 /// Writes checkpoints; a newer auditor fences it.
 pub(super) struct Writer {
     kafka: kafka::Config,
-    producer: Option<BaseProducer>,
+    batches: Option<Batches>,
 }
 
 impl Writer {
     /// Connects when it is used, and anew after every error: of a commit that failed, nobody knows whether it did.
     pub(super) fn new(kafka: &kafka::Config) -> Self {
-        Self { kafka: kafka.clone(), producer: None }
+        Self { kafka: kafka.clone(), batches: None }
     }
 
     /// Writes all entries, or none.
     pub(super) fn write(&mut self, entries: &[Entry]) -> anyhow::Result<()> {
-        let producer = match self.producer.take() {
-            Some(producer) => producer,
-            None => self.connect()?,
+        let names = self.kafka.names();
+        let batches = match self.batches.take() {
+            Some(batches) => batches,
+            None => Batches::connect(&self.kafka, &names.transactional_id("auditor", "0"), names.audit())?,
         };
-        let topic = self.kafka.names().audit();
-        producer.begin_transaction().context("beginning a checkpoint")?;
-        for entry in entries {
-            let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&topic).key(&entry.key);
-            if let Some(value) = &entry.value {
-                record = record.payload(value);
-            }
-            while let Err((err, refused)) = producer.send(record) {
-                if !matches!(err, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
-                    return Err(err).context("sending a checkpoint");
-                }
-                record = refused;
-                producer.poll(Duration::from_millis(1));
-            }
-        }
-        flush(&producer, FLUSH_LIMIT).context("sending a checkpoint")?;
-        producer.commit_transaction(CALL_LIMIT).context("committing a checkpoint")?;
-        self.producer = Some(producer);
+        batches
+            .write(entries.iter().map(|entry| (entry.key.as_str(), entry.value.as_deref())))
+            .context("writing a checkpoint")?;
+        self.batches = Some(batches);
         Ok(())
-    }
-
-    fn connect(&self) -> anyhow::Result<BaseProducer> {
-        let id = self.kafka.names().transactional_id("auditor", "0");
-        let producer: BaseProducer =
-            self.kafka.transactional_producer(&id).create().context("making the producer of checkpoints")?;
-        producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
-        Ok(producer)
     }
 }
