@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use etl::fan_out::Routes;
+use etl::fan_out::Route;
 use kafka::flush;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -39,7 +39,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
         .context("making the consumer")?;
     let topic = kafka.names().sales();
     consumer.subscribe(&[&topic]).context("subscribing")?;
-    let routes = Routes::new(&kafka.names());
+    let topics = kafka.names().states();
 
     let mut offsets = HashMap::new();
     let mut begun: Option<Instant> = None;
@@ -64,8 +64,8 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
         let Some(polled) = polled else { continue };
         let message = polled.context("reading sales")?;
         begun.get_or_insert_with(Instant::now);
-        let route = routes.of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
-        let mut record = BaseRecord::to(route.topic)
+        let route = Route::of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
+        let mut record = BaseRecord::to(&topics[route.state.index()])
             .key(message.key().unwrap_or_default())
             .payload(message.payload().unwrap_or_default())
             .headers(route.headers);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, Names, SaleHeaders, Topic};
-use petstore::SaleId;
+use kafka::{Malformed, SaleHeaders, Topic};
+use petstore::{SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use serde::Deserialize;
@@ -71,37 +71,28 @@ pub fn run(
     exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
 }
 
-/// Says of each record where it goes.
-pub struct Routes {
-    topics: Vec<String>,
-}
-
 /// Where a sale goes.
-pub struct Route<'a> {
-    /// The topic of its state.
-    pub topic: &'a str,
+pub struct Route {
+    /// To the topic of this state.
+    pub state: State,
     /// What goes with it.
     pub headers: OwnedHeaders,
     /// When the schedule wanted it sent: unix time in microseconds.
     pub due_us: i64,
 }
 
-impl Routes {
-    /// The routes to the topics under these names.
-    pub fn new(names: &Names) -> Self {
-        Self { topics: names.states() }
-    }
-
+impl Route {
     /// The route of a record, or why it is no sale.
-    pub fn of(&self, message: &BorrowedMessage<'_>) -> Result<Route<'_>, Malformed> {
+    pub fn of(message: &BorrowedMessage<'_>) -> Result<Self, Malformed> {
         let (sale, headers) = SaleHeaders::forward(message)?;
         check_body(&sale, message.payload().unwrap_or_default())?;
-        Ok(Route { topic: &self.topics[sale.state.index()], headers, due_us: sale.due_us })
+        Ok(Self { state: sale.state, headers, due_us: sale.due_us })
     }
 }
 
 struct Router {
-    routes: Routes,
+    /// By a state's index.
+    topics: Vec<String>,
     rejected_topic: String,
     metrics: Arc<Metrics>,
     /// Due times of the sales routed in the open transaction.
@@ -112,8 +103,7 @@ struct Router {
 impl Router {
     fn new(kafka: &kafka::Config, metrics: Arc<Metrics>) -> Self {
         let names = kafka.names();
-        let routes = Routes::new(&names);
-        Self { routes, rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
+        Self { topics: names.states(), rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
     }
 
     fn reject(
@@ -138,11 +128,22 @@ impl Router {
 }
 
 impl Stage for Router {
-    fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
-        match self.routes.of(message) {
-            Ok(Route { topic, headers, due_us }) => {
+    type Verdict = Result<Route, Malformed>;
+
+    fn judge(&self, message: &BorrowedMessage<'_>) -> Self::Verdict {
+        Route::of(message)
+    }
+
+    fn handle(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        verdict: Self::Verdict,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Failure> {
+        match verdict {
+            Ok(Route { state, headers, due_us }) => {
                 let payload = message.payload().unwrap_or_default();
-                outbox.send(topic, message.key().unwrap_or_default(), payload, headers)?;
+                outbox.send(&self.topics[state.index()], message.key().unwrap_or_default(), payload, headers)?;
                 self.routed.push(due_us);
                 Ok(())
             }

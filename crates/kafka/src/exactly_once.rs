@@ -7,12 +7,14 @@
 //!   broker, and the input is rewound to what was really committed.
 //! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
+//! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
+//!   still; none of them is handled before the commit is through.
 //! - The member is static: a restart takes its partitions back in half a second, and closing it sends no `LeaveGroup`,
 //!   in which this version of librdkafka can crash while the coordinator is away.
 //!
 //! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; the auditor finds it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -46,8 +48,17 @@ pub struct Settings {
 
 /// What is done with the records.
 pub trait Stage {
+    /// What a record turns out to be.
+    type Verdict;
+    /// Looks at one record, which may never be handled.
+    fn judge(&self, message: &BorrowedMessage<'_>) -> Self::Verdict;
     /// Handles one record, in order. After [`Stage::aborted`] it may be called again for the same one.
-    fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure>;
+    fn handle(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        verdict: Self::Verdict,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Failure>;
     /// Everything handled since the last call of this or of [`Stage::aborted`] is now visible, exactly once.
     fn committed(&mut self);
     /// Everything handled since then never happened.
@@ -56,6 +67,8 @@ pub trait Stage {
 
 /// More records than this close a transaction early, so that memory and the loss by an abort stay bounded.
 const MAX_RECORDS: u64 = 100_000;
+/// Records that are read while a transaction is committed: what comes in a tenth of a second at full speed.
+const MAX_AHEAD: usize = 25_000;
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Rest before a producer is made anew.
@@ -65,6 +78,8 @@ const REBUILD_REST: Duration = Duration::from_millis(500);
 const LOOK_EVERY: u64 = 32;
 /// A poll without records; bounds how late a transaction is closed and a stop is seen.
 const IDLE_POLL: Duration = Duration::from_millis(20);
+/// The same while a transaction is committed; bounds how late its end is seen.
+const COMMIT_POLL: Duration = Duration::from_millis(1);
 
 /// Raises a flag when partitions come or go: the transaction in hand was begun under another assignment.
 struct Watch {
@@ -88,10 +103,10 @@ impl ConsumerContext for Watch {
 ///
 /// An error means that the process should end: fenced by a newer instance as a group member, committed offsets
 /// unreadable for too long, or a client that will never find Kafka again.
-pub fn run(
+pub fn run<S: Stage>(
     config: &Config,
     settings: &Settings,
-    stage: &mut dyn Stage,
+    stage: &mut S,
     events: &Arc<Events>,
     beat: &Beat,
     shutdown: &CancellationToken,
@@ -122,8 +137,8 @@ pub fn run(
             consumer.subscribe(&[&settings.source]).context("subscribing")?;
             subscribed = true;
         }
-        let mut copy =
-            Copy { consumer: &consumer, contact: &contact, transactions, paused: false, offsets: HashMap::new() };
+        let input = Input { consumer: &consumer, contact: &contact, source: &settings.source };
+        let mut copy = Copy { input, transactions, paused: false, offsets: HashMap::new(), ahead: VecDeque::new() };
         match copy.drive(settings, stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
@@ -147,92 +162,176 @@ enum Ending {
     Exit(anyhow::Error),
 }
 
-struct Copy<'a> {
+/// Where records come from.
+struct Input<'a> {
     consumer: &'a BaseConsumer<Watch>,
     contact: &'a Contact,
+    source: &'a str,
+}
+
+impl<'a> Input<'a> {
+    /// The next record, if one comes in time.
+    fn poll(&self, wait: Duration) -> Result<Option<BorrowedMessage<'a>>, Stop> {
+        match self.consumer.poll(wait) {
+            Some(Ok(message)) => {
+                self.contact.heard();
+                Ok(Some(message))
+            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                Err(Stop::Exit(anyhow!("consuming {}: {code}", self.source)))
+            }
+            // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
+            None | Some(Err(_)) => self.contact.check(self.consumer.client()).map_err(Stop::Exit).map(|()| None),
+        }
+    }
+
+    /// Whether partitions have come or gone since this was asked last.
+    fn has_moved(&self) -> bool {
+        self.consumer.context().moved.swap(false, Ordering::AcqRel)
+    }
+}
+
+struct Copy<'a, V> {
+    input: Input<'a>,
     transactions: Transactions,
     /// No record was waiting when it last polled.
     paused: bool,
     /// Last offset handled + 1, by partition.
     offsets: HashMap<i32, i64>,
+    /// What was read while the last transaction was committed.
+    ahead: VecDeque<(BorrowedMessage<'a>, V)>,
 }
 
-impl Copy<'_> {
+impl<V> Copy<'_, V> {
     fn drive(
         &mut self,
         settings: &Settings,
-        stage: &mut dyn Stage,
+        stage: &mut impl Stage<Verdict = V>,
         beat: &Beat,
         shutdown: &CancellationToken,
     ) -> Result<(), Ending> {
         loop {
-            beat.turned();
-            if let Err(failure) = self.step(settings, stage, shutdown) {
+            if let Err(failure) = self.step(settings, stage, beat, shutdown) {
                 match failure {
                     Stop::Shutdown => return Ok(()),
                     Stop::Exit(err) => return Err(Ending::Exit(err)),
                     Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
                     Stop::Failed(Failure::Abort(err)) => {
-                        warn!("aborting the transaction: {err}");
+                        warn!("going back to what is committed: {err}");
                         stage.aborted();
                         self.offsets.clear();
-                        self.transactions.abort().map_err(Ending::Rebuild)?;
-                        rewind(self.consumer, beat).map_err(Ending::Exit)?;
+                        self.ahead.clear();
+                        if self.transactions.is_open() {
+                            self.transactions.abort().map_err(Ending::Rebuild)?;
+                        }
+                        rewind(self.input.consumer, beat).map_err(Ending::Exit)?;
                     }
                 }
             }
         }
     }
 
-    fn step(&mut self, settings: &Settings, stage: &mut dyn Stage, shutdown: &CancellationToken) -> Result<(), Stop> {
+    fn step(
+        &mut self,
+        settings: &Settings,
+        stage: &mut impl Stage<Verdict = V>,
+        beat: &Beat,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Stop> {
         let records = self.transactions.records();
-        let look = self.paused || records.is_multiple_of(LOOK_EVERY);
-        let due =
-            records >= MAX_RECORDS || (look && self.transactions.age().is_some_and(|age| age >= settings.interval));
-        if due || (shutdown.is_cancelled() && self.transactions.is_open()) {
-            self.commit(&settings.source, stage)?;
+        if self.paused || records.is_multiple_of(LOOK_EVERY) {
+            beat.turned();
+            let age = self.transactions.age();
+            if records >= MAX_RECORDS || age.is_some_and(|age| age >= settings.interval) {
+                return self.commit(stage);
+            }
+            if shutdown.is_cancelled() {
+                if age.is_some() {
+                    self.commit(stage)?;
+                }
+                return Err(Stop::Shutdown);
+            }
         }
-        if shutdown.is_cancelled() {
-            return Err(Stop::Shutdown);
+        if let Some((message, verdict)) = self.ahead.pop_front() {
+            self.paused = false;
+            return self.handle(&message, verdict, stage);
         }
-        let waiting = self.consumer.poll(Duration::ZERO);
-        self.paused = waiting.is_none();
-        let polled = waiting.or_else(|| {
+        let mut polled = self.input.poll(Duration::ZERO)?;
+        self.paused = polled.is_none();
+        if self.paused {
             let left = self.transactions.age().map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
-            self.consumer.poll(left.min(IDLE_POLL))
-        });
-        if self.consumer.context().moved.swap(false, Ordering::AcqRel) && self.transactions.is_open() {
-            // What the poll returned, if anything, is of the new assignment: it is read again after the rewind.
-            return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));
+            polled = self.input.poll(left.min(IDLE_POLL))?;
+        }
+        if self.input.has_moved() && self.transactions.is_open() {
+            return Err(moved());
         }
         match polled {
-            Some(Ok(message)) => {
-                self.contact.heard();
-                self.handle(&message, stage)
+            Some(message) => {
+                let verdict = stage.judge(&message);
+                self.handle(&message, verdict, stage)
             }
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                Err(Stop::Exit(anyhow!("consuming {}: {code}", settings.source)))
-            }
-            // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
-            None | Some(Err(_)) => self.contact.check(self.consumer.client()).map_err(Stop::Exit),
+            None => Ok(()),
         }
     }
 
-    fn handle(&mut self, message: &BorrowedMessage<'_>, stage: &mut dyn Stage) -> Result<(), Stop> {
-        stage.handle(message, &mut self.transactions.outbox()?)?;
+    fn handle(
+        &mut self,
+        message: &BorrowedMessage<'_>,
+        verdict: V,
+        stage: &mut impl Stage<Verdict = V>,
+    ) -> Result<(), Stop> {
+        stage.handle(message, verdict, &mut self.transactions.outbox()?)?;
         self.offsets.insert(message.partition(), message.offset() + 1);
         Ok(())
     }
 
-    fn commit(&mut self, source: &str, stage: &mut dyn Stage) -> Result<(), Failure> {
+    fn commit(&mut self, stage: &mut impl Stage<Verdict = V>) -> Result<(), Stop> {
         let mut offsets = TopicPartitionList::with_capacity(self.offsets.len());
         for (partition, offset) in self.offsets.drain() {
-            offsets.add_partition_offset(source, partition, Offset::Offset(offset))?;
+            offsets
+                .add_partition_offset(self.input.source, partition, Offset::Offset(offset))
+                .map_err(Failure::from)?;
         }
-        self.transactions.commit(&offsets, self.consumer.group_metadata())?;
+        let group = self.input.consumer.group_metadata();
+        let Self { input, transactions, ahead, .. } = self;
+        let (committed, read) = std::thread::scope(|scope| {
+            let commit = scope.spawn(|| transactions.commit(&offsets, group));
+            let mut read = Ok(());
+            while !commit.is_finished() {
+                if read.is_ok() && ahead.len() < MAX_AHEAD {
+                    read = read_ahead(input, ahead, stage);
+                } else {
+                    std::thread::sleep(COMMIT_POLL);
+                }
+            }
+            (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
+        });
+        committed?;
         stage.committed();
-        Ok(())
+        read
     }
+}
+
+/// Reads one record more while a transaction is committed.
+fn read_ahead<'a, S: Stage>(
+    input: &Input<'a>,
+    ahead: &mut VecDeque<(BorrowedMessage<'a>, S::Verdict)>,
+    stage: &S,
+) -> Result<(), Stop> {
+    let polled = input.poll(COMMIT_POLL)?;
+    if input.has_moved() {
+        return Err(moved());
+    }
+    ahead.extend(polled.map(|message| {
+        let verdict = stage.judge(&message);
+        (message, verdict)
+    }));
+    Ok(())
+}
+
+/// What was read so far was of another assignment, and the last poll's record is of the new one: all is read again.
+fn moved() -> Stop {
+    Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions)))
 }
 
 enum Stop {

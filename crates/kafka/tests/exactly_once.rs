@@ -34,7 +34,11 @@ struct Copy {
 }
 
 impl Stage for Copy {
-    fn handle(&mut self, message: &BorrowedMessage<'_>, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+    type Verdict = ();
+
+    fn judge(&self, _: &BorrowedMessage<'_>) {}
+
+    fn handle(&mut self, message: &BorrowedMessage<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
         outbox.send(&self.target, b"", message.payload().unwrap_or_default(), OwnedHeaders::new())?;
         self.handled += 1;
         (self.fail)(self.handled).map_or(Ok(()), Err)
@@ -45,9 +49,10 @@ impl Stage for Copy {
     fn aborted(&mut self) {}
 }
 
-/// Runs one instance of the copy on a thread of its own.
+/// Runs the instance of this ordinal on a thread of its own.
 fn copy(
     config: &Config,
+    ordinal: u32,
     fail: fn(u64) -> Option<Failure>,
     shutdown: &CancellationToken,
 ) -> (std::thread::JoinHandle<anyhow::Result<()>>, Arc<Events>) {
@@ -56,7 +61,7 @@ fn copy(
     let thread = std::thread::spawn(move || {
         let settings = Settings {
             role: "fan-out".to_owned(),
-            ordinal: "0".to_owned(),
+            ordinal: ordinal.to_string(),
             source: config.names().sales(),
             interval: INTERVAL,
         };
@@ -117,6 +122,7 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     let begun = Instant::now();
     let (thread, events) = copy(
         &config,
+        0,
         |handled| match handled {
             700 | 1_900 => Some(Failure::Abort(KafkaError::Canceled)),
             1_200 => Some(Failure::Rebuild(KafkaError::Canceled)),
@@ -141,9 +147,9 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     let (config, stop_both) = (config(), CancellationToken::new());
     config.ensure_topics(&[Topic::Sales, Topic::States], &stop_both).await.unwrap();
     send(&config, 0..500);
-    let (first, _) = copy(&config, |_| None, &stop_both);
+    let (first, _) = copy(&config, 0, |_| None, &stop_both);
     wait_for(&config, 500);
-    let (second, _) = copy(&config, |_| None, &stop_both);
+    let (second, _) = copy(&config, 0, |_| None, &stop_both);
     // The first is refused as soon as it says anything: it ends by itself, with the reason.
     let reason = ended(first).unwrap_err();
     assert!(format!("{reason:#}").to_lowercase().contains("fenced"), "{reason:#}");
@@ -152,6 +158,33 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     stop_both.cancel();
     ended(second).unwrap();
     assert_eq!(seen.len(), 1_000);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+#[tokio::test]
+async fn newcomers_take_their_share_in_the_middle_of_the_work_and_every_record_is_copied_once() {
+    const RECORDS: u32 = 20_000;
+    // Slow enough for all of them to come while there is work, most of which is read ahead of a commit.
+    let slow = |_| {
+        std::thread::sleep(Duration::from_micros(200));
+        None
+    };
+    let (config, shutdown) = (config(), CancellationToken::new());
+    config.ensure_topics(&[Topic::Sales, Topic::States], &shutdown).await.unwrap();
+    send(&config, 0..RECORDS);
+    let copies = [0, 1, 2].map(|ordinal| {
+        let running = copy(&config, ordinal, slow, &shutdown);
+        std::thread::sleep(Duration::from_millis(700));
+        running
+    });
+    let seen = wait_for(&config, RECORDS as usize);
+    shutdown.cancel();
+    let rebalances = copies[0].1.rebalances.load(Ordering::Relaxed);
+    for (thread, _) in copies {
+        ended(thread).unwrap();
+    }
+    assert!(rebalances > 1, "nobody came while there was work");
+    assert_eq!(seen.len(), RECORDS as usize);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
 }
 
