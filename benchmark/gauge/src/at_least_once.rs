@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use etl::fan_out::Route;
-use kafka::flush;
+use kafka::{Forward, flush};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::producer::BaseProducer;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 use serde_json::{Value, json};
@@ -41,7 +40,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     consumer.subscribe(&[&topic]).context("subscribing")?;
     let topics = kafka.names().states();
 
-    let mut offsets = HashMap::new();
+    let (mut offsets, mut forward) = (HashMap::new(), Forward::default());
     let mut begun: Option<Instant> = None;
     let mut sent = 0_u64;
     let mut look = false;
@@ -65,19 +64,12 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
         let message = polled.context("reading sales")?;
         begun.get_or_insert_with(Instant::now);
         let route = Route::of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
-        let mut record = BaseRecord::to(&topics[route.state.index()])
-            .key(message.key().unwrap_or_default())
-            .payload(message.payload().unwrap_or_default())
-            .headers(route.headers);
-        while let Err((err, refused)) = producer.send(record) {
-            if err != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
-                bail!("sending a sale: {err}");
-            }
-            record = refused;
-            producer.poll(Duration::ZERO);
-            std::thread::sleep(Duration::from_millis(1));
+        let (partition, next) = (message.partition(), message.offset() + 1);
+        if !route.plain {
+            bail!("a sale with other headers than its loader's");
         }
-        offsets.insert(message.partition(), message.offset() + 1);
+        forward.send(&producer, &topics[route.sale.state.index()], message).context("sending a sale")?;
+        offsets.insert(partition, next);
         sent += 1;
         if sent.is_multiple_of(SERVE_EVERY) {
             producer.poll(Duration::ZERO);

@@ -10,7 +10,7 @@ use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
 use kafka::{Malformed, SaleHeaders, Topic};
-use petstore::{SaleId, State};
+use petstore::SaleId;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
 use serde::Deserialize;
@@ -71,22 +71,20 @@ pub fn run(
     exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
 }
 
-/// Where a sale goes.
+/// A record that is a sale.
 pub struct Route {
-    /// To the topic of this state.
-    pub state: State,
-    /// What goes with it.
-    pub headers: OwnedHeaders,
-    /// When the schedule wanted it sent: unix time in microseconds.
-    pub due_us: i64,
+    /// What its headers say, and with it where it goes.
+    pub sale: SaleHeaders,
+    /// Whether they go on as they are.
+    pub plain: bool,
 }
 
 impl Route {
     /// The route of a record, or why it is no sale.
     pub fn of(message: &BorrowedMessage<'_>) -> Result<Self, Malformed> {
-        let (sale, headers) = SaleHeaders::forward(message)?;
+        let (sale, plain) = SaleHeaders::and_form(message)?;
         check_body(&sale, message.payload().unwrap_or_default())?;
-        Ok(Self { state: sale.state, headers, due_us: sale.due_us })
+        Ok(Self { sale, plain })
     }
 }
 
@@ -136,18 +134,23 @@ impl Stage for Router {
 
     fn handle(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        message: BorrowedMessage<'_>,
         verdict: Self::Verdict,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Failure> {
         match verdict {
-            Ok(Route { state, headers, due_us }) => {
-                let payload = message.payload().unwrap_or_default();
-                outbox.send(&self.topics[state.index()], message.key().unwrap_or_default(), payload, headers)?;
-                self.routed.push(due_us);
+            Ok(Route { sale, plain }) => {
+                let topic = &self.topics[sale.state.index()];
+                if plain {
+                    outbox.forward(topic, message)?;
+                } else {
+                    let (key, payload) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
+                    outbox.send(topic, key, payload, sale.to_owned_headers())?;
+                }
+                self.routed.push(sale.due_us);
                 Ok(())
             }
-            Err(malformed) => self.reject(message, &malformed, outbox),
+            Err(malformed) => self.reject(&message, &malformed, outbox),
         }
     }
 

@@ -55,7 +55,7 @@ pub trait Stage {
     /// Handles one record, in order. After [`Stage::aborted`] it may be called again for the same one.
     fn handle(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        message: BorrowedMessage<'_>,
         verdict: Self::Verdict,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Failure>;
@@ -254,7 +254,7 @@ impl<V> Copy<'_, V> {
         }
         if let Some((message, verdict)) = self.ahead.pop_front() {
             self.paused = false;
-            return self.handle(&message, verdict, stage);
+            return self.handle(message, verdict, stage);
         }
         let mut polled = self.input.poll(Duration::ZERO)?;
         self.paused = polled.is_none();
@@ -268,7 +268,7 @@ impl<V> Copy<'_, V> {
         match polled {
             Some(message) => {
                 let verdict = stage.judge(&message);
-                self.handle(&message, verdict, stage)
+                self.handle(message, verdict, stage)
             }
             None => Ok(()),
         }
@@ -276,12 +276,13 @@ impl<V> Copy<'_, V> {
 
     fn handle(
         &mut self,
-        message: &BorrowedMessage<'_>,
+        message: BorrowedMessage<'_>,
         verdict: V,
         stage: &mut impl Stage<Verdict = V>,
     ) -> Result<(), Stop> {
+        let (partition, next) = (message.partition(), message.offset() + 1);
         stage.handle(message, verdict, &mut self.transactions.outbox()?)?;
-        self.offsets.insert(message.partition(), message.offset() + 1);
+        self.offsets.insert(partition, next);
         Ok(())
     }
 

@@ -44,15 +44,13 @@ impl SaleHeaders {
         Self::read(headers_of(message)?).map(|(headers, _)| headers)
     }
 
-    /// The same, with the headers for the record that goes on: as [`SaleHeaders::to_owned_headers`] makes them, but
-    /// copied where they came just so, which is several times as fast.
-    pub fn forward<M>(message: &M) -> Result<(Self, OwnedHeaders), Malformed>
+    /// The same, and whether the record can go on with the headers it has: these three alone, as
+    /// [`SaleHeaders::to_owned_headers`] writes them.
+    pub fn and_form<M>(message: &M) -> Result<(Self, bool), Malformed>
     where
         M: Message<Headers = BorrowedHeaders>,
     {
-        let came = headers_of(message)?;
-        let (headers, own) = Self::read(came)?;
-        Ok((headers, if own { came.detach() } else { headers.to_owned_headers() }))
+        Self::read(headers_of(message)?)
     }
 
     /// The headers, and whether they are these three alone in the text that is ours.

@@ -13,10 +13,10 @@ use anyhow::Context;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedHeaders;
+use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::{Config, flush};
+use crate::{Config, Forward, flush};
 
 /// Counts of what went otherwise than straight on; all of it is normal while things break.
 #[derive(Debug, Default)]
@@ -67,6 +67,7 @@ pub(crate) const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A producer of Kafka transactions, one at a time.
 pub struct Transactions {
+    forward: Forward,
     producer: BaseProducer,
     events: Arc<Events>,
     begun: Option<Instant>,
@@ -78,7 +79,7 @@ impl Transactions {
     pub fn connect(config: &Config, id: &str, events: &Arc<Events>) -> anyhow::Result<Self> {
         let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
         producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
-        Ok(Self { producer, events: Arc::clone(events), begun: None, records: 0 })
+        Ok(Self { forward: Forward::default(), producer, events: Arc::clone(events), begun: None, records: 0 })
     }
 
     /// Whether a transaction is open.
@@ -102,7 +103,7 @@ impl Transactions {
             self.producer.begin_transaction()?;
             self.begun = Some(Instant::now());
         }
-        Ok(Outbox { producer: &self.producer, records: &mut self.records })
+        Ok(Outbox { producer: &self.producer, forward: &mut self.forward, records: &mut self.records })
     }
 
     /// Makes everything in the transaction visible, and moves the group's position to `offsets` with it.
@@ -143,6 +144,7 @@ const SERVE_EVERY: u64 = 128;
 /// Where output is put: into the open transaction.
 pub struct Outbox<'a> {
     producer: &'a BaseProducer,
+    forward: &'a mut Forward,
     records: &'a mut u64,
 }
 
@@ -150,10 +152,7 @@ impl Outbox<'_> {
     /// Adds one record. A full queue is waited for: that is the back-pressure on the input.
     pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
         let mut record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
-        *self.records += 1;
-        if self.records.is_multiple_of(SERVE_EVERY) {
-            self.producer.poll(Duration::ZERO);
-        }
+        self.count();
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -162,14 +161,27 @@ impl Outbox<'_> {
                     self.producer.poll(Duration::ZERO);
                     std::thread::sleep(Duration::from_millis(1));
                 }
-                // The transaction failed under our hands: commit would say so too.
-                Err((err, _)) => {
-                    let fatal = self.producer.client().fatal_error();
-                    return Err(
-                        fatal.map_or(Failure::Abort(err), |(code, _)| Failure::Rebuild(KafkaError::Global(code)))
-                    );
-                }
+                Err((err, _)) => return Err(self.failed(err)),
             }
         }
+    }
+
+    /// Adds a record that was read, as it is; the same otherwise.
+    pub fn forward(&mut self, topic: &str, message: BorrowedMessage<'_>) -> Result<(), Failure> {
+        self.count();
+        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(err))
+    }
+
+    fn count(&mut self) {
+        *self.records += 1;
+        if self.records.is_multiple_of(SERVE_EVERY) {
+            self.producer.poll(Duration::ZERO);
+        }
+    }
+
+    /// The transaction failed under our hands: commit would say so too.
+    fn failed(&self, err: KafkaError) -> Failure {
+        let fatal = self.producer.client().fatal_error();
+        fatal.map_or(Failure::Abort(err), |(code, _)| Failure::Rebuild(KafkaError::Global(code)))
     }
 }

@@ -13,7 +13,7 @@ use kafka::{Config, Topic, flush};
 use petstore::State;
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use service::Health;
 use test_servers::Servers;
@@ -38,8 +38,8 @@ impl Stage for Copy {
 
     fn judge(&self, _: &BorrowedMessage<'_>) {}
 
-    fn handle(&mut self, message: &BorrowedMessage<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
-        outbox.send(&self.target, b"", message.payload().unwrap_or_default(), OwnedHeaders::new())?;
+    fn handle(&mut self, message: BorrowedMessage<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        outbox.forward(&self.target, message)?;
         self.handled += 1;
         (self.fail)(self.handled).map_or(Ok(()), Err)
     }
