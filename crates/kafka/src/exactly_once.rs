@@ -67,8 +67,8 @@ pub trait Stage {
 
 /// More records than this close a transaction early, so that memory and the loss by an abort stay bounded.
 const MAX_RECORDS: u64 = 100_000;
-/// Records that are read while a transaction is committed: what comes in a tenth of a second at full speed.
-const MAX_AHEAD: usize = 25_000;
+/// Records that are read while a transaction is committed: what comes in a twentieth of a second at full speed.
+const MAX_AHEAD: usize = 15_000;
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Rest before a producer is made anew.
