@@ -9,7 +9,7 @@ use rdkafka::Message;
 
 use super::sample::{PLACES, Place, Sample};
 use super::scan::{self, Part, Read};
-use super::{Limits, cut, stores};
+use super::{Limits, cut, grouped, stores};
 use crate::config::Stores;
 
 /// Between two looks at what the fan-out committed.
@@ -176,7 +176,12 @@ fn note(read: anyhow::Result<Read>, begins_us: &mut Option<i64>) -> Option<Strin
     match read {
         Ok(Read { left, begins_us: begins }) => {
             *begins_us = begins.max(*begins_us);
-            (left > 0).then(|| format!("{left} offsets could not be read in time"))
+            (left > 0).then(|| {
+                format!(
+                    "{} records were still unread when the time was over: test again under less load",
+                    grouped(left.unsigned_abs())
+                )
+            })
         }
         Err(err) => Some(format!("{err:#}")),
     }

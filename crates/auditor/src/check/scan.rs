@@ -8,9 +8,12 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::info;
 
 /// One question to Kafka.
 const LIMIT: Duration = Duration::from_secs(10);
+/// Between two words about how far the reading is.
+const PROGRESS: Duration = Duration::from_secs(10);
 /// A record's time is its producer's: how far the clocks of two pods may differ.
 const CLOCKS_MS: i64 = 30_000;
 
@@ -85,10 +88,16 @@ pub(crate) fn scan(
     let mut next: Vec<i64> = parts.iter().map(|part| part.start).collect();
     let mut unbegun: Vec<&Part> = parts.iter().filter(|part| part.trimmed).collect();
     let mut read = Read::default();
+    let whole: i64 = parts.iter().map(|part| (part.end - part.start).max(0)).sum();
+    let mut said = Instant::now();
     loop {
         read.left = parts.iter().zip(&next).map(|(part, next)| (part.end - next).max(0)).sum();
         if read.left == 0 || Instant::now() >= deadline {
             return Ok(read);
+        }
+        if said.elapsed() >= PROGRESS {
+            said = Instant::now();
+            info!(topic = parts[0].topic, partitions = parts.len(), left = read.left, of = whole, "reading");
         }
         let mut wait = Duration::from_millis(50);
         for _ in 0..5_000 {

@@ -1,0 +1,192 @@
+//! The loop of one producer: handle, commit, and go back to what is committed when that is not to be had.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use service::Beat;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::input::Input;
+use super::{Settings, Stage};
+use crate::transactions::{Failure, Transactions};
+
+/// More records than this close a transaction early, so that memory and the loss by an abort stay bounded.
+const MAX_RECORDS: u64 = 100_000;
+/// Records that are read while a transaction is committed: what comes in a twentieth of a second at full speed.
+const MAX_AHEAD: usize = 15_000;
+/// Records between two looks at the clock while they come without a pause: looking for each one is a few percent of all
+/// that the thread does.
+const LOOK_EVERY: u64 = 32;
+/// A poll without records; bounds how late a transaction is closed and a stop is seen.
+const IDLE_POLL: Duration = Duration::from_millis(20);
+/// The same while a transaction is committed; bounds how late its end is seen.
+const COMMIT_POLL: Duration = Duration::from_millis(1);
+
+/// Why a copy ended before it was told to.
+pub(super) enum Ending {
+    /// The producer must be made anew.
+    Rebuild(KafkaError),
+    /// The process should end.
+    Exit(anyhow::Error),
+}
+
+/// A copy by one producer: what it has in hand.
+pub(super) struct Copy<'a, V> {
+    input: &'a Input,
+    transactions: Transactions,
+    /// No record was waiting when it last polled.
+    paused: bool,
+    /// Last offset handled + 1, by partition.
+    offsets: HashMap<i32, i64>,
+    /// What was read while the last transaction was committed.
+    ahead: VecDeque<(BorrowedMessage<'a>, V)>,
+}
+
+impl<'a, V> Copy<'a, V> {
+    pub(super) fn new(input: &'a Input, transactions: Transactions) -> Self {
+        Self { input, transactions, paused: false, offsets: HashMap::new(), ahead: VecDeque::new() }
+    }
+
+    /// Copies until `shutdown`, and commits what is in hand then.
+    pub(super) fn drive(
+        &mut self,
+        settings: &Settings,
+        stage: &mut impl Stage<Verdict = V>,
+        beat: &Beat,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Ending> {
+        loop {
+            if let Err(failure) = self.step(settings, stage, beat, shutdown) {
+                match failure {
+                    Stop::Shutdown => return Ok(()),
+                    Stop::Exit(err) => return Err(Ending::Exit(err)),
+                    Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
+                    Stop::Failed(Failure::Abort(err)) => {
+                        warn!("going back to what is committed: {err}");
+                        stage.aborted();
+                        self.offsets.clear();
+                        self.ahead.clear();
+                        if self.transactions.is_open() {
+                            self.transactions.abort().map_err(Ending::Rebuild)?;
+                        }
+                        self.input.rewind(beat).map_err(Ending::Exit)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        settings: &Settings,
+        stage: &mut impl Stage<Verdict = V>,
+        beat: &Beat,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Stop> {
+        let records = self.transactions.records();
+        if self.paused || records.is_multiple_of(LOOK_EVERY) {
+            beat.turned();
+            let age = self.transactions.age();
+            if records >= MAX_RECORDS || age.is_some_and(|age| age >= settings.interval) {
+                return self.commit(stage);
+            }
+            if shutdown.is_cancelled() {
+                if age.is_some() {
+                    self.commit(stage)?;
+                }
+                return Err(Stop::Shutdown);
+            }
+        }
+        if let Some((message, verdict)) = self.ahead.pop_front() {
+            self.paused = false;
+            return self.handle(message, verdict, stage);
+        }
+        let mut polled = self.input.poll(Duration::ZERO).map_err(Stop::Exit)?;
+        self.paused = polled.is_none();
+        if self.paused {
+            let left = self.transactions.age().map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
+            polled = self.input.poll(left.min(IDLE_POLL)).map_err(Stop::Exit)?;
+        }
+        if self.input.has_moved() && self.transactions.is_open() {
+            return Err(moved());
+        }
+        match polled {
+            Some(message) => {
+                let verdict = stage.judge(&message);
+                self.handle(message, verdict, stage)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn handle(
+        &mut self,
+        message: BorrowedMessage<'_>,
+        verdict: V,
+        stage: &mut impl Stage<Verdict = V>,
+    ) -> Result<(), Stop> {
+        let (partition, next) = (message.partition(), message.offset() + 1);
+        stage.handle(message, verdict, &mut self.transactions.outbox()?)?;
+        self.offsets.insert(partition, next);
+        Ok(())
+    }
+
+    fn commit(&mut self, stage: &mut impl Stage<Verdict = V>) -> Result<(), Stop> {
+        let offsets = self.input.offsets(self.offsets.drain()).map_err(Failure::from)?;
+        let group = self.input.group();
+        let Self { input, transactions, ahead, .. } = self;
+        let (committed, read) = std::thread::scope(|scope| {
+            let commit = scope.spawn(|| transactions.commit(&offsets, group));
+            let mut read = Ok(());
+            while !commit.is_finished() {
+                if read.is_ok() && ahead.len() < MAX_AHEAD {
+                    read = read_ahead(input, ahead, stage);
+                } else {
+                    std::thread::sleep(COMMIT_POLL);
+                }
+            }
+            (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
+        });
+        committed?;
+        stage.committed();
+        read
+    }
+}
+
+/// Reads one record more while a transaction is committed.
+fn read_ahead<'a, S: Stage>(
+    input: &'a Input,
+    ahead: &mut VecDeque<(BorrowedMessage<'a>, S::Verdict)>,
+    stage: &S,
+) -> Result<(), Stop> {
+    let polled = input.poll(COMMIT_POLL).map_err(Stop::Exit)?;
+    if input.has_moved() {
+        return Err(moved());
+    }
+    ahead.extend(polled.map(|message| {
+        let verdict = stage.judge(&message);
+        (message, verdict)
+    }));
+    Ok(())
+}
+
+/// What was read so far was of another assignment, and the last poll's record is of the new one: all is read again.
+fn moved() -> Stop {
+    Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions)))
+}
+
+enum Stop {
+    Shutdown,
+    Exit(anyhow::Error),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failed(failure)
+    }
+}

@@ -1,0 +1,114 @@
+//! Consume, transform, produce: each record of a topic handled exactly once, whatever is killed.
+//!
+//! Output and input position are committed in one Kafka transaction ([`crate::transactions`]), closed by time: its price
+//! is per transaction, not per record. What the loop relies on, and where it was seen to matter:
+//!
+//! - After a commit of unknown outcome the producer is rebuilt under the same id, which settles the matter at the
+//!   broker, and the input is rewound to what was really committed.
+//! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
+//! - A rebalance aborts the open transaction before anything of the new assignment is touched.
+//! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
+//!   still; none of them is handled before the commit is through.
+//! - The member is static: a restart takes its partitions back in half a second, and closing it sends no `LeaveGroup`,
+//!   in which this version of librdkafka can crash while the coordinator is away.
+//!
+//! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; the auditor finds it.
+
+mod copy;
+mod input;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::message::BorrowedMessage;
+use service::Beat;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::Config;
+use crate::transactions::{Events, Failure, Outbox, Transactions};
+use copy::{Copy, Ending};
+use input::Input;
+
+/// Rest before a producer is made anew.
+const REBUILD_REST: Duration = Duration::from_millis(500);
+
+/// How a stage is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Group, and first part of the transactional id, such as `fan-out`.
+    pub role: String,
+    /// Last part of the transactional id: the same after a restart, and no one else's.
+    pub ordinal: String,
+    /// The topic to read.
+    pub source: String,
+    /// A transaction is closed after this time.
+    pub interval: Duration,
+}
+
+/// What is done with the records.
+pub trait Stage {
+    /// What a record turns out to be.
+    type Verdict;
+    /// Looks at one record, which may never be handled.
+    fn judge(&self, message: &BorrowedMessage<'_>) -> Self::Verdict;
+    /// Handles one record, in order. After [`Stage::aborted`] it may be called again for the same one.
+    fn handle(
+        &mut self,
+        message: BorrowedMessage<'_>,
+        verdict: Self::Verdict,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), Failure>;
+    /// Everything handled since the last call of this or of [`Stage::aborted`] is now visible, exactly once.
+    fn committed(&mut self);
+    /// Everything handled since then never happened.
+    fn aborted(&mut self);
+}
+
+/// Runs the stage until `shutdown`, then commits what is in hand and returns. Blocks: give it a thread of its own.
+///
+/// An error means that the process should end: fenced by a newer instance as a group member, committed offsets
+/// unreadable for too long, or a client that will never find Kafka again.
+pub fn run<S: Stage>(
+    config: &Config,
+    settings: &Settings,
+    stage: &mut S,
+    events: &Arc<Events>,
+    beat: &Beat,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let input = Input::new(config, settings, events)?;
+    let id = config.names().transactional_id(&settings.role, &settings.ordinal);
+    let mut subscribed = false;
+    while !shutdown.is_cancelled() {
+        beat.turned();
+        let transactions = match Transactions::connect(config, &id, events) {
+            Ok(transactions) => transactions,
+            Err(err) => {
+                info!("waiting for kafka to begin transactions: {err:#}");
+                std::thread::sleep(REBUILD_REST);
+                continue;
+            }
+        };
+        if subscribed {
+            input.rewind(beat)?;
+        } else {
+            // Only now: an older instance of this id is fenced and its transaction settled, so that the offsets that
+            // the group hands out are final.
+            input.subscribe()?;
+            subscribed = true;
+        }
+        match Copy::new(&input, transactions).drive(settings, stage, beat, shutdown) {
+            Ok(()) => {}
+            Err(Ending::Exit(err)) => return Err(err),
+            Err(Ending::Rebuild(err)) => {
+                stage.aborted();
+                Events::count(&events.rebuilds);
+                warn!("making the producer anew: {err}");
+                std::thread::sleep(REBUILD_REST);
+                input.is_a_member()?;
+            }
+        }
+    }
+    Ok(())
+}
