@@ -1,7 +1,8 @@
 //! The fan-out without transactions: what exactly-once is compared with.
 //!
 //! The same consumer, the same producer but for its transactional id, the same routes, the same flush, and offsets
-//! committed as often. A sale may be in its topic twice after a crash; that is all it saves.
+//! committed as often. A sale may be in its topic twice after a crash; that is all it saves. It stands still while it
+//! commits.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
