@@ -195,7 +195,8 @@ class Chapter:
         if not self.pipeline.within(RECOVER_SECONDS, lambda: not zombie.runs()):
             self.outcome.problem(f"{fault.name}: the one that was stopped still runs: {zombie.log(said)[-500:]}")
         self.must_be_fenced(zombie, said)
-        if not twin.runs() or twin.last_words:
+        # It may have been fenced in turn, by the last that the other one said as a member; then it was started again.
+        if not self.pipeline.within(RECOVER_SECONDS, twin.runs):
             self.outcome.problem(f"{fault.name}: its replacement ended: {twin.last_words}")
         self.pipeline.recovered(fault)
         self.pipeline.supervisor.stop(twin)

@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::Contact;
+use kafka::{Committed, Contact};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -49,8 +49,6 @@ pub(crate) struct Member {
 pub(crate) const IDLE: Duration = Duration::from_millis(100);
 /// Asking a partition's leader for the ends of its log.
 const ENDS_LIMIT: Duration = Duration::from_secs(5);
-/// Asking what the group has committed.
-const COMMITTED_LIMIT: Duration = Duration::from_secs(10);
 /// Leaving the group. Beyond it the process ends, and the group notices by itself.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
@@ -100,19 +98,9 @@ impl Member {
         self.inner.group_metadata()
     }
 
-    /// What the group has committed of each of these, 0 where that is nothing; waits for what is in a transaction still.
-    pub(crate) fn committed(&self, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
-        let mut asked = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, number) in partitions {
-            asked.add_partition(topic, *number);
-        }
-        let answer = self.inner.committed_offsets(asked, COMMITTED_LIMIT).context("reading committed offsets")?;
-        let of = |(topic, number): &Partition| {
-            let element = answer.find_partition(topic, *number).context("a partition has no answer")?;
-            element.error().with_context(|| format!("reading the committed offset of {topic}/{number}"))?;
-            Ok(if let Offset::Offset(offset) = element.offset() { offset } else { 0 })
-        };
-        partitions.iter().map(of).collect()
+    /// What the group has committed of each of these, 0 where that is nothing, if the answer can be believed.
+    pub(crate) fn committed(&self, known: &mut Committed, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
+        known.read(&self.inner, partitions)
     }
 
     /// Shows the group how far the store is, for people and exporters to see; nothing is read from it.

@@ -11,6 +11,7 @@
 mod asker;
 mod batches;
 pub mod blocks;
+mod committed;
 mod config;
 mod contact;
 pub mod exactly_once;
@@ -26,6 +27,7 @@ pub mod transactions;
 
 pub use asker::Asker;
 pub use batches::Batches;
+pub use committed::Committed;
 pub use config::Config;
 pub use contact::Contact;
 pub use flush::flush;

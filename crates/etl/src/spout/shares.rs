@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use kafka::Committed;
 use kafka::transactions::Events;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
@@ -26,6 +27,8 @@ pub(super) struct Shares<'a> {
     member: Member,
     /// What was assigned, and the next offset of it; none if that must be asked for.
     positions: BTreeMap<Partition, Option<i64>>,
+    /// What this instance knows of the group's positions, whoever has them now.
+    committed: Committed,
     /// Kafka was away, and may have come back as another one.
     unsure: bool,
     metrics: Arc<Metrics>,
@@ -41,7 +44,16 @@ impl<'a> Shares<'a> {
         ready: Ready,
     ) -> anyhow::Result<Self> {
         let member = Member::join(kafka, "spout")?;
-        Ok(Self { kafka, installation, member, positions: BTreeMap::new(), unsure: false, metrics, ready })
+        Ok(Self {
+            kafka,
+            installation,
+            member,
+            positions: BTreeMap::new(),
+            committed: Committed::default(),
+            unsure: false,
+            metrics,
+            ready,
+        })
     }
 
     /// Hears what the group says, for as long, or until a stop.
@@ -108,7 +120,7 @@ impl<'a> Shares<'a> {
         let unknown = self.positions.iter().filter(|(_, at)| at.is_none());
         let unknown: Vec<Partition> = unknown.map(|(partition, _)| partition.clone()).collect();
         if !unknown.is_empty() {
-            match self.member.committed(&unknown) {
+            match self.member.committed(&mut self.committed, &unknown) {
                 Ok(offsets) => self.positions.extend(unknown.into_iter().zip(offsets.into_iter().map(Some))),
                 Err(err) => {
                     self.metrics.spout.kafka_errors.inc();
@@ -121,7 +133,10 @@ impl<'a> Shares<'a> {
 
     /// Takes what was committed.
     pub(super) fn moved(&mut self, positions: Vec<(Partition, i64)>) {
-        self.positions.extend(positions.into_iter().map(|(partition, next)| (partition, Some(next))));
+        for (partition, next) in positions {
+            self.committed.moved(partition.clone(), next);
+            self.positions.insert(partition, Some(next));
+        }
     }
 
     /// What was committed must be asked for again.

@@ -66,7 +66,9 @@ impl<'a, V> Copy<'a, V> {
                     Stop::Exit(err) => return Err(Ending::Exit(err)),
                     Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
                     Stop::Failed(Failure::Abort(err)) => {
-                        warn!("going back to what is committed: {err}");
+                        if self.transactions.is_open() {
+                            warn!("aborting the transaction: {err}");
+                        }
                         stage.aborted();
                         self.offsets.clear();
                         self.ahead.clear();
@@ -111,7 +113,7 @@ impl<'a, V> Copy<'a, V> {
             let left = self.transactions.age().map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
             polled = self.input.poll(left.min(IDLE_POLL)).map_err(Stop::Exit)?;
         }
-        if self.input.has_moved() && self.transactions.is_open() {
+        if self.input.has_moved() {
             return Err(moved());
         }
         match polled {
@@ -152,6 +154,7 @@ impl<'a, V> Copy<'a, V> {
             (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
         });
         committed?;
+        input.moved(&offsets);
         stage.committed();
         read
     }

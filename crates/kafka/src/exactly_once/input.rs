@@ -1,5 +1,6 @@
 //! Where the records come from: a group's member, and what it has to do when partitions come or go.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,10 +17,12 @@ use tracing::info;
 
 use super::Settings;
 use crate::transactions::Events;
-use crate::{Config, Contact};
+use crate::{Committed, Config, Contact};
 
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
+/// Between two attempts at it.
+const REWIND_REST: Duration = Duration::from_millis(200);
 
 /// Raises a flag when partitions come or go: the transaction in hand was begun under another assignment.
 struct Watch {
@@ -44,6 +47,7 @@ pub(super) struct Input {
     consumer: BaseConsumer<Watch>,
     contact: Contact,
     source: String,
+    committed: RefCell<Committed>,
 }
 
 impl Input {
@@ -55,6 +59,7 @@ impl Input {
             consumer: member.create_with_context(watch).context("making the consumer")?,
             contact: Contact::new(config, Instant::now()),
             source: settings.source.clone(),
+            committed: RefCell::default(),
         })
     }
 
@@ -105,6 +110,16 @@ impl Input {
         }
     }
 
+    /// Takes what was committed.
+    pub(super) fn moved(&self, offsets: &TopicPartitionList) {
+        let mut committed = self.committed.borrow_mut();
+        for element in offsets.elements() {
+            if let Offset::Offset(next) = element.offset() {
+                committed.moved((element.topic().to_owned(), element.partition()), next);
+            }
+        }
+    }
+
     /// Puts the consumer back to what is committed; the beginning of a partition where nothing is.
     pub(super) fn rewind(&self, beat: &Beat) -> anyhow::Result<()> {
         let begun = Instant::now();
@@ -117,7 +132,7 @@ impl Input {
                 }
                 Err(err) => {
                     info!("rewinding again: {err:#}");
-                    std::thread::sleep(Duration::from_millis(200));
+                    std::thread::sleep(REWIND_REST);
                 }
             }
         }
@@ -125,28 +140,14 @@ impl Input {
 
     fn try_rewind(&self) -> anyhow::Result<()> {
         let assignment = self.consumer.assignment().context("reading the assignment")?;
-        if assignment.count() == 0 {
+        let partitions: Vec<(String, i32)> =
+            assignment.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
+        if partitions.is_empty() {
             return Ok(());
         }
-        let committed = self
-            .consumer
-            .committed_offsets(assignment, Duration::from_secs(10))
-            .context("reading committed offsets")?;
-        let mut targets = TopicPartitionList::with_capacity(committed.count());
-        for element in committed.elements() {
-            if let Err(err) = element.error() {
-                bail!("reading the committed offset of partition {}: {err}", element.partition());
-            }
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Offset::Offset(offset),
-                _ => Offset::Beginning,
-            };
-            targets.add_partition_offset(element.topic(), element.partition(), offset)?;
-        }
-        let sought = self.consumer.seek_partitions(targets, Duration::from_secs(10)).context("seeking")?;
-        for element in sought.elements() {
-            element.error().with_context(|| format!("seeking partition {}", element.partition()))?;
-        }
-        Ok(())
+        let committed = self.committed.borrow_mut().read(&self.consumer, &partitions)?;
+        let numbers = partitions.iter().map(|(_, number)| *number);
+        // All of what was fetched before is gone by that. An offset that retention has deleted is reset to the earliest.
+        self.consumer.assign(&self.offsets(numbers.zip(committed))?).context("assigning positions")
     }
 }
