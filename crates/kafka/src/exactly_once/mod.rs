@@ -6,6 +6,8 @@
 //! - After a commit of unknown outcome the producer is rebuilt under the same id, which settles the matter at the
 //!   broker, and the input is rewound to what was really committed.
 //! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
+//! - Where reading begins, after a rebalance as after an abort, is asked of the group here, and the answer is only taken
+//!   if [`crate::Committed`] believes it.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
 //! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
 //!   still; none of them is handled before the commit is through.
