@@ -44,9 +44,8 @@ async fn test() -> anyhow::Result<ExitCode> {
 }
 
 async fn recount(json: bool) -> anyhow::Result<ExitCode> {
-    if std::env::var_os("RUST_LOG").is_some() {
-        service::init_tracing();
-    }
+    // It takes its time, and says how far it is.
+    service::init_tracing();
     let (_, kafka, stores) = environment()?;
     let recount = recount::run(&kafka, stores).await?;
     if json {
