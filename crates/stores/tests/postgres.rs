@@ -39,6 +39,32 @@ async fn what_was_written_can_be_counted_and_read() {
 }
 
 #[tokio::test]
+async fn a_writer_frozen_in_the_middle_of_what_it_sends_holds_up_the_others_for_a_minute_at_most() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut successor = writer(&config).await;
+    let (host, port) = (&config.host, config.port);
+    let mut raw = tokio_postgres::Config::new();
+    raw.host(host).port(port).dbname(&config.database).user(&config.user).password(config.password.expose());
+    let (frozen, connection) = raw.application_name("kapture").connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let schema = &config.schema;
+    let locks = format!("SET search_path TO {schema}; BEGIN; SELECT FROM positions FOR UPDATE");
+    frozen.batch_execute(&locks).await.unwrap();
+    let copy = frozen.copy_in::<_, &[u8]>("COPY conflicts FROM STDIN").await.unwrap();
+
+    let begun = std::time::Instant::now();
+    let mut written = successor.write(&[part("a", 0, &sales[..10])]).await;
+    assert!(written.is_err(), "it holds the positions");
+    while written.is_err() {
+        assert!(begun.elapsed() < Duration::from_mins(2), "{written:?}");
+        written = successor.write(&[part("a", 0, &sales[..10])]).await;
+    }
+    assert_eq!(written.unwrap(), [Outcome::Written { conflicts: 0 }]);
+    drop(copy);
+}
+
+#[tokio::test]
 async fn a_sale_that_comes_again_from_another_offset_is_recorded_as_a_conflict() {
     let config = postgres_config();
     let sales = sales();

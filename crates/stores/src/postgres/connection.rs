@@ -84,6 +84,14 @@ const LIMIT: Duration = Duration::from_secs(40);
 const SERVER_LIMITS: &str =
     "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
 
+/// Ends writers that stand still in the middle of what they send: none of the server's limits reaches a COPY that waits for
+/// its client, and others would wait for its locks as long as it is frozen. One that lives has given up by then, and one
+/// that is ended by mistake begins again.
+const END_FROZEN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    WHERE datname = current_database() AND usename = current_user AND application_name = $1 \
+    AND wait_event = 'ClientRead' AND xact_start < now() - make_interval(secs => $2)";
+const APPLICATION: &str = "kapture";
+
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
@@ -148,6 +156,10 @@ impl Connection {
             let schema = &self.config.schema;
             client.batch_execute(&format!("{SERVER_LIMITS}; SET search_path TO {schema}")).await?;
             if self.migrates {
+                let ended = client.query(END_FROZEN, &[&APPLICATION, &LIMIT.as_secs_f64()]).await?;
+                if !ended.is_empty() {
+                    tracing::warn!(writers = ended.len(), "ended writers that stood still");
+                }
                 migrate(&mut client, schema).await?;
             }
             let statements = Statements::default();
@@ -168,7 +180,7 @@ impl Connection {
             .dbname(database)
             .user(user)
             .password(password.expose())
-            .application_name("kapture")
+            .application_name(APPLICATION)
             .connect_timeout(CONNECT_LIMIT)
             .tcp_user_timeout(TCP_LIMIT)
             .keepalives_idle(Duration::from_secs(10))
