@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use kafka::{SaleHeaders, flush};
 use petstore::{BlockId, Parameters, Petstore};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use serde_json::{Value, json};
 
@@ -35,15 +34,8 @@ pub(crate) async fn run(kafka: &kafka::Config, count: u64, partitions: i32) -> a
             let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
             let (key, body) = (sale.store.id.to_string(), serde_json::to_vec(&sale)?);
             bytes += body.len() as u64;
-            let mut record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers.to_owned_headers());
-            while let Err((err, refused)) = producer.send(record) {
-                if err != KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) {
-                    return Err(err).context("sending a sale");
-                }
-                record = refused;
-                producer.poll(Duration::ZERO);
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            let record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers.to_owned_headers());
+            kafka::send(&producer, record).context("sending a sale")?;
             sent += 1;
             if sent % 128 == 0 {
                 producer.poll(Duration::ZERO);

@@ -1,16 +1,10 @@
 //! Some records at a time, in one transaction each: all of them are there, or none.
 
-use std::time::Duration;
-
-use anyhow::Context;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::transactions::{CALL_LIMIT, INIT_LIMIT};
-use crate::{Config, flush};
-
-/// The transaction timeout bounds the wait for Kafka; this bounds the loop if that fails.
-const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+use crate::transactions::{CALL_LIMIT, FLUSH_LIMIT, connect};
+use crate::{Config, flush, send};
 
 /// Writes to one topic, and is the only one that can under its transactional id.
 ///
@@ -24,9 +18,7 @@ pub struct Batches {
 impl Batches {
     /// Connects; an older writer of this id is fenced, and its transaction settled, when this returns. Blocks.
     pub fn connect(config: &Config, id: &str, topic: String) -> anyhow::Result<Self> {
-        let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
-        producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
-        Ok(Self { topic, producer })
+        Ok(Self { topic, producer: connect(config, id)? })
     }
 
     /// Writes all of these keys and values, or nothing; a key without a value is removed from a compacted topic. Blocks.
@@ -35,13 +27,7 @@ impl Batches {
         for (key, value) in records {
             let mut record: BaseRecord<'_, str, [u8]> = BaseRecord::to(&self.topic).key(key);
             record.payload = value;
-            while let Err((err, refused)) = self.producer.send(record) {
-                if !matches!(err, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
-                    return Err(err);
-                }
-                record = refused;
-                self.producer.poll(Duration::from_millis(1));
-            }
+            send(&self.producer, record)?;
         }
         flush(&self.producer, FLUSH_LIMIT)?;
         self.producer.commit_transaction(CALL_LIMIT)

@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::{Config, Forward, flush};
+use crate::{Config, Forward, flush, send};
 
 /// Counts of what went otherwise than straight on; all of it is normal while things break.
 #[derive(Debug, Default)]
@@ -58,12 +58,19 @@ impl From<KafkaError> for Failure {
 }
 
 /// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the caller if that fails.
-const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 /// One transactional call. Longer than Kafka lets a transaction last. librdkafka advises to wait for ever; a call that was
 /// seen to do so, after an outage of the broker, ends here, and nothing is assumed of it: the producer is made anew.
 pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
-pub(crate) const INIT_LIMIT: Duration = Duration::from_secs(10);
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A producer that is the only one of its id: an older one is fenced, and its transaction settled, when this returns.
+pub(crate) fn connect(config: &Config, id: &str) -> anyhow::Result<BaseProducer> {
+    let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
+    producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
+    Ok(producer)
+}
 
 /// A producer of Kafka transactions, one at a time.
 pub struct Transactions {
@@ -77,8 +84,7 @@ pub struct Transactions {
 impl Transactions {
     /// Connects; an older producer of the same id is fenced, and its transaction settled, when this returns.
     pub fn connect(config: &Config, id: &str, events: &Arc<Events>) -> anyhow::Result<Self> {
-        let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
-        producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
+        let producer = connect(config, id)?;
         Ok(Self { forward: Forward::default(), producer, events: Arc::clone(events), begun: None, records: 0 })
     }
 
@@ -149,21 +155,11 @@ pub struct Outbox<'a> {
 }
 
 impl Outbox<'_> {
-    /// Adds one record. A full queue is waited for: that is the back-pressure on the input.
+    /// Adds one record. A full queue is waited for.
     pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
-        let mut record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
         self.count();
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
-                    record = refused;
-                    self.producer.poll(Duration::ZERO);
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err((err, _)) => return Err(self.failed(err)),
-            }
-        }
+        let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
+        send(self.producer, record).map_err(|err| self.failed(err))
     }
 
     /// Adds a record that was read, as it is; the same otherwise.

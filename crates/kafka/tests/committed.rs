@@ -22,7 +22,16 @@ async fn group() -> (BaseConsumer, (String, i32)) {
         producer.send(BaseRecord::<(), str>::to(&topic).partition(0).payload("x")).map_err(|(err, _)| err).unwrap();
     }
     flush(&producer, Duration::from_secs(30)).unwrap();
-    (config.member("fan-out").create().unwrap(), (topic, 0))
+    let group: BaseConsumer = config.member("fan-out").create().unwrap();
+    // The first group of a Kafka waits for its coordinator.
+    let begun = Instant::now();
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(&topic, 0);
+    while let Err(err) = group.committed_offsets(asked.clone(), Duration::from_secs(10)) {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{err}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    (group, (topic, 0))
 }
 
 fn commit(group: &BaseConsumer, (topic, number): &(String, i32), next: i64) {

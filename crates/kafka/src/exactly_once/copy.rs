@@ -10,8 +10,8 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::Stage;
 use super::input::Input;
-use super::{Settings, Stage};
 use crate::transactions::{Failure, Transactions};
 
 /// More records than this close a transaction early, so that memory and the loss by an abort stay bounded.
@@ -38,6 +38,8 @@ pub(super) enum Ending {
 pub(super) struct Copy<'a, V> {
     input: &'a Input,
     transactions: Transactions,
+    /// A transaction is closed after this time.
+    interval: Duration,
     /// No record was waiting when it last polled.
     paused: bool,
     /// Last offset handled + 1, by partition.
@@ -47,32 +49,29 @@ pub(super) struct Copy<'a, V> {
 }
 
 impl<'a, V> Copy<'a, V> {
-    pub(super) fn new(input: &'a Input, transactions: Transactions) -> Self {
-        Self { input, transactions, paused: false, offsets: HashMap::new(), ahead: VecDeque::new() }
+    pub(super) fn new(input: &'a Input, transactions: Transactions, interval: Duration) -> Self {
+        Self { input, transactions, interval, paused: false, offsets: HashMap::new(), ahead: VecDeque::new() }
     }
 
     /// Copies until `shutdown`, and commits what is in hand then.
     pub(super) fn drive(
         &mut self,
-        settings: &Settings,
         stage: &mut impl Stage<Verdict = V>,
         beat: &Beat,
         shutdown: &CancellationToken,
     ) -> Result<(), Ending> {
         loop {
-            if let Err(failure) = self.step(settings, stage, beat, shutdown) {
+            if let Err(failure) = self.step(stage, beat, shutdown) {
                 match failure {
                     Stop::Shutdown => return Ok(()),
                     Stop::Exit(err) => return Err(Ending::Exit(err)),
                     Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
                     Stop::Failed(Failure::Abort(err)) => {
-                        if self.transactions.is_open() {
-                            warn!("aborting the transaction: {err}");
-                        }
                         stage.aborted();
                         self.offsets.clear();
                         self.ahead.clear();
                         if self.transactions.is_open() {
+                            warn!("aborting the transaction: {err}");
                             self.transactions.abort().map_err(Ending::Rebuild)?;
                         }
                         self.input.rewind(beat).map_err(Ending::Exit)?;
@@ -84,7 +83,6 @@ impl<'a, V> Copy<'a, V> {
 
     fn step(
         &mut self,
-        settings: &Settings,
         stage: &mut impl Stage<Verdict = V>,
         beat: &Beat,
         shutdown: &CancellationToken,
@@ -93,7 +91,7 @@ impl<'a, V> Copy<'a, V> {
         if self.paused || records.is_multiple_of(LOOK_EVERY) {
             beat.turned();
             let age = self.transactions.age();
-            if records >= MAX_RECORDS || age.is_some_and(|age| age >= settings.interval) {
+            if records >= MAX_RECORDS || age.is_some_and(|age| age >= self.interval) {
                 return self.commit(stage);
             }
             if shutdown.is_cancelled() {
@@ -107,14 +105,11 @@ impl<'a, V> Copy<'a, V> {
             self.paused = false;
             return self.handle(message, verdict, stage);
         }
-        let mut polled = self.input.poll(Duration::ZERO).map_err(Stop::Exit)?;
+        let mut polled = next(self.input, Duration::ZERO)?;
         self.paused = polled.is_none();
         if self.paused {
-            let left = self.transactions.age().map_or(IDLE_POLL, |age| settings.interval.saturating_sub(age));
-            polled = self.input.poll(left.min(IDLE_POLL)).map_err(Stop::Exit)?;
-        }
-        if self.input.has_moved() {
-            return Err(moved());
+            let left = self.transactions.age().map_or(IDLE_POLL, |age| self.interval.saturating_sub(age));
+            polled = next(self.input, left.min(IDLE_POLL))?;
         }
         match polled {
             Some(message) => {
@@ -138,7 +133,8 @@ impl<'a, V> Copy<'a, V> {
     }
 
     fn commit(&mut self, stage: &mut impl Stage<Verdict = V>) -> Result<(), Stop> {
-        let offsets = self.input.offsets(self.offsets.drain()).map_err(Failure::from)?;
+        let moved: Vec<(i32, i64)> = self.offsets.drain().collect();
+        let offsets = self.input.offsets(&moved).map_err(Failure::from)?;
         let group = self.input.group();
         let Self { input, transactions, ahead, .. } = self;
         let (committed, read) = std::thread::scope(|scope| {
@@ -154,7 +150,7 @@ impl<'a, V> Copy<'a, V> {
             (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
         });
         committed?;
-        input.moved(&offsets);
+        input.moved(&moved);
         stage.committed();
         read
     }
@@ -166,20 +162,21 @@ fn read_ahead<'a, S: Stage>(
     ahead: &mut VecDeque<(BorrowedMessage<'a>, S::Verdict)>,
     stage: &S,
 ) -> Result<(), Stop> {
-    let polled = input.poll(COMMIT_POLL).map_err(Stop::Exit)?;
-    if input.has_moved() {
-        return Err(moved());
-    }
-    ahead.extend(polled.map(|message| {
+    ahead.extend(next(input, COMMIT_POLL)?.map(|message| {
         let verdict = stage.judge(&message);
         (message, verdict)
     }));
     Ok(())
 }
 
-/// What was read so far was of another assignment, and the last poll's record is of the new one: all is read again.
-fn moved() -> Stop {
-    Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions)))
+/// The next record, if one comes in time. When partitions have come or gone, what was read so far was of another
+/// assignment, and the record is of the new one: all is read again.
+fn next(input: &Input, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, Stop> {
+    let polled = input.poll(wait).map_err(Stop::Exit)?;
+    if input.has_moved() {
+        return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));
+    }
+    Ok(polled)
 }
 
 enum Stop {

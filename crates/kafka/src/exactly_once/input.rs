@@ -91,13 +91,10 @@ impl Input {
     }
 
     /// Offsets of the source, by partition, as Kafka takes them.
-    pub(super) fn offsets(
-        &self,
-        next: impl ExactSizeIterator<Item = (i32, i64)>,
-    ) -> Result<TopicPartitionList, KafkaError> {
+    pub(super) fn offsets(&self, next: &[(i32, i64)]) -> Result<TopicPartitionList, KafkaError> {
         let mut offsets = TopicPartitionList::with_capacity(next.len());
         for (partition, offset) in next {
-            offsets.add_partition_offset(&self.source, partition, Offset::Offset(offset))?;
+            offsets.add_partition_offset(&self.source, *partition, Offset::Offset(*offset))?;
         }
         Ok(offsets)
     }
@@ -111,12 +108,10 @@ impl Input {
     }
 
     /// Takes what was committed.
-    pub(super) fn moved(&self, offsets: &TopicPartitionList) {
+    pub(super) fn moved(&self, next: &[(i32, i64)]) {
         let mut committed = self.committed.borrow_mut();
-        for element in offsets.elements() {
-            if let Offset::Offset(next) = element.offset() {
-                committed.moved((element.topic().to_owned(), element.partition()), next);
-            }
+        for (partition, next) in next {
+            committed.moved((self.source.clone(), *partition), *next);
         }
     }
 
@@ -146,8 +141,8 @@ impl Input {
             return Ok(());
         }
         let committed = self.committed.borrow_mut().read(&self.consumer, &partitions)?;
-        let numbers = partitions.iter().map(|(_, number)| *number);
+        let next: Vec<(i32, i64)> = partitions.into_iter().map(|(_, number)| number).zip(committed).collect();
         // All of what was fetched before is gone by that. An offset that retention has deleted is reset to the earliest.
-        self.consumer.assign(&self.offsets(numbers.zip(committed))?).context("assigning positions")
+        self.consumer.assign(&self.offsets(&next)?).context("assigning positions")
     }
 }

@@ -100,7 +100,7 @@ pub fn run<S: Stage>(
             input.subscribe()?;
             subscribed = true;
         }
-        match Copy::new(&input, transactions).drive(settings, stage, beat, shutdown) {
+        match Copy::new(&input, transactions, settings.interval).drive(stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
             Err(Ending::Rebuild(err)) => {
