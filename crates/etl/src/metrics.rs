@@ -42,7 +42,7 @@ pub struct SinkMetrics {
     pub batches: Counter,
     /// Sales that the store had already, from another offset.
     pub conflicts: Counter,
-    /// Parts of batches that were refused because the store is elsewhere: normal after a rebalance.
+    /// Partitions found to be elsewhere in the store than the sink left them: normal after a rebalance.
     pub moved: Counter,
     /// Records in a state's topic that are no sale, left out.
     pub malformed: Counter,
@@ -176,7 +176,11 @@ impl SinkMetrics {
         [
             ("batches", "Batches that the store has confirmed", &self.batches),
             ("conflicts", "Sales that the store had already, from another offset", &self.conflicts),
-            ("moved", "Parts of batches refused because the store is at another position", &self.moved),
+            (
+                "moved",
+                "Partitions that the store has at another position than the sink, each time this was found",
+                &self.moved,
+            ),
             ("malformed", "Records in a state's topic that are no sale, left out", &self.malformed),
             ("gap_offsets", "Offsets that Kafka no longer had when the store wanted them", &self.gap),
             ("rebalances", "Assignments of partitions", &self.rebalances),

@@ -113,18 +113,18 @@ async fn what_kafka_deleted_is_counted_and_gone_over(part: Part) {
     assert_eq!(instance.stop().await.sink.gap.get(), 4);
 }
 
-/// Redis may lose its last second, Postgres be restored from a copy: data and position go back together.
+/// Redis may lose its last second, Postgres be restored from a copy: data and position go back together. Of topics to
+/// which nothing more comes as well, and though no write fails.
 async fn a_store_that_was_put_back_is_filled_again(part: Part) {
     let sales = sales();
     let instance = part.start();
     part.send(&sales[..500], 100);
     part.expect(block_id(), 500).await;
     empty(&part).await;
+    part.expect(block_id(), 500).await;
+    empty(&part).await;
     part.send(&sales[500..], 100);
-    // A topic to which nothing more came is not filled again: the sink has no reason to write there.
-    let more: Vec<_> = sales[500..].iter().map(petstore::Sale::state).collect();
-    let expected = 500 - sales[..500].iter().filter(|sale| !more.contains(&sale.state())).count() + sales.len() - 500;
-    part.expect(block_id(), expected).await;
+    part.expect(block_id(), sales.len()).await;
     assert!(instance.stop().await.sink.moved.get() > 0);
 }
 

@@ -9,10 +9,10 @@ use rdkafka::Message;
 use rdkafka::error::KafkaError;
 use service::Ready;
 use stores::{Outcome, Partition, Record, Store};
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use super::decode::decode;
-use super::shares::{Batch, Shares, Taken};
+use super::shares::{Batch, Placed, Shares, Taken};
 use super::writer::{self, Reply, Request};
 use super::{LAST_WRITE_LIMIT, Sink};
 use crate::member::{IDLE, Member, Polled};
@@ -27,6 +27,8 @@ const BUSY_POLL: Duration = Duration::from_millis(2);
 const HOLD_AFTER: Duration = Duration::from_secs(1);
 /// Positions are shown to the group this often.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
+/// A store that had nothing to do for so long is asked for its positions: it may have been away meanwhile.
+const COMPARE_AFTER: Duration = Duration::from_secs(5);
 /// Rest before positions outside of a log are looked at, so that all of them are at once.
 pub(super) const CHECK_AFTER: Duration = Duration::from_millis(500);
 /// Malformed records are logged once in this time.
@@ -54,6 +56,10 @@ pub(super) struct Gather<'a> {
     busy: bool,
     /// Sales that the writer has.
     writing: usize,
+    /// When it last answered.
+    answered: Instant,
+    /// The store was away, and may have come back with less than it had confirmed: its positions are to be compared.
+    compare: bool,
     installation: String,
     /// Kafka was away, and may come back as another one.
     pub(super) unsure: bool,
@@ -91,6 +97,8 @@ impl<'a> Gather<'a> {
             replies,
             busy: true,
             writing: 0,
+            answered: Instant::now(),
+            compare: false,
             installation,
             unsure: false,
             fetch: Fetch::Right,
@@ -145,17 +153,15 @@ impl<'a> Gather<'a> {
 
     fn receive(&mut self, reply: Reply) -> anyhow::Result<()> {
         match reply {
-            Reply::Positions(positions) => {
-                self.busy = false;
+            Reply::Positions { positions, retried } => {
+                self.answered(retried);
                 if !self.unsure {
-                    for (partition, position) in &positions {
-                        self.shares.place(partition, *position);
-                    }
-                    self.stale();
+                    self.place(&positions);
                 }
             }
             Reply::Written { batch, outcomes, at_us, retried } => {
-                (self.busy, self.writing) = (false, 0);
+                self.answered(retried);
+                self.writing = 0;
                 self.count(&batch, &outcomes, at_us, retried);
                 self.written.extend(self.shares.settle(&batch, &outcomes));
             }
@@ -176,6 +182,26 @@ impl<'a> Gather<'a> {
             }
         }
         Ok(())
+    }
+
+    fn answered(&mut self, retried: bool) {
+        (self.busy, self.answered) = (false, Instant::now());
+        self.compare |= retried;
+    }
+
+    fn place(&mut self, positions: &[(Partition, i64)]) {
+        let placed: Vec<Placed> = positions.iter().map(|(one, position)| self.shares.place(one, *position)).collect();
+        if placed.iter().any(|one| *one != Placed::AsKnown) {
+            self.stale();
+        }
+        let moved = placed.iter().filter(|one| **one == Placed::Moved).count();
+        if moved > 0 {
+            warn!(
+                partitions = moved,
+                "the store came back with other positions than it had confirmed; going on from them"
+            );
+            self.sink.metrics.sink.moved.inc_by(moved as u64);
+        }
     }
 
     fn count(&self, batch: &Batch, outcomes: &[Outcome], at_us: i64, retried: bool) {
@@ -223,6 +249,9 @@ impl<'a> Gather<'a> {
         let unknown = self.shares.unknown();
         let request = if !unknown.is_empty() {
             Request::Positions(unknown)
+        } else if self.compare || self.answered.elapsed() >= COMPARE_AFTER {
+            self.compare = false;
+            Request::Positions(self.shares.all())
         } else if self.is_due() {
             let batch = self.shares.hand_over();
             if batch.parts.is_empty() {

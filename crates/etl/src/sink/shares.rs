@@ -46,6 +46,17 @@ pub(super) struct Batch {
     epochs: Vec<u64>,
 }
 
+/// What a position that was read from the store says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// What was known.
+    AsKnown,
+    /// Where to begin.
+    New,
+    /// The store is elsewhere than where this sink left it: what waited is dropped, and reading begins anew from there.
+    Moved,
+}
+
 /// What a record did.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -68,7 +79,7 @@ impl Shares {
 
     /// Forgets every position and what waits, but not the assignment.
     pub(super) fn forget(&mut self) {
-        self.assign(self.each.iter().map(|share| share.partition.clone()).collect());
+        self.assign(self.all());
     }
 
     /// The partitions whose position must be read from the store.
@@ -77,15 +88,22 @@ impl Shares {
         unknown.map(|share| share.partition.clone()).collect()
     }
 
-    /// Takes the position that was read from the store.
-    pub(super) fn place(&mut self, partition: &Partition, position: i64) {
-        self.epoch += 1;
-        let epoch = self.epoch;
-        if let Some(share) = self.find(partition)
-            && share.at.is_none()
-        {
-            share.at = Some(At { epoch, started: false, expected: position, next: position });
+    /// All partitions, for their positions to be compared with those of the store.
+    pub(super) fn all(&self) -> Vec<Partition> {
+        self.each.iter().map(|share| share.partition.clone()).collect()
+    }
+
+    /// Takes the position that was read from the store while nothing was being written.
+    pub(super) fn place(&mut self, partition: &Partition, position: i64) -> Placed {
+        let Some(n) = self.index(&partition.0, partition.1) else { return Placed::AsKnown };
+        let known = self.each[n].at.as_ref().map(|at| at.expected);
+        if known == Some(position) {
+            return Placed::AsKnown;
         }
+        self.unknow(n);
+        self.epoch += 1;
+        self.each[n].at = Some(At { epoch: self.epoch, started: false, expected: position, next: position });
+        if known.is_some() { Placed::Moved } else { Placed::New }
     }
 
     /// Where to read on, for each partition whose position is known.
@@ -167,21 +185,26 @@ impl Shares {
     pub(super) fn settle(&mut self, batch: &Batch, outcomes: &[Outcome]) -> Vec<(Partition, i64)> {
         let mut written = Vec::new();
         for ((part, epoch), outcome) in batch.parts.iter().zip(&batch.epochs).zip(outcomes) {
-            let Some(share) = self.find(&part.partition) else { continue };
-            if share.at.as_ref().is_none_or(|at| at.epoch != *epoch) {
+            let Some(n) = self.index(&part.partition.0, part.partition.1) else { continue };
+            if self.each[n].at.as_ref().is_none_or(|at| at.epoch != *epoch) {
                 continue;
             }
             // At our own end, an earlier try was written and its answer lost.
             if matches!(outcome, Outcome::Moved { actual } if *actual != part.next) {
-                share.at = None;
-                let dropped = (std::mem::take(&mut share.records).len(), std::mem::take(&mut share.bytes));
-                self.waiting -= dropped.0;
-                self.waiting_bytes -= dropped.1;
+                self.unknow(n);
             } else {
                 written.push((part.partition.clone(), part.next));
             }
         }
         written
+    }
+
+    /// Forgets the position of one partition, and drops what waits of it.
+    fn unknow(&mut self, n: usize) {
+        let share = &mut self.each[n];
+        share.at = None;
+        self.waiting -= std::mem::take(&mut share.records).len();
+        self.waiting_bytes -= std::mem::take(&mut share.bytes);
     }
 
     fn index(&self, topic: &str, partition: i32) -> Option<usize> {
@@ -289,6 +312,30 @@ mod tests {
         assert_eq!(written, [(partition("b"), 1)]);
         assert_eq!(shares.unknown(), [partition("a")]);
         assert_eq!(shape(&shares.hand_over()), [("b", 1, 2, vec![1])]);
+    }
+
+    #[test]
+    fn a_store_that_went_back_is_gone_back_to_where_nothing_is_written_too() {
+        let mut shares = assigned();
+        for topic in ["a", "b"] {
+            assert_eq!(shares.place(&partition(topic), 0), Placed::New);
+        }
+        shares.start();
+        for topic in ["a", "b"] {
+            read(&mut shares, topic, 0);
+        }
+        let batch = shares.hand_over();
+        shares.settle(&batch, &[Outcome::Written { conflicts: 0 }, Outcome::Written { conflicts: 0 }]);
+        read(&mut shares, "a", 1);
+        read(&mut shares, "b", 1);
+        assert_eq!(shares.all(), [partition("a"), partition("b")]);
+        assert_eq!(shares.place(&partition("a"), 0), Placed::Moved);
+        assert_eq!(shares.place(&partition("b"), 1), Placed::AsKnown, "what waits is not yet expected of the store");
+        assert_eq!((shares.waiting().0, shares.known()), (1, vec![(partition("a"), 0), (partition("b"), 2)]));
+        assert!(!read(&mut shares, "a", 2), "the client was not told yet");
+        shares.start();
+        assert!(read(&mut shares, "a", 0));
+        assert_eq!(shape(&shares.hand_over()), [("a", 0, 1, vec![0]), ("b", 1, 2, vec![1])]);
     }
 
     #[test]

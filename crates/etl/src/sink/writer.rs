@@ -23,7 +23,11 @@ pub(super) enum Request {
 /// What came of it.
 pub(super) enum Reply {
     /// Where the store is in each.
-    Positions(Vec<(Partition, i64)>),
+    Positions {
+        positions: Vec<(Partition, i64)>,
+        /// An earlier try failed.
+        retried: bool,
+    },
     /// What became of each part.
     Written {
         batch: Batch,
@@ -86,7 +90,9 @@ impl<S: Store> Writer<S> {
     async fn answer(&mut self, request: Request) -> Reply {
         match request {
             Request::Positions(partitions) => match self.positions(&partitions).await {
-                Ok(positions) => Reply::Positions(partitions.into_iter().zip(positions).collect()),
+                Ok((positions, retried)) => {
+                    Reply::Positions { positions: partitions.into_iter().zip(positions).collect(), retried }
+                }
                 Err(err) => Reply::Stop(err),
             },
             Request::Write(batch) => match self.write(&batch).await {
@@ -96,12 +102,13 @@ impl<S: Store> Writer<S> {
         }
     }
 
-    async fn positions(&mut self, partitions: &[Partition]) -> Result<Vec<i64>, Error> {
+    /// The positions, and whether an earlier try failed.
+    async fn positions(&mut self, partitions: &[Partition]) -> Result<(Vec<i64>, bool), Error> {
         let mut rest = REST.0;
         loop {
             let answer = self.store.positions(partitions).await;
             match self.unless_away(answer)? {
-                Some(positions) => return Ok(positions),
+                Some(positions) => return Ok((positions, rest != REST.0)),
                 None => pause(&mut rest).await,
             }
         }
