@@ -1,12 +1,14 @@
 """What every chapter asks of the pipeline, wherever that runs: that it comes back, and where every sale is."""
 
 import json
+import pathlib
 import time
 
 import flow
 import offsets
 from results import say
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # The longest that anything may take to come back, or to drain; a busy machine is slow.
 RECOVER_SECONDS = 120
 DRAIN_SECONDS = 180

@@ -4,7 +4,8 @@ import itertools
 import time
 
 import offsets
-from release import BROKERS, NODES, Release, command, helm, kubectl
+
+from .release import BROKERS, NODES, Release, command, helm, kubectl
 
 LOADERS = (10, 3, 1)
 # Longer than Kubernetes waits before it says that a node is gone.

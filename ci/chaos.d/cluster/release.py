@@ -9,9 +9,8 @@ import threading
 
 import flow
 import offsets
-from proof import RECOVER_SECONDS, Proof
+from proof import RECOVER_SECONDS, ROOT, Proof
 from results import say
-from servers import ROOT
 
 NAMESPACE, NODES, BROKERS = "perf-test", 3, 3
 # Little enough for ten loaders on one machine, evenly over the states, so that each always has some.

@@ -3,13 +3,15 @@
 import re
 import subprocess
 import sys
+import time
 
 import flow
 import offsets
-from programs import MIB, Program, Supervisor
-from proof import Proof
-from proxy import Proxy
-from servers import ROOT, Server
+from proof import ROOT, Proof
+
+from .programs import MIB, Program, Supervisor
+from .proxy import Proxy
+from .servers import Server
 
 DIRECTORY = ROOT / "target" / "processes"
 # Little enough for two cores that also carry the servers, evenly over the states, so that each always has some; and logs
@@ -89,6 +91,19 @@ class Pipeline(Proof):
             print(extra.pod, extra.component, extra.admin, extra.limit, file=processes)
         self.supervisor.add(extra)
         return extra
+
+    def passed(self, fault, component, at):
+        """Counts a fault of a role, begun at that time, and gives what says whether the role has passed all there is."""
+        mark = flow.Mark(self.kafka, component)
+        fault.times += 1
+
+        def holds():
+            if not mark.passed():
+                return False
+            fault.seconds.append(time.monotonic() - at)
+            return True
+
+        return holds
 
     # What the proof asks.
 

@@ -1,14 +1,14 @@
 """Kafka, Postgres and Redis as ci/servers runs them: killed, paused, out of disk, and brought back."""
 
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
 
-import programs
+from proof import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from . import programs
+
 # What a store may still write when its disk is about to be filled.
 ROOM_MIB = 256
 

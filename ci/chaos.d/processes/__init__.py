@@ -1,0 +1,36 @@
+"""Chapter `processes`: everything that needs no cluster, on the chart's programs and real servers as processes."""
+
+import collections
+
+from results import Fault
+
+from .kills import Kills
+from .outages import Outages
+from .pauses import Pauses
+from .pipeline import Pipeline
+from .programs import MIB
+from .rebalances import rebalances
+
+
+def run(outcome, random, quick):
+    with Pipeline(outcome) as pipeline:
+        # Only from a pipeline that flows.
+        pipeline.recovered(Fault("start"))
+        Kills(pipeline, random).run(1 if quick else 30)
+        rebalances(pipeline, 3 if quick else 15)
+        Pauses(pipeline, random).run(1 if quick else 3)
+        outages = Outages(pipeline, random)
+        outages.kafka(kills=1 if quick else 8, pauses=1 if quick else 2)
+        outages.stores(kills=1 if quick else 10, half_open=1 if quick else 2, seconds=10 if quick else 60)
+        said(pipeline)
+
+
+def said(pipeline):
+    """Programs that ended by themselves, and memory: nothing is lost by either, but somebody should know."""
+    everyone = [*pipeline.programs, *pipeline.extras]
+    ended = collections.Counter((program.component, words.strip()) for program in everyone for words in program.last_words)
+    for (component, words), times in ended.items():
+        pipeline.outcome.notes.append(f"{component} ended by itself and was started again, {times} times: {words}")
+    peaks = [max(pipeline.of(component), key=lambda program: program.peak) for component in pipeline.components()]
+    most = ", ".join(f"{program.component} {program.peak // MIB} of {program.limit // MIB}" for program in peaks)
+    pipeline.outcome.notes.append(f"The most memory that a program of each kind ever had, of its limit, in MiB: {most}.")

@@ -1,0 +1,86 @@
+"""Programs stopped for so long that Kafka gives their work to others, and then continued in the middle of a write."""
+
+import signal
+import time
+
+from proof import RECOVER_SECONDS
+from results import Fault
+
+# Kafka aborts a transaction after 10 s, and looks for such ones each 10 s.
+BEYOND_TRANSACTION_SECONDS = 22
+# A member of a group that is silent for 10 s loses its share.
+BEYOND_SESSION_SECONDS = 13
+# Some thirty transactions of the other fan-out.
+HELD_UP_SECONDS = 3
+# Time for sales to pile up behind what stands still.
+BEHIND_SECONDS = 2
+
+
+class Pauses:
+    def __init__(self, pipeline, random):
+        self.pipeline, self.random = pipeline, random
+
+    def run(self, times):
+        part = self.pipeline.outcome.part("programs stopped in the middle of their work, and continued")
+        for _ in range(times):
+            time.sleep(self.random.uniform(0, 1))
+            self.pause_one_of_each(part)
+            self.pause_replaced(part.fault("etl-fan-out stopped, and replaced by another of its name"))
+        self.pipeline.settle(part)
+
+    def pause_one_of_each(self, part):
+        """The others take over meanwhile; what the stopped ones then still write, Kafka and the stores refuse."""
+        fan_out = self.stopped_in_a_transaction()
+        zombies = [self.pipeline.one(role) for role in self.pipeline.roles() if role != "etl-fan-out"]
+        said, began = fan_out.log_length(), time.monotonic()
+        for zombie in zombies:
+            zombie.signal(signal.SIGSTOP)
+        time.sleep(BEHIND_SECONDS)
+        named = lambda zombie: f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s"
+        waits = [self.pipeline.passed(part.fault(named(zombie)), zombie.component, began) for zombie in [fan_out, *zombies]]
+        self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these stand still")
+        time.sleep(max(0, BEYOND_TRANSACTION_SECONDS - (time.monotonic() - began)))
+        for zombie in [fan_out, *zombies]:
+            zombie.signal(signal.SIGCONT)
+        self.pipeline.recovered(part.fault("all of them continued"))
+        part.fault("all of them continued").times += 1
+        self.must_be_fenced(fan_out, said)
+
+    def stopped_in_a_transaction(self):
+        """The first fan-out, standing still with a transaction open: that holds up readers, until Kafka aborts it."""
+        fan_out, kafka = self.pipeline.one("etl-fan-out"), self.pipeline.kafka
+        while True:
+            fan_out.signal(signal.SIGSTOP)
+            before = kafka.stuck()
+            time.sleep(HELD_UP_SECONDS)
+            if any(where in before and before[where][0] == stable for where, (stable, _) in kafka.stuck().items()):
+                return fan_out
+            # It stood between two of them, which is rare.
+            fan_out.signal(signal.SIGCONT)
+            time.sleep(self.random.uniform(0, 1))
+
+    def pause_replaced(self, fault):
+        zombie = self.stopped_in_a_transaction()
+        said = zombie.log_length()
+        fault.times += 1
+        twin = self.pipeline.clone(zombie)
+        self.pipeline.supervisor.start(twin)
+        time.sleep(BEYOND_SESSION_SECONDS)
+        # Not started again: it would fence its successor, as is right for the one that comes last.
+        zombie.wanted = False
+        zombie.signal(signal.SIGCONT)
+        if not self.pipeline.within(RECOVER_SECONDS, lambda: not zombie.runs()):
+            self.pipeline.outcome.problem(f"{fault.name}: the one that was stopped still runs: {zombie.log(said)[-500:]}")
+        self.must_be_fenced(zombie, said)
+        # It may have been fenced in turn, by the last that the other one said as a member; then it was started again.
+        if not self.pipeline.within(RECOVER_SECONDS, twin.runs):
+            self.pipeline.outcome.problem(f"{fault.name}: its replacement ended: {twin.last_words}")
+        self.pipeline.recovered(fault)
+        self.pipeline.supervisor.stop(twin)
+        self.pipeline.supervisor.stop(zombie)
+        self.pipeline.supervisor.start(zombie)
+        self.pipeline.recovered(Fault("the first one again"))
+
+    def must_be_fenced(self, zombie, said):
+        if "fenced" not in zombie.log(said).lower():
+            self.pipeline.outcome.problem(f"{zombie.pod} was stopped in a transaction, and not fenced: {zombie.log(said)[-500:]}")
