@@ -99,7 +99,8 @@ class Bench:
         # So that what was started is ended, as after an interrupt.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
         say("compiling for release")
-        run("cargo", "build", "--release", "--locked", "--quiet", "-p", "kapture-loader", "-p", "kapture-etl", "-p", "gauge")
+        run("cargo", "build", "--release", "--locked", "--quiet", "-p", "kapture-loader", "-p", "kapture-etl",
+            "-p", "kapture-auditor", "-p", "gauge")
         self.binaries = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
         self.stack = contextlib.ExitStack()
 
@@ -163,10 +164,10 @@ class Bench:
         finally:
             process.end()
 
-    def role(self, role, port=0, **more):
+    def role(self, role, address="127.0.0.1:0", **more):
         """Runs a role of the etl meanwhile."""
-        servers = ["kafka"] + [role] * (role in ("redis", "postgres"))
-        environment = self.environment(*servers, ETL_ROLE=role, SERVICE_ADMIN_ADDR=f"127.0.0.1:{port}", **more)
+        servers = {"fan-out": ["kafka"], "spout": ["kafka", "postgres"]}.get(role, ["kafka", role])
+        environment = self.environment(*servers, ETL_ROLE=role, SERVICE_ADMIN_ADDR=address, **more)
         return self.program(role, [self.binaries / "kapture-etl"], environment)
 
     def empty(self, store, **apart):

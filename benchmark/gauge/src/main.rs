@@ -20,6 +20,7 @@ use serde_json::Value;
 const USAGE: &str = "\
     preload SALES PARTITIONS       makes the topic `sales` anew and fills it
     clear GROUP TOPICS             makes the topics of all states anew, such as sales.{}, and has the group begin at 0
+    delete TOPIC                   deletes a topic
     group GROUP                    waits until the group has committed all of `sales`
     routed TOPICS                  compares the topics of all states with `sales`, record by record
     follow TOPICS SKIP SECONDS     latency from due time to a reader of committed records, after SKIP seconds
@@ -36,6 +37,7 @@ async fn main() -> anyhow::Result<()> {
     let printed: Value = match arguments.as_slice() {
         ["preload", sales, partitions] => preload::run(&kafka()?, number(sales)?, number(partitions)?).await?,
         ["clear", group, topics] => topics::clear(&kafka()?, group, topics).await?,
+        ["delete", topic] => topics::delete(&kafka()?, &[topic]).await?,
         ["group", group] => group::wait(&kafka()?, group)?,
         ["routed", topics] => routed::compare(&kafka()?, topics)?,
         ["follow", topics, skip, seconds] => follow::run(&kafka()?, topics, number(skip)?, number(seconds)?)?,

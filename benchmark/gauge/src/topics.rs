@@ -42,16 +42,10 @@ pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> 
 
 /// With the broker's own defaults, so that whoever writes to them meets the same.
 pub(crate) async fn make_anew(kafka: &kafka::Config, topics: &[String], partitions: i32) -> anyhow::Result<()> {
+    let mut left: Vec<&str> = topics.iter().map(String::as_str).collect();
+    delete(kafka, &left).await?;
     let admin: AdminClient<DefaultClientContext> = kafka.client().create().context("making a client")?;
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
-    let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-    for deleted in admin.delete_topics(&names, &options).await.context("deleting topics")? {
-        match deleted {
-            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
-            Err((name, code)) => bail!("deleting topic {name}: {code}"),
-        }
-    }
-    let mut left: Vec<&str> = names;
     let begun = Instant::now();
     while !left.is_empty() {
         let new: Vec<NewTopic<'_>> =
@@ -70,6 +64,21 @@ pub(crate) async fn make_anew(kafka: &kafka::Config, topics: &[String], partitio
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+/// Deletes those of the topics that there are.
+pub(crate) async fn delete(kafka: &kafka::Config, topics: &[&str]) -> anyhow::Result<Value> {
+    let admin: AdminClient<DefaultClientContext> = kafka.client().create().context("making a client")?;
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let mut deleted = 0;
+    for topic in admin.delete_topics(topics, &options).await.context("deleting topics")? {
+        match topic {
+            Ok(_) => deleted += 1,
+            Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((name, code)) => bail!("deleting topic {name}: {code}"),
+        }
+    }
+    Ok(json!({"deleted": deleted}))
 }
 
 /// The partitions of a topic, each with the offset behind its last record or marker. A broker that is too busy to answer,

@@ -1,0 +1,70 @@
+"""The pipeline under a loader: what it carries, and how old a sale is at one of its stages."""
+
+import time
+
+from harness import say
+
+WARM_UP_SECONDS = 15
+STEP_SECONDS = 20
+FACTOR = 1.25
+ADMIN = {"loader": "127.0.0.1:28081", "postgres": "127.0.0.1:28082", "spout": "127.0.0.1:28083"}
+
+
+def loader(bench, rate):
+    environment = bench.environment("kafka", LOADER_ORDINAL="0", LOADER_RATE=str(rate), SERVICE_ADMIN_ADDR=ADMIN["loader"])
+    return bench.program("loader", [bench.binaries / "kapture-loader"], environment)
+
+
+def begin(bench, partitions):
+    """Makes everything anew, as before the first sale."""
+    bench.gauge("preload", 0, partitions)
+    bench.gauge("clear", "fan-out", "sales.{}")
+
+
+def all_found(what, look):
+    """What `look` says, once nothing is missing any more; ends the benchmark if that takes too long."""
+    deadline = time.time() + 60
+    while True:
+        found = look()
+        if found["well"]:
+            return found
+        if time.time() > deadline:
+            raise SystemExit(f"{what}: not every sale is where it should be: {found}")
+        time.sleep(2)
+
+
+def offer(bench, rate, seconds, role, stage):
+    """Latency at the stage of a role while `rate` is offered, and the rate that arrived there."""
+    with loader(bench, rate):
+        time.sleep(WARM_UP_SECONDS)
+        with bench.watching("report", ADMIN["loader"], "schedule_lag", seconds) as sent:
+            latency = bench.gauge("report", ADMIN[role], stage, seconds)
+            sent = sent()
+    latency.update(arrived=latency["counters"][stage] / latency["seconds"], late=sent["p99_ms"])
+    latency["held"] = latency["arrived"] > 0.97 * rate and latency["p99_ms"] < 1_000
+    say(f"{stage} at {rate:,}/s: {latency['arrived']:,.0f}/s arrived, p50 {latency['p50_ms']:.0f} ms, "
+        f"p99 {latency['p99_ms']:.0f} ms; sent {latency['late']:.1f} ms late at p99")
+    return latency
+
+
+def capacity(bench, first, role, stage, look):
+    """The highest rate that was held (as many arrived as were due, and hardly one a second late), and a table of all tries.
+
+    The rate is raised by a quarter until it isn't, in two tries: on a machine that is shared, a second's pause need not be the
+    pipeline's. What waits is stored before the next begins.
+    """
+    rate, held, steps = first, None, []
+    while True:
+        latency = offer(bench, rate, STEP_SECONDS, role, stage)
+        all_found(role, look)
+        if not latency["held"]:
+            latency = offer(bench, rate, STEP_SECONDS, role, stage)
+            all_found(role, look)
+        steps.append(f"| {rate:,} | {latency['arrived']:,.0f} | {latency['p50_ms']:.0f} | {latency['p99_ms']:.0f} "
+                     f"| {latency['late']:.1f} | {'held' if latency['held'] else 'did not hold'} |")
+        if not latency["held"]:
+            break
+        held, rate = rate, int(rate * FACTOR)
+    if held is None:
+        raise SystemExit(f"{rate:,} sales/s were too many already: begin lower, with --from")
+    return held, [f"| offered/s | {stage}/s | p50 ms | p99 ms | sent late, p99 ms | |", "| --- | --- | --- | --- | --- | --- |", *steps]
