@@ -1,16 +1,16 @@
 //! The fan-out without transactions: what exactly-once is compared with.
 //!
-//! The same consumer, the same producer but for its transactional id, the same routes, the same flush, and offsets
-//! committed as often. A sale may be in its topic twice after a crash; that is all it saves. It stands still while it
-//! commits.
+//! The same consumer, the same producer but for its transactional id, the same routes, the same flush, offsets committed
+//! as often, and the next records read meanwhile. A sale may be in its topic twice after a crash; that is all it saves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use etl::fan_out::Route;
 use kafka::{Forward, flush};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::BaseProducer;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
@@ -25,6 +25,10 @@ const SERVE_EVERY: u64 = 128;
 /// As the fan-out does.
 const LOOK_EVERY: u64 = 32;
 const IDLE: Duration = Duration::from_millis(20);
+const MAX_AHEAD: usize = 15_000;
+const COMMIT_POLL: Duration = Duration::from_millis(1);
+
+type Sale<'a> = (BorrowedMessage<'a>, Route);
 
 pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let shutdown = service::shutdown_on_signal()?;
@@ -41,34 +45,32 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     consumer.subscribe(&[&topic]).context("subscribing")?;
     let topics = kafka.names().states();
 
-    let (mut offsets, mut forward) = (HashMap::new(), Forward::default());
+    let (mut offsets, mut forward, mut ahead) = (HashMap::new(), Forward::default(), VecDeque::new());
     let mut begun: Option<Instant> = None;
     let mut sent = 0_u64;
     let mut look = false;
     while !shutdown.is_cancelled() {
         look |= sent.is_multiple_of(LOOK_EVERY);
         if look && begun.is_some_and(|begun| begun.elapsed() >= INTERVAL) {
-            flush(&producer, LIMIT).context("waiting for the answers")?;
             let mut list = TopicPartitionList::new();
             for (partition, offset) in offsets.drain() {
                 list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
             }
-            consumer.commit(&list, CommitMode::Sync).context("committing offsets")?;
+            commit(&consumer, &producer, &list, &mut ahead)?;
             begun = None;
         }
         look = false;
-        let polled = consumer.poll(Duration::ZERO).or_else(|| {
-            look = true;
-            consumer.poll(IDLE)
-        });
-        let Some(polled) = polled else { continue };
-        let message = polled.context("reading sales")?;
-        begun.get_or_insert_with(Instant::now);
-        let route = Route::of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
-        let (partition, next) = (message.partition(), message.offset() + 1);
-        if !route.plain {
-            bail!("a sale with other headers than its loader's");
+        let mut read = ahead.pop_front();
+        if read.is_none() {
+            read = next(&consumer, Duration::ZERO)?;
         }
+        if read.is_none() {
+            look = true;
+            read = next(&consumer, IDLE)?;
+        }
+        let Some((message, route)) = read else { continue };
+        begun.get_or_insert_with(Instant::now);
+        let (partition, next) = (message.partition(), message.offset() + 1);
         forward.send(&producer, &topics[route.sale.state.index()], message).context("sending a sale")?;
         offsets.insert(partition, next);
         sent += 1;
@@ -77,4 +79,37 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
         }
     }
     Ok(json!({"sent": sent}))
+}
+
+/// Waits until all that was sent is there, and commits the offsets; reads on meanwhile.
+fn commit<'a>(
+    consumer: &'a BaseConsumer,
+    producer: &BaseProducer,
+    offsets: &TopicPartitionList,
+    ahead: &mut VecDeque<Sale<'a>>,
+) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let commit = scope.spawn(|| {
+            flush(producer, LIMIT).context("waiting for the answers")?;
+            consumer.commit(offsets, CommitMode::Sync).context("committing offsets")
+        });
+        while !commit.is_finished() {
+            if ahead.len() < MAX_AHEAD {
+                ahead.extend(next(consumer, COMMIT_POLL)?);
+            } else {
+                std::thread::sleep(COMMIT_POLL);
+            }
+        }
+        commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn next(consumer: &BaseConsumer, wait: Duration) -> anyhow::Result<Option<Sale<'_>>> {
+    let Some(polled) = consumer.poll(wait) else { return Ok(None) };
+    let message = polled.context("reading sales")?;
+    let route = Route::of(&message).map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))?;
+    if !route.plain {
+        bail!("a sale with other headers than its loader's");
+    }
+    Ok(Some((message, route)))
 }
