@@ -42,6 +42,7 @@ pub struct Watched {
 /// A block that is not done. Those that nothing was seen of take some hundred bytes, the others a few thousand.
 #[derive(Debug)]
 pub struct Block {
+    number: i64,
     record: BlockRecord,
     /// Whether its content is compared; settled when the first of it is seen.
     compares: Option<bool>,
@@ -75,9 +76,10 @@ pub struct Seen {
 }
 
 impl Block {
-    /// Opens a block.
-    pub fn new(record: BlockRecord, watched: Watched) -> Self {
+    /// Opens a block; `number`: how many were reserved before.
+    pub fn new(number: i64, record: BlockRecord, watched: Watched) -> Self {
         Self {
+            number,
             record,
             compares: None,
             length: None,
@@ -92,6 +94,11 @@ impl Block {
             moved: Tally::default(),
             cases: 0,
         }
+    }
+
+    /// Its place among the blocks that were reserved.
+    pub fn number(&self) -> i64 {
+        self.number
     }
 
     /// Takes a newer record of the same block.

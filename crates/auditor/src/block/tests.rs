@@ -145,7 +145,7 @@ fn read(index: u32, source: Source, body: &[u8]) -> Record<'_> {
 proptest! {
     #[test]
     fn every_account_adds_up(events in prop::collection::vec(event(), 0..120), silent: bool) {
-        let mut block = Block::new(record(), Watched { stores: [false, true], returned: true });
+        let mut block = Block::new(0, record(), Watched { stores: [false, true], returned: true });
         for event in events {
             apply(&mut block, &event);
             let tallies = block.tallies(silent);

@@ -151,11 +151,6 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Takes how many records are unread, asked for at regular times.
-    pub fn unread(&mut self, records: u64) {
-        self.sampling.adjust(records);
-    }
-
     /// Takes how long it took to compare all that a store had for us.
     pub fn comparing_took(&mut self, time: Duration) {
         self.sampling.took(time);

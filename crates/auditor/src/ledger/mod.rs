@@ -10,6 +10,7 @@ mod cases;
 mod closing;
 mod done;
 mod judging;
+mod pace;
 mod reading;
 mod rejected;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use crate::record::Record;
 use crate::source::{Positions, Source};
 use crate::truth::{Body, Generate, Truths, difference};
 use cases::Cases;
+use pace::Pace;
 use sampling::Sampling;
 use strangers::Strangers;
 
@@ -78,6 +80,7 @@ pub struct Ledger {
     sources: Vec<Source>,
     /// The next offset of each source.
     read: Positions,
+    pace: Pace,
     /// Up to where the last checkpoint had counted what belongs to no open block.
     counted: Positions,
     /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
@@ -114,6 +117,7 @@ impl Ledger {
             findings: Findings::default(),
             sources: Source::all(0),
             read: Positions::default(),
+            pace: Pace::default(),
             counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
             rounds: 0,
@@ -136,7 +140,7 @@ impl Ledger {
             self.accuse(id, Stage::Returned);
             return;
         }
-        let mut block = Block::new(record, self.watched);
+        let mut block = Block::new(self.pace.count(), record, self.watched);
         for (before_us, source) in self.suspect_before_us.into_iter().zip([Source::all(0)[0], Source::Receipts(0)]) {
             if block.record().reserved_at_us < before_us {
                 block.suspect(source);
@@ -191,6 +195,7 @@ impl Ledger {
     /// `new`: not read before a restart as well.
     fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
         let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
+        self.pace.reach(record.source, block.number());
         let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
         let truth = self.truths.of(record.id.block_id(), &block.record().parameters, compares)?;
         let at = strays(stage(record.source));

@@ -66,6 +66,7 @@ impl Ledger {
         let next = self.read.at(source);
         let start = next.clamp(beginning, end.max(beginning));
         self.read.set(source, start);
+        self.pace.ends_at(source, end);
         self.counted.set(source, end.min(self.counted.at(source)));
         if start != next && source != Source::Rejected {
             tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");

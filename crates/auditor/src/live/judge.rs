@@ -120,16 +120,13 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Says how much is unread, by which the comparison of content is made more or less sparing.
+    /// Says where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
     fn look_at_lag(&mut self) -> anyhow::Result<()> {
         if self.lag_looked_at.elapsed() < LAG {
             return Ok(());
         }
         let ends = self.logs.ends(&self.live.partitions())?;
-        let mut ledger = self.live.ledger();
-        let unread = |(source, end): (&Source, &i64)| end.saturating_sub(ledger.positions().at(*source)).max(0);
-        let unread: i64 = self.live.sources.iter().zip(&ends).map(unread).sum();
-        ledger.unread(unread.unsigned_abs());
+        self.live.ledger().end_at(&ends);
         self.lag_looked_at = Instant::now();
         Ok(())
     }

@@ -58,7 +58,8 @@ struct Reader<'a> {
     bodies: Vec<u8>,
     sources: Sources,
     looked: Instant,
-    paused: bool,
+    /// Whether reading each source rests.
+    rests: Vec<bool>,
 }
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
@@ -78,7 +79,7 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     while !shutdown.is_cancelled() {
         beat.turned();
         reader.turn()?;
-        reader.pause_if_full()?;
+        reader.rest()?;
     }
     Ok(())
 }
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
             bodies: Vec::new(),
             sources: Sources::new(live),
             looked: Instant::now(),
-            paused: false,
+            rests: vec![false; live.sources.len()],
         })
     }
 
@@ -223,24 +224,25 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A store that is away must not fill the memory: what waits in Kafka waits safely, up to its retention.
-    fn pause_if_full(&mut self) -> anyhow::Result<()> {
-        let full = self.live.ledger().is_full();
-        if full == self.paused {
-            return Ok(());
+    /// A store that is away must not fill the memory, nor a log be far ahead of others: what waits in Kafka waits safely,
+    /// up to its retention.
+    fn rest(&mut self) -> anyhow::Result<()> {
+        let rests = self.live.ledger().rest(&self.rests);
+        let changed = |to: bool| {
+            let mut list = TopicPartitionList::new();
+            for ((source, before), now) in self.live.sources.iter().zip(&self.rests).zip(&rests) {
+                if before != now && *now == to {
+                    let (topic, partition) = source.partition(&self.live.names);
+                    list.add_partition(&topic, partition);
+                }
+            }
+            list
+        };
+        if rests != self.rests {
+            self.consumer.pause(&changed(true)).context("pausing")?;
+            self.consumer.resume(&changed(false)).context("resuming")?;
+            self.rests = rests;
         }
-        let mut sources = TopicPartitionList::new();
-        // What comes back is what the memory waits for.
-        for source in self.live.sources.iter().filter(|source| matches!(source, Source::State(_))) {
-            let (topic, partition) = source.partition(&self.live.names);
-            sources.add_partition(&topic, partition);
-        }
-        if full {
-            self.consumer.pause(&sources).context("pausing")?;
-        } else {
-            self.consumer.resume(&sources).context("resuming")?;
-        }
-        self.paused = full;
         Ok(())
     }
 }
