@@ -133,19 +133,23 @@ impl World {
     }
 
     fn has_passed(&self, role: &str, partitions: impl Iterator<Item = (String, i32)>) {
-        let consumer: BaseConsumer = self.kafka.member(role).create().unwrap();
         let mut offsets = TopicPartitionList::new();
         for (topic, partition) in partitions {
-            let (_, end) = consumer.fetch_watermarks(&topic, partition, LIMIT).unwrap();
-            offsets.add_partition_offset(&topic, partition, Offset::Offset(end)).unwrap();
+            offsets.add_partition_offset(&topic, partition, Offset::Offset(self.end(&topic, partition))).unwrap();
         }
+        let consumer: BaseConsumer = self.kafka.member(role).create().unwrap();
         consumer.commit(&offsets, CommitMode::Sync).unwrap();
     }
 
     /// The offset behind the last record of a state's topic.
     pub fn end_of(&self, state: State) -> i64 {
-        let consumer: BaseConsumer = self.kafka.reader().create().unwrap();
-        consumer.fetch_watermarks(&self.kafka.names().state(state), 0, LIMIT).unwrap().1
+        self.end(&self.kafka.names().state(state), 0)
+    }
+
+    /// Where a log ends, be its last transaction settled or not: its marker may come a moment after the commit.
+    fn end(&self, topic: &str, partition: i32) -> i64 {
+        let asker = kafka::Asker::new(&self.kafka, "reader").unwrap();
+        asker.ask(|client| client.fetch_watermarks(topic, partition, LIMIT)).unwrap().1
     }
 
     /// Writes to a store all that was routed, but for the sales at these indices of any block, as its role does.
