@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn a_log_that_is_far_ahead_rests_until_the_others_come_up() {
         let (mut pace, read) = (Pace::default(), Positions::default());
-        ALL.iter().for_each(|source| pace.ends_at(*source, 1_000));
+        for source in ALL {
+            pace.ends_at(source, 1_000);
+        }
         assert_eq!(resting(&mut pace, &read, (0, BLOCKS_AHEAD), false), [false; 3]);
         assert_eq!(resting(&mut pace, &read, (0, BLOCKS_AHEAD + 1), false), [false, true, false]);
         assert_eq!(resting(&mut pace, &read, (1, BLOCKS_AHEAD + 1), true), [false, true, false]);
@@ -112,7 +114,9 @@ mod tests {
     #[test]
     fn a_log_that_is_read_to_its_end_holds_nobody_up() {
         let (mut pace, mut read) = (Pace::default(), Positions::default());
-        ALL.iter().for_each(|source| pace.ends_at(*source, 1_000));
+        for source in ALL {
+            pace.ends_at(source, 1_000);
+        }
         read.set(CA, 1_000);
         assert_eq!(resting(&mut pace, &read, (0, 10 * BLOCKS_AHEAD), false), [false; 3]);
         pace.ends_at(CA, 1_001);
