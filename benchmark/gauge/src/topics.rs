@@ -21,10 +21,11 @@ pub(crate) fn of_states(pattern: &str) -> Vec<(State, String)> {
     State::ALL.into_iter().map(|state| (state, pattern.replace("{}", state.code()))).collect()
 }
 
-/// Makes the topics of all states anew, a partition each, and deletes what the group committed.
+/// Makes the topics of all states anew, a partition each, and deletes what was committed.
 pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> anyhow::Result<Value> {
     let topics: Vec<String> = of_states(pattern).into_iter().map(|(_, topic)| topic).collect();
     make_anew(kafka, &topics, 1).await?;
+    delete(kafka, &[&kafka.names().positions()]).await?;
     let admin: AdminClient<DefaultClientContext> = kafka.client().create().context("making a client")?;
     let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(5)));
     let begun = Instant::now();

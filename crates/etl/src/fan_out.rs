@@ -54,7 +54,7 @@ pub fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let ready = health.ready("topics");
-    if runtime.block_on(kafka.ensure_topics(&[Topic::States, Topic::Rejected], shutdown)).is_err() {
+    if runtime.block_on(kafka.ensure_topics(&[Topic::States, Topic::Rejected, Topic::Positions], shutdown)).is_err() {
         // Only a stop ends the wait for Kafka.
         return Ok(());
     }

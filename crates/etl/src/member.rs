@@ -98,7 +98,7 @@ impl Member {
         self.inner.group_metadata()
     }
 
-    /// What the group has committed of each of these, 0 where that is nothing, if the answer can be believed.
+    /// What was committed of each of these, 0 where that is nothing.
     pub(crate) fn committed(&self, known: &mut Committed, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
         known.read(&self.inner, partitions)
     }

@@ -1,102 +1,142 @@
-//! What a group has committed, as far as its coordinator can be believed.
+//! How far a role has come with its input: what it says itself, in its transactions, or its group, whichever is further.
 //!
-//! A coordinator that begins twice in quick succession, as after a broker that stood still for longer than its session,
-//! may answer before it has read its log: that nothing was committed, or something that is long past (seen with Kafka
-//! 4.1.1, whose broker then says "Ignored load completion"; the rest of its log follows within seconds). Whoever begins
-//! there does everything again. So an answer that is behind what this process knows is not believed, nor one about what it
-//! does not know until it has been given twice.
+//! A group's coordinator alone can't be believed. One that begins twice in quick succession, as after a broker that stood
+//! still for longer than its session, may serve what it had read of its log by then, and never read the rest (seen with
+//! Kafka 4.1.1, whose broker then says "Ignored load completion"; a minute later it still did): that nothing was
+//! committed, or something long past. Whoever begins there does everything again.
 //!
-//! What still can go wrong: a process that knows nothing, and a coordinator that says the same wrong thing for longer
-//! than [`SETTLED`].
+//! So each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
+//! the position lies with the data, as a sink's does. The group is still told, in the same transaction: it refuses members
+//! that have lost their share, and people look there.
+//!
+//! It follows that setting the group back has no effect: to have everything done again, begin with an empty Kafka.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::topic_partition_list::Offset;
-use tracing::warn;
+use rdkafka::{Message, TopicPartitionList};
+use tracing::debug;
+
+use crate::transactions::{Failure, Outbox};
+use crate::{Asker, Config};
 
 /// One question to the coordinator, or to a partition's leader.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Between two answers that must be the same, where something was committed.
-const TWICE: Duration = Duration::from_millis(250);
-/// The same where nothing was, although there is something to be read.
-const SETTLED: Duration = Duration::from_secs(3);
-/// After so long it was not forgotten: somebody has set the group back.
-const BELIEVED: Duration = Duration::from_secs(45);
+/// Reading the log of positions; a transaction of somebody who died is in its way for up to twenty seconds, after which
+/// it is read again.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+/// A wait for its next record.
+const POLL: Duration = Duration::from_millis(20);
 
 /// A partition of a topic.
 type Partition = (String, i32);
 
-/// The positions of a group that this process knows.
-#[derive(Debug, Default)]
+/// The positions of a role, as far as this process knows them.
+#[derive(Debug)]
 pub struct Committed {
+    config: Config,
+    role: String,
     known: HashMap<Partition, i64>,
-    doubted: Option<Instant>,
+    /// How far the log of positions was read.
+    read: Option<i64>,
 }
 
 impl Committed {
-    /// Takes what this process has committed itself.
-    pub fn moved(&mut self, partition: Partition, next: i64) {
-        self.known.insert(partition, next);
+    /// Knows nothing yet. `role`: by its name, such as `fan-out`.
+    pub fn new(config: &Config, role: &str) -> Self {
+        Self { config: config.clone(), role: role.to_owned(), known: HashMap::new(), read: None }
     }
 
-    /// The group's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
+    /// Puts the positions that a transaction reaches into it, before it is committed.
+    pub fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
+        let topic = self.config.names().positions();
+        for ((source, number), next) in moved {
+            let key = format!("{} {source} {number}", self.role);
+            outbox.send(&topic, key.as_bytes(), next.to_string().as_bytes(), OwnedHeaders::new())?;
+        }
+        Ok(())
+    }
+
+    /// Takes what this process has committed itself. A position never goes back.
+    pub fn moved(&mut self, partition: Partition, next: i64) {
+        let known = self.known.entry(partition).or_default();
+        *known = next.max(*known);
+    }
+
+    /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
     /// still. After an error, ask again. Blocks.
     pub fn read<C: ConsumerContext, T: Consumer<C>>(
         &mut self,
         group: &T,
         partitions: &[Partition],
     ) -> anyhow::Result<Vec<i64>> {
+        // The group first: what it waits for is then in the log.
         let answer = ask(group, partitions)?;
-        if partitions.iter().any(|partition| !self.known.contains_key(partition)) {
-            std::thread::sleep(if self.is_settled(group, partitions, &answer)? { TWICE } else { SETTLED });
-            if ask(group, partitions)? != answer {
-                bail!("the group's coordinator says one thing and then another: it is reading its log");
-            }
+        self.read_log()?;
+        for (partition, next) in partitions.iter().zip(answer) {
+            self.moved(partition.clone(), next);
         }
-        let answer: Vec<i64> = answer.into_iter().map(Option::unwrap_or_default).collect();
-        let behind = partitions.iter().zip(&answer).find_map(|(partition, next)| {
-            let known = self.known.get(partition).filter(|known| *known > next)?;
-            Some(format!("{known} of {}/{} was committed, and its coordinator says {next}", partition.0, partition.1))
-        });
-        if let Some(behind) = behind {
-            let doubted = *self.doubted.get_or_insert_with(Instant::now);
-            if doubted.elapsed() < BELIEVED {
-                bail!("the group has forgotten: {behind}");
-            }
-            warn!("somebody has set the group back: {behind}");
-        }
-        self.doubted = None;
-        self.known.extend(partitions.iter().cloned().zip(answer.iter().copied()));
-        Ok(answer)
+        Ok(partitions.iter().map(|partition| self.known[partition]).collect())
     }
 
-    /// Whether all that is not known was committed, or has nothing that could have been.
-    fn is_settled<C: ConsumerContext, T: Consumer<C>>(
-        &self,
-        group: &T,
-        partitions: &[Partition],
-        answer: &[Option<i64>],
-    ) -> anyhow::Result<bool> {
-        for (partition, next) in partitions.iter().zip(answer) {
-            if next.is_some() || self.known.contains_key(partition) {
-                continue;
+    /// Reads on in the log of positions, to where it ends now: behind transactions that are open as yet.
+    fn read_log(&mut self) -> anyhow::Result<()> {
+        let topic = self.config.names().positions();
+        let deadline = Instant::now() + READ_LIMIT;
+        let asker = Asker::new(&self.config, &self.role)?;
+        let (_, end) = asker
+            .ask(|client| client.fetch_watermarks(&topic, 0, LIMIT))
+            .with_context(|| format!("finding the end of {topic}"))?;
+        if self.read.unwrap_or_default() >= end {
+            return Ok(());
+        }
+        let consumer: BaseConsumer = self.config.reader().create().context("making a reader")?;
+        let mut start = TopicPartitionList::new();
+        start.add_partition_offset(&topic, 0, self.read.map_or(Offset::Beginning, Offset::Offset))?;
+        consumer.assign(&start).context("assigning")?;
+        loop {
+            match consumer.poll(POLL) {
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
+                // librdkafka reconnects by itself; the deadline bounds how long.
+                Some(Err(err)) => debug!("reading {topic}: {err}"),
+                None => {}
             }
-            let (topic, number) = partition;
-            let (_, end) =
-                group.fetch_watermarks(topic, *number, LIMIT).with_context(|| format!("asking for {topic}"))?;
-            if end > 0 {
-                return Ok(false);
+            // It moves past the markers of transactions, too.
+            let position = consumer.position().context("asking for the own position")?;
+            if let Some(Offset::Offset(next)) = position.find_partition(&topic, 0).map(|found| found.offset()) {
+                self.read = Some(next);
+                if next >= end {
+                    return Ok(());
+                }
+            }
+            if Instant::now() >= deadline {
+                bail!("reading {topic}: its end at {end} was not reached within {} s", READ_LIMIT.as_secs());
             }
         }
-        Ok(true)
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let text = |bytes: Option<&[u8]>| bytes.and_then(|bytes| str::from_utf8(bytes).ok()).map(str::to_owned);
+        let (Some(key), Some(value)) = (text(message.key()), text(message.payload())) else { return };
+        let Some((source, number)) =
+            key.strip_prefix(&self.role).and_then(|rest| rest.strip_prefix(' ')?.rsplit_once(' '))
+        else {
+            return;
+        };
+        if let (Ok(number), Ok(next)) = (number.parse(), value.parse()) {
+            self.moved((source.to_owned(), number), next);
+        }
     }
 }
 
-fn ask<C: ConsumerContext, T: Consumer<C>>(group: &T, partitions: &[Partition]) -> anyhow::Result<Vec<Option<i64>>> {
+/// What the group has committed of each; 0 where that is nothing.
+fn ask<C: ConsumerContext, T: Consumer<C>>(group: &T, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for (topic, number) in partitions {
         asked.add_partition(topic, *number);
@@ -105,7 +145,7 @@ fn ask<C: ConsumerContext, T: Consumer<C>>(group: &T, partitions: &[Partition]) 
     let of = |(topic, number): &Partition| {
         let element = answer.find_partition(topic, *number).context("a partition has no answer")?;
         element.error().with_context(|| format!("reading the committed offset of {topic}/{number}"))?;
-        Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
+        Ok(if let Offset::Offset(offset) = element.offset() { offset } else { 0 })
     };
     partitions.iter().map(of).collect()
 }

@@ -54,6 +54,11 @@ impl Names {
         self.name("kapture.audit")
     }
 
+    /// How far roles have come with their input (see [`crate::Committed`]).
+    pub fn positions(&self) -> String {
+        self.name("kapture.positions")
+    }
+
     /// The consumer group of a role, such as `fan-out`.
     pub fn group(&self, role: &str) -> String {
         self.name(role)

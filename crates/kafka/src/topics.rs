@@ -27,6 +27,8 @@ pub enum Topic {
     Blocks,
     /// The auditor's account.
     Audit,
+    /// How far roles have come with their input.
+    Positions,
 }
 
 /// One request to Kafka.
@@ -131,6 +133,7 @@ impl Config {
             Topic::Rejected => vec![self.log(names.rejected(), 1, self.retention_bytes / 100)],
             Topic::Blocks => vec![self.compacted(names.blocks())],
             Topic::Audit => vec![self.compacted(names.audit())],
+            Topic::Positions => vec![self.compacted(names.positions())],
         }
     }
 

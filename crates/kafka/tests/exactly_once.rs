@@ -117,7 +117,7 @@ fn wait_for(config: &Config, count: usize) -> BTreeMap<u32, u32> {
 #[tokio::test]
 async fn every_record_is_copied_once_although_transactions_are_aborted_and_producers_rebuilt() {
     let (config, shutdown) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States], &shutdown).await.unwrap();
+    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &shutdown).await.unwrap();
     send(&config, 0..2_000);
     let begun = Instant::now();
     let (thread, events) = copy(
@@ -145,7 +145,7 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
 #[tokio::test]
 async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     let (config, stop_both) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States], &stop_both).await.unwrap();
+    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &stop_both).await.unwrap();
     send(&config, 0..500);
     let (first, _) = copy(&config, 0, |_| None, &stop_both);
     wait_for(&config, 500);
@@ -170,7 +170,7 @@ async fn newcomers_take_their_share_in_the_middle_of_the_work_and_every_record_i
         None
     };
     let (config, shutdown) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States], &shutdown).await.unwrap();
+    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &shutdown).await.unwrap();
     send(&config, 0..RECORDS);
     let copies = [0, 1, 2].map(|ordinal| {
         let running = copy(&config, ordinal, slow, &shutdown);
@@ -192,7 +192,10 @@ async fn newcomers_take_their_share_in_the_middle_of_the_work_and_every_record_i
 async fn topics_are_made_once_and_the_mark_is_the_same_for_all_who_ask() {
     let (config, shutdown) = (config(), CancellationToken::new());
     for _ in 0..2 {
-        config.ensure_topics(&[Topic::Sales, Topic::Blocks, Topic::Rejected], &shutdown).await.unwrap();
+        config
+            .ensure_topics(&[Topic::Sales, Topic::Blocks, Topic::Rejected, Topic::Positions], &shutdown)
+            .await
+            .unwrap();
     }
     let (one, other) = tokio::join!(config.installation(&shutdown), config.installation(&shutdown));
     let (one, other) = (one.unwrap(), other.unwrap());

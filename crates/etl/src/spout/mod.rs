@@ -2,8 +2,8 @@
 //!
 //! The group of the role shares out the topics of the states, of which nothing is fetched: what a partition holds is read
 //! from Postgres, in the order of its offsets, and no further than the sink's own position, below which nothing changes
-//! any more. How far this role is, as an offset of that partition, is committed to the group in the same Kafka
-//! transaction as the receipts. So:
+//! any more. How far this role is, as an offset of that partition, is committed in the same Kafka transaction as the
+//! receipts: as a record of its own, and to the group (see [`kafka::Committed`]). So:
 //!
 //! - Whoever gets a partition reads on at exactly what was committed, and waits for a transaction that is still open.
 //! - A member that lost a partition, and does not know it yet, is refused at the commit.
@@ -72,7 +72,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let (kafka_ready, store_ready) = (health.ready("kafka"), health.ready("postgres"));
     let identified = runtime.block_on(async {
-        kafka.ensure_topics(&[Topic::States, Topic::Receipts], shutdown).await?;
+        kafka.ensure_topics(&[Topic::States, Topic::Receipts, Topic::Positions], shutdown).await?;
         kafka.installation(shutdown).await
     });
     if shutdown.is_cancelled() {
@@ -239,6 +239,7 @@ impl Spout<'_> {
                 }
             }
         }
+        self.shares.put(&mut outbox, &moved)?;
         let mut offsets = TopicPartitionList::with_capacity(moved.len());
         for ((topic, number), next) in &moved {
             offsets.add_partition_offset(topic, *number, Offset::Offset(*next)).map_err(Failure::from)?;

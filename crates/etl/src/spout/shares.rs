@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::Committed;
-use kafka::transactions::Events;
+use kafka::transactions::{Events, Failure, Outbox};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use service::Ready;
@@ -27,7 +27,7 @@ pub(super) struct Shares<'a> {
     member: Member,
     /// What was assigned, and the next offset of it; none if that must be asked for.
     positions: BTreeMap<Partition, Option<i64>>,
-    /// What this instance knows of the group's positions, whoever has them now.
+    /// How far the role is in each, whoever has it now.
     committed: Committed,
     /// Kafka was away, and may have come back as another one.
     unsure: bool,
@@ -49,7 +49,7 @@ impl<'a> Shares<'a> {
             installation,
             member,
             positions: BTreeMap::new(),
-            committed: Committed::default(),
+            committed: Committed::new(kafka, "spout"),
             unsure: false,
             metrics,
             ready,
@@ -129,6 +129,11 @@ impl<'a> Shares<'a> {
             }
         }
         self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect()
+    }
+
+    /// Puts the positions that a transaction reaches into it.
+    pub(super) fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
+        self.committed.put(outbox, moved)
     }
 
     /// Takes what was committed.

@@ -135,6 +135,7 @@ impl<'a, V> Copy<'a, V> {
     fn commit(&mut self, stage: &mut impl Stage<Verdict = V>) -> Result<(), Stop> {
         let moved: Vec<(i32, i64)> = self.offsets.drain().collect();
         let offsets = self.input.offsets(&moved).map_err(Failure::from)?;
+        self.input.put(&mut self.transactions.outbox()?, &moved)?;
         let group = self.input.group();
         let Self { input, transactions, ahead, .. } = self;
         let (committed, read) = std::thread::scope(|scope| {

@@ -16,7 +16,7 @@ use service::Beat;
 use tracing::info;
 
 use super::Settings;
-use crate::transactions::Events;
+use crate::transactions::{Events, Failure, Outbox};
 use crate::{Committed, Config, Contact};
 
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
@@ -59,7 +59,7 @@ impl Input {
             consumer: member.create_with_context(watch).context("making the consumer")?,
             contact: Contact::new(config, Instant::now()),
             source: settings.source.clone(),
-            committed: RefCell::default(),
+            committed: RefCell::new(Committed::new(config, &settings.role)),
         })
     }
 
@@ -105,6 +105,12 @@ impl Input {
             Some((code, reason)) => bail!("consuming {}: {code}: {reason}", self.source),
             None => Ok(()),
         }
+    }
+
+    /// Puts the positions that a transaction reaches into it.
+    pub(super) fn put(&self, outbox: &mut Outbox<'_>, next: &[(i32, i64)]) -> Result<(), Failure> {
+        let moved: Vec<_> = next.iter().map(|(number, next)| ((self.source.clone(), *number), *next)).collect();
+        self.committed.borrow().put(outbox, &moved)
     }
 
     /// Takes what was committed.

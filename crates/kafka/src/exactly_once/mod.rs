@@ -6,8 +6,8 @@
 //! - After a commit of unknown outcome the producer is rebuilt under the same id, which settles the matter at the
 //!   broker, and the input is rewound to what was really committed.
 //! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
-//! - Where reading begins, after a rebalance as after an abort, is asked of the group here, and the answer is only taken
-//!   if [`crate::Committed`] believes it.
+//! - The position lies in the transaction, beside the output, too: where reading begins, after a rebalance as after an
+//!   abort, is what [`crate::Committed`] finds there. The group's own answer was seen to be long past.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
 //! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
 //!   still; none of them is handled before the commit is through.
@@ -48,7 +48,7 @@ pub struct Settings {
     pub interval: Duration,
 }
 
-/// What is done with the records.
+/// What is done with the records. [`crate::Topic::Positions`] must be there.
 pub trait Stage {
     /// What a record turns out to be.
     type Verdict;
