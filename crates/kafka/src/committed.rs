@@ -6,8 +6,8 @@
 //! committed, or something long past. Whoever begins there does everything again.
 //!
 //! So each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
-//! the position lies with the data, as a sink's does. The group is still told, in the same transaction: it refuses members
-//! that have lost their share, and people look there.
+//! the position lies with the data, as a sink's does. The group is still told, in the same transaction, and told again if
+//! it forgot: it refuses members that have lost their share, and people and the auditor look there.
 //!
 //! It follows that setting the group back has no effect: to have everything done again, begin with an empty Kafka.
 
@@ -15,12 +15,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::transactions::{Failure, Outbox};
 use crate::{Asker, Config};
@@ -78,8 +78,21 @@ impl Committed {
         // The group first: what it waits for is then in the log.
         let answer = ask(group, partitions)?;
         self.read_log()?;
+        let mut forgotten = TopicPartitionList::new();
         for (partition, next) in partitions.iter().zip(answer) {
             self.moved(partition.clone(), next);
+            let known = self.known[partition];
+            if next < known {
+                warn!(
+                    "the group of {} says {next} of {}/{}, and {known} was committed",
+                    self.role, partition.0, partition.1
+                );
+                forgotten.add_partition_offset(&partition.0, partition.1, Offset::Offset(known))?;
+            }
+        }
+        if forgotten.count() > 0 {
+            // For those who look there: where nothing more comes, nothing more would be committed.
+            group.commit(&forgotten, CommitMode::Async).context("telling the group again")?;
         }
         Ok(partitions.iter().map(|partition| self.known[partition]).collect())
     }

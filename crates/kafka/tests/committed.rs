@@ -55,6 +55,16 @@ impl Role {
         self.group.commit(&self.offsets(next), CommitMode::Sync).unwrap();
     }
 
+    /// Waits until the group says so.
+    fn group_is_told(&self, next: i64) {
+        let begun = Instant::now();
+        let committed = || self.group.committed_offsets(self.offsets(0), LIMIT).unwrap().elements()[0].offset();
+        while committed() != Offset::Offset(next) {
+            assert!(begun.elapsed() < LIMIT, "{:?}", committed());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     fn offsets(&self, next: i64) -> TopicPartitionList {
         let (topic, number) = &self.partition;
         let mut offsets = TopicPartitionList::new();
@@ -93,6 +103,7 @@ async fn a_group_that_forgot_is_not_believed() {
     }
     role.set_group(5);
     assert_eq!(role.read_within(LIMIT), 7);
+    role.group_is_told(7);
 
     let mut knowing = Committed::new(&role.config, "fan-out");
     knowing.moved(role.partition.clone(), 9);

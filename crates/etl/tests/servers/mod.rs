@@ -84,7 +84,8 @@ impl Part {
     /// they stay, for whoever looks into it.
     pub(crate) async fn remove(&self) {
         let names = self.kafka.names();
-        let topics: Vec<String> = names.states().into_iter().chain([names.blocks(), names.receipts(), names.positions()]).collect();
+        let topics: Vec<String> =
+            names.states().into_iter().chain([names.blocks(), names.receipts(), names.positions()]).collect();
         let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
         let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
         admin.delete_topics(&topics, &AdminOptions::new()).await.unwrap();
