@@ -12,6 +12,8 @@ use kafka::transactions::{Events, Failure, Outbox};
 use kafka::{Config, Topic, flush};
 use petstore::State;
 use rdkafka::Message;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord};
@@ -159,6 +161,35 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     ended(second).unwrap();
     assert_eq!(seen.len(), 1_000);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+/// Deletes all that the group committed, as soon as it has no member any more.
+async fn forget(config: &Config) {
+    let admin: AdminClient<DefaultClientContext> = config.client().create().unwrap();
+    let begun = Instant::now();
+    while let Err((_, code)) =
+        &admin.delete_groups(&[&config.names().group("fan-out")], &AdminOptions::new()).await.unwrap()[0]
+    {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{code}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_copied_again_when_the_group_has_forgotten_everything() {
+    let config = config();
+    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &CancellationToken::new()).await.unwrap();
+    for count in [500, 600] {
+        let shutdown = CancellationToken::new();
+        send(&config, if count == 500 { 0..500 } else { 500..600 });
+        let (thread, _) = copy(&config, 0, |_| None, &shutdown);
+        let seen = wait_for(&config, count);
+        shutdown.cancel();
+        ended(thread).unwrap();
+        assert_eq!(seen.len(), count);
+        assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+        forget(&config).await;
+    }
 }
 
 #[tokio::test]
