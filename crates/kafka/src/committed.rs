@@ -69,15 +69,18 @@ impl Committed {
     }
 
     /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
-    /// still. After an error, ask again. Blocks.
+    /// still. `group`: a member of the role's. After an error, ask again. Blocks.
     pub fn read<C: ConsumerContext, T: Consumer<C>>(
         &mut self,
         group: &T,
         partitions: &[Partition],
     ) -> anyhow::Result<Vec<i64>> {
-        // The group first: what it waits for is then in the log.
-        let answer = ask(group, partitions)?;
-        self.read_log()?;
+        // What is in transactions still is waited for in the log: a coordinator was seen to wait for one that had ended
+        // until the broker died, a minute and a half later. An `Asker` doesn't have it wait.
+        let asker = Asker::new(&self.config, &self.role)?;
+        let answer = asker.ask(|client| client.committed_offsets(list(partitions), LIMIT));
+        let answer = next_of(partitions, &answer.context("reading committed offsets")?)?;
+        self.read_log(&asker)?;
         let mut forgotten = TopicPartitionList::new();
         for (partition, next) in partitions.iter().zip(answer) {
             self.moved(partition.clone(), next);
@@ -98,10 +101,9 @@ impl Committed {
     }
 
     /// Reads on in the log of positions, to where it ends now: behind transactions that are open as yet.
-    fn read_log(&mut self) -> anyhow::Result<()> {
+    fn read_log(&mut self, asker: &Asker) -> anyhow::Result<()> {
         let topic = self.config.names().positions();
         let deadline = Instant::now() + READ_LIMIT;
-        let asker = Asker::new(&self.config, &self.role)?;
         let (_, end) = asker
             .ask(|client| client.fetch_watermarks(&topic, 0, LIMIT))
             .with_context(|| format!("finding the end of {topic}"))?;
@@ -148,13 +150,16 @@ impl Committed {
     }
 }
 
-/// What the group has committed of each; 0 where that is nothing.
-fn ask<C: ConsumerContext, T: Consumer<C>>(group: &T, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+fn list(partitions: &[Partition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
     for (topic, number) in partitions {
-        asked.add_partition(topic, *number);
+        list.add_partition(topic, *number);
     }
-    let answer = group.committed_offsets(asked, LIMIT).context("reading committed offsets")?;
+    list
+}
+
+/// What an answer says of each; 0 where nothing was committed.
+fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Result<Vec<i64>> {
     let of = |(topic, number): &Partition| {
         let element = answer.find_partition(topic, *number).context("a partition has no answer")?;
         element.error().with_context(|| format!("reading the committed offset of {topic}/{number}"))?;
