@@ -4,10 +4,10 @@ import time
 
 from proof import RECOVER_SECONDS
 
+from .pipeline import BEHIND_SECONDS
+
 # The role that fills each.
 STORES = {"redis": "etl-redis", "postgres": "etl-postgres"}
-# Time for sales to pile up behind a connection that nobody answers.
-BEHIND_SECONDS = 2
 
 
 class Outages:

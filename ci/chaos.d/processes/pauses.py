@@ -6,14 +6,14 @@ import time
 from proof import RECOVER_SECONDS
 from results import Fault
 
+from .pipeline import BEHIND_SECONDS
+
 # Kafka aborts a transaction after 10 s, and looks for such ones each 10 s.
 BEYOND_TRANSACTION_SECONDS = 22
 # A member of a group that is silent for 10 s loses its share.
 BEYOND_SESSION_SECONDS = 13
 # Some thirty transactions of the other fan-out.
 HELD_UP_SECONDS = 3
-# Time for sales to pile up behind what stands still.
-BEHIND_SECONDS = 2
 
 
 class Pauses:

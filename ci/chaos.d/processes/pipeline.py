@@ -14,6 +14,8 @@ from .proxy import Proxy
 from .servers import Server
 
 DIRECTORY = ROOT / "target" / "processes"
+# Time for sales to pile up behind what stands still or does not answer.
+BEHIND_SECONDS = 2
 # Little enough for two cores that also carry the servers, evenly over the states, so that each always has some; and logs
 # long enough to hold all of it, small states' too, so that it can be recounted.
 VALUES = "loader.replicas=3,loader.rate=200,loader.skew=0,etl.fanOut.replicas=2,kafka.persistence.size=100Gi"

@@ -116,7 +116,13 @@ impl Committed {
         consumer.assign(&start).context("assigning")?;
         loop {
             match consumer.poll(POLL) {
-                Some(Ok(message)) => self.take(&message),
+                Some(Ok(message)) => {
+                    self.take(&message);
+                    // The own position is looked at where it may be the end, and not for each record.
+                    if message.offset() + 1 < end && Instant::now() < deadline {
+                        continue;
+                    }
+                }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
                 // librdkafka reconnects by itself; the deadline bounds how long.
                 Some(Err(err)) => debug!("reading {topic}: {err}"),
@@ -137,7 +143,6 @@ impl Committed {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let text = |bytes: Option<&[u8]>| bytes.and_then(|bytes| str::from_utf8(bytes).ok()).map(str::to_owned);
         let (Some(key), Some(value)) = (text(message.key()), text(message.payload())) else { return };
         let Some((source, number)) =
             key.strip_prefix(&self.role).and_then(|rest| rest.strip_prefix(' ')?.rsplit_once(' '))
@@ -148,6 +153,10 @@ impl Committed {
             self.moved((source.to_owned(), number), next);
         }
     }
+}
+
+fn text(bytes: Option<&[u8]>) -> Option<&str> {
+    str::from_utf8(bytes?).ok()
 }
 
 fn list(partitions: &[Partition]) -> TopicPartitionList {

@@ -100,7 +100,7 @@ impl Shares {
         if known == Some(position) {
             return Placed::AsKnown;
         }
-        self.unknow(n);
+        self.let_go(n);
         self.epoch += 1;
         self.each[n].at = Some(At { epoch: self.epoch, started: false, expected: position, next: position });
         if known.is_some() { Placed::Moved } else { Placed::New }
@@ -191,7 +191,7 @@ impl Shares {
             }
             // At our own end, an earlier try was written and its answer lost.
             if matches!(outcome, Outcome::Moved { actual } if *actual != part.next) {
-                self.unknow(n);
+                self.let_go(n);
             } else {
                 written.push((part.partition.clone(), part.next));
             }
@@ -200,7 +200,7 @@ impl Shares {
     }
 
     /// Forgets the position of one partition, and drops what waits of it.
-    fn unknow(&mut self, n: usize) {
+    fn let_go(&mut self, n: usize) {
         let share = &mut self.each[n];
         share.at = None;
         self.waiting -= std::mem::take(&mut share.records).len();
