@@ -95,23 +95,23 @@ fn send(config: &Config, numbers: std::ops::Range<u32>) {
 }
 
 /// How often each number stands in the target, as a reader of committed records sees it.
-fn copies(config: &Config) -> BTreeMap<u32, u32> {
+fn copies(config: &Config) -> anyhow::Result<BTreeMap<u32, u32>> {
     let mut seen = BTreeMap::new();
     kafka::read_to_end(config, &config.names().state(State::Ca), Duration::from_secs(30), |message| {
         let number = str::from_utf8(message.payload().unwrap_or_default())?.parse()?;
         *seen.entry(number).or_default() += 1;
         Ok(())
-    })
-    .unwrap();
-    seen
+    })?;
+    Ok(seen)
 }
 
+/// A topic that was just made may be unknown to a new client for a moment.
 fn wait_for(config: &Config, count: usize) -> BTreeMap<u32, u32> {
     let begun = Instant::now();
     loop {
         let seen = copies(config);
-        if seen.len() >= count || begun.elapsed() > Duration::from_mins(1) {
-            return seen;
+        if begun.elapsed() > Duration::from_mins(1) || seen.as_ref().is_ok_and(|seen| seen.len() >= count) {
+            return seen.unwrap();
         }
     }
 }
