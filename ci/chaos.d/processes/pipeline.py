@@ -44,6 +44,9 @@ class Pipeline(Proof):
     def __exit__(self, *_):
         self.supervisor.stop(*self.extras)
         self.supervisor.end()
+        for server in self.servers.values():
+            # One that stands still can't end.
+            server.resume()
         subprocess.run([ROOT / "ci/processes/down"], check=True)
         for server in self.servers.values():
             server.give_disk_back()

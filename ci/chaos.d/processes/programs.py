@@ -5,6 +5,7 @@ killed, after a rest if it ended by itself. Nobody looks at /livez here: a progr
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -51,6 +52,13 @@ def send(pid, signal_):
             pass
 
 
+def last_words(log):
+    """Why a program ended, in a line: the error that it ended with, with its causes, or what it panicked at."""
+    ends = re.findall(r"^(?:Error: |thread ).*?(?=^stack backtrace|^note: |\Z)", log, re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    said = ends[-1] if ends else (log.splitlines() or ["nothing"])[-1]
+    return " ".join(said.split())
+
+
 class Program:
     """One pod's program."""
 
@@ -62,6 +70,8 @@ class Program:
         # What it said when it ended by itself.
         self.last_words = []
         self.killed = False
+        # How long its log was when it was started.
+        self.began = 0
         self.child = None
         self.pid = int((self.home / "pid").read_text().split()[0]) if (self.home / "pid").exists() else None
 
@@ -72,6 +82,7 @@ class Program:
 
     def start(self):
         with open(self.home / "log", "a") as log:
+            self.began = log.tell()
             self.child = subprocess.Popen(
                 [str(self.home / "command")], cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -138,7 +149,7 @@ class Supervisor:
                         program.weigh()
                     elif program.wanted and resting.get(program.pod, 0) <= time.monotonic():
                         if program.pid and not program.killed and program.pod not in resting:
-                            program.last_words.append((program.log().splitlines() or ["nothing"])[-1])
+                            program.last_words.append(last_words(program.log(program.began)))
                             resting[program.pod] = time.monotonic() + REST_SECONDS
                         else:
                             resting.pop(program.pod, None)
