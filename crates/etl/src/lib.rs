@@ -7,6 +7,18 @@
 //!
 //! Each can be killed at any instruction. A Kafka or a store that is away is waited for, for ever and in bounded memory;
 //! what ends the program is only what waiting can't mend, and its last words say how to.
+//!
+//! # What can still go wrong
+//!
+//! Each of these the auditor finds, and says of which stage; none is mended here.
+//!
+//! - What Kafka's retention deletes before it was read is gone, and so is what Kafka acknowledged and lost: without
+//!   persistence, or with fewer copies on disk than brokers that died.
+//! - What somebody writes to a state's topic beside the fan-out is stored like any other sale, if it looks like one.
+//! - Setting back a group, or `kapture.positions` deleted while the programs run, repeats nothing; both gone while none runs
+//!   repeats everything, and Redis and Postgres drop what they know.
+//! - A store that is put back is filled again from Kafka, as far as Kafka still has it.
+//! - Two installations with the same topic prefix on one Kafka, which the chart does not make, fence each other for ever.
 
 mod config;
 pub mod fan_out;
