@@ -68,7 +68,7 @@ function tiles(state) {
     tile("p99 from due to there", latency(end?.recent?.p99_us), "", `last 10 s, n = ${count(end?.recent?.n)}`, history.p99),
     tile("Lag", count(lag), "sales", drain || "accepted and not found yet", history.lag),
     tile("Schedule lag p99", latency(late), "", `due to handed over; blocked p99 ${latency(load.blocked?.p99_us)}`, null, late > 5e4 ? "warn" : ""),
-    tile("Kafka", kafka ? count(kafka.brokers) : UNKNOWN, "brokers",
+    tile("Kafka", kafka ? count(kafka.brokers) : UNKNOWN, kafka?.brokers === 1 ? "broker" : "brokers",
       kafka ? `${kafka.under_replicated} under-replicated, ${kafka.leaderless} leaderless` : "has not answered yet",
       null, kafka?.leaderless ? "bad" : kafka?.under_replicated ? "warn" : ""),
     tile("Nearest limit", worst ? percent(worst.ratio) : UNKNOWN, "", worst ? `${worst.resource} of ${worst.pod}` : "no limits known",
