@@ -33,12 +33,16 @@ impl Default for Sampling {
 
 impl Sampling {
     /// Whether this block is one of those. The same for everybody who asks.
-    pub(super) fn picks(&self, id: BlockId) -> bool {
+    pub(super) fn picks(&mut self, id: BlockId) -> bool {
         let BlockId { run, loader, block } = id;
         let mixed = [run, loader, block]
             .into_iter()
             .fold(0u64, |hash, number| (hash ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
-        mixed.is_multiple_of(u64::from(self.one_in))
+        let picked = mixed.is_multiple_of(u64::from(self.one_in));
+        if !picked {
+            self.sparest = self.sparest.max(self.one_in);
+        }
+        picked
     }
 
     /// Takes how many records are unread, asked for at regular times: a lag that shrinks is left alone.
@@ -48,7 +52,6 @@ impl Sampling {
         } else if unread < ABREAST {
             self.one_in = (self.one_in / 2).max(1);
         }
-        self.sparest = self.sparest.max(self.one_in);
         self.unread = unread;
     }
 
@@ -57,7 +60,7 @@ impl Sampling {
         self.is_slow |= time > SLOW;
     }
 
-    /// One block in how many is compared now, and was at the most sparing.
+    /// One block in how many is compared now, and was when one was left out at the most sparing.
     pub(super) fn one_in(&self) -> (u32, u32) {
         (self.one_in, self.sparest)
     }
@@ -79,6 +82,8 @@ mod tests {
             [1, 2, 4, 4, 4, 2, 1, 1]
         );
         assert_eq!((0..20).map(|step| one_in(300_000 + step)).max(), Some(SPAREST));
+        assert_eq!(sampling.one_in(), (SPAREST, 1));
+        assert!((0..100).any(|block| !sampling.picks(BlockId { run: 7, loader: 3, block })));
         assert_eq!(sampling.one_in(), (SPAREST, SPAREST));
     }
 
@@ -92,13 +97,13 @@ mod tests {
         sampling.took(SLOW + Duration::from_secs(1));
         sampling.adjust(3_000_000);
         sampling.adjust(2_000_000);
-        assert_eq!(sampling.one_in(), (2, 2));
+        assert_eq!(sampling.one_in(), (2, 1));
     }
 
     #[test]
     fn one_block_in_so_many_is_picked() {
         let picked = |one_in| {
-            let sampling = Sampling { one_in, ..Sampling::default() };
+            let mut sampling = Sampling { one_in, ..Sampling::default() };
             (0..1_000).filter(|block| sampling.picks(BlockId { run: 7, loader: 3, block: *block })).count()
         };
         assert_eq!(picked(1), 1_000);
