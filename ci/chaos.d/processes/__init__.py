@@ -28,7 +28,7 @@ def run(outcome, random, quick):
 def said(pipeline):
     """Programs that ended by themselves, and memory: nothing is lost by either, but somebody should know."""
     everyone = [*pipeline.programs, *pipeline.extras]
-    ended = collections.Counter((program.component, words.strip()) for program in everyone for words in program.last_words)
+    ended = collections.Counter((program.component, words) for program in everyone for words in program.last_words)
     for (component, words), times in ended.items():
         pipeline.outcome.notes.append(f"{component} ended by itself and was started again, {times} times: {words}")
     peaks = [max(pipeline.of(component), key=lambda program: program.peak) for component in pipeline.components()]

@@ -67,7 +67,7 @@ class Program:
         self.admin, self.limit = admin, int(limit)
         self.wanted = True
         self.peak = 0
-        # What it said when it ended by itself.
+        # Why it ended, each time that it did so by itself.
         self.last_words = []
         self.killed = False
         # How long its log was when it was started.
@@ -82,7 +82,7 @@ class Program:
 
     def start(self):
         with open(self.home / "log", "a") as log:
-            self.began = log.tell()
+            self.began = self.log_length()
             self.child = subprocess.Popen(
                 [str(self.home / "command")], cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )

@@ -10,15 +10,15 @@
 //!
 //! # What can still go wrong
 //!
-//! Each of these the auditor finds, and says of which stage; none is mended here.
+//! What is lost or repeated by these the auditor finds, and says at which stage; none is mended here.
 //!
 //! - What Kafka's retention deletes before it was read is gone, and so is what Kafka acknowledged and lost: without
 //!   persistence, or with fewer copies on disk than brokers that died.
 //! - What somebody writes to a state's topic beside the fan-out is stored like any other sale, if it looks like one.
-//! - Setting back a group, or `kapture.positions` deleted while the programs run, repeats nothing; both gone while none runs
-//!   repeats everything, and Redis and Postgres drop what they know.
-//! - A store that is put back is filled again from Kafka, as far as Kafka still has it.
-//! - Two installations with the same topic prefix on one Kafka, which the chart does not make, fence each other for ever.
+//! - `kapture.positions` and a group deleted while none of its members runs: everything is done again. Redis and Postgres
+//!   drop what they know. Either alone repeats nothing.
+//! - A store that is put back is filled again only as far as Kafka still has the sales.
+//! - Two releases with the same `kafka.external.prefix` on one Kafka are one to it: they fence each other for ever.
 
 mod config;
 pub mod fan_out;

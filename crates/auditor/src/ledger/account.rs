@@ -40,7 +40,7 @@ pub struct Account {
 pub struct Content {
     /// Now.
     pub one_in: u32,
-    /// At the most sparing, since this auditor began.
+    /// When a block was left out at the most sparing, since this auditor began; 1 if none was.
     pub sparest: u32,
 }
 
