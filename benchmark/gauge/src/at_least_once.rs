@@ -3,7 +3,7 @@
 //! The same consumer, the same producer but for its transactional id, the same routes, the same flush, offsets committed
 //! as often, and the next records read meanwhile. A sale may be in its topic twice after a crash; that is all it saves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -45,7 +45,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     consumer.subscribe(&[&topic]).context("subscribing")?;
     let topics = kafka.names().states();
 
-    let (mut offsets, mut forward, mut ahead) = (HashMap::new(), Forward::default(), VecDeque::new());
+    let (mut offsets, mut forward, mut ahead) = (BTreeMap::new(), Forward::default(), VecDeque::new());
     let mut begun: Option<Instant> = None;
     let mut sent = 0_u64;
     let mut look = false;
@@ -53,7 +53,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
         look |= sent.is_multiple_of(LOOK_EVERY);
         if look && begun.is_some_and(|begun| begun.elapsed() >= INTERVAL) {
             let mut list = TopicPartitionList::new();
-            for (partition, offset) in offsets.drain() {
+            for (partition, offset) in std::mem::take(&mut offsets) {
                 list.add_partition_offset(&topic, partition, Offset::Offset(offset))?;
             }
             commit(&consumer, &producer, &list, &mut ahead)?;

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use serde_json::{Value, json};
 
-use crate::truth::headers;
+use crate::truth::header;
 use crate::{report, topics};
 
 /// From the first record that comes: nothing of the first `skip` seconds counts, then all of `seconds` does.
@@ -34,7 +34,7 @@ pub(crate) fn run(kafka: &kafka::Config, pattern: &str, skip: u64, seconds: u64)
         let message = message.context("reading topics")?;
         begun.get_or_insert_with(Instant::now);
         if age >= skip {
-            match u64::try_from(service::unix_us() - headers(&message)?.due_us) {
+            match u64::try_from(service::unix_us() - header(&message)?.due_us) {
                 Ok(us) => histogram.saturating_record(us),
                 Err(_) => negative += 1,
             }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::{SaleHeaders, flush};
+use kafka::{SaleHeader, flush};
 use petstore::{BlockId, Parameters, Petstore};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use serde_json::{Value, json};
@@ -31,10 +31,10 @@ pub(crate) async fn run(kafka: &kafka::Config, count: u64, partitions: i32) -> a
                 let seconds = begun.elapsed().as_secs_f64();
                 return Ok(json!({"sales": sent, "mean_bytes": bytes / sent.max(1), "seconds": seconds}));
             }
-            let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+            let header = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
             let (key, body) = (sale.store.id.to_string(), serde_json::to_vec(&sale)?);
             bytes += body.len() as u64;
-            let record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers.to_owned_headers());
+            let record = BaseRecord::to(&topic).key(&key).payload(&body).headers(header.to_owned_headers());
             kafka::send(&producer, record).context("sending a sale")?;
             sent += 1;
             if sent % 128 == 0 {

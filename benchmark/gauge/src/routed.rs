@@ -6,7 +6,7 @@ use rdkafka::Message;
 use serde_json::{Value, json};
 
 use crate::topics;
-use crate::truth::{Tally, Truth, hash, headers};
+use crate::truth::{Tally, Truth, hash, header};
 
 /// Every sale once, in the topic of its state, unaltered, behind those that stood before it in its partition of `sales`.
 ///
@@ -20,16 +20,16 @@ pub(crate) fn compare(kafka: &kafka::Config, pattern: &str) -> anyhow::Result<Va
     let mut last = HashMap::new();
     let mut positions = HashMap::new();
     topics::read_all(kafka, &topics, |message| {
-        let headers = headers(message)?;
+        let header = header(message)?;
         let state = by_topic.get(message.topic());
-        positions.insert(headers.state, message.offset() + 1);
-        let Some(entry) = truth.find(headers.id) else {
+        positions.insert(header.state, message.offset() + 1);
+        let Some(entry) = truth.find(header.id) else {
             tally.unknown += 1;
             return Ok(());
         };
         tally.found += u64::from(entry.times_found == 0);
         entry.times_found += 1;
-        tally.altered += u64::from(entry.hash != hash(message, &headers));
+        tally.altered += u64::from(entry.hash != hash(message, &header));
         tally.misrouted += u64::from(state != Some(&entry.state));
         let before = last.insert((state.copied(), entry.partition), entry.offset);
         tally.out_of_order += u64::from(before.is_some_and(|before| before >= entry.offset));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use petstore::{BlockId, SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
@@ -23,7 +23,7 @@ pub(crate) struct Entry {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) state: State,
-    /// Of key, headers and body.
+    /// Of key, header and body.
     pub(crate) hash: u64,
     pub(crate) times_found: u32,
 }
@@ -36,20 +36,20 @@ impl Truth {
     ) -> anyhow::Result<Self> {
         let mut truth = Self { blocks: HashMap::new(), sales: 0 };
         topics::read_all(kafka, &[kafka.names().sales()], |message| {
-            let headers = headers(message)?;
-            let block = truth.blocks.entry(headers.id.block_id()).or_default();
-            let index = headers.id.index as usize;
+            let header = header(message)?;
+            let block = truth.blocks.entry(header.id.block_id()).or_default();
+            let index = header.id.index as usize;
             if block.len() <= index {
                 block.resize_with(index + 1, || None);
             }
             let entry = Entry {
                 partition: message.partition(),
                 offset: message.offset(),
-                state: headers.state,
-                hash: hash(message, &headers),
+                state: header.state,
+                hash: hash(message, &header),
                 times_found: 0,
             };
-            anyhow::ensure!(block[index].replace(entry).is_none(), "sale {} is in sales twice", headers.id);
+            anyhow::ensure!(block[index].replace(entry).is_none(), "sale {} is in sales twice", header.id);
             truth.sales += 1;
             each(message)
         })?;
@@ -91,16 +91,16 @@ impl Tally {
     }
 }
 
-pub(crate) fn headers<M: Message<Headers = BorrowedHeaders>>(message: &M) -> anyhow::Result<SaleHeaders> {
-    SaleHeaders::from_message(message)
+pub(crate) fn header<M: Message<Headers = BorrowedHeaders>>(message: &M) -> anyhow::Result<SaleHeader> {
+    SaleHeader::from_message(message)
         .map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))
         .with_context(|| format!("{}/{}/{}", message.topic(), message.partition(), message.offset()))
 }
 
-pub(crate) fn hash(message: &impl Message, headers: &SaleHeaders) -> u64 {
+pub(crate) fn hash(message: &impl Message, header: &SaleHeader) -> u64 {
     let mut hash = Xxh3::new();
     hash.update(message.key().unwrap_or_default());
-    hash.update(&headers.due_us.to_le_bytes());
+    hash.update(&header.due_us.to_le_bytes());
     hash.update(message.payload().unwrap_or_default());
     hash.digest()
 }

@@ -1,6 +1,6 @@
 //! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; what is no sale to `sales.rejected`.
 //!
-//! The headers say where a sale belongs; the body is only read to be sure that it is the sale that the headers name.
+//! The header says where a sale belongs; the body is only read to be sure that it is the sale that the header names.
 //! A record that is no valid sale stops nothing: it goes to `sales.rejected` with the reason, in the same transaction.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, SaleHeaders, Topic};
+use kafka::{Malformed, SaleHeader, Topic};
 use petstore::SaleId;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
@@ -73,16 +73,16 @@ pub fn run(
 
 /// A record that is a sale.
 pub struct Route {
-    /// What its headers say, and with it where it goes.
-    pub sale: SaleHeaders,
-    /// Whether they go on as they are.
+    /// What its header says, and with it where it goes.
+    pub sale: SaleHeader,
+    /// Whether its headers go on as they are.
     pub plain: bool,
 }
 
 impl Route {
     /// The route of a record, or why it is no sale.
     pub fn of(message: &BorrowedMessage<'_>) -> Result<Self, Malformed> {
-        let (sale, plain) = SaleHeaders::and_form(message)?;
+        let (sale, plain) = SaleHeader::and_form(message)?;
         check_body(&sale, message.payload().unwrap_or_default())?;
         Ok(Self { sale, plain })
     }
@@ -167,7 +167,7 @@ impl Stage for Router {
     }
 }
 
-/// The part of a sale that tells whether headers and body speak of the same one.
+/// The part of a sale that tells whether header and body speak of the same one.
 #[derive(Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -181,21 +181,21 @@ struct Store<'a> {
     state: &'a str,
 }
 
-fn check_body(headers: &SaleHeaders, payload: &[u8]) -> Result<(), Malformed> {
+fn check_body(header: &SaleHeader, payload: &[u8]) -> Result<(), Malformed> {
     if payload.len() > MAX_SALE_BYTES {
         return malformed(format!("{} bytes are too large for a sale, {MAX_SALE_BYTES} are the most", payload.len()));
     }
     // As text: looked at once as a whole, not string by string.
     let text = str::from_utf8(payload).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
     let body: Body<'_> = serde_json::from_str(text).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
-    if body.id.parse::<SaleId>().ok() != Some(headers.id) {
-        return malformed(format!("the body is sale {:?}, the header says {}", body.id, headers.id));
+    if body.id.parse::<SaleId>().ok() != Some(header.id) {
+        return malformed(format!("the body is sale {:?}, the header says {}", body.id, header.id));
     }
-    if !body.store.state.eq_ignore_ascii_case(headers.state.code()) {
+    if !body.store.state.eq_ignore_ascii_case(header.state.code()) {
         return malformed(format!(
             "the body's state is {:?}, the header says {}",
             body.store.state,
-            headers.state.code()
+            header.state.code()
         ));
     }
     Ok(())
@@ -209,18 +209,18 @@ fn malformed<T>(reason: String) -> Result<T, Malformed> {
 mod tests {
     use super::*;
 
-    fn headers() -> SaleHeaders {
-        SaleHeaders { id: "0000002a/0/7/3".parse().unwrap(), due_us: 1, state: "ca".parse().unwrap() }
+    fn header() -> SaleHeader {
+        SaleHeader { id: "0000002a/0/7/3".parse().unwrap(), due_us: 1, state: "ca".parse().unwrap() }
     }
 
     fn reason(payload: &str) -> String {
-        check_body(&headers(), payload.as_bytes()).unwrap_err().reason
+        check_body(&header(), payload.as_bytes()).unwrap_err().reason
     }
 
     #[test]
-    fn a_sale_that_its_headers_name_is_accepted() {
+    fn a_sale_that_its_header_names_is_accepted() {
         let payload = r#"{"id":"0000002a/0/7/3","store":{"id":1,"state":"CA"},"cents":5}"#;
-        assert_eq!(check_body(&headers(), payload.as_bytes()), Ok(()));
+        assert_eq!(check_body(&header(), payload.as_bytes()), Ok(()));
     }
 
     #[test]

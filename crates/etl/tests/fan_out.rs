@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etl::{Metrics, Role, fan_out};
-use kafka::{SaleHeaders, Topic, read_to_end};
+use kafka::{SaleHeader, Topic, read_to_end};
 use petstore::{BlockId, Parameters, Petstore, State};
 use prometheus_client::registry::Registry;
 use rdkafka::Message;
@@ -39,7 +39,7 @@ async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
                 .map_err(|(err, _)| err)
                 .unwrap();
         }
-        let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() }.to_owned_headers();
+        let headers = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() }.to_owned_headers();
         let (key, body) = (sale.store.id.to_string(), serde_json::to_vec(sale).unwrap());
         let record = BaseRecord::to(&topic).key(&key).payload(&body).headers(headers);
         producer.send(record).map_err(|(err, _)| err).unwrap();
@@ -75,7 +75,7 @@ async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
     for state in State::ALL {
         let expected: Vec<_> = sales.iter().filter(|sale| sale.state() == state).map(|sale| sale.id).collect();
         let found = read(&kafka, &kafka.names().state(state), expected.len(), |message| {
-            SaleHeaders::from_message(message).expect("a routed record is a sale").id
+            SaleHeader::from_message(message).expect("a routed record is a sale").id
         });
         assert_eq!(found, expected, "the topic of {}", state.code());
     }

@@ -1,7 +1,7 @@
 //! A record that was read goes on as it is: its headers change hands, and its topic is known.
 //!
 //! The binding copies headers one by one, and has librdkafka search the list of all topics for each record. For 51 topics
-//! and three headers that was a seventh of what the fan-out's thread did.
+//! and the three headers that a sale had then, that was a seventh of what the fan-out's thread did.
 
 use std::collections::HashMap;
 use std::ffi::CString;

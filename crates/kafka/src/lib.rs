@@ -4,8 +4,8 @@
 //! never name a setting of librdkafka: each setting here answers a failure that was met elsewhere, and the reason
 //! stands beside it.
 //!
-//! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the headers of a sale
-//! ([`SaleHeaders`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
+//! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the header of a sale
+//! ([`SaleHeader`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
 //! ([`Installation`]).
 
 mod asker;
@@ -17,7 +17,7 @@ mod contact;
 pub mod exactly_once;
 mod flush;
 mod forward;
-mod headers;
+mod header;
 mod installation;
 mod names;
 mod queue;
@@ -33,7 +33,7 @@ pub use config::Config;
 pub use contact::Contact;
 pub use flush::flush;
 pub use forward::Forward;
-pub use headers::{Malformed, SaleHeaders};
+pub use header::{Malformed, SaleHeader};
 pub use installation::Installation;
 pub use names::Names;
 pub use queue::send;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use service::Beat;
@@ -286,7 +286,7 @@ fn send(
     id: petstore::SaleId,
     due_us: i64,
 ) -> Result<(), KafkaError> {
-    let headers = SaleHeaders { id, due_us, state: sale.state }.to_owned_headers();
+    let headers = SaleHeader { id, due_us, state: sale.state }.to_owned_headers();
     let record = BaseRecord::with_opaque_to(topic, pack(id.block, id.index)).key(key).payload(sale.body);
     producer.send(record.headers(headers)).map_err(|(err, _)| err)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use petstore::State;
 use rdkafka::Message;
 
@@ -149,7 +149,7 @@ async fn count(
         let names = kafka.names();
         let mut highest: BTreeMap<State, i64> = BTreeMap::new();
         let read = scan::scan(&kafka, &parts, deadline, |message| {
-            let Ok(SaleHeaders { id, due_us, .. }) = SaleHeaders::from_message(message) else { return };
+            let Ok(SaleHeader { id, due_us, .. }) = SaleHeader::from_message(message) else { return };
             let (state, offset) = (names.state_of(message.topic()), message.offset());
             if sample.judges(id)
                 && let Some(state) = state

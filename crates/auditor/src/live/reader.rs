@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::blocks::{self, BlockRecord};
-use kafka::{Contact, Malformed, SaleHeaders};
+use kafka::{Contact, Malformed, SaleHeader};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -43,7 +43,7 @@ enum Item {
     Block(BlockId, Box<BlockRecord>),
     Unreadable(BlockId),
     /// The body is this part of the batch's.
-    Sale(SaleHeaders, Source, i64, Range<usize>),
+    Sale(SaleHeader, Source, i64, Range<usize>),
     Malformed(Source, i64, String),
     Rejected(Box<Rejected>),
 }
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
             match item {
                 Item::Block(id, record) => ledger.record(id, *record),
                 Item::Unreadable(id) => ledger.unreadable(id),
-                Item::Sale(SaleHeaders { id, state, .. }, source, offset, body) => {
+                Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
                     ledger.sale(Record { id, state, source, offset, body });
                 }
@@ -279,11 +279,11 @@ fn item(message: &BorrowedMessage<'_>, sources: &Sources, bodies: &mut Vec<u8>) 
     if source == Source::Rejected {
         return Some(Item::Rejected(Box::new(rejected(message))));
     }
-    Some(match SaleHeaders::from_message(message) {
-        Ok(headers) => {
+    Some(match SaleHeader::from_message(message) {
+        Ok(header) => {
             let from = bodies.len();
             bodies.extend_from_slice(message.payload().unwrap_or_default());
-            Item::Sale(headers, source, offset, from..bodies.len())
+            Item::Sale(header, source, offset, from..bodies.len())
         }
         Err(Malformed { reason }) => Item::Malformed(source, offset, reason),
     })
@@ -291,14 +291,14 @@ fn item(message: &BorrowedMessage<'_>, sources: &Sources, bodies: &mut Vec<u8>) 
 
 /// What the fan-out says of a record that it rejected. The last header of a name is the fan-out's: it appends.
 fn rejected(message: &BorrowedMessage<'_>) -> Rejected {
-    let mut rejected = Rejected { offset: message.offset(), ..Rejected::default() };
+    let sale = SaleHeader::id_in(message);
+    let mut rejected = Rejected { offset: message.offset(), sale, ..Rejected::default() };
     for header in message.headers().iter().flat_map(|headers| headers.iter()) {
         let value = || String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned();
         match header.key {
             "reason" => rejected.reason = value(),
             "source" => rejected.source = value(),
             "bytes" => rejected.bytes = value(),
-            "sale-id" => rejected.sale = value().parse().ok(),
             _ => {}
         }
     }

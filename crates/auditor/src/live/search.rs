@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use petstore::{BlockId, Sale, SaleId};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
@@ -87,18 +87,18 @@ pub(super) fn search(
     let ids = cases.iter().map(|case| case.id).chain(later);
     let mut suspects: HashMap<SaleId, Sightings> = ids.map(|id| (id, Sightings::default())).collect();
     let whole = scan.topic(&names.sales(), |message| {
-        let Some(headers) = sale(message) else { return };
+        let Some(header) = sale(message) else { return };
         let body = || Body::new(message.payload().unwrap_or_default());
-        if let Some((found, index)) = of(&mut wanted, headers.id) {
+        if let Some((found, index)) = of(&mut wanted, header.id) {
             found.on_sales.insert(index);
-            if found.on_rejected.contains(index) && !is_as_sent(live, &headers, body()) {
+            if found.on_rejected.contains(index) && !is_as_sent(live, &header, body()) {
                 found.spoilt.insert(index);
             }
         }
-        if let Some(sightings) = suspects.get_mut(&headers.id) {
+        if let Some(sightings) = suspects.get_mut(&header.id) {
             sightings.times += 1;
-            sightings.say.insert(fingerprint(body(), headers.state));
-            sightings.topics.insert(Source::State(headers.state));
+            sightings.say.insert(fingerprint(body(), header.state));
+            sightings.topics.insert(Source::State(header.state));
             sightings.first.get_or_insert((message.partition(), message.offset()));
         }
     })?;
@@ -109,8 +109,8 @@ pub(super) fn search(
     Ok(Answers { fates: fates.collect(), origins })
 }
 
-fn sale(message: &BorrowedMessage<'_>) -> Option<SaleHeaders> {
-    SaleHeaders::from_message(message).ok()
+fn sale(message: &BorrowedMessage<'_>) -> Option<SaleHeader> {
+    SaleHeader::from_message(message).ok()
 }
 
 fn of<'a>(wanted: &'a mut HashMap<BlockId, (&Missing, Found)>, id: SaleId) -> Option<(&'a mut Found, u32)> {
@@ -119,11 +119,11 @@ fn of<'a>(wanted: &'a mut HashMap<BlockId, (&Missing, Found)>, id: SaleId) -> Op
 }
 
 /// Whether a record on `sales` is what the model says.
-fn is_as_sent(live: &Live, headers: &SaleHeaders, body: Body<'_>) -> bool {
-    let Some(model) = live.ledger().model(headers.id) else { return false };
+fn is_as_sent(live: &Live, header: &SaleHeader, body: Body<'_>) -> bool {
+    let Some(model) = live.ledger().model(header.id) else { return false };
     let same = serde_json::from_slice::<Sale>(body.bytes())
         .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
-    same && headers.state == model.state()
+    same && header.state == model.state()
 }
 
 impl Found {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, Receipt, Sale, SaleId, State};
 use stores::postgres::Conflict;
@@ -27,7 +27,7 @@ pub(super) struct Book {
     pub(super) odd_on_states: HashMap<SaleId, Vec<(Vec<u8>, State, State)>>,
     /// Sales that no block of the account holds, by where they lie.
     pub(super) strangers: BTreeMap<(Stage, SaleId), u64>,
-    /// Records without a sale's headers: their places.
+    /// Records without a sale's header: their places.
     pub(super) garbage: Vec<(Stage, String, String)>,
     pub(super) rejected: u64,
     /// The highest sale of each loader and store so far.
@@ -111,7 +111,7 @@ impl Line {
 /// A record as it was read.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
-    pub(super) headers: SaleHeaders,
+    pub(super) header: SaleHeader,
     pub(super) body: &'a [u8],
 }
 
@@ -176,7 +176,7 @@ impl Book {
         self.blocks.get_mut(&id.block_id())?.sales.get_mut(id.index as usize)
     }
 
-    /// Notes a record without a sale's headers.
+    /// Notes a record without a sale's header.
     pub(super) fn garbage(&mut self, stage: Stage, place: String, reason: String) {
         if self.is_first && self.garbage.len() < ODD {
             self.garbage.push((stage, place, reason));
@@ -184,7 +184,7 @@ impl Book {
     }
 
     /// Takes a record from `sales`.
-    pub(super) fn accepted(&mut self, Record { headers: SaleHeaders { id, state, .. }, body }: Record<'_>) {
+    pub(super) fn accepted(&mut self, Record { header: SaleHeader { id, state, .. }, body }: Record<'_>) {
         let sale = serde_json::from_slice::<Sale>(body).ok();
         // What the fan-out looks at.
         let passes = serde_json::from_slice::<Looked>(body)
@@ -207,7 +207,7 @@ impl Book {
     }
 
     /// Takes a record from the topic of a state.
-    pub(super) fn routed(&mut self, topic: State, Record { headers: SaleHeaders { id, state, .. }, body }: Record<'_>) {
+    pub(super) fn routed(&mut self, topic: State, Record { header: SaleHeader { id, state, .. }, body }: Record<'_>) {
         let sale = serde_json::from_slice::<Sale>(body).ok().filter(|sale| sale.id == id);
         let Some(line) = self.line(Stage::Routed, id) else { return };
         let (home, store, first) = (line.state, line.store, line.routed == 0);
@@ -240,7 +240,7 @@ impl Book {
     }
 
     /// Takes a record from `receipts`.
-    pub(super) fn returned(&mut self, Record { headers: SaleHeaders { id, .. }, body }: Record<'_>) {
+    pub(super) fn returned(&mut self, Record { header: SaleHeader { id, .. }, body }: Record<'_>) {
         let receipt = serde_json::from_slice::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
         let Some(line) = self.line(Stage::Returned, id) else { return };
         match receipt {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use kafka::SaleHeaders;
-use petstore::{BlockId, SaleId, State};
+use kafka::SaleHeader;
+use petstore::{BlockId, State};
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::message::BorrowedMessage;
 
 use super::Passed;
 use super::book::{Book, Record};
@@ -114,7 +114,7 @@ async fn read(
                     *known = message.offset().max(*known);
                     put(&mut book, Log::State(state), message);
                 }
-                None if topic == rejected => book.rejected(rejected_sale(message)),
+                None if topic == rejected => book.rejected(SaleHeader::id_in(message)),
                 None if topic == returned => put(&mut book, Log::Receipts, message),
                 None => put(&mut book, Log::Sales, message),
             }
@@ -139,9 +139,9 @@ enum Log {
 
 fn put(book: &mut Book, log: Log, message: &BorrowedMessage<'_>) {
     let (partition, offset) = (message.partition(), message.offset());
-    match (SaleHeaders::from_message(message), log) {
-        (Ok(headers), log) => {
-            let record = Record { headers, body: message.payload().unwrap_or_default() };
+    match (SaleHeader::from_message(message), log) {
+        (Ok(header), log) => {
+            let record = Record { header, body: message.payload().unwrap_or_default() };
             match log {
                 Log::Sales => book.accepted(record),
                 Log::State(state) => book.routed(state, record),
@@ -158,13 +158,6 @@ fn put(book: &mut Book, log: Log, message: &BorrowedMessage<'_>) {
         // It is for the fan-out to reject it.
         (Err(_), Log::Sales) => {}
     }
-}
-
-/// The sale that a rejected record's header names, if it does.
-fn rejected_sale(message: &BorrowedMessage<'_>) -> Option<SaleId> {
-    let headers = message.headers()?;
-    let id = headers.iter().filter(|header| header.key == "sale-id").last()?;
-    str::from_utf8(id.value?).ok()?.parse().ok()
 }
 
 /// Reads what the stores hold of the blocks, when each has passed what was routed.

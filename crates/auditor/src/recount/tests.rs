@@ -1,7 +1,7 @@
 //! Each fault is counted once, at its stage, and nothing else.
 
 use kafka::blocks::{BlockRecord, Phase};
-use kafka::{Ranges, SaleHeaders};
+use kafka::{Ranges, SaleHeader};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
 
 use super::book::{Book, Record};
@@ -49,12 +49,12 @@ fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
     let mut flow = Flow { sales: all(), routed: all(), cached: all(), stored: all(), returned: all() };
     fault(&mut flow);
     let mut book = book(&sales);
-    let headers = |sale: &Sale| SaleHeaders { id: sale.id, due_us: 1, state: sale.state() };
+    let header = |sale: &Sale| SaleHeader { id: sale.id, due_us: 1, state: sale.state() };
     for sale in &flow.sales {
-        book.accepted(Record { headers: headers(sale), body: &serde_json::to_vec(sale).unwrap() });
+        book.accepted(Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() });
     }
     for sale in &flow.routed {
-        let record = Record { headers: headers(sale), body: &serde_json::to_vec(sale).unwrap() };
+        let record = Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() };
         book.routed(sale.state(), record);
     }
     flow.cached.iter().for_each(|sale| book.cached(sale.id));
@@ -62,7 +62,7 @@ fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
         book.stored(sale.id, petstore::digest(sale), Some(&sale.receipt()));
     }
     for sale in &flow.returned {
-        let record = Record { headers: headers(sale), body: &serde_json::to_vec(&sale.receipt()).unwrap() };
+        let record = Record { header: header(sale), body: &serde_json::to_vec(&sale.receipt()).unwrap() };
         book.returned(record);
     }
     let judged = judge(&mut book, &Passed::new(), &mut Strange::default());
@@ -148,8 +148,8 @@ fn what_has_not_passed_is_late_and_not_lost() {
     let sales = sales();
     let mut book = book(&sales);
     for sale in &sales {
-        let headers = SaleHeaders { id: sale.id, due_us: 1, state: sale.state() };
-        book.accepted(Record { headers, body: &serde_json::to_vec(sale).unwrap() });
+        let header = SaleHeader { id: sale.id, due_us: 1, state: sale.state() };
+        book.accepted(Record { header, body: &serde_json::to_vec(sale).unwrap() });
     }
     let judged = judge(&mut book, &Passed::from([(Stage::Routed, false)]), &mut Strange::default());
     let routed = judged.tallies.at(Stage::Routed);

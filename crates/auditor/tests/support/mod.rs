@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use auditor::ledger::Account;
 use kafka::blocks::{BlockRecord, Phase};
-use kafka::{Ranges, SaleHeaders, Topic};
+use kafka::{Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -192,7 +192,7 @@ pub fn count(sales: &[Sale]) -> u32 {
 }
 
 fn send(producer: &BaseProducer, topic: &str, sale: &Sale) {
-    let headers = SaleHeaders { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
+    let headers = SaleHeader { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
     let (key, value) = (sale.store.id.to_string(), serde_json::to_vec(sale).unwrap());
     let record = BaseRecord::to(topic).key(&key).payload(&value).headers(headers);
     producer.send(record).map_err(|(err, _)| err).unwrap();

@@ -1,6 +1,6 @@
 //! A whole pipeline by hand: what lies at each stage, to be spoilt at any of them.
 
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use petstore::{BlockId, Sale, SaleId, State};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -41,7 +41,7 @@ impl Message {
 
     fn headers(&self) -> OwnedHeaders {
         self.id.map_or_else(OwnedHeaders::new, |id| {
-            SaleHeaders { id, due_us: DUE_US, state: self.state }.to_owned_headers()
+            SaleHeader { id, due_us: DUE_US, state: self.state }.to_owned_headers()
         })
     }
 

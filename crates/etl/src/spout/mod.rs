@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::transactions::{Events, Failure, Outbox, Transactions};
-use kafka::{SaleHeaders, Topic};
+use kafka::{SaleHeader, Topic};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
@@ -257,7 +257,7 @@ impl Spout<'_> {
 type Rows = Vec<(i64, Result<Stored, String>)>;
 
 fn send(outbox: &mut Outbox<'_>, topic: &str, Stored { receipt, due_us }: &Stored) -> Result<(), Stop> {
-    let headers = SaleHeaders { id: receipt.id, due_us: *due_us, state: receipt.state };
+    let header = SaleHeader { id: receipt.id, due_us: *due_us, state: receipt.state };
     let body = serde_json::to_vec(receipt).context("writing a receipt").map_err(Stop::Exit)?;
-    Ok(outbox.send(topic, receipt.store.to_string().as_bytes(), &body, headers.to_owned_headers())?)
+    Ok(outbox.send(topic, receipt.store.to_string().as_bytes(), &body, header.to_owned_headers())?)
 }

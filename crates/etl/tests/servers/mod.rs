@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etl::{Config, Metrics, Role};
-use kafka::{SaleHeaders, Topic};
+use kafka::{SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -132,7 +132,7 @@ impl Part {
         for batch in sales.chunks(batch) {
             producer.begin_transaction().unwrap();
             for sale in batch {
-                let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+                let headers = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
                 self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), headers);
             }
             kafka::flush(&producer, LIMIT).unwrap();
@@ -144,12 +144,12 @@ impl Part {
     /// Puts a record that names this sale but is none into its state's topic.
     pub(crate) fn send_malformed(&self, sale: &Sale) {
         let producer: BaseProducer = self.kafka.idempotent_producer().create().unwrap();
-        let headers = SaleHeaders { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+        let headers = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
         self.put(&producer, sale, br#"{"no":"sale"}"#, headers);
         producer.flush(LIMIT).unwrap();
     }
 
-    fn put(&self, producer: &BaseProducer, sale: &Sale, body: &[u8], headers: SaleHeaders) {
+    fn put(&self, producer: &BaseProducer, sale: &Sale, body: &[u8], headers: SaleHeader) {
         let topic = self.kafka.names().state(headers.state);
         let key = sale.store.id.to_string();
         let record = || BaseRecord::to(&topic).key(&key).payload(body).headers(headers.to_owned_headers());

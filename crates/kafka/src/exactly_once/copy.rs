@@ -1,6 +1,6 @@
 //! The loop of one producer: handle, commit, and go back to what is committed when that is not to be had.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rdkafka::Message;
@@ -43,14 +43,14 @@ pub(super) struct Copy<'a, V> {
     /// No record was waiting when it last polled.
     paused: bool,
     /// Last offset handled + 1, by partition.
-    offsets: HashMap<i32, i64>,
+    offsets: BTreeMap<i32, i64>,
     /// What was read while the last transaction was committed.
     ahead: VecDeque<(BorrowedMessage<'a>, V)>,
 }
 
 impl<'a, V> Copy<'a, V> {
     pub(super) fn new(input: &'a Input, transactions: Transactions, interval: Duration) -> Self {
-        Self { input, transactions, interval, paused: false, offsets: HashMap::new(), ahead: VecDeque::new() }
+        Self { input, transactions, interval, paused: false, offsets: BTreeMap::new(), ahead: VecDeque::new() }
     }
 
     /// Copies until `shutdown`, and commits what is in hand then.
@@ -133,7 +133,7 @@ impl<'a, V> Copy<'a, V> {
     }
 
     fn commit(&mut self, stage: &mut impl Stage<Verdict = V>) -> Result<(), Stop> {
-        let moved: Vec<(i32, i64)> = self.offsets.drain().collect();
+        let moved: Vec<(i32, i64)> = std::mem::take(&mut self.offsets).into_iter().collect();
         let offsets = self.input.offsets(&moved).map_err(Failure::from)?;
         self.input.put(&mut self.transactions.outbox()?, &moved)?;
         let group = self.input.group();

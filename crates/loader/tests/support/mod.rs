@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use kafka::SaleHeaders;
+use kafka::SaleHeader;
 use kafka::blocks::{Phase, Published, read_all};
 use petstore::{BlockId, Petstore, Sale, SaleId};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -60,7 +60,7 @@ impl Kafka {
             assert!(Instant::now() < deadline, "reading the sales took longer than {LIMIT:?}");
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => sales.push(Record {
-                    headers: SaleHeaders::from_message(&message).unwrap(),
+                    headers: SaleHeader::from_message(&message).unwrap(),
                     key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
                     sale: serde_json::from_slice(message.payload().unwrap()).unwrap(),
                 }),
@@ -100,7 +100,7 @@ impl Kafka {
 }
 
 pub struct Record {
-    pub headers: SaleHeaders,
+    pub headers: SaleHeader,
     pub key: String,
     pub sale: Sale,
 }
