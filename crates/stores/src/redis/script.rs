@@ -14,6 +14,9 @@ pub(super) const SCRIPT: &str = include_str!("write.lua");
 /// Lua hands a function less than 8000 arguments, and each sale of a block takes four.
 const MAX_SALES_A_BLOCK: usize = 1_500;
 
+/// Sales that a customer's list holds.
+const RECENT_SALES: usize = 10;
+
 /// What is the same for all parts.
 pub(super) struct Frame<'a> {
     pub(super) keys: &'a Keys,
@@ -97,6 +100,7 @@ impl<'a> Call<'a> {
         let mut command = redis::cmd("EVALSHA");
         command.arg(*sha).arg(2).arg(keys.positions()).arg(keys.installation());
         command.arg(format!("{topic}:{number}")).arg(expected).arg(next).arg(*installation).arg(ttl_seconds);
+        command.arg(RECENT_SALES);
 
         command.arg(self.blocks.len());
         for block in &self.blocks {
@@ -125,10 +129,18 @@ impl<'a> Call<'a> {
             command.arg(keys.store(store)).arg(sales).arg(cents);
         }
 
-        for sale in &fresh {
-            let (id, time, store, cents) = (sale.id, sale.time, sale.store.id, sale.cents);
-            command.arg(keys.recent(sale.customer.id));
-            command.arg(format!(r#"{{"id":"{id}","time":{time},"store":{store},"cents":{cents}}}"#));
+        // A part has several sales of most customers: their lists are touched once.
+        let mut recent: BTreeMap<u64, Vec<&Sale>> = BTreeMap::new();
+        for sale in fresh {
+            recent.entry(sale.customer.id).or_default().push(sale);
+        }
+        for (customer, sales) in recent {
+            let newest = &sales[sales.len().saturating_sub(RECENT_SALES)..];
+            command.arg(keys.recent(customer)).arg(newest.len());
+            for Sale { id, time, store, cents, .. } in newest {
+                let store = store.id;
+                command.arg(format!(r#"{{"id":"{id}","time":{time},"store":{store},"cents":{cents}}}"#));
+            }
         }
         command
     }

@@ -1,11 +1,11 @@
 -- Writes the sales of one partition, if the partition is at the expected position and the blocks are as expected.
 -- Nothing is written before everything is compared: a script is not undone.
 -- KEYS: positions, installation
--- ARGV: field, expected, next, installation, ttl,
+-- ARGV: field, expected, next, installation, ttl, how long a list may be,
 --       blocks, {block key, count key, sales that came, known, sales to look at, offset...}...
 --           known: a digit for each offset, 1 for a sale known to be here; empty for none
 --       totals, {key, sales, cents}...
---       {list key, entry}...
+--       {list key, entries, entry...}...   the newest last
 -- Answers {0, {}} if written, {1, {position}}, {2, {installation}}, or {3, known} with what each known must be.
 local installation = redis.call('GET', KEYS[2])
 if installation and installation ~= ARGV[4] then
@@ -16,8 +16,8 @@ if position ~= ARGV[2] then
   return {1, {position}}
 end
 
-local ttl = ARGV[5]
-local argument = 6
+local ttl, longest = ARGV[5], tonumber(ARGV[6])
+local argument = 7
 local function take()
   argument = argument + 1
   return ARGV[argument - 1]
@@ -63,10 +63,11 @@ for _ = 1, tonumber(take()) do
   redis.call('HINCRBY', key, 'cents', take())
 end
 while argument <= #ARGV do
-  local key = take()
-  if redis.call('LPUSH', key, take()) > 10 then
-    redis.call('LTRIM', key, 0, 9)
+  local key, n = take(), tonumber(take())
+  if redis.call('LPUSH', key, unpack(ARGV, argument, argument + n - 1)) > longest then
+    redis.call('LTRIM', key, 0, longest - 1)
   end
+  argument = argument + n
   redis.call('EXPIRE', key, ttl)
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
