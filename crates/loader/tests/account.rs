@@ -42,16 +42,16 @@ async fn the_records_are_the_generated_block_and_due_at_the_rate() {
 
     let audit = kafka.audit();
     let mut records = kafka.sales();
-    records.sort_unstable_by_key(|record| record.headers.id);
-    let first_due_us = records[0].headers.due_us;
+    records.sort_unstable_by_key(|record| record.header.id);
+    let first_due_us = records[0].header.due_us;
     let mut regenerated = audit.ids(Phase::Closed).into_iter().flat_map(|id| audit.regenerate(id));
     for (number, record) in (0i64..).zip(&records) {
         let truth = regenerated.next().unwrap();
         assert_eq!(digest(&record.sale), digest(&truth), "sale {number}: {:?} is not {truth:?}", record.sale);
-        assert_eq!(record.headers.id, truth.id);
-        assert_eq!(record.headers.state, truth.state());
+        assert_eq!(record.header.id, truth.id);
+        assert_eq!(record.header.state, truth.state());
         assert_eq!(record.key, truth.store.id.to_string());
-        assert_eq!(record.headers.due_us - first_due_us, number * 1_000_000 / 300, "sale {number}");
+        assert_eq!(record.header.due_us - first_due_us, number * 1_000_000 / 300, "sale {number}");
     }
 }
 

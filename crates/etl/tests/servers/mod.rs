@@ -132,8 +132,8 @@ impl Part {
         for batch in sales.chunks(batch) {
             producer.begin_transaction().unwrap();
             for sale in batch {
-                let headers = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
-                self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), headers);
+                let header = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+                self.put(&producer, sale, &serde_json::to_vec(sale).unwrap(), header);
             }
             kafka::flush(&producer, LIMIT).unwrap();
             producer.commit_transaction(LIMIT).unwrap();
@@ -144,15 +144,15 @@ impl Part {
     /// Puts a record that names this sale but is none into its state's topic.
     pub(crate) fn send_malformed(&self, sale: &Sale) {
         let producer: BaseProducer = self.kafka.idempotent_producer().create().unwrap();
-        let headers = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
-        self.put(&producer, sale, br#"{"no":"sale"}"#, headers);
+        let header = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
+        self.put(&producer, sale, br#"{"no":"sale"}"#, header);
         producer.flush(LIMIT).unwrap();
     }
 
-    fn put(&self, producer: &BaseProducer, sale: &Sale, body: &[u8], headers: SaleHeader) {
-        let topic = self.kafka.names().state(headers.state);
+    fn put(&self, producer: &BaseProducer, sale: &Sale, body: &[u8], header: SaleHeader) {
+        let topic = self.kafka.names().state(header.state);
         let key = sale.store.id.to_string();
-        let record = || BaseRecord::to(&topic).key(&key).payload(body).headers(headers.to_owned_headers());
+        let record = || BaseRecord::to(&topic).key(&key).payload(body).headers(header.to_owned_headers());
         while let Err((err, _)) = producer.send(record()) {
             assert_eq!(err.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull), "{err}");
             producer.poll(Duration::from_millis(1));

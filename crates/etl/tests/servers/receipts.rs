@@ -54,8 +54,8 @@ pub(crate) fn receipts(part: &Part) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     let read = read_to_end(&part.kafka, &part.kafka.names().receipts(), LIMIT, |message| {
         let receipt: Receipt = serde_json::from_slice(message.payload().unwrap_or_default())?;
-        let headers = SaleHeader::from_message(message).unwrap();
-        assert_eq!((headers.id, headers.state, headers.due_us), (receipt.id, receipt.state, 5_000_000));
+        let header = SaleHeader::from_message(message).unwrap();
+        assert_eq!((header.id, header.state, header.due_us), (receipt.id, receipt.state, 5_000_000));
         assert_eq!(message.key(), Some(receipt.store.to_string().as_bytes()), "the key is the store");
         receipts.push(receipt);
         Ok(())

@@ -60,7 +60,7 @@ impl Kafka {
             assert!(Instant::now() < deadline, "reading the sales took longer than {LIMIT:?}");
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) => sales.push(Record {
-                    headers: SaleHeader::from_message(&message).unwrap(),
+                    header: SaleHeader::from_message(&message).unwrap(),
                     key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
                     sale: serde_json::from_slice(message.payload().unwrap()).unwrap(),
                 }),
@@ -76,7 +76,7 @@ impl Kafka {
     pub fn audit(&self) -> Audit {
         let mut found: BTreeMap<SaleId, u32> = BTreeMap::new();
         for record in self.sales() {
-            *found.entry(record.headers.id).or_default() += 1;
+            *found.entry(record.header.id).or_default() += 1;
         }
         let twice: Vec<&SaleId> = found.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id).collect();
         assert!(twice.is_empty(), "{} are there twice: {:?}", twice.len(), twice.first());
@@ -100,7 +100,7 @@ impl Kafka {
 }
 
 pub struct Record {
-    pub headers: SaleHeader,
+    pub header: SaleHeader,
     pub key: String,
     pub sale: Sale,
 }
