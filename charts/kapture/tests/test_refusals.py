@@ -47,6 +47,7 @@ CONTRADICTIONS = {  # values that can't go together: the sentence that mends it
     "redis.external.host=r": "set redis.enabled=true, or leave the host out",
     "postgres.enabled=false postgres.external.host=p": "set postgres.enabled=true, or leave the host out",
     "postgres.external.host=p": "set postgres.auth.existingSecret",
+    "kafka.persistence.size=100Gi": "set postgres.persistence.size=40961Mi or more",
     "redis.maxMemory=250Mi": "or raise the limit",
     "kafka.auth.password=a kafka.auth.existingSecret=b": "leave one out",
 }

@@ -153,7 +153,7 @@ class Kafka(unittest.TestCase):
             return int(self.env(*sets, name="probe")["KAFKA_RETENTION_BYTES"])
 
         self.assertEqual(kept(), 8 * 2**30)
-        self.assertEqual(kept("kafka.persistence.size=100Gi"), 80 * 2**30)
+        self.assertEqual(kept("kafka.persistence.size=100Gi", "postgres.persistence.size=40Gi"), 80 * 2**30)
         self.assertEqual(kept("kafka.persistence.size=5G"), 4 * 10**9)
         self.assertEqual(kept("kafka.retentionBytes=3000000000"), 3000000000)
 
@@ -243,9 +243,9 @@ class Stores(unittest.TestCase):
             other = chart.get("StatefulSet", store, FULL, f"{store}.persistence.size=20Gi", f"{store}.persistence.storageClass=-")
             self.assertEqual(chart.volume_size(other), "20Gi")
             self.assertEqual(other["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"], "")
-            empty = chart.get("StatefulSet", store, FULL, f"{store}.persistence.enabled=false", f"{store}.persistence.size=3Gi")
+            empty = chart.get("StatefulSet", store, FULL, f"{store}.persistence.enabled=false", f"{store}.persistence.size=5Gi")
             self.assertNotIn("volumeClaimTemplates", empty["spec"])
-            self.assertEqual(chart.volume_size(empty), "3Gi")
+            self.assertEqual(chart.volume_size(empty), "5Gi")
 
     def test_generated_secrets_are_kept_with_the_volumes(self):
         secrets = [o for (k, _), o in chart.render(FULL).items() if k == "Secret"]

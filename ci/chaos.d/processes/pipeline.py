@@ -18,7 +18,10 @@ DIRECTORY = ROOT / "target" / "processes"
 BEHIND_SECONDS = 2
 # Little enough for two cores that also carry the servers, evenly over the states, so that each always has some; and logs
 # long enough to hold all of it, small states' too, so that it can be recounted.
-VALUES = "loader.replicas=3,loader.rate=200,loader.skew=0,etl.fanOut.replicas=2,kafka.persistence.size=100Gi"
+VALUES = (
+    "loader.replicas=3,loader.rate=200,loader.skew=0,etl.fanOut.replicas=2,"
+    "kafka.persistence.size=100Gi,postgres.persistence.size=100Gi"
+)
 
 
 class Pipeline(Proof):

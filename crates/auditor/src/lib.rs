@@ -11,6 +11,8 @@
 //! never sent: it is nowhere. What is wrong is named by kind, stage and sale. "Lost" is never a matter of time: a sale is
 //! late until the stage has provably passed it; see [`ledger`].
 //!
+//! What it has given account of, and Kafka's logs no longer hold, it deletes from Postgres.
+//!
 //! Content is compared of every block while the auditor keeps up, and of one in so many (the account says of how many)
 //! while it doesn't. Memory is bounded whatever happens; see [`truth`], [`order`] and the constants beside each queue.
 //!

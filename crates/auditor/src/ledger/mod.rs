@@ -286,6 +286,11 @@ impl Ledger {
         self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
     }
 
+    /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or said to be lost.
+    pub fn is_done(&self, id: BlockId) -> bool {
+        self.done.contains(id)
+    }
+
     /// How many records have no block.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -179,6 +179,7 @@ impl Judge<'_> {
         if self.wrote.is_some_and(|wrote| wrote.elapsed() < CHECKPOINT) {
             return;
         }
+        let made = Instant::now();
         let entries = match self.live.ledger().checkpoint() {
             Ok(Some(entries)) => entries,
             Ok(None) => return,
@@ -187,15 +188,15 @@ impl Judge<'_> {
                 return;
             }
         };
-        self.wrote = Some(Instant::now());
+        self.wrote = Some(made);
         if entries == self.written {
-            self.live.checkpoint_written();
+            self.live.checkpoint_written(made);
             return;
         }
         match self.writer.write(&entries) {
             Ok(()) => {
                 self.live.ledger().checkpoint_written();
-                self.live.checkpoint_written();
+                self.live.checkpoint_written(made);
                 self.live.metrics.checkpoints.inc();
                 self.written = entries;
             }

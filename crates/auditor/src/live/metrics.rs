@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     rounds: Gauge,
     pub(super) errors: Counter,
     pub(super) checkpoints: Counter,
+    pub(super) pruned: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -95,6 +96,11 @@ impl Metrics {
         registry.register("rounds", "Rounds of proof that ended", metrics.rounds.clone());
         registry.register("errors", "Questions to Kafka or a store that failed", metrics.errors.clone());
         registry.register("checkpoints", "Checkpoints written", metrics.checkpoints.clone());
+        registry.register(
+            "pruned",
+            "Sales deleted from Postgres, since Kafka no longer holds their blocks",
+            metrics.pruned.clone(),
+        );
         metrics.show(&Account { auditable: true, ..Account::default() });
         metrics
     }

@@ -9,6 +9,7 @@ mod checkpoint;
 mod judge;
 mod logs;
 mod metrics;
+mod prune;
 mod reader;
 mod returned;
 mod round;
@@ -62,7 +63,7 @@ struct Live {
 struct Progress {
     waiting_for: String,
     round_ended: Option<Instant>,
-    checkpoint_written: Option<Instant>,
+    checkpoint_made: Option<Instant>,
 }
 
 /// Whether the account of blocks has been read.
@@ -103,7 +104,7 @@ pub async fn run(
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
         let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
-            (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
+            (watch(&kafka, &live, 0, redis, &health, &shutdown), watch(&kafka, &live, 1, postgres, &health, &shutdown));
         tokio::try_join!(reader, judge, redis, postgres)?;
         Ok(())
     };
@@ -232,6 +233,7 @@ async fn thread(
 
 /// Watches a store, if there is one.
 async fn watch(
+    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     store: Option<Store>,
@@ -240,7 +242,7 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let Some(store) = store else { return Ok(()) };
     let beat = health.loop_(STORES[number].name(), STUCK);
-    watch::run(live, number, store, &beat, shutdown).await
+    watch::run(kafka, live, number, store, &beat, shutdown).await
 }
 
 impl Live {
@@ -265,8 +267,14 @@ impl Live {
         self.progress().round_ended = Some(Instant::now());
     }
 
-    fn checkpoint_written(&self) {
-        self.progress().checkpoint_written = Some(Instant::now());
+    /// `made`: when the account was as it was written.
+    fn checkpoint_written(&self, made: Instant) {
+        self.progress().checkpoint_made = Some(made);
+    }
+
+    /// Whether what the account said at a time outlasts a restart.
+    fn has_written(&self, at: Instant) -> bool {
+        self.progress().checkpoint_made.is_some_and(|made| made >= at)
     }
 
     fn account(&self) -> Account {
@@ -275,7 +283,7 @@ impl Live {
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);
         account.position.round_age_ms = age(progress.round_ended);
-        account.position.checkpoint_age_ms = age(progress.checkpoint_written);
+        account.position.checkpoint_age_ms = age(progress.checkpoint_made);
         account
     }
 

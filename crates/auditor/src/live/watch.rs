@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::Live;
+use super::prune::Pruning;
 use crate::findings::Stage;
 use crate::ledger::{Asked, STORES};
 use crate::store::{Page, Store};
@@ -24,13 +25,14 @@ const CONFLICTS: u32 = 20;
 
 /// Watches store number `store` until `shutdown`.
 pub(super) async fn run(
+    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     mut store: Store,
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let (mut away, mut page) = (false, Page::default());
+    let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new(kafka));
     loop {
         tokio::select! {
             biased;
@@ -59,6 +61,18 @@ pub(super) async fn run(
             }
         }
         away = passed.is_err();
+        if away {
+            continue;
+        }
+        let pruned = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            pruned = pruning.turn(live, &mut store, beat) => pruned,
+        };
+        if let Err(err) = pruned {
+            live.metrics.errors.inc();
+            info!(stage = STORES[number].name(), "pruning again in a moment: {err:#}");
+        }
     }
 }
 

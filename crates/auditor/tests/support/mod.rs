@@ -4,7 +4,7 @@
 mod exporter;
 mod pipeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ use auditor::ledger::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -65,6 +67,11 @@ impl World {
 
     /// Says on the loaders' account that the first `acknowledged` sales of a block were.
     pub fn account(&self, id: BlockId, phase: Phase, acknowledged: u32) {
+        self.account_since(Duration::from_secs(1), id, phase, acknowledged);
+    }
+
+    /// The same of a block that was reserved so long ago.
+    pub fn account_since(&self, age: Duration, id: BlockId, phase: Phase, acknowledged: u32) {
         let now = service::unix_us();
         let record = BlockRecord {
             incarnation: 1,
@@ -72,7 +79,7 @@ impl World {
             phase,
             acknowledged: Ranges::from(vec![(0, acknowledged)]),
             end: (phase == Phase::Closed).then_some(acknowledged),
-            reserved_at_us: now - 1_000_000,
+            reserved_at_us: now - i64::try_from(age.as_micros()).unwrap(),
             updated_at_us: now,
         };
         let value = serde_json::to_vec(&record).unwrap();
@@ -144,6 +151,22 @@ impl World {
     /// The offset behind the last record of a state's topic.
     pub fn end_of(&self, state: State) -> i64 {
         self.end(&self.kafka.names().state(state), 0)
+    }
+
+    /// Deletes what was routed below these offsets, as Kafka does with what is beyond its limits.
+    pub async fn forget(&self, ends: &TopicPartitionList) {
+        let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
+        let deleted = admin.delete_records(ends, &AdminOptions::new()).await.unwrap();
+        deleted.elements().iter().for_each(|element| element.error().unwrap());
+    }
+
+    /// Where the topics of some states end.
+    pub fn ends(&self, states: impl IntoIterator<Item = State>) -> TopicPartitionList {
+        let mut ends = TopicPartitionList::new();
+        for state in states.into_iter().collect::<BTreeSet<_>>() {
+            ends.add_partition_offset(&self.kafka.names().state(state), 0, Offset::Offset(self.end_of(state))).unwrap();
+        }
+        ends
     }
 
     /// Where a log ends, be its last transaction settled or not: its marker may come a moment after the commit.

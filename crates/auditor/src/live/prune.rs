@@ -1,0 +1,148 @@
+//! Deletes from Postgres the sales that need not be kept, so that a forgotten install fills no disk.
+//!
+//! Those are the sales of blocks that are done and that one of Kafka's logs no longer holds whole: nobody can count them
+//! again, and [`crate::recount`] and [`crate::check`] leave them out by the same time. Redis forgets by itself.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use kafka::blocks::decode;
+use kafka::read_to_end;
+use petstore::BlockId;
+use rdkafka::Message;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use service::Beat;
+use tracing::info;
+
+use super::Live;
+use super::logs::Logs;
+use crate::store::{Page, Store};
+
+/// Between two looks at where the logs begin.
+const EVERY: Duration = Duration::from_mins(1);
+/// Blocks deleted at once, while the watch of the store waits: about a second's work.
+const BLOCKS: usize = 100;
+/// Records bear their senders' clocks: a block is kept for so long beyond the time at which the logs begin.
+const CLOCKS: Duration = Duration::from_mins(5);
+/// Reading the first record of each log. One that doesn't come in time deletes nothing.
+const BEGINNINGS: Duration = Duration::from_secs(10);
+/// Reading the account of blocks.
+const ACCOUNT: Duration = Duration::from_secs(30);
+
+/// What is to be deleted.
+pub(super) struct Pruning {
+    kafka: kafka::Config,
+    looked: Option<Instant>,
+    /// Blocks reserved before were looked for: unix time, microseconds.
+    before_us: i64,
+    blocks: Vec<BlockId>,
+    /// When those were done.
+    done_at: Instant,
+}
+
+impl Pruning {
+    pub(super) fn new(kafka: &kafka::Config) -> Self {
+        Self { kafka: kafka.clone(), looked: None, before_us: i64::MIN, blocks: Vec::new(), done_at: Instant::now() }
+    }
+
+    /// Looks what need not be kept, or deletes the next blocks of it.
+    pub(super) async fn turn(&mut self, live: &Live, store: &mut Store, beat: &Beat) -> anyhow::Result<()> {
+        if !matches!(store, Store::Postgres(_)) {
+            return Ok(());
+        }
+        if self.blocks.is_empty() {
+            if self.looked.is_some_and(|at| at.elapsed() < EVERY) {
+                return Ok(());
+            }
+            self.looked = Some(Instant::now());
+            return self.look(live, store, beat).await.context("looking for what need not be kept");
+        }
+        // An auditor that begins again from before they were done would look for them.
+        if live.has_written(self.done_at) {
+            let left = self.blocks.len().saturating_sub(BLOCKS);
+            let next = &self.blocks[left..];
+            let sales = store.prune(next).await?;
+            live.metrics.pruned.inc_by(sales);
+            info!(sales, blocks = next.len(), left, "deleted sales that kafka no longer holds");
+            self.blocks.truncate(left);
+        }
+        Ok(())
+    }
+
+    async fn look(&mut self, live: &Live, store: &mut Store, beat: &Beat) -> anyhow::Result<()> {
+        let (kafka, mut partitions) = (self.kafka.clone(), live.partitions());
+        partitions.retain(|(topic, _)| *topic != live.names.rejected());
+        let begin_us = tokio::task::spawn_blocking(move || begin_us(&kafka, partitions)).await??;
+        let before_us = begin_us.saturating_sub(i64::try_from(CLOCKS.as_micros()).unwrap_or(i64::MAX));
+        if before_us <= self.before_us {
+            return Ok(());
+        }
+        let mut done = HashSet::new();
+        let mut page = Page::default();
+        loop {
+            beat.turned();
+            let stored = store.blocks(&mut page).await?;
+            let ledger = live.ledger();
+            done.extend(stored.into_iter().filter(|id| ledger.is_done(*id)));
+            drop(ledger);
+            if page.is_at_start() {
+                break;
+            }
+        }
+        self.done_at = Instant::now();
+        let kafka = self.kafka.clone();
+        self.blocks = tokio::task::spawn_blocking(move || reserved_before(&kafka, before_us, done)).await??;
+        self.before_us = before_us;
+        Ok(())
+    }
+}
+
+/// The latest time at which a log that has lost its beginning now begins: unix time, microseconds.
+fn begin_us(kafka: &kafka::Config, mut partitions: Vec<(String, i32)>) -> anyhow::Result<i64> {
+    let logs = Logs::new(kafka, "reader")?;
+    let sales = kafka.names().sales();
+    partitions.extend((0..logs.partitions(&sales)?).map(|partition| (sales.clone(), partition)));
+    let (beginnings, ends) = (logs.beginnings(&partitions)?, logs.ends(&partitions)?);
+    let mut trimmed = TopicPartitionList::new();
+    for ((topic, partition), (beginning, end)) in partitions.iter().zip(beginnings.into_iter().zip(ends)) {
+        if 0 < beginning && beginning < end {
+            trimmed.add_partition_offset(topic, *partition, Offset::Offset(beginning))?;
+        }
+    }
+    let mut latest_us = i64::MIN;
+    if trimmed.count() == 0 {
+        return Ok(latest_us);
+    }
+    let (mut unread, deadline) = (trimmed.count(), Instant::now() + BEGINNINGS);
+    // One record of each is wanted, and the memory is the live account's.
+    let mut reader = kafka.reader();
+    reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
+    let consumer: BaseConsumer = reader.create().context("making a consumer")?;
+    consumer.assign(&trimmed).context("beginning to read")?;
+    while unread > 0 && Instant::now() < deadline {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
+        let mut read = TopicPartitionList::new();
+        read.add_partition(message.topic(), message.partition());
+        consumer.incremental_unassign(&read).context("ending to read")?;
+        unread -= 1;
+        latest_us = latest_us.max(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000));
+    }
+    Ok(latest_us)
+}
+
+/// Those of `blocks` that were reserved before a time.
+fn reserved_before(kafka: &kafka::Config, time_us: i64, mut blocks: HashSet<BlockId>) -> anyhow::Result<Vec<BlockId>> {
+    let mut before = Vec::new();
+    read_to_end(kafka, &kafka.names().blocks(), ACCOUNT, |message| {
+        if let Ok(Some(block)) = decode(message)
+            && block.record.reserved_at_us < time_us
+            && blocks.remove(&block.id)
+        {
+            before.push(block.id);
+        }
+        Ok(())
+    })?;
+    Ok(before)
+}

@@ -1,0 +1,75 @@
+//! What Kafka no longer holds is deleted from Postgres, and nothing else is.
+//!
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use auditor::{Store, Stores, recount};
+use kafka::blocks::Phase;
+use petstore::BlockId;
+use stores::Counts;
+use stores::postgres::Reader;
+use support::{Auditor, BLOCK, LIMIT, World, count};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+fn stores(world: &World) -> Stores {
+    Stores { redis: None, postgres: Some(Store::postgres(world.postgres.clone())), returned: false }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
+    let mut world = World::new().await;
+    // Of one of the old blocks something can still come. The logs will begin within the young one, and hold the last whole.
+    let [done, open, young, last] = [0, 1, 2, 3].map(|number| BlockId { block: BLOCK.block + number, ..BLOCK });
+    let [done_sales, open_sales, young_sales, last_sales] = [done, open, young, last].map(World::sales);
+    world.account_since(HOUR, done, Phase::Closed, count(&done_sales));
+    world.account_since(HOUR, open, Phase::Progress, count(&open_sales));
+    world.account(young, Phase::Closed, count(&young_sales));
+    for sales in [&done_sales, &open_sales] {
+        world.accept(sales);
+        world.route(sales);
+    }
+    let old = world.ends(young_sales.iter().map(petstore::Sale::state));
+    world.accept(&young_sales);
+    world.route(&young_sales);
+    world.account_since(Duration::ZERO, last, Phase::Closed, count(&last_sales));
+    world.accept(&last_sales);
+    world.route(&last_sales);
+    world.fan_out_has_passed_all();
+    let installation = world.installation().await;
+    world.fill(&mut stores::postgres::Writer::new(world.postgres.clone(), &installation), &[]).await;
+
+    let auditor = Auditor::start(&world.kafka, stores(&world));
+    auditor.account(|account| account.done_blocks == 3).await;
+    auditor.checkpointed().await;
+    auditor.stop().await;
+    let held = |sales: &[_]| Counts { found: count(sales).into(), conflicts: 0 };
+    let all = [held(&done_sales), held(&open_sales), held(&young_sales), held(&last_sales)];
+    assert_eq!(in_postgres(&world, [done, open, young, last], |_| true).await, all, "kafka holds all of them");
+
+    world.forget(&old).await;
+    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let left = in_postgres(&world, [done, open, young, last], |counts| counts[0].found == 0).await;
+    assert_eq!(left, [Counts::default(), all[1], all[2], all[3]]);
+    let account = auditor.settled().await;
+    assert_eq!((account.done_blocks, account.counts), (3, vec![]));
+    auditor.stop().await;
+
+    let recount = recount::run(&world.kafka, stores(&world)).await.unwrap();
+    assert_eq!((recount.blocks, recount.well), (1, true), "only the last one is judged: {recount:?}");
+}
+
+/// What Postgres has of blocks, as soon as that is `enough`.
+async fn in_postgres(world: &World, blocks: [BlockId; 4], enough: impl Fn(&[Counts]) -> bool) -> Vec<Counts> {
+    let (mut reader, deadline) = (Reader::new(world.postgres.clone()), Instant::now() + LIMIT);
+    loop {
+        let counts = reader.counts(&blocks).await.unwrap();
+        if enough(&counts) || Instant::now() > deadline {
+            return counts;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
