@@ -141,3 +141,16 @@ async fn fewer_than_100_sales_are_nothing_to_judge() {
     assert!(!well);
     assert!(text.contains("nothing to judge: 99 sales were acknowledged, 100 are wanted"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kafka_deletes_too_soon_is_nothing_to_judge() {
+    let (world, sales, _) = world().await;
+    let state = sales[0].state();
+    let mut all_but_one = rdkafka::TopicPartitionList::new();
+    let last = rdkafka::Offset::Offset(world.end_of(state) - 2);
+    all_but_one.add_partition_offset(&world.kafka.names().state(state), 0, last).unwrap();
+    world.forget(&all_but_one).await;
+    let Outcome { text, well } = test(&world, |_| Stores::default()).await;
+    assert!(!well);
+    assert!(text.contains("nothing to judge: Kafka deletes sales sooner than they can be counted"), "{text}");
+}

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Stores;
 use crate::store::Store;
+use cut::Nothing;
 pub(crate) use table::grouped;
 use table::{Release, Row, Table};
 
@@ -82,14 +83,9 @@ pub struct Outcome {
 pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
     let begun = Instant::now();
     let release = Release::new(&settings.release);
-    let mut table = Table::default();
     let sample = match cut::mark(kafka, begun + patience.sales).await {
         Ok(sample) => sample,
-        Err(cut::Nothing { why, component }) => {
-            table.row(Row::fail("accepted", why, format!("statefulset/{}", release.object(component))));
-            let (text, well) = table.print(&release, "");
-            return Outcome { text, well };
-        }
+        Err(nothing) => return nothing.outcome(&release),
     };
     let acknowledged = sample.acknowledged;
     let rounds = live::rounds(&settings.auditor).await;
@@ -97,6 +93,11 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let redis_keeps_us = stores.redis.as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
     let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
     let found = inspect::inspect(kafka, stores, sample, &limits).await;
+    if found.sample.blocks.is_empty() {
+        let why = "nothing to judge: Kafka deletes sales sooner than they can be counted: raise kafka.retentionBytes, or send less";
+        return Nothing { why: why.to_owned(), component: "kafka" }.outcome(&release);
+    }
+    let mut table = Table::default();
     for row in verdict::rows(&found, watched, redis_keeps_us, &release, service::unix_us()) {
         table.row(row);
     }
@@ -120,6 +121,15 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     }
     let (text, well) = table.print(&release, &verdict::of(&found));
     Outcome { text, well }
+}
+
+impl Nothing {
+    fn outcome(self, release: &Release) -> Outcome {
+        let mut table = Table::default();
+        table.row(Row::fail("accepted", self.why, format!("statefulset/{}", release.object(self.component))));
+        let (text, well) = table.print(release, "");
+        Outcome { text, well }
+    }
 }
 
 /// Which Kafka this is, as the stores keep it with their positions.

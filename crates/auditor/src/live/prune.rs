@@ -4,6 +4,7 @@
 //! again, and [`crate::recount`] and [`crate::check`] leave them out by the same time. Redis forgets by itself.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -14,7 +15,7 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use service::Beat;
-use tracing::info;
+use tracing::debug;
 
 use super::Live;
 use super::logs::Logs;
@@ -22,18 +23,20 @@ use crate::store::{Page, Store};
 
 /// Between two looks at where the logs begin.
 const EVERY: Duration = Duration::from_mins(1);
-/// Blocks deleted at once, while the watch of the store waits: about a second's work.
-const BLOCKS: usize = 100;
+/// Blocks deleted at once, while the watch of the store waits: some 80,000 sales.
+const BLOCKS: usize = 25;
 /// Records bear their senders' clocks: a block is kept for so long beyond the time at which the logs begin.
 const CLOCKS: Duration = Duration::from_mins(5);
 /// Reading the first record of each log. One that doesn't come in time deletes nothing.
-const BEGINNINGS: Duration = Duration::from_secs(10);
+const READING: Duration = Duration::from_secs(10);
 /// Reading the account of blocks.
 const ACCOUNT: Duration = Duration::from_secs(30);
 
 /// What is to be deleted.
 pub(super) struct Pruning {
     kafka: kafka::Config,
+    /// Kept, since a client that is given up while it still logs in says so as an error.
+    beginnings: Option<Arc<Beginnings>>,
     looked: Option<Instant>,
     /// Blocks reserved before were looked for: unix time, microseconds.
     before_us: i64,
@@ -44,7 +47,14 @@ pub(super) struct Pruning {
 
 impl Pruning {
     pub(super) fn new(kafka: &kafka::Config) -> Self {
-        Self { kafka: kafka.clone(), looked: None, before_us: i64::MIN, blocks: Vec::new(), done_at: Instant::now() }
+        Self {
+            kafka: kafka.clone(),
+            beginnings: None,
+            looked: None,
+            before_us: i64::MIN,
+            blocks: Vec::new(),
+            done_at: Instant::now(),
+        }
     }
 
     /// Looks what need not be kept, or deletes the next blocks of it.
@@ -65,16 +75,21 @@ impl Pruning {
             let next = &self.blocks[left..];
             let sales = store.prune(next).await?;
             live.metrics.pruned.inc_by(sales);
-            info!(sales, blocks = next.len(), left, "deleted sales that kafka no longer holds");
+            debug!(sales, blocks = next.len(), left, "deleted sales that kafka no longer holds");
             self.blocks.truncate(left);
         }
         Ok(())
     }
 
     async fn look(&mut self, live: &Live, store: &mut Store, beat: &Beat) -> anyhow::Result<()> {
-        let (kafka, mut partitions) = (self.kafka.clone(), live.partitions());
+        let beginnings = match self.beginnings.take() {
+            Some(beginnings) => beginnings,
+            None => Arc::new(Beginnings::new(&self.kafka)?),
+        };
+        let beginnings = Arc::clone(self.beginnings.insert(beginnings));
+        let (sales, mut partitions) = (live.names.sales(), live.partitions());
         partitions.retain(|(topic, _)| *topic != live.names.rejected());
-        let begin_us = tokio::task::spawn_blocking(move || begin_us(&kafka, partitions)).await??;
+        let begin_us = tokio::task::spawn_blocking(move || beginnings.latest_us(&sales, partitions)).await??;
         let before_us = begin_us.saturating_sub(i64::try_from(CLOCKS.as_micros()).unwrap_or(i64::MAX));
         if before_us <= self.before_us {
             return Ok(());
@@ -99,37 +114,43 @@ impl Pruning {
     }
 }
 
-/// The latest time at which a log that has lost its beginning now begins: unix time, microseconds.
-fn begin_us(kafka: &kafka::Config, mut partitions: Vec<(String, i32)>) -> anyhow::Result<i64> {
-    let logs = Logs::new(kafka, "reader")?;
-    let sales = kafka.names().sales();
-    partitions.extend((0..logs.partitions(&sales)?).map(|partition| (sales.clone(), partition)));
-    let (beginnings, ends) = (logs.beginnings(&partitions)?, logs.ends(&partitions)?);
-    let mut trimmed = TopicPartitionList::new();
-    for ((topic, partition), (beginning, end)) in partitions.iter().zip(beginnings.into_iter().zip(ends)) {
-        if 0 < beginning && beginning < end {
-            trimmed.add_partition_offset(topic, *partition, Offset::Offset(beginning))?;
+/// Looks where logs begin.
+struct Beginnings {
+    logs: Logs,
+    consumer: BaseConsumer,
+}
+
+impl Beginnings {
+    fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
+        // One record of each log is wanted, and the memory is the live account's.
+        let mut reader = kafka.reader();
+        reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
+        Ok(Self { logs: Logs::new(kafka, "reader")?, consumer: reader.create().context("making a consumer")? })
+    }
+
+    /// The latest time at which a log that has lost its beginning now begins: unix time, microseconds. Blocks.
+    fn latest_us(&self, sales: &str, mut partitions: Vec<(String, i32)>) -> anyhow::Result<i64> {
+        partitions.extend((0..self.logs.partitions(sales)?).map(|partition| (sales.to_owned(), partition)));
+        let (beginnings, ends) = (self.logs.beginnings(&partitions)?, self.logs.ends(&partitions)?);
+        let mut unread = TopicPartitionList::new();
+        for ((topic, partition), (beginning, end)) in partitions.iter().zip(beginnings.into_iter().zip(ends)) {
+            if 0 < beginning && beginning < end {
+                unread.add_partition_offset(topic, *partition, Offset::Offset(beginning))?;
+            }
         }
+        self.consumer.assign(&unread).context("beginning to read")?;
+        let (mut unread, mut latest_us, deadline) = (unread.count(), i64::MIN, Instant::now() + READING);
+        while unread > 0 && Instant::now() < deadline {
+            let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) else { continue };
+            let mut read = TopicPartitionList::new();
+            read.add_partition(message.topic(), message.partition());
+            self.consumer.incremental_unassign(&read).context("ending to read")?;
+            unread -= 1;
+            latest_us = latest_us.max(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000));
+        }
+        self.consumer.unassign().context("ending to read")?;
+        Ok(latest_us)
     }
-    let mut latest_us = i64::MIN;
-    if trimmed.count() == 0 {
-        return Ok(latest_us);
-    }
-    let (mut unread, deadline) = (trimmed.count(), Instant::now() + BEGINNINGS);
-    // One record of each is wanted, and the memory is the live account's.
-    let mut reader = kafka.reader();
-    reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
-    let consumer: BaseConsumer = reader.create().context("making a consumer")?;
-    consumer.assign(&trimmed).context("beginning to read")?;
-    while unread > 0 && Instant::now() < deadline {
-        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let mut read = TopicPartitionList::new();
-        read.add_partition(message.topic(), message.partition());
-        consumer.incremental_unassign(&read).context("ending to read")?;
-        unread -= 1;
-        latest_us = latest_us.max(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000));
-    }
-    Ok(latest_us)
 }
 
 /// Those of `blocks` that were reserved before a time.
