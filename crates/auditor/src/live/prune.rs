@@ -25,7 +25,8 @@ use crate::store::{Page, Store};
 const EVERY: Duration = Duration::from_mins(1);
 /// Blocks deleted at once, while the watch of the store waits: some 80,000 sales.
 const BLOCKS: usize = 25;
-/// Records bear their senders' clocks: a block is kept for so long beyond the time at which the logs begin.
+/// Records bear their senders' clocks, and a `helm test` that has read the logs goes on to Postgres: a block is kept for so
+/// long beyond the time at which the logs begin.
 const CLOCKS: Duration = Duration::from_mins(5);
 /// Reading the first record of each log. One that doesn't come in time deletes nothing.
 const READING: Duration = Duration::from_secs(10);

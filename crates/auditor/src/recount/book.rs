@@ -33,7 +33,7 @@ pub(super) struct Book {
     /// The highest sale of each loader and store so far.
     order: HashMap<(Stage, u32, u32, u32), SaleId>,
     /// The latest time at which a log that has lost its beginning now begins: unix time, microseconds.
-    pub(super) begins_us: i64,
+    begins_us: i64,
     /// The blocks that are set aside, since a log no longer reaches back to them.
     pub(super) beyond: Vec<BlockId>,
     pub(super) conflicts: Vec<Conflict>,
@@ -154,6 +154,11 @@ impl Book {
     /// The time before which none of the sales was sent: unix time, microseconds.
     pub(super) fn since_us(&self) -> i64 {
         self.blocks.values().map(|page| page.record.reserved_at_us).min().unwrap_or(0)
+    }
+
+    /// Notes when a log that has lost its beginning now begins, if there is one.
+    pub(super) fn begin_at(&mut self, time_us: Option<i64>) {
+        self.begins_us = self.begins_us.max(time_us.unwrap_or(i64::MIN));
     }
 
     /// Sets aside what was reserved before a log begins.

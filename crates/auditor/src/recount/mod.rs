@@ -60,6 +60,7 @@ pub async fn run(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Re
         if stores.returned {
             book = read::returned(kafka, book, &highest, &mut passed).await?;
         }
+        read::look_again(kafka, &mut book).await?;
         book.set_aside();
         recount.add(judge::judge(&mut book, &passed, &mut strange), &book);
     }

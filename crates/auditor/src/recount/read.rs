@@ -120,14 +120,34 @@ async fn read(
             }
         })?;
         ensure!(read.left == 0, "{} offsets of {} could not be read in time", read.left, topics.join(", "));
-        if topics[0] != rejected
-            && let Some(time_us) = read.begins_us
-        {
-            book.begins_us = book.begins_us.max(time_us);
+        if topics[0] != rejected {
+            book.begin_at(read.begins_us);
         }
         Ok((book, highest))
     })
     .await?
+}
+
+/// Looks again where the logs begin: what they have lost since they were read, the auditor may have deleted from Postgres
+/// before that was.
+pub(super) async fn look_again(kafka: &kafka::Config, book: &mut Book) -> anyhow::Result<()> {
+    let names = kafka.names();
+    let mut topics = names.states();
+    topics.push(names.sales());
+    topics.extend(book.watched.returned.then(|| names.receipts()));
+    let mut parts = parts(kafka, topics, book.since_us() / 1_000).await?;
+    parts.retain(|part| part.trimmed && part.start < part.end);
+    for part in &mut parts {
+        part.end = part.start + 1;
+    }
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let kafka = kafka.clone();
+    let read =
+        tokio::task::spawn_blocking(move || scan::scan(&kafka, &parts, Instant::now() + READING, |_| {})).await??;
+    book.begin_at(read.begins_us);
+    Ok(())
 }
 
 #[derive(Clone, Copy)]

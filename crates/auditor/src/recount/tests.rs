@@ -159,9 +159,9 @@ fn what_has_not_passed_is_late_and_not_lost() {
 #[test]
 fn a_block_that_a_log_no_longer_reaches_back_to_is_set_aside() {
     let sales = sales();
-    for (begins_us, beyond) in [(i64::MIN, vec![]), (0, vec![]), (1, vec![ID])] {
+    for (begins_us, beyond) in [(None, vec![]), (Some(0), vec![]), (Some(1), vec![ID])] {
         let mut book = book(&sales);
-        book.begins_us = begins_us;
+        book.begin_at(begins_us);
         book.set_aside();
         assert_eq!((book.beyond.clone(), book.blocks.len()), (beyond.clone(), 1 - beyond.len()));
     }
