@@ -4,8 +4,8 @@ check "three rows are deleted from Postgres" prints "DELETE 3" postgres \
 check "helm test fails and counts them" fails_with "FAIL  stored" helm test kapture -n "$NAMESPACE" --logs
 stored=$(postgres "select count(*) from kapture.sale_events")
 
-# Longer than a broker's grace of 90 s: all brokers go at once, and one whose controllers are gone waits for them until it is killed.
-GONE=150
+# All brokers are ended at once, and none may wait out its grace of 90 s for controllers that are gone.
+GONE=75
 left() { k get all,configmap,secret,pvc,pdb,networkpolicy -l app.kubernetes.io/instance=kapture -o name; }
 only_kept() { ! left | grep -vE '^(persistentvolumeclaim/data-kapture-(kafka|postgres|redis)-[0-9]+|secret/kapture-(kafka|postgres|redis)|pod/kapture-test-.*)$'; }
 check "helm uninstall" helm uninstall kapture -n "$NAMESPACE" --wait

@@ -30,6 +30,34 @@ fi
 
 # A peer's name may come up after this broker does: ask again soon, not after Java's ten seconds.
 # shellcheck disable=SC2086 # the heap's options are two words
-exec java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
+java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
   -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
-  -Dsun.net.inetaddr.negative.ttl=1 kafka.Kafka $properties
+  -Dsun.net.inetaddr.negative.ttl=1 kafka.Kafka $properties &
+broker=$!
+
+# Whether any other pod is connected to the controllers' port, here or there; 01 is an open connection.
+port=$(printf %04X 9093)
+has_peers() {
+  cat /proc/net/tcp /proc/net/tcp6 | grep -e ":$port [0-9A-F:]* 01 " -e ":$port 01 " |
+    grep -qv ': \([0-9A-F]*\):[0-9A-F]* \1:'
+}
+
+# A broker that is to end asks the controllers to move away what it leads, for five minutes if none answers. When all brokers
+# go at once, as helm uninstall ends them, the last one would ask nobody until its grace is over.
+stop() {
+  kill -TERM $broker
+  alone=0
+  while kill -0 $broker 2>/dev/null; do
+    if has_peers || [ "$id/$(cat $config/controllers)" = 0/1 ]; then alone=0; else alone=$((alone + 1)); fi
+    if [ $alone = 10 ]; then
+      echo "all controllers are gone: ending without them"
+      kill -KILL $broker
+    fi
+    sleep 1
+  done
+  status=0
+  wait $broker || status=$?
+  exit $status
+}
+trap stop TERM
+wait $broker
