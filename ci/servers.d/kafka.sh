@@ -43,6 +43,9 @@ kafka_properties() {
 	transaction.state.log.num.partitions=4
 	share.coordinator.state.topic.replication.factor=1
 	share.coordinator.state.topic.min.isr=1
+	# As in the chart: a coordinator reads all of it before it answers.
+	offsets.topic.segment.bytes=1048576
+	transaction.state.log.segment.bytes=1048576
 	group.initial.rebalance.delay.ms=0
 	# A broker that was killed may come back only when the session of its former self has ended.
 	broker.heartbeat.interval.ms=500

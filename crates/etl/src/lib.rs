@@ -17,6 +17,8 @@
 //! - What somebody writes to a state's topic beside the fan-out is stored like any other sale, if it looks like one.
 //! - `kapture.positions` and a group deleted while none of its members runs: everything is done again. Redis and Postgres
 //!   drop what they know. Either alone repeats nothing.
+//! - A group's coordinator in Kafka 4.1 that becomes leader, follower and leader again while it still loads may answer "not
+//!   coordinator" until it moves or its broker restarts. Its members wait, and lose nothing.
 //! - A store that is put back is filled again only as far as Kafka still has the sales.
 //! - Two releases with the same `kafka.external.prefix` on one Kafka are one to it: they fence each other for ever.
 
