@@ -95,14 +95,6 @@ impl Store {
         }
     }
 
-    /// Deletes the sales of blocks, and returns how many there were.
-    pub async fn prune(&mut self, blocks: &[BlockId]) -> anyhow::Result<u64> {
-        match self {
-            Self::Redis(..) => bail!("redis forgets by itself"),
-            Self::Postgres(reader) => Ok(reader.prune(blocks).await?),
-        }
-    }
-
     /// The next of the blocks that there are, going round and round.
     pub async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<BlockId>> {
         match self {

@@ -74,7 +74,7 @@ pub struct Position {
     pub read: u64,
     /// Milliseconds since the last round of proof ended; none before the first.
     pub round_age_ms: Option<u64>,
-    /// Milliseconds since the last checkpoint was written; none before the first.
+    /// Milliseconds since the account was as the last checkpoint has it; none before the first.
     pub checkpoint_age_ms: Option<u64>,
 }
 

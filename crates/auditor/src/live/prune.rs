@@ -60,9 +60,7 @@ impl Pruning {
 
     /// Looks what need not be kept, or deletes the next blocks of it.
     pub(super) async fn turn(&mut self, live: &Live, store: &mut Store, beat: &Beat) -> anyhow::Result<()> {
-        if !matches!(store, Store::Postgres(_)) {
-            return Ok(());
-        }
+        let Store::Postgres(postgres) = store else { return Ok(()) };
         if self.blocks.is_empty() {
             if self.looked.is_some_and(|at| at.elapsed() < EVERY) {
                 return Ok(());
@@ -74,7 +72,7 @@ impl Pruning {
         if live.has_written(self.done_at) {
             let left = self.blocks.len().saturating_sub(BLOCKS);
             let next = &self.blocks[left..];
-            let sales = store.prune(next).await?;
+            let sales = postgres.prune(next).await?;
             live.metrics.pruned.inc_by(sales);
             debug!(sales, blocks = next.len(), left, "deleted sales that kafka no longer holds");
             self.blocks.truncate(left);
@@ -83,11 +81,10 @@ impl Pruning {
     }
 
     async fn look(&mut self, live: &Live, store: &mut Store, beat: &Beat) -> anyhow::Result<()> {
-        let beginnings = match self.beginnings.take() {
-            Some(beginnings) => beginnings,
-            None => Arc::new(Beginnings::new(&self.kafka)?),
+        let beginnings = match &self.beginnings {
+            Some(beginnings) => Arc::clone(beginnings),
+            None => Arc::clone(self.beginnings.insert(Arc::new(Beginnings::new(&self.kafka)?))),
         };
-        let beginnings = Arc::clone(self.beginnings.insert(beginnings));
         let (sales, mut partitions) = (live.names.sales(), live.partitions());
         partitions.retain(|(topic, _)| *topic != live.names.rejected());
         let begin_us = tokio::task::spawn_blocking(move || beginnings.latest_us(&sales, partitions)).await??;
