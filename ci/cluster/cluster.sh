@@ -6,6 +6,7 @@ STORE=$CACHE/cluster                 # what was built, kept for good: programs, 
 DISK=$STORE/nodes-$CLUSTER           # what the nodes write: containerd, kubelet, etcd, volumes; a lost node returns with it
 STATE=/run/$CLUSTER-cluster          # the running cluster: process ids, kubeconfig, forwarders
 IMAGES=localhost/cluster             # the cluster's own images, all of them names of one
+FAMILY=$(cat "$STATE/family" 2>/dev/null || echo 4)  # 4 or 6: the running cluster has addresses of one family alone
 [[ $CLUSTER =~ ^[a-z]+$ ]] || die "KAPTURE_CLUSTER must be small letters, not $CLUSTER"
 
 # at_it TEXT COMMAND...: runs a long step, says every 20 s that it goes on, and shows its output only if it fails.
@@ -42,6 +43,7 @@ one_at_a_time() {
 life() { cat /proc/sys/kernel/random/boot_id; }
 begin_state() {
   mkdir -p "$STATE/forward"
+  echo "$FAMILY" >"$STATE/family"
   # Put back by down: the kubelet sets the first four, and the last is too little for the watches of several nodes.
   sysctl vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops fs.inotify.max_user_instances >"$STATE/sysctl"
   [ "$(sysctl -n fs.inotify.max_user_instances)" -ge 1024 ] || sysctl -qw fs.inotify.max_user_instances=1024 || true

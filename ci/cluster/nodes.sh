@@ -2,20 +2,26 @@
 source "$HERE/network.sh"
 source "$HERE/cgroups.sh"
 
+# placeholders NODE: what the files of config/ and manifests/ leave open, as a script for sed.
+placeholders() {
+  local cni=/usr/lib/cni
+  [ -x $cni/bridge ] || cni=/opt/cni/bin
+  printf 's|@%s@|%s|\n' NODE "$1" ADDRESS "$(address "$1")" PODS "$(pods "$1")" FIRST "$(address node-1)" API_SERVER "$(api_server)" \
+    ALL_PODS "$(all_pods)" SERVICES "$(services)" DNS "$(dns)" IMAGES "$IMAGES" KUBERNETES "$KUBERNETES" CLUSTER "$CLUSTER" CNI "$cni"
+}
+
 # configure NODE: writes, once for all its lives, what the node reads in its own /etc.
 configure() {
-  local disk=$DISK/$1 file cni=/usr/lib/cni
-  [ -x $cni/bridge ] || cni=/opt/cni/bin
+  local disk=$DISK/$1 file
   mkdir -p "$disk"/{etc/kapture/{cni,patches},etc.work,var/lib,var/log}
   for file in containerd.toml kubeadm-init.yaml kubeadm-join.yaml pods.conflist patches/; do
     cp -r "$HERE/config/$file" "$disk/etc/kapture/"
   done
   mv "$disk/etc/kapture/pods.conflist" "$disk/etc/kapture/cni/"
-  find "$disk/etc/kapture" -type f -exec sed -i "s|@NODE@|$1|; s|@NUMBER@|${1#node-}|; s|@ADDRESS@|$(address "$1")|
-    s|@FIRST@|$(address node-1)|; s|@IMAGES@|$IMAGES|; s|@KUBERNETES@|$KUBERNETES|; s|@CLUSTER@|$CLUSTER|; s|@CNI@|$cni|" {} +
+  find "$disk/etc/kapture" -type f -exec sed -i "$(placeholders "$1")" {} +
   printf '127.0.0.1 localhost\n%s %s\n' "$(address "$1")" "$1" >"$disk/etc/hosts"
   # The node itself resolves the cluster's names, for what is carried in from the machine; its pods get no resolver from it.
-  printf 'nameserver 10.96.0.10\nsearch svc.cluster.local\noptions ndots:3\n' >"$disk/etc/resolv.conf"
+  printf 'nameserver %s\nsearch svc.cluster.local\noptions ndots:3\n' "$(dns)" >"$disk/etc/resolv.conf"
   : >"$disk/etc/kapture/resolv.conf"
 }
 

@@ -8,6 +8,7 @@ possible() {
   unshare --pid --fork --mount --uts --ipc --net true 2>/dev/null \
     || die "namespaces can't be made here, not even by root; a container needs --privileged for it"
 }
+possible_ipv6() { unshare --net ip -6 address add fd00:30::11/64 dev lo 2>/dev/null || die "this kernel has no IPv6"; }
 
 requirements() {
   local disk free
