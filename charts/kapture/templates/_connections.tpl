@@ -1,41 +1,58 @@
 {{/*
-Takes nothing: every connection that Kapture makes: from, to, port, why. `*` is anybody. The NetworkPolicies are
-rendered from it, and a test compares it with what the programs are told to call.
+Takes nothing: every connection that Kapture makes, as a YAML list: from, to, port, why. `*` is anybody. The NetworkPolicies are
+rendered from it, and a test compares it with what the programs are told to call. Besides these there is DNS.
 */}}
 {{- define "kapture.connections" -}}
-kafka         kafka         9092  brokers copy from one another, probes ask who is in sync
-kafka         kafka         9093  brokers follow the controllers
-loader        kafka         9092  sends sales, and what it promises of each block
-etl-fan-out   kafka         9092  moves sales to the topics of the states
-etl-redis     kafka         9092  reads the topics of the states
-etl-redis     redis         6379  writes what it read
-etl-postgres  kafka         9092  reads the topics of the states
-etl-postgres  postgres      5432  writes what it read
-etl-spout     kafka         9092  sends receipts
-etl-spout     postgres      5432  reads what is stored
-redis         redis         6379  copies of the first server follow it
-auditor       kafka         9092  reads every stage, keeps its account
-auditor       redis         6379  counts what arrived
-auditor       postgres      5432  counts what arrived
-exporter      kafka         9092  reads offsets, for lag
-exporter      kafka         8080  polls the reports of the probes
-exporter      loader        8080  polls reports
-exporter      etl-fan-out   8080  polls reports
-exporter      etl-redis     8080  polls reports
-exporter      etl-postgres  8080  polls reports
-exporter      etl-spout     8080  polls reports
-exporter      auditor       8080  polls reports
-test          kafka         9092  helm test: reads every stage afresh
-test          redis         6379  helm test: counts afresh
-test          postgres      5432  helm test: counts afresh
-test          auditor       8080  helm test: asks for its findings
-test          exporter      8080  helm test: looks whether its series move
-*             exporter      8080  Prometheus, and you
+- {from: kafka, to: kafka, port: 9092, why: "brokers copy from one another, probes ask who is in sync"}
+- {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
+- {from: loader, to: kafka, port: 9092, why: "sends sales, and what it promises of each block"}
+- {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
+- {from: etl-redis, to: kafka, port: 9092, why: reads the topics of the states}
+- {from: etl-redis, to: redis, port: 6379, why: writes what it read}
+- {from: etl-postgres, to: kafka, port: 9092, why: reads the topics of the states}
+- {from: etl-postgres, to: postgres, port: 5432, why: writes what it read}
+- {from: etl-spout, to: kafka, port: 9092, why: sends receipts}
+- {from: etl-spout, to: postgres, port: 5432, why: reads what is stored}
+- {from: redis, to: redis, port: 6379, why: copies of the first server follow it}
+- {from: auditor, to: kafka, port: 9092, why: "reads every stage, keeps its account"}
+- {from: auditor, to: redis, port: 6379, why: counts what arrived}
+- {from: auditor, to: postgres, port: 5432, why: counts what arrived}
+- {from: exporter, to: kafka, port: 9092, why: "reads offsets, for lag"}
+- {from: exporter, to: kafka, port: 8080, why: polls the reports of the probes}
+- {from: exporter, to: loader, port: 8080, why: polls reports}
+- {from: exporter, to: etl-fan-out, port: 8080, why: polls reports}
+- {from: exporter, to: etl-redis, port: 8080, why: polls reports}
+- {from: exporter, to: etl-postgres, port: 8080, why: polls reports}
+- {from: exporter, to: etl-spout, port: 8080, why: polls reports}
+- {from: exporter, to: auditor, port: 8080, why: polls reports}
+- {from: test, to: kafka, port: 9092, why: "helm test: reads every stage afresh"}
+- {from: test, to: redis, port: 6379, why: "helm test: counts afresh"}
+- {from: test, to: postgres, port: 5432, why: "helm test: counts afresh"}
+- {from: test, to: auditor, port: 8080, why: "helm test: asks for its findings"}
+- {from: test, to: exporter, port: 8080, why: "helm test: looks whether its series move"}
+- {from: "*", to: exporter, port: 8080, why: "Prometheus, and you"}
 {{- end -}}
 
-{{/* Takes the root: the components that are rendered, by spaces. */}}
-{{- define "kapture.components" -}}
-{{ include "kapture.reporters" . }} exporter
-{{- if and .Values.redis.enabled (not .Values.redis.external.host) }} redis{{ end }}
-{{- if and .Values.postgres.enabled (not .Values.postgres.external.host) }} postgres{{ end }}
+{{/* Takes the root: the names of what runs, and of the test's pod, as a YAML list. */}}
+{{- define "kapture.parties" -}}
+{{- range include "kapture.components" . | fromYamlArray }}
+- {{ .name }}
+{{- end }}
+- test
+{{- end -}}
+
+{{/* Takes the root: {component: [port]} of those servers that are used and somebody else's, as YAML. */}}
+{{- define "kapture.foreignPorts" -}}
+{{- if not .Values.kafka.enabled }}
+kafka:
+  {{- range splitList "," .Values.kafka.external.bootstrapServers | uniq }}
+  - {{ regexFind "[0-9]+$" . }}
+  {{- end }}
+{{- end }}
+{{- range $store := list "redis" "postgres" }}
+{{- $values := index $.Values $store }}
+{{- if and $values.enabled $values.external.host }}
+{{ $store }}: [{{ int $values.external.port }}]
+{{- end }}
+{{- end }}
 {{- end -}}

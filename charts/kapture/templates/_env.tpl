@@ -1,15 +1,35 @@
+{{/*
+Takes (list env shared own): the environment of a container: what the chart sets, as YAML text, then the user's variables, of
+which a component's own replace shared ones of the same name.
+*/}}
+{{- define "kapture.withExtraEnv" -}}
+{{- $chart := index . 0 | fromYamlArray -}}
+{{- $taken := dict -}}
+{{- range $chart -}}{{- $_ := set $taken .name true -}}{{- end -}}
+{{- $extra := dict -}}
+{{- range concat (index . 1) (index . 2) -}}
+{{- if hasKey $taken .name -}}
+{{- fail (printf "extraEnv can't set %s, since the chart does: leave it out, and set the value that it comes from" .name) -}}
+{{- end -}}
+{{- $variable := deepCopy . -}}
+{{- if hasKey . "value" -}}{{- $_ := set $variable "value" (include "kapture.text" .value) -}}{{- end -}}
+{{- $_ := set $extra .name $variable -}}
+{{- end -}}
+{{- index . 0 | trim -}}
+{{- range $extra }}
+{{ toYaml (list .) }}
+{{- end }}
+{{- end -}}
+
 {{/* Takes the root: what every program is told about where it runs. */}}
 {{- define "kapture.env" -}}
 - name: SERVICE_POD
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: SERVICE_NODE
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
-{{/* Takes a variable's name: the pod's ordinal in its StatefulSet, so that the count stands in no pod template. */}}
+{{/* Takes a variable's name: the pod's ordinal in its StatefulSet, so that no pod template holds the count. */}}
 {{- define "kapture.ordinalEnv" -}}
 - name: {{ . }}
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}
@@ -22,11 +42,6 @@
 {{- else -}}
 {{- .Values.kafka.external.bootstrapServers -}}
 {{- end -}}
-{{- end -}}
-
-{{/* Takes the root: the prefix of everything in a Kafka, Redis or Postgres that is somebody else's. */}}
-{{- define "kapture.foreignPrefix" -}}
-{{- printf "%s-%s-" .Release.Namespace .Release.Name -}}
 {{- end -}}
 
 {{/* Takes the root: copies of each partition. The same for all counts of brokers from 3 on. */}}
@@ -48,25 +63,25 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Takes the root: what every client of Kafka is told. */}}
-{{- define "kapture.kafkaEnv" -}}
+{{/* Takes the root: how any client reaches Kafka and logs in. */}}
+{{- define "kapture.kafkaLogin" -}}
 - name: KAFKA_BOOTSTRAP_SERVERS
   value: {{ include "kapture.bootstrapServers" . | quote }}
-{{- if .Values.kafka.enabled }}
-- name: KAFKA_USERNAME
-  value: kapture
-{{- else }}
-- name: KAFKA_PREFIX
-  value: {{ .Values.kafka.external.prefix | default (include "kapture.foreignPrefix" .) | quote }}
-{{- with .Values.kafka.external.username }}
+{{- with ternary "kapture" .Values.kafka.external.username .Values.kafka.enabled }}
 - name: KAFKA_USERNAME
   value: {{ . | quote }}
-{{- end }}
-{{- end }}
-{{- if or .Values.kafka.enabled .Values.kafka.external.username }}
 - name: KAFKA_PASSWORD
   valueFrom:
-    {{- include "kapture.passwordRef" (list . "kafka") | nindent 4 }}
+    {{- include "kapture.passwordRef" (list $ "kafka") | nindent 4 }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes the root: what a client of Kafka is told that makes topics, too. */}}
+{{- define "kapture.kafkaEnv" -}}
+{{- include "kapture.kafkaLogin" . }}
+{{- if not .Values.kafka.enabled }}
+- name: KAFKA_PREFIX
+  value: {{ .Values.kafka.external.prefix | default (include "kapture.foreignPrefix" .) | quote }}
 {{- end }}
 - name: KAFKA_REPLICATION_FACTOR
   value: {{ include "kapture.replicationFactor" . | quote }}
@@ -111,7 +126,7 @@
 - name: POSTGRES_USER
   value: {{ $external.username | quote }}
 - name: POSTGRES_SCHEMA
-  value: {{ printf "%s_%s" .Release.Namespace .Release.Name | replace "." "_" | trunc 63 | quote }}
+  value: {{ include "kapture.cut" (list (include "kapture.identity" .) 63) | quote }}
 {{- end }}
 - name: POSTGRES_PASSWORD
   valueFrom:
@@ -136,18 +151,110 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: the components whose reports the exporter polls, by spaces. */}}
-{{- define "kapture.reporters" -}}
-{{- if .Values.kafka.enabled }}kafka {{ end }}loader etl-fan-out
-{{- if .Values.redis.enabled }} etl-redis{{ end }}
-{{- if .Values.postgres.enabled }} etl-postgres etl-spout{{ end }} auditor
-{{- end -}}
-
 {{/* Takes the root: the exporter's targets. Each name is a headless Service, so it stands for all pods behind it. */}}
 {{- define "kapture.exporterTargets" -}}
 {{- $targets := list -}}
-{{- range splitList " " (include "kapture.reporters" .) -}}
-{{- $targets = append $targets (printf "%s=%s:8080" . (include "kapture.fullname" (list $ .))) -}}
+{{- range include "kapture.components" . | fromYamlArray -}}
+{{- if .reports -}}
+{{- $targets = append $targets (printf "%s=%s:8080" .name (include "kapture.fullname" (list $ .name))) -}}
+{{- end -}}
 {{- end -}}
 {{- join "," $targets -}}
+{{- end -}}
+
+{{/* Takes the root: what the exporter is told. */}}
+{{- define "kapture.exporterEnv" -}}
+{{- include "kapture.env" . }}
+{{ include "kapture.kafkaEnv" . }}
+- name: EXPORTER_TARGETS
+  value: {{ include "kapture.exporterTargets" . | quote }}
+{{- end -}}
+
+{{/* Takes the root: what a loader is told. */}}
+{{- define "kapture.loaderEnv" -}}
+{{- include "kapture.env" . }}
+{{ include "kapture.kafkaEnv" . }}
+{{ include "kapture.ordinalEnv" "LOADER_ORDINAL" }}
+{{- with .Values.loader }}
+- name: LOADER_RATE
+  value: {{ include "kapture.number" .rate | quote }}
+- name: LOADER_CATCH_UP
+  value: {{ include "kapture.number" .catchUp | quote }}
+- name: LOADER_SEED
+  value: {{ int64 .seed | quote }}
+- name: LOADER_STORES
+  value: {{ int64 .stores | quote }}
+- name: LOADER_CUSTOMERS
+  value: {{ int64 .customers | quote }}
+- name: LOADER_SKEW
+  value: {{ int64 .skew | quote }}
+- name: LOADER_DAYS
+  value: {{ int64 .days | quote }}
+- name: LOADER_STOP_AFTER
+  value: {{ .stopAfter | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes (list $ "etl component"): what that role is told. */}}
+{{- define "kapture.etlEnv" -}}
+{{- $root := index . 0 -}}
+{{- $role := trimPrefix "etl-" (index . 1) -}}
+{{- include "kapture.env" $root }}
+{{ include "kapture.kafkaEnv" $root }}
+- name: ETL_ROLE
+  value: {{ $role | quote }}
+{{- if eq $role "fan-out" }}
+{{ include "kapture.ordinalEnv" "ETL_ORDINAL" }}
+- name: ETL_TRANSACTION_INTERVAL
+  value: {{ $root.Values.etl.fanOut.transactionInterval | quote }}
+{{- else if eq $role "redis" }}
+{{ include "kapture.redisEnv" $root }}
+{{- else }}
+{{ include "kapture.postgresEnv" $root }}
+{{- end }}
+{{- if eq $role "spout" }}
+- name: ETL_INSTANCE
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end }}
+{{- end -}}
+
+{{/* Takes the root: what a broker's start script reads. */}}
+{{- define "kapture.brokerEnv" -}}
+{{- $heap := include "kapture.mebibytes" (list .Values.kafka.resources.limits.memory 50) -}}
+- name: POD
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: KAFKA_HEAP_OPTS
+  value: -Xms{{ $heap }}m -Xmx{{ $heap }}m
+{{- with .Values.kafka.jvmOptions }}
+- name: KAFKA_JVM_OPTIONS
+  value: {{ . | quote }}
+{{- end }}
+- name: KAFKA_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "kafka") | nindent 4 }}
+{{- end -}}
+
+{{/* Takes the root: what the probe beside a broker reads, and no more, since any change here restarts Kafka. */}}
+{{- define "kapture.probeEnv" -}}
+{{- include "kapture.env" . }}
+{{ include "kapture.kafkaLogin" . }}
+- name: PROBE_TARGET
+  value: kafka
+{{ include "kapture.ordinalEnv" "PROBE_BROKER_ID" }}
+{{- end -}}
+
+{{/* Takes the root: what the start script of Redis reads. */}}
+{{- define "kapture.redisServerEnv" -}}
+- name: POD
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: REDIS_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "redis") | nindent 4 }}
+{{- end -}}
+
+{{/* Takes the root: what the start script of Postgres reads. */}}
+{{- define "kapture.postgresServerEnv" -}}
+- name: POSTGRES_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "postgres") | nindent 4 }}
 {{- end -}}

@@ -1,101 +1,164 @@
 {{/*
-Takes (list $ "component"): what every pod spec begins with: the restricted Pod Security Standard, nothing
-injected, and the settings that all pods share.
+Takes (list $ "component"): the settings that all pods share, with the component's own over them, as YAML. Maps are merged;
+of anything else the component's own counts. Environment variables are not here: which apply depends on the container.
 */}}
-{{- define "kapture.podDefaults" -}}
+{{- define "kapture.settings" -}}
 {{- $root := index . 0 -}}
-automountServiceAccountToken: false
-# Off, since a Service named kafka would inject KAFKA_PORT, which the programs refuse.
-enableServiceLinks: false
-{{- $secrets := concat ($root.Values.global.imagePullSecrets | default list) $root.Values.imagePullSecrets }}
-{{- with $secrets }}
-imagePullSecrets:
-  {{- range . }}
-  - name: {{ if kindIs "map" . }}{{ .name }}{{ else }}{{ . }}{{ end }}
-  {{- end }}
-{{- end }}
-{{- with $root.Values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
+{{- $own := include "kapture.at" (list $root (include "kapture.path" .)) | fromYaml -}}
+{{- $settings := dict -}}
+{{- range $key := list "podLabels" "podAnnotations" "nodeSelector" "podSecurityContext" "securityContext" -}}
+{{- $_ := set $settings $key (mergeOverwrite (deepCopy (index $root.Values $key)) (get $own $key | default dict)) -}}
 {{- end -}}
-
-{{/* Takes a user id: the pod's security context; the group is the same, and owns the volumes. */}}
-{{- define "kapture.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
+{{- range $key := list "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" -}}
+{{- $_ := set $settings $key (get $own $key | default (index $root.Values $key)) -}}
 {{- end -}}
-
-{{/* Takes nothing: the container's security context. */}}
-{{- define "kapture.containerSecurity" -}}
-allowPrivilegeEscalation: false
-capabilities:
-  drop: [ALL]
-readOnlyRootFilesystem: true
+{{- range $key, $name := dict "extraVolumes" "name" "extraVolumeMounts" "mountPath" -}}
+{{- $all := dict -}}
+{{- range concat (index $root.Values $key) (get $own $key | default list) -}}
+{{- $_ := set $all (get . $name) . -}}
 {{- end -}}
-
-{{/* Takes (list $ "component"): labels and annotations of a pod. Nothing here changes with a version. */}}
-{{- define "kapture.podLabels" -}}
-{{ include "kapture.selectorLabels" . }}
-{{- with (index . 0).Values.podLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $list := list -}}
+{{- range $all -}}{{- $list = append $list . -}}{{- end -}}
+{{- $_ := set $settings $key $list -}}
+{{- end -}}
+{{- toYaml $settings -}}
 {{- end -}}
 
 {{/*
-Takes (list $ "path of a ConfigMap's template" or ""): the pod's annotations. A changed ConfigMap rolls its pods;
-only its data counts, since its labels change with each version of the chart.
+Takes (list $ "component" "path of its ConfigMap's template" or ""): labels and annotations of a pod. Nothing here changes with
+a version. A changed ConfigMap rolls its pods; only its data counts, since its labels change with each version of the chart.
 */}}
-{{- define "kapture.podAnnotations" -}}
+{{- define "kapture.podMetadata" -}}
 {{- $root := index . 0 -}}
-{{- $annotations := deepCopy $root.Values.podAnnotations -}}
-{{- with index . 1 -}}
+{{- $settings := include "kapture.settings" . | fromYaml -}}
+{{- $annotations := $settings.podAnnotations -}}
+{{- with index . 2 -}}
 {{- $data := (include (printf "%s/%s" $root.Template.BasePath .) $root | fromYaml).data -}}
 {{- $_ := set $annotations "checksum/config" (toYaml $data | sha256sum) -}}
 {{- end -}}
-{{- with $annotations -}}
+labels:
+  {{- include "kapture.selectorLabels" . | nindent 2 }}
+  {{- with mergeOverwrite (deepCopy $root.Values.commonLabels) $settings.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): spreads its pods over the nodes where that is possible. */}}
+{{/*
+Takes (list $ "component" userId): what every pod spec begins with: the restricted Pod Security Standard, nothing injected,
+and the settings of the component.
+*/}}
+{{- define "kapture.podSpec" -}}
+{{- $root := index . 0 -}}
+{{- $settings := include "kapture.settings" . | fromYaml -}}
+serviceAccountName: {{ include "kapture.serviceAccount" $root | quote }}
+automountServiceAccountToken: false
+# Off, since a Service named kafka would inject KAFKA_PORT, which the programs refuse.
+enableServiceLinks: false
+securityContext:
+  {{- include "kapture.podSecurity" (list $root (index . 2) $settings.podSecurityContext) | nindent 2 }}
+{{- with include "kapture.pullSecrets" $root | fromYamlArray }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with $settings.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $settings.tolerations }}
+tolerations:
+  {{- range . }}
+  - {{ if hasKey . "value" }}{{ $_ := set . "value" (include "kapture.text" .value) }}{{ end }}{{ toYaml . | nindent 4 | trim }}
+  {{- end }}
+{{- end }}
+{{- with $settings.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $settings.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- include "kapture.spread" (list $root (index . 1) $settings.topologySpreadConstraints) }}
+{{- end -}}
+
+{{/* Takes (list $ userId overrides): the pod's security context; the group is the same, and owns the volumes. */}}
+{{- define "kapture.podSecurity" -}}
+{{- $id := index . 1 -}}
+{{- $context := dict "runAsNonRoot" true "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- if not (index . 0).Values.platformUserIds -}}
+{{- $context = merge $context (dict "runAsUser" $id "runAsGroup" $id "fsGroup" $id) -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $context (index . 2)) -}}
+{{- end -}}
+
+{{/* Takes (list $ "component" constraints): its topologySpreadConstraints, if it has any. */}}
 {{- define "kapture.spread" -}}
-- maxSkew: 1
-  topologyKey: kubernetes.io/hostname
-  whenUnsatisfiable: ScheduleAnyway
-  labelSelector:
-    matchLabels:
-      {{- include "kapture.selectorLabels" . | nindent 6 }}
+{{- $component := index . 1 -}}
+{{- $selector := dict "matchLabels" (include "kapture.selectorLabels" . | fromYaml) -}}
+{{- $default := list -}}
+{{- $keys := list "kubernetes.io/hostname" -}}
+{{- if eq $component "kafka" -}}{{- $keys = append $keys "topology.kubernetes.io/zone" -}}{{- end -}}
+{{- if not (has $component (list "postgres" "auditor" "exporter" "test")) -}}
+{{- range $keys -}}
+{{- $default = append $default (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- end -}}
+{{- with index . 2 | default $default }}
+topologySpreadConstraints:
+  {{- range . }}
+  {{- $one := merge (deepCopy .) (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $selector) }}
+  {{- $_ := set $one "maxSkew" (int $one.maxSkew) }}
+  - {{ toYaml $one | nindent 4 | trim }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
-{{/* Takes a `resources` value: the same with memory requested as it is limited. */}}
+{{/* Takes (list $ "component"): the container's security context. */}}
+{{- define "kapture.containerSecurity" -}}
+{{- $context := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) "readOnlyRootFilesystem" true -}}
+{{- $overrides := (include "kapture.settings" . | fromYaml).securityContext -}}
+{{- toYaml (mergeOverwrite $context $overrides) -}}
+{{- end -}}
+
+{{/*
+Takes (list $ resources): requests and limits of a container. Memory is requested as it is limited, and with `guaranteed` CPU,
+too.
+*/}}
 {{- define "kapture.resources" -}}
-{{- $resources := deepCopy . -}}
-{{- if not (dig "requests" "memory" "" $resources) -}}
-{{- $_ := set $resources "requests" (set ($resources.requests | default dict) "memory" $resources.limits.memory) -}}
+{{- $limits := dict -}}
+{{- $requests := dict -}}
+{{- range $name, $quantity := (index . 1).limits -}}
+{{- if not (kindIs "invalid" $quantity) -}}{{- $_ := set $limits $name (include "kapture.text" $quantity) -}}{{- end -}}
 {{- end -}}
-{{- toYaml $resources -}}
+{{- range $name, $quantity := (index . 1).requests -}}
+{{- if not (kindIs "invalid" $quantity) -}}{{- $_ := set $requests $name (include "kapture.text" $quantity) -}}{{- end -}}
+{{- end -}}
+{{- $requests = merge $requests (dict "memory" $limits.memory) -}}
+{{- if (index . 0).Values.guaranteed -}}{{- $requests = mergeOverwrite $requests $limits -}}{{- end -}}
+{{- dict "limits" $limits "requests" $requests | toYaml -}}
 {{- end -}}
 
-{{/* Takes nothing: the port and the probes that every program has. */}}
-{{- define "kapture.admin" -}}
+{{/*
+Takes (list $ "component" "program" env): what a container of Kapture's own programs has, from its image to its resources: all
+but name and arguments. The shared `extraEnv` does not reach the probe, since it would restart the pod's server.
+*/}}
+{{- define "kapture.program" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $program := index . 2 -}}
+{{- $path := ternary "probe" (include "kapture.path" .) (eq $program "probe") -}}
+{{- $own := include "kapture.at" (list $root $path) | fromYaml -}}
+{{- $shared := ternary list $root.Values.extraEnv (eq $program "probe") -}}
+image: {{ include "kapture.image" (list $root $program) }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy | quote }}
+env:
+  {{- include "kapture.withExtraEnv" (list (index . 3) $shared ($own.extraEnv | default list)) | nindent 2 }}
+{{- if ne $component "test" }}
 ports:
   - {name: admin, containerPort: 8080}
 livenessProbe:
@@ -107,15 +170,37 @@ readinessProbe:
   httpGet: {path: /readyz, port: admin}
   periodSeconds: 3
   timeoutSeconds: 3
+{{- end }}
+securityContext:
+  {{- include "kapture.containerSecurity" (list $root $component) | nindent 2 }}
+resources:
+  {{- include "kapture.resources" (list $root $own.resources) | nindent 2 }}
 {{- end -}}
 
-{{/* Takes a `persistence` value: the spec of its claim. */}}
-{{- define "kapture.claim" -}}
-accessModes: [ReadWriteOnce]
-{{- with .storageClass }}
-storageClassName: {{ if eq . "-" }}""{{ else }}{{ . }}{{ end }}
+{{/* Takes (list $ "component"): the extra mounts of its main container, below `volumeMounts`. */}}
+{{- define "kapture.extraMounts" -}}
+{{- with (include "kapture.settings" . | fromYaml).extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
-resources:
-  requests:
-    storage: {{ .size }}
+{{- end -}}
+
+{{/* Takes (list $ "component"): its extra volumes, below `volumes`. */}}
+{{- define "kapture.extraVolumes" -}}
+{{- with (include "kapture.settings" . | fromYaml).extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes (list $ "component"): `volumeMounts` and `volumes` for a program, which has no others, or nothing. */}}
+{{- define "kapture.programMounts" -}}
+{{- with include "kapture.extraMounts" . }}
+volumeMounts:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- end -}}
+{{- define "kapture.programVolumes" -}}
+{{- with include "kapture.extraVolumes" . }}
+volumes:
+  {{- . | nindent 2 }}
+{{- end }}
 {{- end -}}

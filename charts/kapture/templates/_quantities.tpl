@@ -1,21 +1,35 @@
+{{/* Takes a number, a boolean or a string: its text. A million from a values file would be 1e+06. */}}
+{{- define "kapture.text" -}}
+{{- if or (kindIs "float64" .) (kindIs "int" .) (kindIs "int64" .) -}}
+{{- include "kapture.number" . -}}
+{{- else -}}
+{{- toString . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes a number, or a string that is one: its decimal digits, to a millionth. */}}
+{{- define "kapture.number" -}}
+{{- if eq (float64 .) (floor (float64 .)) -}}
+{{- printf "%.0f" (float64 .) -}}
+{{- else -}}
+{{- regexReplaceAll "[.]?0+$" (printf "%.6f" (float64 .)) "" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Takes a Kubernetes quantity (10Gi, 500M, 1.5Gi, 1073741824): its bytes. */}}
 {{- define "kapture.bytes" -}}
-{{- $text := ternary (printf "%.0f" (float64 .)) (toString .) (kindIs "float64" .) -}}
-{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text -}}
-{{- $unit := trimPrefix $number $text -}}
+{{- $text := include "kapture.text" . -}}
+{{- $number := regexFind "^[0-9]*([.][0-9]+)?" $text -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000
   "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- if or (not $number) (not (hasKey $units $unit)) -}}
-{{- fail (printf "%q is no size: write it like 512Mi or 10Gi" $text) -}}
-{{- end -}}
-{{- printf "%.0f" (mulf (float64 $number) (get $units $unit)) -}}
+{{- printf "%.0f" (mulf (float64 $number) (get $units (trimPrefix $number $text))) -}}
 {{- end -}}
 
 {{/* Takes a quantity of CPU (100m, 0.5, 2): its thousandths. */}}
 {{- define "kapture.millicores" -}}
-{{- $text := toString . -}}
+{{- $text := include "kapture.text" . -}}
 {{- if hasSuffix "m" $text -}}
-{{- trimSuffix "m" $text | int64 -}}
+{{- printf "%.0f" (trimSuffix "m" $text | float64) -}}
 {{- else -}}
 {{- printf "%.0f" (mulf (float64 $text) 1000) -}}
 {{- end -}}
@@ -26,11 +40,13 @@
 {{- div (mul (include "kapture.bytes" (index . 0) | int64) (index . 1)) 104857600 -}}
 {{- end -}}
 
-{{/* Takes a number: its decimal digits. A million from a values file would be 1e+06. */}}
-{{- define "kapture.number" -}}
-{{- if eq (float64 .) (floor (float64 .)) -}}
-{{- printf "%.0f" (float64 .) -}}
-{{- else -}}
-{{- regexReplaceAll "0+$" (printf "%.6f" (float64 .)) "" -}}
+{{/* Takes a duration (1h 30m, 100ms): its milliseconds. */}}
+{{- define "kapture.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
+{{- $total := 0.0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h|d)" . -1 -}}
+{{- $number := regexFind "^[0-9]+" . -}}
+{{- $total = addf $total (mulf (float64 $number) (get $units (trimPrefix $number .))) -}}
 {{- end -}}
+{{- printf "%.0f" $total -}}
 {{- end -}}

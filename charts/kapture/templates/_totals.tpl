@@ -1,41 +1,45 @@
 {{/*
-Takes the root: what the release asks of the cluster, as {cpu: CPUs, memory: GiB, volumes: GiB}. Volumes are 0 when
-nothing is persistent.
+Takes the root: what the release asks of the cluster, with the pod of `helm test` on top, as the hard limits of a ResourceQuota
+that is just enough for it (YAML; CPU in thousandths, memory in MiB, storage in GiB, all rounded up). A rolling update needs
+nothing more: it replaces pod by pod.
 */}}
 {{- define "kapture.totals" -}}
-{{- $v := .Values -}}
-{{- $brokers := include "kapture.replicas" (list $ "kafka" $v.kafka.replicas "StatefulSet") | int -}}
-{{- $loaders := include "kapture.replicas" (list $ "loader" $v.loader.replicas "StatefulSet") | int -}}
-{{- /* (count, what has resources and perhaps persistence) */ -}}
-{{- $parts := list (list $loaders $v.loader) (list $v.etl.fanOut.replicas $v.etl.fanOut) (list $v.auditor.replicas $v.auditor) (list $v.exporter.replicas $v.exporter) -}}
-{{- if $v.kafka.enabled -}}
-{{- $parts = append (append $parts (list $brokers $v.kafka)) (list $brokers $v.probe) -}}
+{{- $sum := dict "pods" 0 "requestsCpu" 0 "limitsCpu" 0 "requestsMemory" 0 "limitsMemory" 0 "claims" 0 "storage" 0 "uncapped" false -}}
+{{- range append (include "kapture.components" . | fromYamlArray) (dict "name" "test" "values" "test") -}}
+{{- $own := include "kapture.at" (list $ .values) | fromYaml -}}
+{{- $count := 1 -}}
+{{- if .kind -}}{{- $count = include "kapture.replicas" (list $ .name $own.replicas .kind) | int -}}{{- end -}}
+{{- $_ := set $sum "pods" (add $sum.pods $count) -}}
+{{- $containers := list $own.resources -}}
+{{- with .sidecar -}}{{- $containers = append $containers (index $.Values . "resources") -}}{{- end -}}
+{{- range $containers -}}
+{{- $resources := include "kapture.resources" (list $ .) | fromYaml -}}
+{{- range $group, $quantities := $resources -}}
+{{- $cpu := include "kapture.millicores" ($quantities.cpu | default "0") | int64 | mul $count -}}
+{{- $memory := include "kapture.bytes" $quantities.memory | int64 | mul $count -}}
+{{- $_ := set $sum (printf "%sCpu" $group) (add (get $sum (printf "%sCpu" $group)) $cpu) -}}
+{{- $_ := set $sum (printf "%sMemory" $group) (add (get $sum (printf "%sMemory" $group)) $memory) -}}
 {{- end -}}
-{{- range $name := list "redis" "postgres" -}}
-{{- $store := index $v $name -}}
-{{- $role := index $v.etl $name -}}
-{{- if $store.enabled -}}
-{{- $parts = append $parts (list $role.replicas $role) -}}
-{{- if not $store.external.host -}}
-{{- $parts = append $parts (list $store.replicas $store) -}}
+{{- if not $resources.limits.cpu -}}{{- $_ := set $sum "uncapped" true -}}{{- end -}}
 {{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if $v.postgres.enabled -}}
-{{- $parts = append $parts (list $v.etl.spout.replicas $v.etl.spout) -}}
-{{- end -}}
-{{- $millicores := 0 -}}{{- $memory := 0 -}}{{- $volumes := 0 -}}
-{{- range $parts -}}
-{{- $count := int (index . 0) -}}
-{{- $part := index . 1 -}}
-{{- $requests := (include "kapture.resources" $part.resources | fromYaml).requests -}}
-{{- $millicores = add $millicores (mul $count (include "kapture.millicores" $requests.cpu | int64)) -}}
-{{- $memory = add $memory (mul $count (include "kapture.bytes" $requests.memory | int64)) -}}
-{{- if dig "persistence" "enabled" false $part -}}
-{{- $volumes = add $volumes (mul $count (include "kapture.bytes" $part.persistence.size | int64)) -}}
+{{- if dig "persistence" "enabled" false $own -}}
+{{- $_ := set $sum "claims" (add $sum.claims $count) -}}
+{{- $_ := set $sum "storage" (include "kapture.bytes" $own.persistence.size | int64 | mul $count | add $sum.storage) -}}
 {{- end -}}
 {{- end -}}
-cpu: {{ printf "%.2f" (divf (float64 $millicores) 1000) | quote }}
-memory: {{ printf "%.1f" (divf (float64 $memory) 1073741824) | quote }}
-volumes: {{ if $volumes }}{{ printf "%.0f" (divf (float64 $volumes) 1073741824) | quote }}{{ else }}0{{ end }}
+pods: {{ $sum.pods }}
+requestsCpu: {{ $sum.requestsCpu }}
+limitsCpu: {{ ternary 0 $sum.limitsCpu $sum.uncapped }}
+requestsMemory: {{ divf (float64 $sum.requestsMemory) 1048576 | ceil | printf "%.0f" }}
+limitsMemory: {{ divf (float64 $sum.limitsMemory) 1048576 | ceil | printf "%.0f" }}
+claims: {{ $sum.claims }}
+storage: {{ divf (float64 $sum.storage) 1073741824 | ceil | printf "%.0f" }}
+{{- end -}}
+
+{{/* Takes the totals: the same as `kubectl create quota --hard` takes it. */}}
+{{- define "kapture.quota" -}}
+pods={{ .pods }},requests.cpu={{ .requestsCpu }}m
+{{- if .limitsCpu }},limits.cpu={{ .limitsCpu }}m{{ end -}}
+,requests.memory={{ .requestsMemory }}Mi,limits.memory={{ .limitsMemory }}Mi
+{{- if .claims }},persistentvolumeclaims={{ .claims }},requests.storage={{ .storage }}Gi{{ end }}
 {{- end -}}

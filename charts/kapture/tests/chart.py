@@ -10,10 +10,30 @@ import yaml
 
 TESTS = pathlib.Path(__file__).parent
 CHART = TESTS.parent
-# The same as yaml.SafeLoader, in C where that is installed.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 RELEASE, NAMESPACE = "kapture", "perf-test"
 SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *CHART.glob("presets/*.yaml")]}
+
+# The values that every component takes for itself, over those of all pods.
+SHARED = {
+    "podLabels", "podAnnotations", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName",
+    "podSecurityContext", "securityContext", "extraEnv", "extraVolumes", "extraVolumeMounts",
+}  # fmt: skip
+# The components by the path of their values.
+COMPONENTS = {
+    "kafka": "kafka", "loader": "loader", "etl.fanOut": "etl-fan-out", "etl.redis": "etl-redis", "etl.postgres": "etl-postgres",
+    "etl.spout": "etl-spout", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
+}  # fmt: skip
+
+
+class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML as the API server reads it: a key that is there twice is an error."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"twice: {twice}", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class Refused(Exception):
@@ -21,22 +41,25 @@ class Refused(Exception):
 
 
 @functools.lru_cache(maxsize=None)
-def text(situation="default", *sets):
-    """What `helm template` prints for a situation and some `--set path=value`. Made-up passwords are masked."""
-    command = [os.environ["HELM"], "template", RELEASE, str(CHART), "--namespace", NAMESPACE]
-    command += ["--values", str(SITUATIONS[situation])]
+def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values=""):
+    """
+    What `helm template` prints for a situation, some `--set path=value`, and the text of a values file. Made-up passwords are
+    masked.
+    """
+    command = [os.environ["HELM"], "template", release, str(CHART), "--namespace", namespace]
+    command += ["--values", str(SITUATIONS[situation]), "--values", "-"]
     for item in sets:
         command += ["--set-json" if re.search(r"=[\[{]", item) else "--set", item]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=values)
     if done.returncode:
         raise Refused(done.stderr)
     return re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", done.stdout)
 
 
 @functools.lru_cache(maxsize=None)
-def render(situation="default", *sets):
+def render(situation="default", *sets, **how):
     """The same as {(kind, name): object}, to look at, not to change."""
-    objects = [o for o in yaml.load_all(text(situation, *sets), LOADER) if o]
+    objects = [o for o in yaml.load_all(text(situation, *sets, **how), Strict) if o]
     found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
     assert len(found) == len(objects), "two objects have one name"
     return found
@@ -47,9 +70,9 @@ def get(kind, name, situation="default", *sets):
     return render(situation, *sets)[(kind, f"{RELEASE}-{name}")]
 
 
-def workloads(situation="default", *sets):
+def workloads(situation="default", *sets, **how):
     """(component, replicas, pod's metadata, pod spec) of everything that runs, the test's pod too."""
-    for (kind, _), obj in sorted(render(situation, *sets).items()):
+    for (kind, _), obj in sorted(render(situation, *sets, **how).items()):
         if kind in ("StatefulSet", "Deployment"):
             template = obj["spec"]["template"]
             yield component(obj), obj["spec"]["replicas"], template["metadata"], template["spec"]

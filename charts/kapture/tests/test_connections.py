@@ -22,13 +22,29 @@ def told(situation):
                         yield component, to, int(port or PORTS[name])
 
 
-def allowed(situation):
-    for (kind, _), obj in chart.render(situation, "networkPolicy.enabled=true").items():
+def component(peer):
+    return peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+
+
+def policies(situation, *sets):
+    for (kind, _), obj in chart.render(situation, "networkPolicy.enabled=true", *sets).items():
         if kind == "NetworkPolicy":
-            for rule in obj["spec"]["ingress"]:
-                sources = [f["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for f in rule.get("from", [])]
-                for source in sources or ["*"]:
-                    yield source, chart.component(obj), rule["ports"][0]["port"]
+            yield chart.component(obj), obj["spec"]
+
+
+def let_in(situation):
+    for to, policy in policies(situation):
+        for rule in policy["ingress"] or []:
+            for source in map(component, rule.get("from", [])) if "from" in rule else ["*"]:
+                yield source, to, rule["ports"][0]["port"]
+
+
+def let_out(situation, *sets):
+    for source, policy in policies(situation, *sets):
+        for rule in policy["egress"]:
+            for to in map(component, rule["to"]) if "to" in rule else ["*"]:
+                for port in rule["ports"]:
+                    yield source, to, port["port"]
 
 
 class Connections(unittest.TestCase):
@@ -36,7 +52,29 @@ class Connections(unittest.TestCase):
         for situation in ("default", "full", "smoke"):
             with self.subTest(situation):
                 others = {c for c in OTHERS if situation == "full" or c[0] != "redis"}
-                self.assertEqual(set(allowed(situation)), set(told(situation)) | others)
+                arrows = set(told(situation)) | others
+                self.assertEqual(set(let_in(situation)), arrows)
+                running = {name for name, *_ in chart.workloads(situation)}
+                dns = {(name, "*", 53) for name in running}
+                self.assertEqual(set(let_out(situation)), {c for c in arrows if c[0] != "*"} | dns)
+                self.assertEqual({name for name, _ in policies(situation)}, running)
+
+    def test_what_is_somebody_elses_is_let_out_by_its_port(self):
+        out = set(let_out(
+            "default", "kafka.enabled=false", 'kafka.external={"bootstrapServers": "[fd00::1]:9094,k:19092"}',
+            "postgres.external.host=db", "postgres.external.port=6543", "postgres.auth.existingSecret=mine",
+        ))  # fmt: skip
+        self.assertEqual({c[2] for c in out if c[:2] == ("loader", "*")}, {53, 9094, 19092})
+        self.assertEqual({c[2] for c in out if c[:2] == ("etl-postgres", "*")}, {53, 9094, 19092, 6543})
+
+    def test_further_rules_reach_every_pod(self):
+        sets = (
+            'networkPolicy.extraIngress=[{"from":[{"namespaceSelector":{}}]}]',
+            'networkPolicy.extraEgress=[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}]',
+        )
+        for _, policy in policies("full", *sets):
+            self.assertIn({"from": [{"namespaceSelector": {}}]}, policy["ingress"])
+            self.assertIn({"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}, policy["egress"])
 
     def test_every_service_that_is_called_is_there_and_has_the_port(self):
         for situation in ("default", "full", "smoke"):

@@ -20,8 +20,7 @@ MISTAKES = {  # what was typed: what must be in the answer
     "kafka.replicas=0": ["/kafka/replicas"],
     "kafka.persistence.enabled=yes": ["/kafka/persistence/enabled", "boolean"],
     "kafka.persistence.size=10GB": ["/kafka/persistence/size"],
-    "kafka.resources.limits.memory=null": ["/kafka/resources/limits", "memory"],
-    "kafka.resources.limits.cpus=2": ["cpus"],
+        "kafka.resources.limits.cpus=2": ["cpus"],
     "redis.maxMemory=200MB": ["/redis/maxMemory"],
     "redis.auth.password=pass word": ["/redis/auth/password"],
     "postgres.replicas=2": ["/postgres/replicas", "1"],
@@ -47,15 +46,17 @@ CONTRADICTIONS = {  # values that can't go together: the sentence that mends it
     "redis.external.host=r": "set redis.enabled=true, or leave the host out",
     "postgres.enabled=false postgres.external.host=p": "set postgres.enabled=true, or leave the host out",
     "postgres.external.host=p": "set postgres.auth.existingSecret",
-    "kafka.persistence.size=100Gi": "set postgres.persistence.size=40961Mi or more",
-    "redis.maxMemory=250Mi": "or raise the limit",
+    "kafka.persistence.size=100Gi": "set postgres.persistence.size=40960Mi or more",
+    "redis.enabled=true redis.maxMemory=250Mi": "or raise the limit",
     "kafka.auth.password=a kafka.auth.existingSecret=b": "leave one out",
 }
 
 
 def schema_leaves(node, schema, path=""):
     """The paths that a schema admits; a map without named properties is a leaf."""
-    node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+    while "$ref" in node:
+        *_, group, name = node["$ref"].split("/")
+        node = schema[group][name]
     for key, value in node.get("properties", {}).items():
         here = f"{path}.{key}" if path else key
         below = list(schema_leaves(value, schema, here))
@@ -95,8 +96,13 @@ class Refusals(unittest.TestCase):
         self.assertTrue(all(o.get("additionalProperties") is False for o in objects(schema)))
         admitted = {p for p in schema_leaves(schema, schema) if p.split(".")[0] not in ("enabled", "global")}
         optional = {p for p in admitted if p.endswith((".requests.memory", ".ephemeral-storage")) or p.startswith("image.digests.")}
+        # What every component takes for itself is written down once, for all pods.
+        optional |= {p for p in admitted if "." in p and p.rsplit(".", 1)[1] in chart.SHARED}
         named = {p for p in chart.leaves(chart.values()) if not p.startswith("global.")}
         self.assertEqual(admitted - optional, named - {"image.digests"})
+        for component in chart.COMPONENTS:
+            own = {p.rsplit(".", 1)[1] for p in admitted if p.rsplit(".", 1)[0] == component}
+            self.assertLessEqual(chart.SHARED, own, component)
 
     def test_it_can_be_a_subchart(self):
         self.assertEqual(chart.text("default"), chart.text("default", "enabled=true", "global.somebody.elses=1"))

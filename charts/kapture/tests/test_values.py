@@ -10,8 +10,11 @@ EXTERNAL = ["kafka.enabled=false", "kafka.external.bootstrapServers=k:9092"]
 STORE = {s: [f"{s}.enabled=true", f"{s}.external.host=db", f"{s}.auth.existingSecret=mine"] for s in ("redis", "postgres")}
 DIGEST = "sha256:" + "0" * 64
 RESOURCES = {"requests.cpu": "11m", "limits.cpu": "3", "limits.memory": "777Mi"}
-IMAGE = {"registry": "r.example", "repository": "other/name", "tag": "9.9", "digest": DIGEST}
-PERSISTENCE = {"enabled": "false", "size": "7Gi", "storageClass": "fast"}
+IMAGE = {"registry": "r.example", "repository": "other/name", "tag": "9.9.9", "digest": DIGEST}
+PERSISTENCE = {
+    "enabled": "false", "size": "7Gi", "storageClass": "fast", "annotations": '{"team": "a"}',
+    "retention.whenDeleted": "Delete", "retention.whenScaled": "Delete",
+}  # fmt: skip
 
 # Each value, another one for it, and what else must be set for it to count. On top of the situation `full`.
 CHANGES = {
@@ -52,6 +55,10 @@ CHANGES = {
     "postgres.external.username": ("me", STORE["postgres"]),
     "auditor.replicas": ("0", []),
     "exporter.replicas": ("0", []),
+    "kafka.config": ('{"num.io.threads": 9}', []),
+    "kafka.jvmOptions": ("-XX:+UseZGC", []),
+    "probe.tag": ("v9", []),
+    "guaranteed": ("true", []),
     "image.registry": ("r.example", []),
     "image.repository": ("other", []),
     "image.tag": ("9.9", []),
@@ -61,15 +68,29 @@ CHANGES = {
     "global.imageRegistry": ("r.example/mirror", []),
     "global.imagePullSecrets": ('["mine"]', []),
     "networkPolicy.enabled": ("true", []),
+    "networkPolicy.extraIngress": ('[{}]', ["networkPolicy.enabled=true"]),
+    "networkPolicy.extraEgress": ('[{}]', ["networkPolicy.enabled=true"]),
+    "serviceAccount.create": ("false", []),
+    "serviceAccount.name": ("mine", []),
+    "serviceAccount.annotations": ('{"team": "a"}', []),
+    "nameOverride": ("other", []),
+    "fullnameOverride": ("other", []),
+    "commonLabels": ('{"team": "a"}', []),
+    "platformUserIds": ("true", []),
     "nodeSelector": ('{"disk": "ssd"}', []),
     "tolerations": ('[{"operator": "Exists"}]', []),
     "affinity": ('{"nodeAffinity": {}}', []),
+    "topologySpreadConstraints": ('[{"topologyKey": "rack"}]', []),
     "priorityClassName": ("high", []),
+    "podSecurityContext": ('{"supplementalGroups": [7]}', []),
+    "securityContext": ('{"readOnlyRootFilesystem": false}', []),
+    "extraVolumes": ('[{"name": "x", "emptyDir": {"sizeLimit": "1Mi"}}]', []),
+    "extraVolumeMounts": ('[{"name": "x", "mountPath": "/x"}]', []),
     "podLabels": ('{"team": "a"}', []),
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
-for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe"):
+for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in ("kafka", "redis", "postgres"):
     CHANGES |= {f"{part}.image.{key}": (value, []) for key, value in IMAGE.items()}
@@ -150,7 +171,7 @@ class Kafka(unittest.TestCase):
 
     def test_retention_is_four_fifths_of_the_volume_unless_given(self):
         def kept(*sets):
-            return int(self.env(*sets, name="probe")["KAFKA_RETENTION_BYTES"])
+            return int(chart.env(chart.container("loader", "loader", "default", *sets))["KAFKA_RETENTION_BYTES"])
 
         self.assertEqual(kept(), 8 * 2**30)
         self.assertEqual(kept("kafka.persistence.size=100Gi", "postgres.persistence.size=40Gi"), 80 * 2**30)
@@ -176,7 +197,7 @@ class Kafka(unittest.TestCase):
     def test_the_first_brokers_vote_and_more_brokers_change_nothing(self):
         voters = self.properties("default", "kafka.replicas=5")["controller.quorum.voters"]
         self.assertEqual([v.split("@")[0] for v in voters.split(",")], ["0", "1", "2"])
-        self.assertIn("@kapture-kafka-2.kapture-kafka.perf-test.svc:9093", voters)
+        self.assertIn("@kapture-kafka-2.kapture-kafka:9093", voters)
         maps = [chart.get("ConfigMap", "kafka", "default", f"kafka.replicas={n}")["data"] for n in (3, 5)]
         self.assertEqual(*maps)
 
@@ -198,7 +219,7 @@ class Kafka(unittest.TestCase):
         rendered = chart.render("external-kafka")
         self.assertFalse([n for _, n in rendered if n == "kapture-kafka"])
         env = chart.env(chart.container("loader", "loader", "external-kafka"))
-        self.assertEqual(env["KAFKA_PREFIX"], "perf-test-kapture-")
+        self.assertEqual(env["KAFKA_PREFIX"], "perf-test_kapture_")
         self.assertEqual(env["KAFKA_USERNAME"], "perf")
         self.assertEqual(env["KAFKA_PASSWORD"], {"secretKeyRef": {"name": "our-kafka", "key": "kapture"}})
         bare = chart.env(chart.container("loader", "loader", "default", *EXTERNAL))
@@ -268,7 +289,7 @@ class Stores(unittest.TestCase):
 
     def test_somebody_elses_store_gets_no_server_and_a_name_of_its_own(self):
         for store, variable, text in [
-            ("redis", "REDIS_PREFIX", "perf-test-kapture-"),
+            ("redis", "REDIS_PREFIX", "perf-test_kapture_"),
             ("postgres", "POSTGRES_SCHEMA", "perf-test_kapture"),
         ]:
             rendered = chart.render(FULL, *STORE[store])
@@ -283,10 +304,10 @@ class Images(unittest.TestCase):
         def image(*sets):
             return chart.container("loader", "loader", "default", *sets)["image"]
 
-        self.assertEqual(image(), "docker.io/kapture/kapture-loader:0.1.0")
-        self.assertEqual(image("image.tag=9"), "docker.io/kapture/kapture-loader:9")
+        self.assertEqual(image(), "localhost/kapture/kapture-loader:0.1.0")
+        self.assertEqual(image("image.tag=v9"), "localhost/kapture/kapture-loader:v9")
         self.assertEqual(image("global.imageRegistry=r:5000/m"), "r:5000/m/kapture/kapture-loader:0.1.0")
-        self.assertEqual(image(f'image.digests={{"loader":"{DIGEST}"}}'), f"docker.io/kapture/kapture-loader@{DIGEST}")
+        self.assertEqual(image(f'image.digests={{"loader":"{DIGEST}"}}'), f"localhost/kapture/kapture-loader@{DIGEST}")
 
     def test_pull_secrets_take_both_forms(self):
         sets = ('global.imagePullSecrets=["a"]', 'imagePullSecrets=[{"name":"b"}]')

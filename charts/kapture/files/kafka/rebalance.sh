@@ -3,13 +3,19 @@
 # container after brokers were added, or with the smaller N before some are taken away.
 set -eu
 brokers=${1:?how many brokers, counted from the first}
+. /etc/kapture/password.sh
+password=$(cleaned "$KAFKA_PASSWORD")
+KAFKA_JAAS_PASSWORD=$(quoted "$password")
+export KAFKA_JAAS_PASSWORD
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 umask 077
 cat >"$work/client" <<END
 security.protocol=SASL_PLAINTEXT
 sasl.mechanism=PLAIN
-sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="kapture" password="$KAFKA_PASSWORD";
+sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="kapture" password="\${env:KAFKA_JAAS_PASSWORD}";
+config.providers=env
+config.providers.env.class=org.apache.kafka.common.config.provider.EnvVarConfigProvider
 END
 tool() {
   class=$1

@@ -2,8 +2,14 @@
 # Starts one broker, whose number is its pod's ordinal. The first of them are controllers as well.
 set -eu
 id=${POD##*-}
-config=/etc/kafka
+config=/etc/kapture
+data=/var/lib/kafka/data
 properties=/tmp/server.properties
+export LC_ALL=C
+. $config/password.sh
+password=$(cleaned "$KAFKA_PASSWORD")
+KAFKA_JAAS_PASSWORD=$(quoted "$password")
+export KAFKA_JAAS_PASSWORD
 
 roles=broker
 listeners=CLIENTS://:9092
@@ -22,17 +28,27 @@ fi
 
 set -- -cp '/opt/kafka/libs/*' -Dlog4j2.configurationFile=$config/log4j2.properties -Djava.awt.headless=true -XX:-UsePerfData
 
+# What was chosen at install can't be changed on its volumes: a quorum of other voters would never agree.
+controllers=$(cat $config/controllers)
+installed=$(cat $data/controllers 2>/dev/null || echo "$controllers")
+if [ "$installed" != "$controllers" ]; then
+  echo "this volume was installed with kafka.controllers=$installed, and now it is $controllers:" \
+    "set kafka.controllers=$installed, or delete Kafka's volumes to begin with empty ones" >&2
+  exit 1
+fi
+
 # Only a new volume: a disk that lost its data must not come back as an empty one that votes.
-if [ ! -e /var/lib/kafka/data/logs/meta.properties ]; then
+if [ ! -e $data/logs/meta.properties ]; then
   java "$@" -Xmx128m -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --ignore-formatted \
     --cluster-id "$(cat $config/cluster-id)" --config $properties
 fi
+echo "$controllers" >$data/controllers
 
 # A peer's name may come up after this broker does: ask again soon, not after Java's ten seconds.
-# shellcheck disable=SC2086 # the heap's options are two words
+# shellcheck disable=SC2086 # options are several words
 java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
   -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
-  -Dsun.net.inetaddr.negative.ttl=1 kafka.Kafka $properties &
+  -Dsun.net.inetaddr.negative.ttl=1 ${KAFKA_JVM_OPTIONS:-} kafka.Kafka $properties &
 broker=$!
 
 # Whether any other pod is connected to the controllers' port, here or there; 01 is an open connection.

@@ -2,14 +2,17 @@
 # Starts one Redis. The first pod is written; the others copy it.
 set -eu
 umask 077
-config=/etc/redis
+export LC_ALL=C
+config=/etc/kapture
+. $config/password.sh
+password=$(cleaned "$REDIS_PASSWORD")
 # The password goes into a file, not onto the command line, where every process could read it.
 {
   cat $config/redis.conf
   echo
-  echo "requirepass \"$REDISCLI_AUTH\""
+  printf 'requirepass "%s"\n' "$(quoted "$password")"
   if [ "${POD##*-}" != 0 ]; then
-    echo "masterauth \"$REDISCLI_AUTH\""
+    printf 'masterauth "%s"\n' "$(quoted "$password")"
     echo "replicaof $(cat $config/first) 6379"
   fi
 } >/tmp/redis.conf

@@ -1,0 +1,72 @@
+{{/*
+Takes (list $ "kafka", "redis" or "postgres"): "true" if it is on and not somebody else's.
+*/}}
+{{- define "kapture.own" -}}
+{{- $store := index (index . 0).Values (index . 1) -}}
+{{- if and $store.enabled (not (get ($store.external | default dict) "host")) -}}true{{- end -}}
+{{- end -}}
+
+{{/*
+Takes the root: the components that run, in the order in which a sale travels, as a YAML list. `values`: where theirs are, as
+a path; `ports`: those of its headless Service; `reports`: whether the exporter polls it; `sidecar`: what else is in its pods.
+*/}}
+{{- define "kapture.components" -}}
+{{- $redis := .Values.redis.enabled -}}
+{{- $postgres := .Values.postgres.enabled -}}
+{{- if include "kapture.own" (list . "kafka") }}
+- {name: kafka, kind: StatefulSet, values: kafka, sidecar: probe, reports: true, ports: {clients: 9092, controllers: 9093, admin: 8080}}
+{{- end }}
+- {name: loader, kind: StatefulSet, values: loader, reports: true, ports: {admin: 8080}}
+- {name: etl-fan-out, kind: StatefulSet, values: etl.fanOut, reports: true, ports: {admin: 8080}}
+{{- if $redis }}
+- {name: etl-redis, kind: Deployment, values: etl.redis, reports: true, ports: {admin: 8080}}
+{{- end }}
+{{- if include "kapture.own" (list . "redis") }}
+- {name: redis, kind: StatefulSet, values: redis, ports: {redis: 6379}}
+{{- end }}
+{{- if $postgres }}
+- {name: etl-postgres, kind: Deployment, values: etl.postgres, reports: true, ports: {admin: 8080}}
+{{- end }}
+{{- if include "kapture.own" (list . "postgres") }}
+- {name: postgres, kind: StatefulSet, values: postgres, ports: {postgres: 5432}}
+{{- end }}
+{{- if $postgres }}
+- {name: etl-spout, kind: Deployment, values: etl.spout, reports: true, ports: {admin: 8080}}
+{{- end }}
+- {name: auditor, kind: Deployment, values: auditor, reports: true, ports: {admin: 8080}}
+- {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}
+{{- end -}}
+
+{{/* Takes (list $ "path.of.values"): that part of the values, as YAML. */}}
+{{- define "kapture.at" -}}
+{{- $values := (index . 0).Values -}}
+{{- range splitList "." (index . 1) -}}
+{{- $values = index $values . -}}
+{{- end -}}
+{{- toYaml $values -}}
+{{- end -}}
+
+{{/* Takes (list $ "component"): the path of its values. The test's pod is none of the components. */}}
+{{- define "kapture.path" -}}
+{{- $name := index . 1 -}}
+{{- range include "kapture.components" (index . 0) | fromYamlArray -}}
+{{- if eq .name $name -}}{{ .values }}{{- end -}}
+{{- end -}}
+{{- if eq $name "test" -}}test{{- end -}}
+{{- end -}}
+
+{{/*
+Takes (list $ "component" replicas "Kind"): the replicas to render. A count that was changed by `kubectl scale`
+stays until the value itself is changed; the annotation tells which value was applied last.
+*/}}
+{{- define "kapture.replicas" -}}
+{{- $root := index . 0 -}}
+{{- $wanted := int (index . 2) -}}
+{{- $live := lookup "apps/v1" (index . 3) $root.Release.Namespace (include "kapture.fullname" (list $root (index . 1))) -}}
+{{- $applied := dig "metadata" "annotations" "kapture/replicas" "" ($live | default dict) -}}
+{{- if eq $applied (toString $wanted) -}}
+{{- dig "spec" "replicas" $wanted $live -}}
+{{- else -}}
+{{- $wanted -}}
+{{- end -}}
+{{- end -}}

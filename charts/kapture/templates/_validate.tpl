@@ -1,0 +1,205 @@
+{{/*
+Takes the root: a line for everything that can't work, with what mends it; nothing if all is well. The schema has checked shapes
+and single values; here is what only a sentence can explain, and what values can't be together.
+*/}}
+{{- define "kapture.validate" -}}
+{{- include "kapture.validateNames" . }}
+{{ include "kapture.validateKinds" . }}
+{{ include "kapture.validateKafka" . }}
+{{ include "kapture.validateForeignKafka" . }}
+{{ include "kapture.validateLoad" . }}
+{{ include "kapture.validateStores" . }}
+{{ include "kapture.validateResources" . }}
+{{ include "kapture.validateLive" . }}
+{{- end -}}
+
+{{- define "kapture.validateNames" -}}
+{{- $label := "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$" -}}
+{{- if contains "." .Release.Name }}
+the release is called {{ .Release.Name | quote }}, and a Service can't have a dot in its name: install it under another, such as {{ .Release.Name | replace "." "-" }}
+{{- end }}
+{{- if not (regexMatch $label (include "kapture.name" .)) }}
+{{ include "kapture.name" . | quote }} can't begin the names of objects: set nameOverride, or the alias of the chart, to lower-case letters, digits and "-"
+{{- end }}
+{{- range $key := list "commonLabels" "podLabels" }}
+{{- range $label, $_ := index $.Values $key }}
+{{- include "kapture.validateLabel" (list $key $label) }}
+{{- end }}
+{{- end }}
+{{- include "kapture.validateVolumeNames" (list "" .Values) }}
+{{- range append (include "kapture.components" . | fromYamlArray) (dict "values" "test") }}
+{{- $path := .values }}
+{{- $own := include "kapture.at" (list $ $path) | fromYaml }}
+{{- range $label, $_ := $own.podLabels | default dict }}
+{{- include "kapture.validateLabel" (list (printf "%s.podLabels" $path) $label) }}
+{{- end }}
+{{- include "kapture.validateVolumeNames" (list (printf "%s." $path) $own) }}
+{{- end }}
+{{- end -}}
+
+{{- /* Takes (list path label): a sentence if the label is one by which pods are found. */ -}}
+{{- define "kapture.validateLabel" -}}
+{{- if has (index . 1) (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component") }}
+{{ index . 0 }} can't set {{ index . 1 }}, by which the chart finds its pods: leave it out
+{{- end }}
+{{- end -}}
+
+{{- /* Takes (list path values): sentences about volumes and mounts that the chart has itself. */ -}}
+{{- define "kapture.validateVolumeNames" -}}
+{{- $path := index . 0 }}
+{{- range (index . 1).extraVolumes | default list }}
+{{- if has .name (list "config" "data" "run" "tmp") }}
+{{ $path }}extraVolumes can't have a volume called {{ .name }}, as the chart has one: give it another name
+{{- end }}
+{{- end }}
+{{- range (index . 1).extraVolumeMounts | default list }}
+{{- if has (trimSuffix "/" .mountPath) (list "/etc/kapture" "/tmp" "/data" "/var/lib/kafka/data" "/var/lib/postgresql/data" "/var/run/postgresql") }}
+{{ $path }}extraVolumeMounts can't mount anything at {{ .mountPath }}, where the chart does: take another path
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateKinds" -}}
+{{- range $path, $image := dict "image" .Values.image "kafka.image" .Values.kafka.image "redis.image" .Values.redis.image "postgres.image" .Values.postgres.image "probe" .Values.probe }}
+{{- if not (kindIs "string" $image.tag) }}
+{{ $path }}.tag is the number {{ include "kapture.text" $image.tag }} to YAML, which may have dropped zeros: write it in quotes, or give it with --set-string
+{{- end }}
+{{- end }}
+{{- if not (kindIs "string" .Values.global.imageRegistry) }}
+global.imageRegistry is no text: set it to a registry, such as registry.example/mirror
+{{- else if contains "://" .Values.global.imageRegistry }}
+global.imageRegistry={{ .Values.global.imageRegistry }} has a scheme: leave out what stands before ://, and that itself
+{{- end }}
+{{- if not (kindIs "slice" .Values.global.imagePullSecrets) }}
+global.imagePullSecrets is no list: write [{name: x}] or [x]
+{{- else }}
+{{- range .Values.global.imagePullSecrets }}
+{{- $name := . }}
+{{- if kindIs "map" . }}{{ $name = get . "name" }}{{ end }}
+{{- if not (kindIs "string" $name) }}
+global.imagePullSecrets holds {{ toJson . }}: write the name of a Secret, or {name: x}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateKafka" -}}
+{{- if include "kapture.own" (list . "kafka") }}
+{{- $kafka := .Values.kafka }}
+{{- $replicas := int $kafka.replicas }}
+{{- $controllers := int $kafka.controllers }}
+{{- if lt $replicas $controllers }}
+kafka.replicas={{ $replicas }} is fewer than kafka.controllers={{ $controllers }}: set kafka.controllers=1 (at install only) or kafka.replicas={{ $controllers }}
+{{- else if eq $replicas 2 }}
+kafka.replicas=2 would lose acknowledged sales or stand still when one broker goes: set kafka.replicas to 1, or to 3 or more
+{{- end }}
+{{- if $kafka.external.bootstrapServers }}
+kafka.external.bootstrapServers is given, but Kapture's own Kafka is on: set kafka.enabled=false to use yours, or leave it out
+{{- end }}
+{{- $volume := include "kapture.bytes" $kafka.persistence.size | int64 }}
+{{- if lt $volume 1073741824 }}
+kafka.persistence.size={{ $kafka.persistence.size }} is too small for the open segments of 75 partitions: set 1Gi or more
+{{- else if gt (include "kapture.retentionBytes" . | int64) (div (mul $volume 85) 100) }}
+kafka.retentionBytes={{ int64 $kafka.retentionBytes }} would fill kafka.persistence.size={{ $kafka.persistence.size }}: leave it out to keep 80 % of the volume
+{{- end }}
+{{- range $key, $_ := $kafka.config }}
+{{- if regexMatch "^(node[.]id|process[.]roles|broker[.]id|log[.]dirs?|config[.]providers.*|.*listener.*|controller[.]quorum[.].*|.*sasl.*|min[.]insync[.]replicas|.*replication[.]factor|transaction[.]state[.]log[.]min[.]isr|unclean[.]leader[.]election[.]enable|auto[.]create[.]topics[.]enable)$" $key }}
+kafka.config can't set {{ $key }}, which the chart decides: leave it out
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateForeignKafka" -}}
+{{- if not .Values.kafka.enabled }}
+{{- $kafka := .Values.kafka }}
+{{- if not $kafka.external.bootstrapServers }}
+kafka.enabled=false needs to know which Kafka to use: set kafka.external.bootstrapServers=host:9092
+{{- end }}
+{{- if and $kafka.external.username (not $kafka.auth.existingSecret) (not $kafka.auth.password) }}
+kafka.external.username needs a password: set kafka.auth.existingSecret to a Secret that holds it
+{{- end }}
+{{- if gt (int $kafka.external.minInsyncReplicas) (int $kafka.external.replicationFactor) }}
+kafka.external.minInsyncReplicas={{ int $kafka.external.minInsyncReplicas }} is more than kafka.external.replicationFactor={{ int $kafka.external.replicationFactor }}: nothing would be acknowledged; lower it
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateLoad" -}}
+{{- $loader := .Values.loader }}
+{{- if or (lt (float64 $loader.rate) 0.000001) (gt (float64 $loader.rate) 1000000.0) }}
+loader.rate={{ $loader.rate }} is not a rate that a loader can keep: use 0.000001 to 1000000 sales per second, such as 100
+{{- end }}
+{{- if or (lt (float64 $loader.catchUp) 1.0) (gt (float64 $loader.catchUp) 1000.0) }}
+loader.catchUp={{ $loader.catchUp }} would never get back on schedule, or all at once: set 1 to 1000, such as 2
+{{- end }}
+{{- include "kapture.validateDuration" (list "loader.stopAfter" $loader.stopAfter "1s" "3650d") }}
+{{- /* A transaction is ended by Kafka after 10 s: one that is kept open for more than half of that may never be committed. */ -}}
+{{- include "kapture.validateDuration" (list "etl.fanOut.transactionInterval" .Values.etl.fanOut.transactionInterval "1ms" "5s") }}
+{{- $partitions := int .Values.kafka.salesPartitions }}
+{{- if gt (int .Values.etl.fanOut.replicas) $partitions }}
+etl.fanOut.replicas={{ int .Values.etl.fanOut.replicas }} is more than kafka.salesPartitions={{ $partitions }}, the rest would be idle: set etl.fanOut.replicas={{ $partitions }}
+{{- end }}
+{{- end -}}
+
+{{- /* Takes (list path duration least most): a sentence if the duration is outside. */ -}}
+{{- define "kapture.validateDuration" -}}
+{{- $milliseconds := include "kapture.milliseconds" (index . 1) | float64 }}
+{{- if or (lt $milliseconds (include "kapture.milliseconds" (index . 2) | float64)) (gt $milliseconds (include "kapture.milliseconds" (index . 3) | float64)) }}
+{{ index . 0 }}={{ index . 1 }} is out of bounds: use {{ index . 2 }} to {{ index . 3 }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateStores" -}}
+{{- range $store := list "kafka" "redis" "postgres" }}
+{{- $values := index $.Values $store }}
+{{- if and $values.auth.existingSecret $values.auth.password }}
+{{ $store }}.auth.password and {{ $store }}.auth.existingSecret are both given: leave one out
+{{- end }}
+{{- if and (get $values.external "host") (not $values.enabled) }}
+{{ $store }}.external.host is given, but {{ $store }}.enabled is false: set {{ $store }}.enabled=true, or leave the host out
+{{- end }}
+{{- end }}
+{{- $postgres := .Values.postgres }}
+{{- if and $postgres.enabled $postgres.external.host (not $postgres.auth.existingSecret) (not $postgres.auth.password) }}
+postgres.external.host needs a password: set postgres.auth.existingSecret to a Secret that holds it
+{{- end }}
+{{- /* The states' topics hold 30 % of kafka.retentionBytes at 600 bytes a sale. A row takes 640, those that are dead and not
+       yet vacuumed a fifth more, and the WAL an eighth of the volume. */ -}}
+{{- if include "kapture.own" (list . "postgres") }}
+{{- $needed := max (div (include "kapture.retentionBytes" . | int64) 2) 536870912 }}
+{{- if lt (include "kapture.bytes" $postgres.persistence.size | int64) (int64 $needed) }}
+postgres.persistence.size={{ $postgres.persistence.size }} is too small for the sales that Kafka keeps: set postgres.persistence.size={{ div (add $needed 1048575) 1048576 }}Mi or more, or keep fewer with kafka.retentionBytes
+{{- end }}
+{{- end }}
+{{- if and (include "kapture.own" (list . "redis")) .Values.redis.maxMemory }}
+{{- $limit := .Values.redis.resources.limits.memory }}
+{{- $data := include "kapture.bytes" .Values.redis.maxMemory | int64 }}
+{{- if gt $data (div (mul (include "kapture.bytes" $limit | int64) 85) 100) }}
+redis.maxMemory={{ .Values.redis.maxMemory }} leaves nothing of redis.resources.limits.memory={{ $limit }} for the server itself: keep it below 85 %, or raise the limit
+{{- else if lt $data 8388608 }}
+redis.maxMemory={{ .Values.redis.maxMemory }} holds hardly a sale: set 8Mi or more, or leave it out to use 60 % of the memory limit
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateResources" -}}
+{{- $least := dict "kafka" "512Mi" "redis" "64Mi" "postgres" "128Mi" "probe" "16Mi" }}
+{{- $parts := list (dict "values" "test") (dict "values" "probe") }}
+{{- range concat (include "kapture.components" . | fromYamlArray) $parts }}
+{{- $resources := (include "kapture.at" (list $ .values) | fromYaml).resources }}
+{{- $path := printf "%s.resources" .values }}
+{{- $floor := get $least .values | default "32Mi" }}
+{{- if lt (include "kapture.bytes" $resources.limits.memory | int64) (include "kapture.bytes" $floor | int64) }}
+{{ $path }}.limits.memory={{ $resources.limits.memory }} is too little to start with: set {{ $floor }} or more
+{{- end }}
+{{- $all := include "kapture.resources" (list $ $resources) | fromYaml }}
+{{- range $name, $measure := dict "cpu" "kapture.millicores" "memory" "kapture.bytes" "ephemeral-storage" "kapture.bytes" }}
+{{- $request := get $all.requests $name | default "0" }}
+{{- $limit := get $all.limits $name | default $request }}
+{{- if gt (include $measure $request | int64) (include $measure $limit | int64) }}
+{{ $path }}.requests.{{ $name }}={{ $request }} is more than {{ $path }}.limits.{{ $name }}={{ $limit }}, and no such pod is made: lower the request or raise the limit
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
