@@ -1,10 +1,15 @@
-"""Renders the chart with the real Helm, and finds things in what came out."""
+"""
+Renders the chart with the real Helm, and finds things in what came out. Everything that any test renders is checked by
+rules.py on its way.
+"""
 
+import concurrent.futures
 import functools
 import os
 import pathlib
 import re
 import subprocess
+import threading
 
 import yaml
 
@@ -25,8 +30,17 @@ COMPONENTS = {
 }  # fmt: skip
 
 
+AT_ONCE = (os.cpu_count() or 1) + 1
+FREE = threading.Semaphore(AT_ONCE)
+
+
 class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as the API server reads it: a key that is there twice is an error."""
+    """YAML as the API server reads it: a key that is there twice is an error, and more words are no strings than to PyYAML."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -36,33 +50,86 @@ class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         return super().construct_mapping(node, deep)
 
 
+Strict.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^[yYnN]$"), list("yYnN"))
+Strict.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+([.][0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
+Strict.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?0o[0-7]+$"), list("-+0"))
+Strict.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+
 class Refused(Exception):
     """Helm would not render; the text is what it said."""
 
 
-@functools.lru_cache(maxsize=None)
-def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values=""):
-    """
-    What `helm template` prints for a situation, some `--set path=value`, and the text of a values file. Made-up passwords are
-    masked.
-    """
-    command = [os.environ["HELM"], "template", release, str(CHART), "--namespace", namespace]
-    command += ["--values", str(SITUATIONS[situation]), "--values", "-"]
-    for item in sets:
-        command += ["--set-json" if re.search(r"=[\[{]", item) else "--set", item]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=values)
+class Invalid(AssertionError):
+    """Helm rendered what the API server or the kubelet would not take; the text says why."""
+
+
+def helm(*arguments, values=""):
+    """What Helm prints."""
+    with FREE:
+        command = [os.environ["HELM"], *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values)
     if done.returncode:
         raise Refused(done.stderr)
-    return re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", done.stdout)
+    return done.stdout
+
+
+def pieces(rendered):
+    """The texts of the objects of a rendering."""
+    found = (re.sub(r"\A(---|# Source:.*)\n", "", piece) for piece in re.split(r"(?m)^---$\n", rendered))
+    return [piece for piece in found if re.sub(r"(?m)^#.*", "", piece).strip()]
+
+
+@functools.lru_cache(maxsize=None)
+def load(piece):
+    """The object that a text is, to look at, not to change."""
+    try:
+        return yaml.load(piece, Strict)
+    except (yaml.YAMLError, ValueError) as error:
+        raise Invalid(f"{error} in:\n{piece}") from error
+
+
+@functools.lru_cache(maxsize=None)
+def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values="", chart=CHART, allow=None):
+    """
+    What `helm template` prints for a situation, some `--set path=value`, and the text of a values file. Made-up passwords are
+    masked. It must pass all rules, but for faults that have `allow` in their line.
+    """
+    command = ["template", release, str(chart), "--namespace", namespace]
+    command += ["--values", str(SITUATIONS[situation])] if situation else []
+    command += ["--values", "-"]
+    for item in sets:
+        command += ["--set-json" if re.search(r"=[\[{]", item) else "--set", item]
+    rendered = re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", helm(*command, values=values))
+    import rules
+
+    faults = [fault for fault in rules.faults(pieces(rendered), load) if not (allow and re.search(allow, fault))]
+    if faults:
+        raise Invalid("\n".join(faults[:20]))
+    return rendered
+
+
+def refusal(*sets, **how):
+    """What Helm says, or None if it renders."""
+    try:
+        text(*sets, **how)
+    except Refused as error:
+        return str(error)
+    return None
+
+
+def parallel(function, items):
+    """[(item, result)], in order; as many at once as the machine bears."""
+    items = list(items)
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(zip(items, pool.map(function, items)))
 
 
 @functools.lru_cache(maxsize=None)
 def render(situation="default", *sets, **how):
     """The same as {(kind, name): object}, to look at, not to change."""
-    objects = [o for o in yaml.load_all(text(situation, *sets, **how), Strict) if o]
-    found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
-    assert len(found) == len(objects), "two objects have one name"
-    return found
+    objects = [load(piece) for piece in pieces(text(situation, *sets, **how))]
+    return {(o["kind"], o["metadata"]["name"]): o for o in objects}
 
 
 def get(kind, name, situation="default", *sets):

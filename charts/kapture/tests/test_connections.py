@@ -34,7 +34,7 @@ def policies(situation, *sets):
 
 def let_in(situation):
     for to, policy in policies(situation):
-        for rule in policy["ingress"] or []:
+        for rule in policy.get("ingress", []):
             for source in map(component, rule.get("from", [])) if "from" in rule else ["*"]:
                 yield source, to, rule["ports"][0]["port"]
 

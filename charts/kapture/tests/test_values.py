@@ -85,7 +85,9 @@ CHANGES = {
     "podSecurityContext": ('{"supplementalGroups": [7]}', []),
     "securityContext": ('{"readOnlyRootFilesystem": false}', []),
     "extraVolumes": ('[{"name": "x", "emptyDir": {"sizeLimit": "1Mi"}}]', []),
-    "extraVolumeMounts": ('[{"name": "x", "mountPath": "/x"}]', []),
+    "extraVolumeMounts": (
+        '[{"name": "x", "mountPath": "/x"}]', ['extraVolumes=[{"name": "x", "emptyDir": {"sizeLimit": "1Mi"}}]'],
+    ),
     "podLabels": ('{"team": "a"}', []),
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
