@@ -26,8 +26,7 @@ def run(item):
     """Runs the tests of a class, says how it went, and returns the result."""
     name, tests = item
     begun, result = time.monotonic(), unittest.TestResult()
-    for test in tests:
-        test(result)
+    unittest.TestSuite(tests)(result)
     bad = result.failures + result.errors
     word = "FAIL" if bad else "ok"
     lines = [f"{word:4} {time.monotonic() - begun:5.0f} s {result.testsRun:3} tests  {name}"]
