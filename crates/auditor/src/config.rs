@@ -50,7 +50,31 @@ impl Stores {
 
 #[cfg(test)]
 mod tests {
+    use service::Environment;
+    use test_servers::bounds;
+
     use super::*;
+
+    #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("KAFKA_", |variables| variables.collect::<Environment>().read::<kafka::Config>("KAFKA_"));
+        bounds::check("REDIS_", |variables| variables.collect::<Environment>().read::<stores::redis::Config>("REDIS_"));
+        bounds::check("POSTGRES_", |variables| {
+            variables.collect::<Environment>().read::<stores::postgres::Config>("POSTGRES_")
+        });
+    }
+
+    #[test]
+    fn the_auditor_and_the_exporter_may_have_ipv6_addresses() {
+        let at = |auditor: &str| {
+            let variables = [("TEST_AUDITOR", auditor), ("TEST_EXPORTER", "[fd00::2]:8080"), ("TEST_RELEASE", "a/b")];
+            variables.into_iter().collect::<Environment>().read::<crate::check::Settings>("TEST_")
+        };
+        assert_eq!(at("[fd00::1]:8080").unwrap().auditor.as_str(), "[fd00::1]:8080");
+        assert!(
+            at("fd00::1:8080").unwrap_err().to_string().contains("TEST_AUDITOR: \"fd00::1:8080\" is not of the form")
+        );
+    }
 
     #[test]
     fn what_comes_back_comes_from_postgres() {

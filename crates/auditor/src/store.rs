@@ -22,7 +22,7 @@ pub enum Store {
 impl Store {
     /// Reads a Redis.
     pub fn redis(config: stores::redis::Config) -> Self {
-        let keeps = config.block_ttl;
+        let keeps = config.block_ttl.get();
         Self::Redis(stores::redis::Reader::new(config), keeps)
     }
 

@@ -198,7 +198,7 @@ impl Process {
             .env_clear()
             .env("SERVICE_ADMIN_ADDR", address.to_string())
             .envs(world.servers.environment("kafka"))
-            .env("KAFKA_PREFIX", &world.kafka.prefix)
+            .env("KAFKA_PREFIX", world.kafka.prefix.as_str())
             .spawn()
             .unwrap();
         Self { child, address }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use serde::Deserialize;
+use service::{Environment, Interval};
 use stores::{postgres, redis};
 
 use crate::{fan_out, spout};
@@ -44,15 +44,15 @@ pub struct Sink {
     pub role: Role,
     /// A batch is written at the latest this long after its first sale was read: what is added to a sale's latency,
     /// against the price of a write.
-    #[serde(default = "interval", with = "humantime_serde")]
-    pub batch_interval: Duration,
+    #[serde(default = "interval")]
+    pub batch_interval: Interval,
     /// A batch of this many sales is written at once. Two are in memory at most.
     #[serde(default = "sales")]
     pub batch_sales: NonZeroUsize,
 }
 
-fn interval() -> Duration {
-    Duration::from_millis(50)
+fn interval() -> Interval {
+    Interval::from_ms::<50>()
 }
 
 /// Larger ones were no faster with either store.
@@ -62,13 +62,13 @@ fn sales() -> NonZeroUsize {
 
 impl Config {
     /// Reads `ETL_ROLE`, then the variables of that role.
-    pub fn from_env() -> anyhow::Result<Self> {
-        let RoleAlone { role } = service::from_env("ETL_")?;
+    pub fn read(environment: &Environment) -> anyhow::Result<Self> {
+        let RoleAlone { role } = environment.read("ETL_")?;
         Ok(match role {
-            Role::FanOut => Self::FanOut(service::from_env("ETL_")?),
-            Role::Redis => Self::Redis(service::from_env("ETL_")?, service::from_env("REDIS_")?),
-            Role::Postgres => Self::Postgres(service::from_env("ETL_")?, service::from_env("POSTGRES_")?),
-            Role::Spout => Self::Spout(service::from_env("ETL_")?, service::from_env("POSTGRES_")?),
+            Role::FanOut => Self::FanOut(environment.read("ETL_")?),
+            Role::Redis => Self::Redis(environment.read("ETL_")?, environment.read("REDIS_")?),
+            Role::Postgres => Self::Postgres(environment.read("ETL_")?, environment.read("POSTGRES_")?),
+            Role::Spout => Self::Spout(environment.read("ETL_")?, environment.read("POSTGRES_")?),
         })
     }
 
@@ -120,4 +120,22 @@ impl fmt::Display for Role {
 #[derive(Deserialize)]
 struct RoleAlone {
     role: Role,
+}
+
+#[cfg(test)]
+mod tests {
+    use test_servers::bounds;
+
+    use super::*;
+
+    #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("ETL_", |variables| Config::read(&variables.collect()));
+        bounds::check("KAFKA_", |variables| variables.collect::<Environment>().read::<kafka::Config>("KAFKA_"));
+        for (prefix, role) in [("REDIS_", "redis"), ("POSTGRES_", "postgres"), ("POSTGRES_", "spout")] {
+            let own = [("ETL_ROLE", role), ("ETL_INSTANCE", "0")].into_iter().take(if role == "spout" { 2 } else { 1 });
+            let own: Vec<_> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            bounds::check(prefix, |variables| Config::read(&variables.chain(own.clone()).collect()));
+        }
+    }
 }

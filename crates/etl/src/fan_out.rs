@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, SaleHeader, Topic};
+use kafka::{Malformed, SaleHeader, Topic, TransactionInterval};
 use petstore::SaleId;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
@@ -29,12 +29,12 @@ pub struct Config {
     /// Which instance this is: the same after a restart, and no one else's.
     pub ordinal: u32,
     /// A transaction is closed after this time: what is added to a sale's latency, against the price of a commit.
-    #[serde(default = "interval", with = "humantime_serde")]
-    pub transaction_interval: Duration,
+    #[serde(default = "interval")]
+    pub transaction_interval: TransactionInterval,
 }
 
-fn interval() -> Duration {
-    Duration::from_millis(100)
+fn interval() -> TransactionInterval {
+    TransactionInterval::from_ms::<100>()
 }
 
 /// A generated sale has some 550 bytes; what is a hundred times as large is no sale.
@@ -63,7 +63,7 @@ pub fn run(
         role: "fan-out".to_owned(),
         ordinal: config.ordinal.to_string(),
         source: kafka.names().sales(),
-        interval: config.transaction_interval,
+        interval: config.transaction_interval.get(),
     };
     let events = Arc::clone(&metrics.transactions);
     let mut router = Router::new(kafka, metrics);

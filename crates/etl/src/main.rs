@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use etl::{Config, Metrics};
 use prometheus_client::registry::Registry;
-use service::Health;
+use service::{Environment, Health};
 use tracing::info;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     service::init_tracing();
-    let config = Config::from_env()?;
+    let config = Config::read(&Environment::of_process())?;
     let kafka: kafka::Config = service::from_env("KAFKA_")?;
     let service: service::Config = service::from_env("SERVICE_")?;
     info!(?config, ?kafka, ?service, "starting");

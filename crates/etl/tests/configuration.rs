@@ -38,7 +38,7 @@ fn a_wrong_value_is_named_with_its_variable() {
     assert_says(&[("ETL_ROLE", "redis"), ("ETL_BATCH_INTERVAL", "soon")], "ETL_BATCH_INTERVAL: ");
     assert_says(&[("ETL_ROLE", "redis"), ("ETL_BATCH_SALES", "0")], "ETL_BATCH_SALES: ");
     let postgres = [("ETL_ROLE", "postgres"), ("POSTGRES_HOST", "x"), ("POSTGRES_PASSWORD", "secret")];
-    assert_says(&[&postgres[..], &[("POSTGRES_SCHEMA", "a b")]].concat(), "\"a b\" is no schema");
+    assert_says(&[&postgres[..], &[("POSTGRES_SCHEMA", "a b")]].concat(), "\"a b\" is not a schema");
     assert_says(&postgres, "KAFKA_BOOTSTRAP_SERVERS is not set");
     assert!(!last_words(&postgres).contains("secret"));
 }

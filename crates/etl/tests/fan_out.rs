@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 async fn a_malformed_record_is_put_aside_with_its_reason_and_nothing_stops() {
     let mut kafka: kafka::Config = Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
     // So that there is one order.
-    kafka.sales_partitions = 1;
+    kafka.sales_partitions = 1.try_into().unwrap();
     let shutdown = CancellationToken::new();
     let _stop = shutdown.clone().drop_guard();
     kafka.ensure_topics(&[Topic::Sales], &shutdown).await.unwrap();

@@ -71,7 +71,7 @@ fn spawn(part: &Part, instance: &str) -> Spout {
         .envs(servers.environment("kafka"))
         .envs(servers.environment("postgres"))
         .env("POSTGRES_SCHEMA", postgres.schema.to_string().trim_matches('"'))
-        .env("KAFKA_PREFIX", &part.kafka.prefix)
+        .env("KAFKA_PREFIX", part.kafka.prefix.as_str())
         .env("KAFKA_SALES_PARTITIONS", "1")
         .env("SERVICE_ADMIN_ADDR", "127.0.0.1:0")
         .env("ETL_ROLE", "spout")

@@ -1,9 +1,8 @@
 //! `EXPORTER_*`: whom to ask, and how often.
 
-use std::time::Duration;
-
 use anyhow::{Context, ensure};
 use serde::Deserialize;
+use service::{HostPort, Interval};
 
 /// The variables `EXPORTER_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,19 +11,19 @@ pub struct Config {
     /// Components and the names that stand for their pods: `loader=kapture-loader:8080,kafka=a:8080;b:8080`.
     pub targets: Targets,
     /// How often every report is fetched.
-    #[serde(default = "one_second", with = "humantime_serde")]
-    pub poll_interval: Duration,
+    #[serde(default = "one_second")]
+    pub poll_interval: Interval,
     /// How often Kafka is asked for its offsets.
-    #[serde(default = "five_seconds", with = "humantime_serde")]
-    pub kafka_interval: Duration,
+    #[serde(default = "five_seconds")]
+    pub kafka_interval: Interval,
 }
 
-fn one_second() -> Duration {
-    Duration::from_secs(1)
+fn one_second() -> Interval {
+    Interval::from_ms::<1_000>()
 }
 
-fn five_seconds() -> Duration {
-    Duration::from_secs(5)
+fn five_seconds() -> Interval {
+    Interval::from_ms::<5_000>()
 }
 
 /// The components, in the order of the flow, each with the names behind which its pods are found.
@@ -38,7 +37,7 @@ pub struct Target {
     /// As in the label `app.kubernetes.io/component`.
     pub component: String,
     /// Each is resolved to all of its addresses.
-    pub names: Vec<String>,
+    pub names: Vec<HostPort>,
 }
 
 impl Targets {
@@ -70,17 +69,18 @@ fn target(text: &str) -> anyhow::Result<Target> {
     let text = text.trim();
     let (component, names) =
         text.split_once('=').with_context(|| format!("{text:?} is not of the form component=host:port"))?;
-    let names: Vec<String> = names.split(';').map(|name| name.trim().to_owned()).collect();
-    for name in &names {
-        let port = name.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
-        ensure!(matches!(port, Some(Ok(_))), "{name:?} in {text:?} is not of the form host:port");
-    }
+    let names = names
+        .split(';')
+        .map(|name| HostPort::try_from(name.trim().to_owned()).map_err(|why| anyhow::anyhow!("in {text:?}, {why}")));
+    let names = names.collect::<anyhow::Result<_>>()?;
     ensure!(!component.is_empty(), "{text:?} names no component");
     Ok(Target { component: component.to_owned(), names })
 }
 
 #[cfg(test)]
 mod tests {
+    use test_servers::bounds;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Targets, String> {
@@ -88,10 +88,21 @@ mod tests {
     }
 
     #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("KAFKA_", |variables| {
+            variables.collect::<service::Environment>().read::<kafka::Config>("KAFKA_")
+        });
+    }
+
+    #[test]
     fn a_component_may_have_several_names() {
-        let targets = parse("loader=kapture-loader:8080,etl-fan-out=a:1;b:2").unwrap();
-        let names: Vec<_> = targets.iter().map(|target| (target.component.as_str(), target.names.join(" "))).collect();
-        assert_eq!(names, [("loader", "kapture-loader:8080".to_owned()), ("etl-fan-out", "a:1 b:2".to_owned())]);
+        let targets =
+            parse("loader=kapture-loader:8080,etl-fan-out=a:1;b:2,kafka=[fd00::1]:8080;[fd00::2]:8080").unwrap();
+        let names = |target: &Target| target.names.iter().map(HostPort::as_str).collect::<Vec<_>>().join(" ");
+        let names: Vec<_> = targets.iter().map(|target| (target.component.as_str(), names(target))).collect();
+        let expected =
+            [("loader", "kapture-loader:8080"), ("etl-fan-out", "a:1 b:2"), ("kafka", "[fd00::1]:8080 [fd00::2]:8080")];
+        assert_eq!(names, expected.map(|(component, names)| (component, names.to_owned())));
         assert_eq!(targets.etl_roles().collect::<Vec<_>>(), ["fan-out"]);
         assert!(targets.has("loader") && !targets.has("etl-redis"));
     }
@@ -99,11 +110,13 @@ mod tests {
     #[test]
     fn what_is_no_target_is_quoted() {
         assert_eq!(parse("loader"), Err("\"loader\" is not of the form component=host:port".to_owned()));
-        assert_eq!(
-            parse("loader=kapture-loader"),
-            Err("\"kapture-loader\" in \"loader=kapture-loader\" is not of the form host:port".to_owned())
+        let why = parse("loader=kapture-loader").unwrap_err();
+        assert!(
+            why.starts_with("in \"loader=kapture-loader\", \"kapture-loader\" is not of the form host:port"),
+            "{why}"
         );
         assert!(parse("loader=x:99999").is_err());
+        assert!(parse("loader=fd00::1:8080").is_err());
         assert!(parse("=x:80").is_err());
     }
 }

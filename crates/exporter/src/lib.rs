@@ -52,8 +52,8 @@ pub async fn run(
     let reports = Reports::new(Ledger::new(config.targets.clone()));
     let offsets = Offsets::default();
     let health = Health::default();
-    let polling = health.loop_("poll", config.poll_interval + TURN_LIMIT);
-    let asking = health.loop_("kafka", config.kafka_interval + TURN_LIMIT);
+    let polling = health.loop_("poll", config.poll_interval.get() + TURN_LIMIT);
+    let asking = health.loop_("kafka", config.kafka_interval.get() + TURN_LIMIT);
 
     let mut registry = Registry::default();
     metrics::register(&mut registry, &reports, &offsets);
@@ -66,7 +66,7 @@ pub async fn run(
         admin.serve_on(listener, shutdown.clone()),
         poll::resolve(&config, &reports, &shutdown),
         poll::run(&config, &reports, polling, &shutdown),
-        kafka_poll::run(watcher, config.kafka_interval, &offsets, asking, &shutdown),
+        kafka_poll::run(watcher, config.kafka_interval.get(), &offsets, asking, &shutdown),
     )?;
     Ok(())
 }

@@ -62,7 +62,7 @@ pub(crate) async fn resolve(config: &Config, reports: &Reports, shutdown: &Cance
     let mut tasks = JoinSet::new();
     for target in config.targets.iter() {
         let target = target.clone();
-        let (reports, every, shutdown) = (reports.clone(), config.poll_interval, shutdown.clone());
+        let (reports, every, shutdown) = (reports.clone(), config.poll_interval.get(), shutdown.clone());
         tasks.spawn(async move { shutdown.run_until_cancelled(resolve_target(&target, &reports, every)).await });
     }
     while let Some(ended) = tasks.join_next().await {
@@ -77,13 +77,13 @@ async fn resolve_target(target: &Target, reports: &Reports, every: Duration) {
     loop {
         ticks.tick().await;
         for name in &target.names {
-            match lookup_host(name).await {
+            match lookup_host(name.as_str()).await {
                 Ok(found) => {
                     let addresses: Vec<SocketAddr> = found.collect();
                     reports.ledger().resolved(&target.component, &addresses, Instant::now());
                 }
                 // Normal for a component that is scaled to 0: its name stands for nothing then.
-                Err(err) => debug!(%err, name, "looking up addresses"),
+                Err(err) => debug!(%err, %name, "looking up addresses"),
             }
         }
     }
@@ -96,7 +96,7 @@ pub(crate) async fn run(
     beat: Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mut ticks = interval(config.poll_interval);
+    let mut ticks = interval(config.poll_interval.get());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut polls = Polls::new(reports);
     loop {

@@ -2,20 +2,23 @@
 
 use petstore::State;
 use rdkafka::ClientConfig;
-use serde::Deserialize;
-use service::Secret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use service::{BoundedDuration, Secret, Whole};
 
-use crate::Names;
+use crate::{BootstrapServers, Names, Prefix};
 
 /// Where Kafka is and how its topics are made: the variables `KAFKA_*`.
+///
+/// Derived for `Self`, so that what is read is checked as a whole before anybody has it: see [`Config::checked`].
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Config {
     /// `host:port,host:port`.
-    pub bootstrap_servers: String,
+    pub bootstrap_servers: BootstrapServers,
     /// Stands before every topic, group and transactional id. Empty for a Kafka of one's own.
     #[serde(default)]
-    pub prefix: String,
+    pub prefix: Prefix,
     /// User for SASL/PLAIN; with a password only.
     #[serde(default)]
     pub username: Option<String>,
@@ -24,28 +27,41 @@ pub struct Config {
     pub password: Option<Secret>,
     /// Copies of every topic that is made.
     #[serde(default = "one")]
-    pub replication_factor: i32,
+    pub replication_factor: Copies,
     /// Copies that must have a record before it is acknowledged.
     #[serde(default = "one")]
-    pub min_insync_replicas: i32,
+    pub min_insync_replicas: Copies,
     /// Partitions of `sales` and of `receipts`; counts only when the topic is made.
     #[serde(default = "twelve")]
-    pub sales_partitions: i32,
+    pub sales_partitions: Whole<i32, 1, 1_000>,
     /// Bytes that all topics together may take on one broker; counts only when topics are made. 8 GiB if not said.
     #[serde(default = "eight_gib")]
-    pub retention_bytes: i64,
+    pub retention_bytes: Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }>,
 }
 
-fn one() -> i32 {
-    1
+/// Copies of a partition, as the chart allows them.
+pub type Copies = Whole<i32, 1, 9>;
+
+/// How long a transaction may collect sales: half of what Kafka allows one to last, so that it can still be committed.
+pub type TransactionInterval = BoundedDuration<1, { (TRANSACTION_TIMEOUT_MS / 2) as u64 }>;
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The derived one, since an inherent function goes before a trait's.
+        Self::deserialize(deserializer)?.checked().map_err(D::Error::custom)
+    }
 }
 
-fn twelve() -> i32 {
-    12
+fn one() -> Copies {
+    Copies::try_from(1).expect("one is in range")
 }
 
-fn eight_gib() -> i64 {
-    8 << 30
+fn twelve() -> Whole<i32, 1, 1_000> {
+    Whole::try_from(12).expect("twelve is in range")
+}
+
+fn eight_gib() -> Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }> {
+    Whole::try_from(8 << 30).expect("8 GiB are in range")
 }
 
 /// A group member that is silent for longer loses its partitions. Short, so that a killed one is replaced soon.
@@ -69,16 +85,34 @@ const PRODUCER_QUEUE_KIB: u32 = 65_536;
 const TRANSACTION_QUEUE_KIB: u32 = 32_768;
 
 impl Config {
+    /// This configuration, if its values can work together.
+    fn checked(self) -> Result<Self, String> {
+        let (insync, copies) = (self.min_insync_replicas, self.replication_factor);
+        if insync > copies {
+            return Err(format!(
+                "KAFKA_MIN_INSYNC_REPLICAS={insync} is more than KAFKA_REPLICATION_FACTOR={copies}: nothing would be \
+                 acknowledged; set KAFKA_MIN_INSYNC_REPLICAS={copies} or less"
+            ));
+        }
+        let password = self.password.as_ref().map(Secret::expose);
+        for (name, text) in [("KAFKA_USERNAME", self.username.as_deref()), ("KAFKA_PASSWORD", password)] {
+            if text.is_some_and(|text| text.starts_with(char::is_whitespace)) {
+                return Err(format!("{name} begins with a space, which librdkafka leaves out: use one that does not"));
+            }
+        }
+        Ok(self)
+    }
+
     /// The names of topics, groups and transactional ids under this prefix.
     pub fn names(&self) -> Names {
-        Names::new(&self.prefix)
+        Names::new(self.prefix.as_str())
     }
 
     /// What all clients share: the address, the login, and a quick return to a broker that came back elsewhere.
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
-            .set("bootstrap.servers", &self.bootstrap_servers)
+            .set("bootstrap.servers", self.bootstrap_servers.as_str())
             .set("client.id", "kapture")
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.ms", "100")
@@ -181,7 +215,7 @@ impl Config {
 
     /// Bytes a partition of `sales` keeps: four tenths of the whole, shared evenly.
     pub(crate) fn sales_partition_bytes(&self) -> i64 {
-        self.retention_bytes / 10 * 4 / i64::from(self.sales_partitions.max(1))
+        self.retention_bytes.get() / 10 * 4 / i64::from(self.sales_partitions.get())
     }
 
     /// Bytes a partition of `receipts` keeps: half of what one of `sales` does, since a receipt is shorter.
@@ -192,7 +226,77 @@ impl Config {
     /// Bytes the topic of a state keeps: its share by population of three tenths of the whole.
     pub(crate) fn state_bytes(&self, state: State) -> i64 {
         #[expect(clippy::cast_possible_truncation, reason = "a share of an i64 is an i64")]
-        let bytes = (self.retention_bytes as f64 * 0.3 * state.share()) as i64;
+        let bytes = (self.retention_bytes.get() as f64 * 0.3 * state.share()) as i64;
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(json: serde_json::Value) -> Result<Config, String> {
+        serde_json::from_value(json).map_err(|err: serde_json::Error| err.to_string())
+    }
+
+    #[test]
+    fn copies_that_must_have_a_record_are_not_more_than_there_are() {
+        let read = |insync: u32, copies: u32| {
+            read(json!({"bootstrap_servers": "a:1", "min_insync_replicas": insync, "replication_factor": copies}))
+        };
+        assert!(read(2, 3).is_ok() && read(9, 9).is_ok());
+        assert!(
+            read(2, 1).unwrap_err().contains("KAFKA_MIN_INSYNC_REPLICAS=2 is more than KAFKA_REPLICATION_FACTOR=1")
+        );
+    }
+
+    #[test]
+    fn an_unknown_variable_is_refused() {
+        assert!(read(json!({"bootstrap_servers": "a:1", "partitions": "1"})).unwrap_err().contains("unknown field"));
+    }
+
+    #[test]
+    fn a_transaction_collects_for_half_of_its_timeout_at_most() {
+        let most = u64::from(TRANSACTION_TIMEOUT_MS / 2);
+        assert!(TransactionInterval::try_from(format!("{most}ms")).is_ok());
+        assert!(TransactionInterval::try_from(format!("{}ms", most + 1)).is_err());
+    }
+
+    #[test]
+    fn librdkafka_gets_a_password_unaltered() {
+        for password in ["it's", "a\"b", "back\\slash\\n", "inside and behind ", "$HOME ${x} %41", "é€", "a=b,c;d#e"]
+        {
+            let config = read(json!({"bootstrap_servers": "a:1", "username": password, "password": password})).unwrap();
+            let native = config.client().create_native_config().unwrap();
+            assert_eq!(native.get("sasl.password").unwrap(), password);
+            assert_eq!(native.get("sasl.username").unwrap(), password);
+        }
+    }
+
+    #[test]
+    fn a_login_that_librdkafka_would_alter_is_refused_and_not_shown() {
+        for name in ["username", "password"] {
+            let why = read(json!({"bootstrap_servers": "a:1", name: " hunter2"})).unwrap_err();
+            let variable = format!("KAFKA_{} begins with a space", name.to_uppercase());
+            assert!(why.contains(&variable) && !why.contains("hunter2"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_broker_may_have_an_ipv6_address() {
+        let Ok(broker) = TcpListener::bind("[::1]:0") else { return eprintln!("skipped: this machine has no IPv6") };
+        let address = broker.local_addr().unwrap().to_string();
+        let config = read(json!({ "bootstrap_servers": address })).unwrap();
+        let connected = std::thread::spawn(move || broker.accept());
+        let client: BaseConsumer = config.client().create().unwrap();
+        // Nobody answers; it is enough that somebody connects.
+        let _ = client.fetch_metadata(None, Duration::from_secs(5));
+        assert!(connected.is_finished(), "nobody connected to {address}");
     }
 }

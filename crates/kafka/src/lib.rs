@@ -8,6 +8,7 @@
 //! ([`SaleHeader`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
 //! ([`Installation`]).
 
+mod address;
 mod asker;
 mod batches;
 pub mod blocks;
@@ -15,6 +16,7 @@ mod committed;
 mod config;
 mod contact;
 pub mod exactly_once;
+mod fit;
 mod flush;
 mod forward;
 mod header;
@@ -26,10 +28,11 @@ mod read;
 mod topics;
 pub mod transactions;
 
+pub use address::{BootstrapServers, Prefix};
 pub use asker::Asker;
 pub use batches::Batches;
 pub use committed::Committed;
-pub use config::Config;
+pub use config::{Config, Copies, TransactionInterval};
 pub use contact::Contact;
 pub use flush::flush;
 pub use forward::Forward;

@@ -14,7 +14,7 @@ fn config() -> Config {
 
 /// The same, where nobody listens.
 fn nowhere() -> Config {
-    Config { bootstrap_servers: "127.0.0.1:1".to_owned(), ..config() }
+    Config { bootstrap_servers: "127.0.0.1:1".to_owned().try_into().unwrap(), ..config() }
 }
 
 fn client(config: &Config) -> BaseConsumer {

@@ -1,9 +1,8 @@
 //! `LOADER_*`: what is sold, and how fast.
 
-use std::time::Duration;
-
-use petstore::{MODEL, Parameters};
+use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
+use service::{BoundedDuration, Whole};
 
 use crate::rate::{CatchUp, Rate};
 
@@ -20,61 +19,97 @@ pub struct Config {
     #[serde(default)]
     pub catch_up: CatchUp,
     /// The load ends so long after its start. The loader stays, so that it isn't started again; a restart begins anew.
-    #[serde(default = "a_day", with = "humantime_serde")]
-    pub stop_after: Duration,
+    #[serde(default = "a_day")]
+    pub stop_after: StopAfter,
     /// Where all randomness begins.
     #[serde(default = "seed")]
-    pub seed: u64,
+    pub seed: Seed,
     /// Stores of the chain.
     #[serde(default = "stores")]
-    pub stores: u32,
+    pub stores: Stores,
     /// Customers of this loader.
     #[serde(default = "customers")]
-    pub customers: u32,
+    pub customers: Customers,
     /// How much a state's population counts, in percent.
     #[serde(default = "skew")]
-    pub skew: u32,
+    pub skew: Skew,
     /// Simulated days of a block.
     #[serde(default = "days")]
-    pub days: u32,
+    pub days: Days,
 }
 
+/// From a second to ten years.
+pub type StopAfter = BoundedDuration<1_000, { 3_650 * DAY_MS }>;
+/// See [`Parameters::seed`].
+pub type Seed = Whole<u64, 0, GREATEST_SEED>;
+/// See [`Parameters::stores`].
+pub type Stores = Whole<u32, { *STORES.start() as u64 }, { *STORES.end() as u64 }>;
+/// See [`Parameters::customers`].
+pub type Customers = Whole<u32, { *CUSTOMERS.start() as u64 }, { *CUSTOMERS.end() as u64 }, { COHORT as u64 }>;
+/// See [`Parameters::skew`].
+pub type Skew = Whole<u32, { *SKEW.start() as u64 }, { *SKEW.end() as u64 }>;
+/// See [`Parameters::days`].
+pub type Days = Whole<u32, { *DAYS.start() as u64 }, { *DAYS.end() as u64 }>;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
 impl Config {
-    /// What the blocks are generated from. [`petstore::Petstore::new`] checks it.
+    /// What the blocks are generated from.
     pub fn parameters(&self) -> Parameters {
         let Self { seed, stores, customers, skew, days, .. } = *self;
-        Parameters { model: MODEL, seed, stores, customers, skew, days }
+        Parameters {
+            model: MODEL,
+            seed: seed.get(),
+            stores: stores.get(),
+            customers: customers.get(),
+            skew: skew.get(),
+            days: days.get(),
+        }
     }
 }
 
 /// A load that somebody forgot ends after a day.
-fn a_day() -> Duration {
-    Duration::from_hours(24)
+fn a_day() -> StopAfter {
+    StopAfter::from_ms::<DAY_MS>()
 }
 
-fn seed() -> u64 {
-    Parameters::default().seed
+fn seed() -> Seed {
+    Parameters::default().seed.try_into().expect(DEFAULT)
 }
 
-fn stores() -> u32 {
-    Parameters::default().stores
+fn stores() -> Stores {
+    u64::from(Parameters::default().stores).try_into().expect(DEFAULT)
 }
 
-fn customers() -> u32 {
-    Parameters::default().customers
+fn customers() -> Customers {
+    u64::from(Parameters::default().customers).try_into().expect(DEFAULT)
 }
 
-fn skew() -> u32 {
-    Parameters::default().skew
+fn skew() -> Skew {
+    u64::from(Parameters::default().skew).try_into().expect(DEFAULT)
 }
 
-fn days() -> u32 {
-    Parameters::default().days
+fn days() -> Days {
+    u64::from(Parameters::default().days).try_into().expect(DEFAULT)
 }
+
+const DEFAULT: &str = "the model's default is within its limits";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use test_servers::bounds;
+
     use super::*;
+
+    #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("LOADER_", |variables| variables.collect::<service::Environment>().read::<Config>("LOADER_"));
+        bounds::check("KAFKA_", |variables| {
+            variables.collect::<service::Environment>().read::<kafka::Config>("KAFKA_")
+        });
+    }
 
     fn read(json: serde_json::Value) -> Result<Config, serde_json::Error> {
         serde_json::from_value(json)
@@ -85,7 +120,7 @@ mod tests {
         let config = read(serde_json::json!({"ordinal": 3})).unwrap();
         assert_eq!(config.parameters(), Parameters::default());
         assert_eq!(config.rate.micro(), 100_000_000);
-        assert_eq!(config.stop_after, Duration::from_hours(24));
+        assert_eq!(config.stop_after.get(), Duration::from_hours(24));
         assert!(read(serde_json::json!({})).unwrap_err().to_string().contains("ordinal"));
     }
 
@@ -97,7 +132,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(config.rate.micro(), 12_500_000);
-        assert_eq!(config.stop_after, Duration::from_mins(90));
+        assert_eq!(config.stop_after.get(), Duration::from_mins(90));
         assert_eq!(
             config.parameters(),
             Parameters { model: MODEL, seed: 7, stores: 10, customers: 400, skew: 0, days: 30 }

@@ -55,7 +55,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(24);
 
 /// The load that `config` describes, not begun.
 pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
-    Arc::new(Load::new(Plan::new(config.rate, config.stop_after), metrics))
+    Arc::new(Load::new(Plan::new(config.rate, config.stop_after.get()), metrics))
 }
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.

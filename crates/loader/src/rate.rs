@@ -1,6 +1,7 @@
 //! How many sales a second, and how much faster after a stall: exact numbers, so that a long run doesn't drift.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -20,9 +21,10 @@ pub struct CatchUp {
     thousandths: u64,
 }
 
-/// Sales per second at the most: the spacing of due times is then the microsecond in which they are written.
-const MOST_PER_SECOND: f64 = 1e6;
-const MOST_CATCH_UP: f64 = 1e3;
+/// Sales per second, from one in twelve days. At the most, the spacing of due times is the microsecond in which they are
+/// written.
+const PER_SECOND: RangeInclusive<f64> = 1e-6..=1e6;
+const CATCH_UP: RangeInclusive<f64> = 1.0..=1e3;
 
 impl Rate {
     /// Sales in a million seconds: a whole number.
@@ -88,9 +90,8 @@ impl FromStr for Rate {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let micro = scaled(text, 0.0..=MOST_PER_SECOND, 1e6).filter(|micro| *micro > 0);
-        let micro = micro.ok_or_else(|| {
-            Unusable(format!("{text:?} is no rate: set sales per second from 0.000001 to 1000000, such as 100"))
+        let micro = scaled(text, &PER_SECOND, 1e6).ok_or_else(|| {
+            Unusable(format!("{text:?} is not a rate: set sales per second from 0.000001 to 1000000, such as 100"))
         })?;
         Ok(Self { micro })
     }
@@ -100,8 +101,8 @@ impl FromStr for CatchUp {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let thousandths = scaled(text, 1.0..=MOST_CATCH_UP, 1e3).ok_or_else(|| {
-            Unusable(format!("{text:?} is no factor to catch up by: set a number from 1 to 1000, such as 2"))
+        let thousandths = scaled(text, &CATCH_UP, 1e3).ok_or_else(|| {
+            Unusable(format!("{text:?} is not a factor to catch up by: set a number from 1 to 1000, such as 2"))
         })?;
         Ok(Self { thousandths })
     }
@@ -124,7 +125,7 @@ impl TryFrom<String> for CatchUp {
 }
 
 /// The number in `text` times `scale`, rounded, if it is one within `limits`.
-fn scaled(text: &str, limits: std::ops::RangeInclusive<f64>, scale: f64) -> Option<u64> {
+fn scaled(text: &str, limits: &RangeInclusive<f64>, scale: f64) -> Option<u64> {
     let number: f64 = text.trim().parse().ok()?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within limits: 0 to 1e12")]
     limits.contains(&number).then(|| (number * scale).round() as u64)
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_unusable_rate_is_named_with_the_fix() {
-        for text in ["0", "-1", "NaN", "inf", "1000001", "0.0000001", "fast", ""] {
+        for text in ["0", "-1", "NaN", "inf", "1000001", "0.0000009", "0.0000001", "fast", ""] {
             let error = text.parse::<Rate>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")) && error.contains("from 0.000001 to 1000000"), "{error}");
         }

@@ -31,6 +31,6 @@ mod state;
 
 pub use ids::{BlockId, ParseIdError, SaleId};
 pub use model::Petstore;
-pub use parameters::{COHORT, MODEL, Parameters, ParametersError};
+pub use parameters::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, ParametersError, SKEW, STORES};
 pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_digest};
 pub use state::{ParseStateError, State};

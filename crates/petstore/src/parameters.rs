@@ -58,11 +58,17 @@ pub enum ParametersError {
     Cohorts(u32),
 }
 
-const STORES: RangeInclusive<u32> = 1..=100_000;
-const CUSTOMERS: RangeInclusive<u32> = COHORT..=10_000_000;
-const SKEW: RangeInclusive<u32> = 0..=400;
-/// Ten years: with the longest blocks and the highest block number, simulated seconds still fit 63 bits.
-const DAYS: RangeInclusive<u32> = 1..=3_660;
+/// The stores that a chain may have.
+pub const STORES: RangeInclusive<u32> = 1..=100_000;
+/// The customers that a loader may have.
+pub const CUSTOMERS: RangeInclusive<u32> = COHORT..=10_000_000;
+/// The skew that there may be, in percent.
+pub const SKEW: RangeInclusive<u32> = 0..=400;
+/// The days that a block may have: ten years. With the longest blocks and the highest block number, simulated seconds
+/// still fit 63 bits.
+pub const DAYS: RangeInclusive<u32> = 1..=3_660;
+/// The greatest seed that is the same number wherever its JSON is read, 2^53 - 1. A loader is given no greater one.
+pub const GREATEST_SEED: u64 = (1 << 53) - 1;
 
 impl Parameters {
     /// Returns these parameters if blocks can be generated from them.

@@ -1,9 +1,9 @@
 //! `PROBE_*`: which process is watched, and where it is found.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
+use service::Interval;
 
 /// The variables `PROBE_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,8 +20,8 @@ pub struct Config {
     #[serde(default = "proc_dir")]
     pub proc_dir: PathBuf,
     /// How often the neighbour is measured and Kafka is asked.
-    #[serde(default = "interval", with = "humantime_serde")]
-    pub interval: Duration,
+    #[serde(default = "interval")]
+    pub interval: Interval,
 }
 
 fn data_dir() -> PathBuf {
@@ -32,8 +32,8 @@ fn proc_dir() -> PathBuf {
     "/proc".into()
 }
 
-fn interval() -> Duration {
-    Duration::from_secs(1)
+fn interval() -> Interval {
+    Interval::from_ms::<1_000>()
 }
 
 /// A process that the probe knows how to find and to judge.
@@ -57,5 +57,17 @@ impl Target {
         match self {
             Self::Kafka => "kafka.Kafka",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_servers::bounds;
+
+    #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("KAFKA_", |variables| {
+            variables.collect::<service::Environment>().read::<kafka::Config>("KAFKA_")
+        });
     }
 }

@@ -38,7 +38,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let health = Health::default();
     let ready = health.ready("kafka");
-    let turning = |name: &str| health.loop_(name, config.interval + TURN_LIMIT);
+    let turning = |name: &str| health.loop_(name, config.interval.get() + TURN_LIMIT);
     let (measuring, checking) = (turning("measure"), turning("check"));
 
     let seen = Seen::default();
@@ -71,8 +71,8 @@ pub async fn run(
     };
     tokio::try_join!(
         admin.serve_on(listener, shutdown.clone()),
-        watch(config.interval, measure, |measured| seen.measured(measured), measuring, &shutdown),
-        watch(config.interval, move || broker.check(), judge, checking, &shutdown),
+        watch(config.interval.get(), measure, |measured| seen.measured(measured), measuring, &shutdown),
+        watch(config.interval.get(), move || broker.check(), judge, checking, &shutdown),
     )?;
     Ok(())
 }

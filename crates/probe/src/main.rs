@@ -1,7 +1,5 @@
 //! Says what the broker beside it did, and whether it can be counted on. See the library for how.
 
-use anyhow::Context;
-use tokio::net::TcpListener;
 use tracing::info;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,7 +10,6 @@ async fn main() -> anyhow::Result<()> {
     let kafka: kafka::Config = service::from_env("KAFKA_")?;
     info!(?service, ?config, ?kafka, "starting");
 
-    let addr = service.admin_addr;
-    let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"))?;
+    let listener = service::listen(service.admin_addr)?;
     probe::run(config, kafka, service, listener, service::shutdown_on_signal()?).await
 }

@@ -49,7 +49,6 @@ fn disk(directory: &Path) -> Option<Disk> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
 
@@ -80,7 +79,7 @@ mod tests {
                 broker_id: 0,
                 data_dir: "/var/lib/kafka/data".into(),
                 proc_dir: self.0.clone(),
-                interval: Duration::from_secs(1),
+                interval: service::Interval::from_ms::<1_000>(),
             })
         }
     }

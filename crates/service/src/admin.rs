@@ -1,7 +1,7 @@
 //! The port on which a program is watched.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use crate::http::{Request, Response, StatusCode, text};
 use crate::report::Histogram;
-use crate::{Figures, Health, Report, cgroup, http, incarnation, own, unix_us};
+use crate::{Figures, Health, Report, cgroup, http, incarnation, listen, own, unix_us};
 
 /// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful.
 const CONNECTIONS: usize = 64;
@@ -54,7 +54,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Address of the admin port.
+    /// Address of the admin port: IPv6 and IPv4 unless one is given.
     pub admin_addr: SocketAddr,
     /// Name of the pod.
     pub pod: String,
@@ -65,7 +65,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            admin_addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            admin_addr: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080)),
             pod: "local".to_owned(),
             node: String::new(),
         }
@@ -136,8 +136,7 @@ impl Admin {
 
     /// Listens on the configured address, and serves.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let addr = self.config.admin_addr;
-        let listener = TcpListener::bind(addr).await.with_context(|| format!("listening on {addr}"))?;
+        let listener = listen(self.config.admin_addr)?;
         self.serve_on(listener, shutdown).await
     }
 

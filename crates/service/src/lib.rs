@@ -5,22 +5,32 @@
 //! of [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
 //! travel through what is being overloaded.
 
+mod address;
 mod admin;
 pub mod cgroup;
+mod duration;
 mod environment;
 mod health;
 pub mod http;
 mod latency;
+mod listen;
 mod own;
 mod process;
 mod report;
+mod secret;
 pub mod state;
+mod whole;
 
+pub use address::{Host, HostPort};
 pub use admin::{Admin, Config, serve_admin};
 pub use cgroup::Resources;
-pub use environment::{Secret, from_env};
+pub use duration::{BoundedDuration, Interval};
+pub use environment::{Environment, from_env};
 pub use health::{Beat, Health, Ready};
 pub use latency::{Latency, encode_seconds, new_histogram};
+pub use listen::listen;
 pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};
+pub use secret::Secret;
+pub use whole::{Port, Whole};

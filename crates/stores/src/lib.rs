@@ -19,6 +19,7 @@ mod error;
 mod position;
 pub mod postgres;
 pub mod redis;
+mod shell;
 
 pub use batch::{MAX_INDEX, Outcome, Part, Record, Unstorable};
 pub use error::Error;

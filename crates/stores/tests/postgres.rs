@@ -43,9 +43,13 @@ async fn a_writer_frozen_in_the_middle_of_what_it_sends_holds_up_the_others_for_
     let config = postgres_config();
     let sales = sales();
     let mut successor = writer(&config).await;
-    let (host, port) = (&config.host, config.port);
+    let (host, port) = (config.host.as_str(), config.port.get());
     let mut raw = tokio_postgres::Config::new();
-    raw.host(host).port(port).dbname(&config.database).user(&config.user).password(config.password.expose());
+    raw.host(host)
+        .port(port)
+        .dbname(config.database.as_str())
+        .user(config.user.as_str())
+        .password(config.password.expose());
     let (frozen, connection) = raw.application_name("kapture").connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let schema = &config.schema;

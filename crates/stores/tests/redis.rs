@@ -105,6 +105,40 @@ async fn a_redis_that_lost_everything_says_so_and_can_be_filled_again() {
     assert_eq!(Reader::new(config).counts(&[block_id()]).await.unwrap()[0].found, 6);
 }
 
+/// Runs a command for people, such as `redis-cli ..`, on a connection instead of by the program.
+async fn run(command: &str, operator: &mut redis::aio::MultiplexedConnection) {
+    let words = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\0' {command}")).output().unwrap();
+    let words = String::from_utf8(words.stdout).unwrap();
+    let words: Vec<&str> = words.split_terminator('\0').collect();
+    assert_eq!((words[0], words[1], words[3]), ("redis-cli", "-h", "-p"), "{command}");
+    let _: redis::Value = redis::cmd(words[5]).arg(&words[6..]).query_async(operator).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_command_that_resets_deletes_the_keys_of_its_release_alone() {
+    let config = redis_config();
+    // Under the one prefix, beginning with it, and matched by it if it were a pattern.
+    let odd = |text: &str| Config { prefix: format!("{}{text}", config.prefix), ..config.clone() };
+    let [own, longer, matched] = [odd("a*[b]'-"), odd("a*[b]'-more-"), odd("axxxb'-")];
+    for config in [&own, &longer, &matched] {
+        Writer::new(config.clone(), KAFKA).write(&[part("a", 0, &sales()[..20])]).await.unwrap();
+    }
+    let mut operator = operator(&own).await;
+    let keys = async |operator: &mut redis::aio::MultiplexedConnection| -> Vec<String> {
+        let pattern = format!("{}*", config.prefix);
+        let mut keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(operator).await.unwrap();
+        keys.sort();
+        keys
+    };
+    let before = keys(&mut operator).await;
+    let reset = Writer::new(own.clone(), KAFKA).reset();
+    run(&reset, &mut operator).await;
+    let others = |key: &&String| key.starts_with(&longer.prefix) || key.starts_with(&matched.prefix);
+    let expected: Vec<String> = before.iter().filter(others).cloned().collect();
+    assert!(expected.len() < before.len());
+    assert_eq!(keys(&mut operator).await, expected, "{reset}");
+}
+
 #[tokio::test]
 async fn a_redis_that_forgot_the_script_is_told_again() {
     let config = redis_config();

@@ -2,6 +2,10 @@
 //!
 //! The variable `KAPTURE_SERVERS` names the file `servers.env` that it wrote. Everything here panics with what to mend:
 //! a test has nobody to return an error to.
+//!
+//! Beside them, [`bounds`]: what the chart and the programs both accept.
+
+pub mod bounds;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::Deserialize;
+use service::HostPort;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Stores;
@@ -36,9 +37,9 @@ use table::{Release, Row, Table};
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// `host:port` of the live auditor.
-    pub auditor: String,
+    pub auditor: HostPort,
     /// `host:port` of the exporter.
-    pub exporter: String,
+    pub exporter: HostPort,
     /// `name/namespace` of the release: what the commands are made from that are printed.
     pub release: String,
 }
@@ -88,7 +89,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
         Err(nothing) => return nothing.outcome(&release),
     };
     let acknowledged = sample.acknowledged;
-    let rounds = live::rounds(&settings.auditor).await;
+    let rounds = live::rounds(settings.auditor.as_str()).await;
     let watched = stores.watched();
     let redis_keeps_us = stores.redis.as_ref().and_then(Store::keeps).map_or(i64::MAX, microseconds);
     let limits = Limits { pass: (Instant::now() + patience.pass).min(begun + PASSED), read: begun + READ };
@@ -105,14 +106,14 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
     let stages = table.right_of(["accepted", "routed", "cached", "stored", "returned"]);
     let (auditor, exporter) =
-        tokio::join!(live::row(&settings.auditor, rounds, found.routed, alive, &release), async {
+        tokio::join!(live::row(settings.auditor.as_str(), rounds, found.routed, alive, &release), async {
             let sending = cut::is_sending(kafka, acknowledged).await;
-            exporter::row(&settings.exporter, &stages, sending, alive, &release).await
+            exporter::row(settings.exporter.as_str(), &stages, sending, alive, &release).await
         });
     table.row(auditor);
     table.row(exporter);
     if let Some(last) = stages.last()
-        && let Some(p99) = exporter::p99_ms(&settings.exporter, last).await
+        && let Some(p99) = exporter::p99_ms(settings.exporter.as_str(), last).await
     {
         table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
     }

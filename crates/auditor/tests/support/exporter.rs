@@ -39,8 +39,8 @@ impl Exporter {
         Self { address, shutdown }
     }
 
-    pub fn address(&self) -> String {
-        self.address.to_string()
+    pub fn address(&self) -> service::HostPort {
+        self.address.to_string().try_into().unwrap()
     }
 }
 

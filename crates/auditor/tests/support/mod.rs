@@ -131,7 +131,7 @@ impl World {
     /// Commits, as the fan-out, all that is on `sales`.
     pub fn fan_out_has_passed_all(&self) {
         let topic = self.kafka.names().sales();
-        self.has_passed("fan-out", (0..self.kafka.sales_partitions).map(|partition| (topic.clone(), partition)));
+        self.has_passed("fan-out", (0..self.kafka.sales_partitions.get()).map(|partition| (topic.clone(), partition)));
     }
 
     /// Commits, as the spout, all that is on the states' topics.
@@ -277,8 +277,8 @@ impl Auditor {
         self.account(written_since).await;
     }
 
-    pub fn address(&self) -> String {
-        self.address.to_string()
+    pub fn address(&self) -> service::HostPort {
+        self.address.to_string().try_into().unwrap()
     }
 
     pub async fn stop(mut self) {

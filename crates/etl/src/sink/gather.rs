@@ -274,7 +274,8 @@ impl<'a> Gather<'a> {
     }
 
     fn is_due(&self) -> bool {
-        self.is_full() || self.shares.since().is_some_and(|since| since.elapsed() >= self.sink.config.batch_interval)
+        self.is_full()
+            || self.shares.since().is_some_and(|since| since.elapsed() >= self.sink.config.batch_interval.get())
     }
 
     fn is_full(&self) -> bool {
@@ -351,7 +352,7 @@ impl<'a> Gather<'a> {
         match self.shares.since() {
             _ if self.fetch == Fetch::Held => IDLE,
             Some(_) if self.is_due() => BUSY_POLL,
-            Some(since) => self.sink.config.batch_interval.saturating_sub(since.elapsed()).min(IDLE),
+            Some(since) => self.sink.config.batch_interval.get().saturating_sub(since.elapsed()).min(IDLE),
             None if self.busy => BUSY_POLL * 10,
             None => IDLE,
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::transactions::{Events, Failure, Outbox, Transactions};
-use kafka::{SaleHeader, Topic};
+use kafka::{SaleHeader, Topic, TransactionInterval};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
@@ -41,12 +41,12 @@ pub struct Config {
     /// Which instance this is, and no one else: the pod's name.
     pub instance: String,
     /// How often Postgres is looked at: what is added to a receipt's latency, against the price of a transaction.
-    #[serde(default = "interval", with = "humantime_serde")]
-    pub transaction_interval: Duration,
+    #[serde(default = "interval")]
+    pub transaction_interval: TransactionInterval,
 }
 
-fn interval() -> Duration {
-    Duration::from_millis(100)
+fn interval() -> TransactionInterval {
+    TransactionInterval::from_ms::<100>()
 }
 
 /// Sales of one partition in one transaction. With 51 partitions that are all far behind it bounds memory to some 50 MB.
@@ -85,7 +85,7 @@ pub fn run(
         store: Follower::new(store.clone(), &installation),
         shares: Shares::join(kafka, installation, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
-        rest: config.transaction_interval,
+        rest: config.transaction_interval.get(),
         logged: None,
         metrics,
         store_ready,
@@ -176,16 +176,16 @@ impl Spout<'_> {
         match self.runtime.block_on(self.read(positions)) {
             Ok(read) => {
                 self.store_ready.set(true);
-                self.rest = self.config.transaction_interval;
+                self.rest = self.config.transaction_interval.get();
                 if read.is_empty() { Ok(()) } else { self.send(transactions, read) }
             }
             Err(Error::Unavailable(err)) => {
-                if self.rest <= self.config.transaction_interval {
+                if self.rest <= self.config.transaction_interval.get() {
                     info!("waiting for the store: {err:#}");
                 }
                 self.metrics.spout.store_errors.inc();
                 self.store_ready.missing(format!("{err:#}"));
-                self.rest = (self.rest * 2).min(LONGEST_REST).max(self.config.transaction_interval);
+                self.rest = (self.rest * 2).min(LONGEST_REST).max(self.config.transaction_interval.get());
                 Ok(())
             }
             Err(err) => Err(Stop::Exit(err.into())),

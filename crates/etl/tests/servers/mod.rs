@@ -47,7 +47,7 @@ impl Part {
 
     /// Where the store is.
     pub(crate) fn store_port(&self) -> u16 {
-        if self.role == Role::Redis { self.redis().port } else { self.postgres().port }
+        if self.role == Role::Redis { self.redis().port.get() } else { self.postgres().port.get() }
     }
 
     /// The same, whose instances reach the store by another port.
@@ -73,8 +73,8 @@ impl Part {
     pub(crate) async fn sql(&self, statements: &str) {
         let config = self.postgres();
         let mut login = tokio_postgres::Config::new();
-        login.host(&config.host).port(config.port).dbname(&config.database);
-        login.user(&config.user).password(config.password.expose());
+        login.host(config.host.as_str()).port(config.port.get()).dbname(config.database.as_str());
+        login.user(config.user.as_str()).password(config.password.expose());
         let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         client.batch_execute(&format!("SET search_path TO {}; {statements}", config.schema)).await.unwrap();
@@ -100,6 +100,7 @@ impl Part {
     pub(crate) fn start_with(&self, batch_sales: usize) -> Instance {
         let (mut redis, mut postgres) = (self.redis(), self.postgres());
         if let Some(port) = self.store_port {
+            let port = u64::from(port).try_into().unwrap();
             (redis.port, postgres.port) = (port, port);
         }
         let config = match self.role {

@@ -15,7 +15,7 @@ use super::{LIMIT, Part};
 /// A part with one partition of receipts, and what fills its Postgres as the sink does.
 pub(crate) async fn part() -> (Part, Filler) {
     let mut part = Part::new(Role::Spout).await;
-    part.kafka.sales_partitions = 1;
+    part.kafka.sales_partitions = 1.try_into().unwrap();
     let installation = part.kafka.installation(&CancellationToken::new()).await.unwrap().to_string();
     let writer = Writer::new(part.postgres(), installation);
     let filler = Filler { writer, part: part.clone(), next: BTreeMap::new() };

@@ -30,7 +30,7 @@ impl Kafka {
         let prefix = format!("loader-test-{:08x}-", rand::random::<u32>());
         let mut config: kafka::Config = servers.kafka(&prefix);
         // As many as the chart makes.
-        config.sales_partitions = 12;
+        config.sales_partitions = 12.try_into().unwrap();
         Self { config, servers }
     }
 
@@ -49,7 +49,7 @@ impl Kafka {
     pub fn sales(&self) -> Vec<Record> {
         let consumer: BaseConsumer = self.config.reader().set("enable.partition.eof", "true").create().unwrap();
         let mut partitions = TopicPartitionList::new();
-        for partition in 0..self.config.sales_partitions {
+        for partition in 0..self.config.sales_partitions.get() {
             partitions.add_partition_offset(&self.config.names().sales(), partition, Offset::Beginning).unwrap();
         }
         consumer.assign(&partitions).unwrap();
@@ -142,7 +142,7 @@ impl Loader {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}{port}.log", kafka.config.prefix));
         let child = Command::new(env!("CARGO_BIN_EXE_kapture-loader"))
             .envs(kafka.servers.environment("kafka"))
-            .env("KAFKA_PREFIX", &kafka.config.prefix)
+            .env("KAFKA_PREFIX", kafka.config.prefix.as_str())
             .env("KAFKA_SALES_PARTITIONS", kafka.config.sales_partitions.to_string())
             .env("SERVICE_ADMIN_ADDR", &admin)
             .env("LOADER_ORDINAL", "0")

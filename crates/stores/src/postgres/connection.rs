@@ -4,30 +4,31 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
-use serde::Deserialize;
-use service::Secret;
+use serde::{Deserialize, Deserializer};
+use service::{Host, Port, Secret};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tracing::debug;
 
 use super::statements::Statements;
-use crate::Error;
+use crate::{Error, shell};
 
 /// Where Postgres is: the variables `POSTGRES_*`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name or address.
-    pub host: String,
+    #[serde(deserialize_with = "host")]
+    pub host: Host,
     /// Port.
     #[serde(default = "port")]
-    pub port: u16,
+    pub port: Port,
     /// Database.
-    #[serde(default = "kapture")]
-    pub database: String,
+    #[serde(default)]
+    pub database: Name,
     /// User; owns the schema.
-    #[serde(default = "kapture")]
-    pub user: String,
+    #[serde(default)]
+    pub user: Name,
     /// Password.
     pub password: Secret,
     /// Schema of all tables; made if it isn't there.
@@ -35,22 +36,61 @@ pub struct Config {
     pub schema: Schema,
 }
 
-fn port() -> u16 {
-    5432
+fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Host, D::Error> {
+    Host::deserialize(deserializer, "POSTGRES_PORT")
 }
 
-fn kapture() -> String {
-    "kapture".to_owned()
+fn port() -> Port {
+    Port::try_from(5432).expect("it is a port")
 }
 
-/// The name of a schema: lower-case letters, digits, `_` and `-`, 63 characters at most.
+/// Postgres cuts off what is longer.
+const LONGEST_NAME: usize = 63;
+
+/// The name of a database or of a user.
+#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// The name, not quoted.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Name {
+    fn default() -> Self {
+        Self("kapture".to_owned())
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if (1..=LONGEST_NAME).contains(&name.chars().count()) {
+            return Ok(Self(name));
+        }
+        Err(format!("{name:?} is not a name that Postgres takes: use 1 to {LONGEST_NAME} characters"))
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of a schema: lower-case letters, digits, `_`, `-` and `.`, 63 characters at most. It may be the name of a
+/// namespace and of a release, so it is quoted wherever it is used.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub struct Schema(String);
 
 impl Default for Schema {
     fn default() -> Self {
-        Self(kapture())
+        Self("kapture".to_owned())
     }
 }
 
@@ -58,11 +98,13 @@ impl TryFrom<String> for Schema {
     type Error = String;
 
     fn try_from(name: String) -> Result<Self, String> {
-        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        if (1..=63).contains(&name.len()) && name.chars().all(known) {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
+        if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(known) {
             Ok(Self(name))
         } else {
-            Err(format!("{name:?} is no schema: use 1 to 63 lower-case letters, digits, '_' and '-'"))
+            Err(format!(
+                "{name:?} is not a schema: use 1 to {LONGEST_NAME} lower-case letters, digits, '_', '-' and '.'"
+            ))
         }
     }
 }
@@ -175,10 +217,10 @@ impl Connection {
         let Config { host, port, database, user, password, .. } = &self.config;
         let mut config = tokio_postgres::Config::new();
         config
-            .host(host)
-            .port(*port)
-            .dbname(database)
-            .user(user)
+            .host(host.as_str())
+            .port(port.get())
+            .dbname(database.as_str())
+            .user(user.as_str())
             .password(password.expose())
             .application_name(APPLICATION)
             .connect_timeout(CONNECT_LIMIT)
@@ -190,7 +232,7 @@ impl Connection {
     }
 
     pub(super) fn address(&self) -> String {
-        format!("{}:{}", self.config.host, self.config.port)
+        self.config.host.with_port(self.config.port)
     }
 
     pub(super) fn other_kafka(&self, stored: String, kafka: &str) -> Error {
@@ -200,10 +242,9 @@ impl Connection {
 
     pub(super) fn reset(&self) -> String {
         let Config { host, port, database, user, schema, .. } = &self.config;
-        format!(
-            "psql --host={host} --port={port} --username={user} --dbname={database} \
-             --command='drop schema {schema} cascade'"
-        )
+        let (user, database) = (shell::word(user.as_str()), shell::word(database.as_str()));
+        let command = shell::word(&format!("drop schema {schema} cascade"));
+        format!("psql --host={host} --port={port} --username={user} --dbname={database} --command={command}")
     }
 }
 
@@ -223,13 +264,59 @@ async fn migrate(client: &mut Client, schema: &Schema) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio_postgres::config::Host as LibraryHost;
+
     use super::*;
+    use crate::shell::tests::words;
+
+    fn connection(json: serde_json::Value) -> Connection {
+        Connection::new(serde_json::from_value(json).unwrap(), false)
+    }
 
     #[test]
-    fn a_schema_is_a_plain_name() {
-        assert_eq!(Schema::try_from("perf-test_2".to_owned()).unwrap().to_string(), "\"perf-test_2\"");
-        for name in ["", "a b", "A", "a\"b", "é", &"a".repeat(64)] {
-            assert!(Schema::try_from(name.to_owned()).unwrap_err().contains("is no schema"), "{name}");
+    fn a_schema_may_be_named_after_a_namespace_and_a_release() {
+        for name in ["perf-test_2", "perf-test_kapture-1.2", "a.b", &"a".repeat(63)] {
+            assert_eq!(Schema::try_from(name.to_owned()).unwrap().to_string(), format!("\"{name}\""));
         }
+        for name in ["", "a b", "A", "a\"b", "é", "a'b", &"a".repeat(64)] {
+            assert!(Schema::try_from(name.to_owned()).unwrap_err().contains("is not a schema"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_library_gets_everything_unaltered() {
+        let odd = " it's a \"name\\ with $x %41 ";
+        let config =
+            serde_json::json!({ "host": "fd00::1", "port": "5433", "database": odd, "user": odd, "password": odd });
+        let library = connection(config).library_config();
+        assert_eq!(library.get_password(), Some(odd.as_bytes()));
+        assert_eq!((library.get_user(), library.get_dbname()), (Some(odd), Some(odd)));
+        assert_eq!(
+            (library.get_hosts(), library.get_ports()),
+            (&[LibraryHost::Tcp("fd00::1".to_owned())][..], &[5433][..])
+        );
+    }
+
+    #[test]
+    fn an_ipv6_host_is_shown_in_brackets() {
+        assert_eq!(connection(serde_json::json!({ "host": "fd00::1", "password": "x" })).address(), "[fd00::1]:5432");
+    }
+
+    #[test]
+    fn the_command_that_resets_is_one_of_the_shell() {
+        let config = serde_json::json!({
+            "host": "fd00::1", "database": "it's", "user": "a b", "password": "x", "schema": "perf.test_kapture"
+        });
+        assert_eq!(
+            words(&connection(config).reset()),
+            [
+                "psql",
+                "--host=fd00::1",
+                "--port=5432",
+                "--username=a b",
+                "--dbname=it's",
+                "--command=drop schema \"perf.test_kapture\" cascade"
+            ]
+        );
     }
 }

@@ -9,7 +9,7 @@ mod receipt;
 mod statements;
 mod write;
 
-pub use connection::{Config, Schema};
+pub use connection::{Config, Name, Schema};
 pub use follow::{Follower, Span, Stored};
 pub use read::{Conflict, Reader, Row};
 pub use write::Writer;

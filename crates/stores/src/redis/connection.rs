@@ -5,21 +5,22 @@ use std::time::Duration;
 use anyhow::Context;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
-use serde::Deserialize;
-use service::Secret;
+use serde::{Deserialize, Deserializer};
+use service::{BoundedDuration, Host, Port, Secret};
 
-use super::Keys;
-use crate::Error;
+use super::{Keys, glob};
+use crate::{Error, shell};
 
 /// Where Redis is: the variables `REDIS_*`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name or address.
-    pub host: String,
+    #[serde(deserialize_with = "host")]
+    pub host: Host,
     /// Port.
     #[serde(default = "port")]
-    pub port: u16,
+    pub port: Port,
     /// Password, if it asks for one.
     #[serde(default)]
     pub password: Option<Secret>,
@@ -27,16 +28,25 @@ pub struct Config {
     #[serde(default)]
     pub prefix: String,
     /// How long blocks, and the lists of customers, are kept after the last sale that was written to them.
-    #[serde(default = "block_ttl", with = "humantime_serde")]
-    pub block_ttl: Duration,
+    #[serde(default = "block_ttl")]
+    pub block_ttl: BlockTtl,
 }
 
-fn port() -> u16 {
-    6379
+/// Redis counts times to live in seconds; ten years are for ever.
+pub type BlockTtl = BoundedDuration<1_000, { 3_650 * DAY_MS }>;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Host, D::Error> {
+    Host::deserialize(deserializer, "REDIS_PORT")
 }
 
-fn block_ttl() -> Duration {
-    Duration::from_hours(24)
+fn port() -> Port {
+    Port::try_from(6379).expect("it is a port")
+}
+
+fn block_ttl() -> BlockTtl {
+    BlockTtl::from_ms::<DAY_MS>()
 }
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -86,12 +96,12 @@ impl Connection {
         if let Some(password) = &self.config.password {
             login = login.set_password(password.expose());
         }
-        let address = ConnectionAddr::Tcp(self.config.host.clone(), self.config.port);
+        let address = ConnectionAddr::Tcp(self.config.host.as_str().to_owned(), self.config.port.get());
         Ok(address.into_connection_info()?.set_redis_settings(login))
     }
 
     pub(super) fn address(&self) -> String {
-        format!("{}:{}", self.config.host, self.config.port)
+        self.config.host.with_port(self.config.port)
     }
 
     pub(super) fn other_kafka(&self, stored: String, kafka: &str) -> Error {
@@ -99,12 +109,52 @@ impl Connection {
         Error::OtherKafka { store, stored, kafka: kafka.to_owned(), reset: self.reset() }
     }
 
+    /// Where the prefix is empty, all of Redis is ours.
     pub(super) fn reset(&self) -> String {
         let Config { host, port, prefix, .. } = &self.config;
         if prefix.is_empty() {
             return format!("redis-cli -h {host} -p {port} flushdb");
         }
-        let each = "for _, key in ipairs(redis.call('keys', ARGV[1])) do redis.call('unlink', key) end";
-        format!("redis-cli -h {host} -p {port} eval \"{each}\" 0 '{prefix}*'")
+        // Kind by kind: the prefix alone may be the beginning of another release's.
+        let patterns: Vec<String> =
+            Keys::KINDS.iter().map(|kind| shell::word(&(glob::exactly(prefix) + kind))).collect();
+        format!("redis-cli -h {host} -p {port} eval \"{DELETE}\" 0 {}", patterns.join(" "))
+    }
+}
+
+/// Deletes what its arguments match; written between the double quotes of a shell.
+const DELETE: &str = "for _, pattern in ipairs(ARGV) do for _, key in ipairs(redis.call('keys', pattern)) do \
+    redis.call('unlink', key) end end";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::tests::words;
+
+    fn connection(json: serde_json::Value) -> Connection {
+        Connection::new(serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn the_library_gets_a_password_and_an_ipv6_host_unaltered() {
+        let password = " it's a \"pass\\word\" with $x %41 ";
+        let config = serde_json::json!({ "host": "fd00::1", "port": "6380", "password": password });
+        let library = connection(config).library_config().unwrap();
+        assert_eq!(library.redis_settings().password(), Some(password));
+        assert_eq!(*library.addr(), ConnectionAddr::Tcp("fd00::1".to_owned(), 6380));
+    }
+
+    #[test]
+    fn an_ipv6_host_is_shown_in_brackets() {
+        assert_eq!(connection(serde_json::json!({ "host": "fd00::1" })).address(), "[fd00::1]:6379");
+    }
+
+    #[test]
+    fn the_command_that_resets_is_one_of_the_shell_and_names_each_kind_of_key() {
+        let connection = connection(serde_json::json!({ "host": "fd00::1", "prefix": "it's a*b $x " }));
+        let words = words(&connection.reset());
+        assert_eq!(words[..7], ["redis-cli", "-h", "fd00::1", "-p", "6379", "eval", DELETE]);
+        let kinds = ["positions", "installation", "block:*", "total:*", "recent:*"];
+        assert_eq!(words[8..], kinds.map(|kind| format!("it's a\\*b $x {kind}")));
     }
 }

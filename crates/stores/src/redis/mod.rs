@@ -15,11 +15,12 @@
 //! A sale that came twice is counted once in totals and lists: only the block's counter, above the bits set, tells.
 
 mod connection;
+mod glob;
 mod read;
 mod script;
 mod write;
 
-pub use connection::Config;
+pub use connection::{BlockTtl, Config};
 pub use read::{Reader, Total};
 pub use write::Writer;
 
@@ -30,6 +31,9 @@ struct Keys {
 }
 
 impl Keys {
+    /// What stands behind the prefix, as patterns: all kinds of keys.
+    const KINDS: [&str; 5] = ["positions", "installation", "block:*", "total:*", "recent:*"];
+
     fn positions(&self) -> String {
         format!("{}positions", self.prefix)
     }

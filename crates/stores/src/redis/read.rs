@@ -2,8 +2,8 @@
 
 use petstore::{BlockId, State};
 
-use super::Config;
 use super::connection::Connection;
+use super::{Config, glob};
 use crate::{Counts, Error, Positions};
 
 /// Reads what is there; changes nothing.
@@ -81,7 +81,7 @@ impl Reader {
     /// Some of the blocks that are here, and where to go on: at 0 again after the last. One may come twice.
     pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<BlockId>), Error> {
         let prefix = self.connection.keys.blocks();
-        let pattern = format!("{}*", escape(&prefix));
+        let pattern = format!("{}*", glob::exactly(&prefix));
         let (cursor, keys): (u64, Vec<String>) = self
             .connection
             .run("listing blocks", async |open| {
@@ -125,12 +125,6 @@ impl Reader {
 /// Keys that are looked at at once, whatever they are.
 const SCANNED: usize = 1_000;
 
-/// The pattern that matches this text alone.
-fn escape(text: &str) -> String {
-    let special = |c| matches!(c, '*' | '?' | '[' | ']' | '\\' | '^');
-    text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
-}
-
 /// Redis counts bits from the highest of the first byte.
 fn indices(bytes: &[u8]) -> Vec<u32> {
     let bits =
@@ -141,12 +135,6 @@ fn indices(bytes: &[u8]) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_matches_its_text_alone() {
-        assert_eq!(escape("a-b:"), "a-b:");
-        assert_eq!(escape("a*[b]"), "a\\*\\[b\\]");
-    }
 
     #[test]
     fn bits_are_counted_from_the_left() {

@@ -54,7 +54,7 @@ impl Store for Writer {
 
     async fn write(&mut self, parts: &[Part]) -> Result<Vec<Outcome>, Error> {
         let keys = self.connection.keys.clone();
-        let ttl_seconds = self.connection.config.block_ttl.as_secs().max(1);
+        let ttl_seconds = self.connection.config.block_ttl.get().as_secs();
         let frame = Frame { keys: &keys, sha: &self.sha, installation: &self.installation, ttl_seconds };
         let written = self.connection.run("writing sales", async |open| write(open, &frame, parts).await);
         written.await?.map_err(|stored| self.connection.other_kafka(stored, &self.installation))

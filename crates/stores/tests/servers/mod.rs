@@ -9,9 +9,9 @@ pub(crate) const KAFKA: &str = "cluster/mark";
 /// A due time, in microseconds since 1970.
 pub(crate) const DUE_US: i64 = 1_700_000_000_000_001;
 
-/// A schema of its own.
+/// A schema of its own, named as one is after a release whose name has a full stop.
 pub(crate) fn postgres_config() -> postgres::Config {
-    Servers::running().postgres(&format!("test-{:08x}", rand::random::<u32>()))
+    Servers::running().postgres(&format!("test-ns_kapture-1.{:08x}", rand::random::<u32>()))
 }
 
 /// A prefix of its own.

@@ -1,0 +1,68 @@
+//! The table of bounds that the chart's tests read too: `charts/kapture/tests/bounds.json`.
+//!
+//! What the chart lets through, a program must accept, and the other way round; so each bound is in one table, and each
+//! side is tested against it. A row is for one value of the chart and the variable that it becomes.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use serde::Deserialize;
+
+const TABLE: &str = include_str!("../../../charts/kapture/tests/bounds.json");
+
+/// The prefixes whose rows are checked, by the tests of the crates that read them.
+const READ: [&str; 5] = ["LOADER_", "ETL_", "KAFKA_", "REDIS_", "POSTGRES_"];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    /// The path of the chart's value.
+    value: String,
+    /// The variable that the program gets.
+    variable: String,
+    /// Further values that Helm needs.
+    #[serde(default)]
+    #[expect(dead_code, reason = "for the chart's tests")]
+    with: Vec<String>,
+    /// Further variables that the program needs.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    /// What is given to Helm, and what the program gets of it.
+    accepted: Vec<(String, String)>,
+    /// What both must refuse.
+    refused: Vec<String>,
+}
+
+/// Reads each accepted and each refused text of the variables that begin with `prefix`, as a program does.
+///
+/// # Panics
+///
+/// If `read` does not do what the table says, if no row is for `prefix`, or if a row is for a variable of no program.
+pub fn check<T: Debug>(prefix: &str, read: impl Fn(Box<dyn Iterator<Item = (String, String)>>) -> anyhow::Result<T>) {
+    let rows: Vec<Row> = serde_json::from_str(TABLE).expect("bounds.json holds rows");
+    for Row { variable, .. } in &rows {
+        assert!(READ.iter().any(|prefix| variable.starts_with(prefix)), "{variable}: no crate reads it, see {READ:?}");
+    }
+    let own: Vec<&Row> = rows.iter().filter(|row| row.variable.starts_with(prefix)).collect();
+    assert!(!own.is_empty(), "no row is for {prefix}*");
+    for Row { value, variable, env, accepted, refused, .. } in own {
+        let read = |text: &str| {
+            let variables: Vec<_> = env.clone().into_iter().chain([(variable.clone(), text.to_owned())]).collect();
+            read(Box::new(variables.into_iter()))
+        };
+        for (typed, text) in accepted {
+            if let Err(err) = read(text) {
+                panic!("{value}={typed} becomes {variable}={text}, which is refused: {err:#}");
+            }
+        }
+        for text in refused {
+            match read(text) {
+                Ok(config) => panic!("{variable}={text} must be refused, and is read as {config:?}"),
+                Err(err) => {
+                    let err = format!("{err:#}");
+                    assert!(err.contains(variable.as_str()), "{variable}={text} is refused without its name: {err}");
+                }
+            }
+        }
+    }
+}
