@@ -28,6 +28,7 @@ class Golden(unittest.TestCase):
                 self.assertEqual("\n".join(list(diff)[:60]), "", "if it is meant: charts/kapture/tests/run --update")
 
     def test_two_renderings_with_secrets_of_yours_are_identical(self):
-        first = chart.text.__wrapped__("existing-secrets")
-        self.assertEqual(first, chart.text.__wrapped__("existing-secrets"))
-        self.assertNotIn("kind: Secret", first)
+        for situation in ("existing-secrets", "gitops"):
+            first = chart.text.__wrapped__(situation, "redis.enabled=true")
+            self.assertEqual(first, chart.text.__wrapped__(situation, "redis.enabled=true"))
+            self.assertNotIn("kind: Secret", first)

@@ -19,8 +19,9 @@ class Pods(unittest.TestCase):
         for situation, *_, spec in self.each():
             pod = spec["securityContext"]
             self.assertTrue(pod["runAsNonRoot"])
-            if situation != "openshift":
-                self.assertGreater(pod["runAsUser"], 0)
+            ids = {key: pod[key] for key in ("runAsUser", "runAsGroup", "fsGroup") if key in pod}
+            self.assertEqual(len(ids), 0 if situation == "openshift" else 3)
+            self.assertNotIn(0, ids.values())
             self.assertEqual(pod["seccompProfile"], {"type": "RuntimeDefault"})
             self.assertIs(spec["automountServiceAccountToken"], False)
             self.assertIs(spec["enableServiceLinks"], False)
