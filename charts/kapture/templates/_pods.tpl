@@ -111,7 +111,8 @@ priorityClassName: {{ . | quote }}
 {{- with index . 2 | default $default }}
 topologySpreadConstraints:
   {{- range . }}
-  {{- $one := merge (deepCopy .) (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $selector) }}
+  {{- $one := merge (deepCopy .) (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway") }}
+  {{- if not .labelSelector }}{{ $_ := set $one "labelSelector" $selector }}{{ end }}
   {{- $_ := set $one "maxSkew" (int $one.maxSkew) }}
   - {{ toYaml $one | nindent 4 | trim }}
   {{- end }}
