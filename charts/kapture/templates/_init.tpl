@@ -7,9 +7,9 @@ meets a nil, and refuses values that can't work. It does so once: templates shar
 {{- /* Helm drops a null together with its default, and shows templates no values.yaml: hence a copy, by ./generate. */ -}}
 {{- include "kapture.fill" (list .Values (.Files.Get "files/defaults.json" | fromJson)) -}}
 {{- $_ := set .Values "initialized" true -}}
-{{- $wrong := include "kapture.validate" . | trim -}}
+{{- $wrong := include "kapture.validate" . | splitList "\n" | uniq | compact -}}
 {{- if $wrong -}}
-{{- fail (printf "these values can't work:\n%s" $wrong) -}}
+{{- fail (printf "these values can't work:\n%s" (join "\n" $wrong)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

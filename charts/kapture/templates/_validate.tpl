@@ -64,11 +64,14 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- if not (kindIs "string" $image.tag) }}
 {{ $path }}.tag is the number {{ include "kapture.text" $image.tag }} to YAML, which may have dropped zeros: write it in quotes, or give it with --set-string
 {{- end }}
+{{- if not (or (eq $path "image") $image.tag (get $image "digest")) }}
+{{ $path }}.tag is empty: set it, or leave its line out to get the default
+{{- end }}
 {{- end }}
 {{- if not (kindIs "string" .Values.global.imageRegistry) }}
 global.imageRegistry is no text: set it to a registry, such as registry.example/mirror
-{{- else if contains "://" .Values.global.imageRegistry }}
-global.imageRegistry={{ .Values.global.imageRegistry }} has a scheme: leave out what stands before ://, and that itself
+{{- else if not (regexMatch "^(([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?)?$" .Values.global.imageRegistry) }}
+global.imageRegistry={{ toJson .Values.global.imageRegistry }} is not a registry: write registry.example or registry.example:5000/mirror, without https://
 {{- end }}
 {{- if not (kindIs "slice" .Values.global.imagePullSecrets) }}
 global.imagePullSecrets is no list: write [{name: x}] or [x]
@@ -76,7 +79,7 @@ global.imagePullSecrets is no list: write [{name: x}] or [x]
 {{- range .Values.global.imagePullSecrets }}
 {{- $name := . }}
 {{- if kindIs "map" . }}{{ $name = get . "name" }}{{ end }}
-{{- if not (kindIs "string" $name) }}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" (ternary $name "" (kindIs "string" $name))) }}
 global.imagePullSecrets holds {{ toJson . }}: write the name of a Secret, or {name: x}
 {{- end }}
 {{- end }}

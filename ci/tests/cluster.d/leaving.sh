@@ -10,12 +10,33 @@ left() { k get all,configmap,secret,pvc,pdb,networkpolicy -l app.kubernetes.io/i
 only_kept() { ! left | grep -vE '^(persistentvolumeclaim/data-kapture-(kafka|postgres|redis)-[0-9]+|secret/kapture-(kafka|postgres|redis)|pod/kapture-test-.*)$'; }
 check "helm uninstall" helm uninstall kapture -n "$NAMESPACE" --wait
 check "it leaves only claims, secrets and finished test pods" within "$GONE" only_kept
-check "a second install on what was kept" helm install kapture ./charts/kapture -n "$NAMESPACE"
+
+# refused SENTENCE VALUES: an install on what was kept, with something that was chosen at the first one.
+refused() {
+  check "installing on the kept volumes is refused with $2" fails_with "$1" \
+    helm install kapture ./charts/kapture -n "$NAMESPACE" --set "$2"
+}
+# The brokers were scaled to four.
+refused "set kafka.replicas=4" kafka.replicas=3
+refused "set kafka.replicas=4" kafka.replicas=1,kafka.controllers=1
+refused "set kafka.controllers=3" kafka.replicas=4,kafka.controllers=1
+refused "set kafka.salesPartitions=12" kafka.replicas=4,kafka.salesPartitions=24
+refused "set kafka.persistence.size=10Gi; or, where the storage class allows it" kafka.replicas=4,kafka.persistence.size=20Gi
+refused "set postgres.persistence.size=10Gi" kafka.replicas=4,postgres.persistence.size=8Gi
+refused "persistence.storageClass can't be changed" kafka.replicas=4,kafka.persistence.storageClass=other
+refused "is not the one in the Secret" kafka.replicas=4,postgres.auth.password=another
+check "a second install on what was kept" helm install kapture ./charts/kapture -n "$NAMESPACE" --set kafka.replicas=4
 check "all its pods are ready within 90 s" ready 90
 still_stored() { [ "$(postgres "select count(*) from kapture.sale_events")" -ge "$stored" ]; }
 check "nothing stored was lost" within 30 still_stored
 check "helm uninstall again" helm uninstall kapture -n "$NAMESPACE" --wait
+# GitOps shows the chart no cluster: there the broker itself refuses.
+blind() { helm template kapture ./charts/kapture -n "$NAMESPACE" --set kafka.replicas=1,kafka.controllers=1 | k apply -f -; }
+says_why() { k logs kapture-kafka-0 -c kafka | grep "set kafka.controllers=3"; }
+check "other controllers are rendered where nothing can be looked up" blind
+check "the broker says what does not fit, and how to mend it" within 60 says_why
+check "it is deleted" eval "helm template kapture ./charts/kapture -n '$NAMESPACE' | k delete --ignore-not-found -f -"
 check "the command of the notes deletes what was kept" \
-  k delete pod,pvc,secret -l app.kubernetes.io/instance=kapture --timeout="${GONE}s"
+  k delete pod,pvc,secret -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=kapture --timeout="${GONE}s"
 nothing_left() { [ -z "$(left)" ]; }
 check "nothing is left" within 30 nothing_left

@@ -1,0 +1,26 @@
+# The examples of Kustomize: each as the API server sees it, and one of them running, in another namespace than it was rendered for.
+OTHER=elsewhere
+e() { kubectl -n "$OTHER" "$@"; }
+work=$(mktemp -d)
+mkdir -p "$work/charts"
+cp -r examples "$work/examples"
+cp -r charts/kapture "$work/charts/kapture"
+example=$work/examples/kustomize/more-broker-resources
+render() { HELM=$(ci/fetch/kubectl-helm)/helm "$work/examples/kustomize/render" --set kafka.persistence.enabled=false,postgres.persistence.enabled=false; }
+apply() { kubectl kustomize "$example" | e apply -f -; }
+elsewhere_ready() { e wait pod -l app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test --for=condition=Ready --timeout=120s; }
+counted() {
+  e create job --from=cronjob/kapture-check check-1 || return 1
+  e wait job/check-1 --for=condition=Complete --timeout=150s || { e logs job/check-1; return 1; }
+}
+
+check "each example is accepted by the API server" ci/tests/kustomize
+kubectl create namespace "$OTHER" >/dev/null
+kubectl label namespace "$OTHER" pod-security.kubernetes.io/enforce=restricted >/dev/null
+check "the chart is rendered for Kustomize" render
+check "more-broker-resources is applied in another namespace" apply
+check "all its pods are ready within 120 s" elsewhere_ready
+check "the CronJob check does what helm test does" counted
+check "it says so" prints "ok: all" e logs job/check-1
+check "its namespace is deleted" kubectl delete namespace "$OTHER" --timeout=120s
+rm -rf "$work"

@@ -1,0 +1,21 @@
+"""Reads a rendering of the chart and prints a pod of each of its workloads, as a controller would make it."""
+
+import json
+import sys
+
+import yaml
+
+pods = []
+for document in yaml.safe_load_all(sys.stdin):
+    template = ((document or {}).get("spec") or {}).get("template")
+    if not template:
+        continue
+    spec = template["spec"]
+    # What a StatefulSet or the account would add.
+    spec.pop("serviceAccountName", None)
+    volumes = spec.setdefault("volumes", [])
+    for claim in document["spec"].get("volumeClaimTemplates", []):
+        volumes.append({"name": claim["metadata"]["name"], "emptyDir": {}})
+    metadata = template["metadata"] | {"name": document["metadata"]["name"]}
+    pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+json.dump({"apiVersion": "v1", "kind": "List", "items": pods}, sys.stdout)
