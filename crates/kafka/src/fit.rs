@@ -149,6 +149,11 @@ fn count(number: usize, one: &str, many: &str) -> String {
 /// What was said last of each topic that stands first among those of one program's call: programs ask again and again.
 static SAID: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
+/// Whether this is what was last said of the topics of which `first` is the first.
+pub(crate) fn is_said(first: &str, sentences: &[String]) -> bool {
+    SAID.lock().unwrap_or_else(PoisonError::into_inner).get(first).is_some_and(|said| said == sentences)
+}
+
 /// Logs the sentences if they are not what was last said of the topics of which `first` is the first.
 pub(crate) fn say(first: &str, sentences: Vec<String>) {
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);

@@ -76,13 +76,12 @@ impl Config {
                     return Ok(());
                 }
                 Ok(misfits) => {
-                    let patient = begun.elapsed() < PATIENCE;
                     let made = misfits.unmade.is_none();
                     let mut sentences: Vec<String> = misfits.unmade.into_iter().chain(misfits.unwritable).collect();
-                    if patient {
+                    sentences.extend(misfits.lesser);
+                    if begun.elapsed() < PATIENCE && !fit::is_said(&first, &sentences) {
                         info!("waiting for more of kafka's brokers: {}", sentences.join("; "));
                     } else {
-                        sentences.extend(misfits.lesser);
                         fit::say(&first, sentences);
                         if made {
                             return Ok(());
