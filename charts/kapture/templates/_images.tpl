@@ -7,7 +7,7 @@
 {{- printf "%s%s%s" (ternary "" (printf "%s/" $registry) (empty $registry)) $image.repository $version | quote -}}
 {{- end -}}
 
-{{/* Takes (list $ "program"): the image of one of Kapture's own programs. An appVersion may hold a `+`, a tag can't. */}}
+{{/* Takes (list $ "program"): the image of one of Kapture's own programs. An appVersion may hold what a tag can't, as `+`. */}}
 {{- define "kapture.image" -}}
 {{- $root := index . 0 -}}
 {{- $program := index . 1 -}}
@@ -15,7 +15,7 @@
 {{- $repository := printf "%s/kapture-%s" $own.repository $program | trimPrefix "/" -}}
 {{- $tag := ternary $root.Values.probe.tag $own.tag (eq $program "probe") -}}
 {{- $image := dict "registry" $own.registry "repository" $repository "tag" $tag "digest" (get $own.digests $program) -}}
-{{- include "kapture.imageOf" (list $root $image ($root.Chart.AppVersion | replace "+" "_")) -}}
+{{- include "kapture.imageOf" (list $root $image (regexReplaceAll "[^A-Za-z0-9_.-]" $root.Chart.AppVersion "_" | trunc 128 | trimAll "-.")) -}}
 {{- end -}}
 
 {{/* Takes the root: the names of the secrets to pull images with, each once. */}}

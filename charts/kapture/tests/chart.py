@@ -5,9 +5,11 @@ rules.py on its way.
 
 import concurrent.futures
 import functools
+import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import threading
 
@@ -74,6 +76,14 @@ def helm(*arguments, values=""):
     return done.stdout
 
 
+def is_json(typed):
+    """Whether this is a list or a map in JSON."""
+    try:
+        return isinstance(json.loads(typed), (list, dict))
+    except ValueError:
+        return False
+
+
 def pieces(rendered):
     """The texts of the objects of a rendering."""
     found = (re.sub(r"\A(---|# Source:.*)\n", "", piece) for piece in re.split(r"(?m)^---$\n", rendered))
@@ -99,7 +109,7 @@ def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, value
     command += ["--values", str(SITUATIONS[situation])] if situation else []
     command += ["--values", "-"]
     for item in sets:
-        command += ["--set-json" if re.search(r"=[\[{]", item) else "--set", item]
+        command += ["--set-json" if is_json(item.partition("=")[2]) else "--set", item]
     rendered = re.sub(r"(?m)^  password: .{40,}$", "  password: bWFkZSB1cA==", helm(*command, values=values))
     import rules
 
@@ -172,6 +182,12 @@ def volume_size(obj, name="data"):
             return claim["spec"]["resources"]["requests"]["storage"]
     volumes = obj["spec"]["template"]["spec"]["volumes"]
     return next(v for v in volumes if v["name"] == name)["emptyDir"]["sizeLimit"]
+
+
+def copy_to(folder):
+    """Copies the chart, without its own tests, into a folder that isn't there yet, and returns that."""
+    shutil.copytree(CHART, folder, ignore=lambda here, _: {"tests"} if here == str(CHART) else set())
+    return folder
 
 
 def cpu(quantity):

@@ -1,0 +1,63 @@
+"""The paths of the values' schema, and values that set many of them at once."""
+
+import functools
+import json
+import re
+
+import chart
+
+
+@functools.lru_cache(maxsize=None)
+def schema():
+    """The file."""
+    return json.loads((chart.CHART / "values.schema.json").read_text())
+
+
+def resolved(node):
+    """(the node that a reference ends at, the last part of the reference's name)."""
+    name = ""
+    while "$ref" in node:
+        *_, group, name = node["$ref"].split("/")
+        target = schema()[group][name]
+        node = {**target, **{k: v for k, v in node.items() if k not in ("$ref", "description")}}
+        if "$ref" in target:
+            name = target["$ref"].rsplit("/", 1)[-1]
+    return node, name
+
+
+def nodes(node=None, path=(), name=""):
+    """(path, node, name of its definition) of everything that the schema names, the top first."""
+    node = schema() if node is None else node
+    node, name = resolved(node)
+    yield path, node, name
+    for key, value in node.get("properties", {}).items():
+        yield from nodes(value, (*path, key))
+
+
+def is_string(node):
+    """Whether it admits a string."""
+    kinds = node.get("type", [])
+    return "string" in ([kinds] if isinstance(kinds, str) else kinds) or any(is_string(resolved(n)[0]) for n in node.get("anyOf", []))
+
+
+def build(entries):
+    """A values file that has each (path, value); maps that are set in parts are merged, lists are joined."""
+    values = {}
+    for path, value in entries:
+        node = values
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        old = node.get(path[-1])
+        if isinstance(old, dict) and isinstance(value, dict):
+            old.update(value)
+        elif isinstance(old, list) and isinstance(value, list):
+            old.extend(value)
+        else:
+            node[path[-1]] = value
+    return json.dumps(values)
+
+
+def named(path, said):
+    """Whether a refusal names a path of values: the schema writes it with strokes, a sentence with dots."""
+    forms = "|".join(re.escape(form) for form in ("/" + "/".join(path), ".".join(path)))
+    return bool(re.search(rf"(^|[\s'\"])({forms})($|[\s'\"=:,/.])", said))

@@ -1,0 +1,151 @@
+"""Any text at any place that takes text: it arrives as it was written, as a string, or is refused by its path."""
+
+import unittest
+
+import chart
+import rules
+import schema
+
+HOSTILE = [
+    "true", "2024", "1e3", "null", "y", "0777", "0x1f", "1_000", "~", "a: b", "- x", "#x", "a #x", "{{ x }}", '"quoted"', "it's", "%d", "x" * 300,
+    "two\nlines", " spaced ", "ünï", "[a]", "{a: b}", "*a", "&a", "!a", "@a", "`a`", "a\\b", "", "2024-01-01",
+]  # fmt: skip
+# What a definition of the schema is filled with: one entry, numbered so that entries don't meet, that holds the text.
+SELECTOR = "preferredDuringSchedulingIgnoredDuringExecution"
+FIXTURES = {
+    "labels": lambda n, s: [{f"k{n}": s}],
+    "annotations": lambda n, s: [{f"k{n}": s}],
+    "config": lambda n, s: [{f"x.y{n}": s}],
+    "pullSecrets": lambda n, s: [[s], [{"name": s}]],
+    "env": lambda n, s: [[{"name": f"N{n}", "value": s}], [{"name": f"M{n}", "valueFrom": {"secretKeyRef": {"name": "a", "key": s}}}]],
+    "tolerations": lambda n, s: [[{"key": f"t{n}", "operator": "Equal", "value": s}], [{"key": s, "operator": "Exists"}]],
+    "spread": lambda n, s: [[{"topologyKey": s}]],
+    "named": lambda n, s: [[{"name": f"v{n}", "configMap": {"name": "a", "items": [{"key": s, "path": "p"}]}}]],
+    "mounts": lambda n, s: [[{"name": "spare", "mountPath": f"/m{n}", "subPath": s}]],
+    "objects": lambda n, s: [[{"ports": [{"port": s}]}]],
+}
+OBJECTS = {
+    "affinity": lambda n, s: {"nodeAffinity": {SELECTOR: [{"weight": 1, "preference": {"matchExpressions": [{"key": f"k{n}", "operator": "In", "values": [s]}]}}]}},
+    "podSecurityContext": lambda n, s: {"seccompProfile": {"type": "Localhost", "localhostProfile": s}},
+    "securityContext": lambda n, s: {"seLinuxOptions": {"level": s}},
+}  # fmt: skip
+# Names of objects are test_names.py's; text with a form of its own (sizes, times, digests) admits nothing hostile.
+ELSEWHERE = {"nameOverride", "fullnameOverride"}
+# Kafka's, Redis's and Postgres's own servers don't run where somebody else's are named.
+FOREIGN = {("kafka", "external"), ("redis", "external"), ("postgres", "external")}
+BASE = {
+    False: [
+        (("redis", "enabled"), True), *(((s, "auth", "existingSecret"), "mine") for s in ("kafka", "postgres", "redis")),
+        (("networkPolicy", "enabled"), True), (("extraVolumes",), [{"name": "spare", "emptyDir": {"sizeLimit": "1Mi"}}]),
+    ],
+    True: [
+        (("redis", "enabled"), True), (("kafka", "enabled"), False),
+        *(((s, "auth", "password"), "x") for s in ("kafka", "postgres", "redis")),
+        (("kafka", "external", "bootstrapServers"), "k:9092"), (("redis", "external", "host"), "r"), (("postgres", "external", "host"), "p"),
+    ],
+}  # fmt: skip
+
+
+def places(foreign):
+    """[(path, text -> value)] of all that takes text, with servers of our own or with somebody else's."""
+    found = []
+    for path, node, name in schema.nodes():
+        if not path or path[0] in ELSEWHERE or (path[:2] in FOREIGN or path[1:] == ("auth", "password")) != foreign:
+            continue
+        n, last = len(found), path[-1]
+        if name == "object" and last in OBJECTS:
+            found.append((path, lambda s, n=n, last=last: OBJECTS[last](n, s)))
+        elif fixture := FIXTURES.get("config" if path == ("kafka", "config") else name):
+            found += [(path, lambda s, n=n, i=i, f=fixture: f(n, s)[i]) for i in range(len(fixture(n, "")))]
+        elif schema.is_string(node) and "enum" not in node:
+            found.append((path, lambda s: s))
+    if not foreign:
+        found += [(("global", "imageRegistry"), lambda s: s), (("global", "imagePullSecrets"), lambda s: [s])]
+    return found
+
+
+# What is left to the API server: the schema says so.
+FREE = r"env M\d+ comes from"
+
+
+def settled(text, all_places, base):
+    """(what was accepted, the rendering), after leaving out what is refused by its path; a third is what went wrong."""
+    left, said = list(all_places), ""
+    for _ in range(12):
+        values = schema.build([*base, *((path, place(text)) for path, place in left)])
+        try:
+            return left, chart.render("default", values=values, allow=FREE), None
+        except chart.Invalid as error:
+            return left, {}, f"rendered with faults: {error}"
+        except chart.Refused as error:
+            said = str(error)
+        for word in ("nil pointer", 'executing "', "can't evaluate", "wrong type", "%!", "YAML parse error"):
+            if word in said:
+                return left, {}, f"Go's own words: {said}"
+        still = [(path, place) for path, place in left if not schema.named(path, said)]
+        if len(still) == len(left):
+            return left, {}, f"refused without a path: {said}"
+        left = still
+    return left, {}, f"refused again and again: {said}"
+
+
+def altered(text, accepted, rendered, kept):
+    """[(place, what came out)] of the places whose text was taken and is not there as it was written."""
+    leaves = {key: dict(rules.leaves(obj)) for key, obj in rendered.items()}
+    # The account's own name is one of those that are tried.
+    leaves |= {(key[0], "account"): found for key, found in leaves.items() if key[0] == "ServiceAccount"}
+    wrong = []
+    for (place, mark), ends in kept.items():
+        for key, path, sample in ends:
+            # Other ends hold more than this text: files, image names, checksums.
+            if sample == mark and accepted.count(place) == 1:
+                got = leaves[(key[0], "account") if key[0] == "ServiceAccount" else key].get(path)
+                wrong += [] if got == text else [(".".join(place), path, got)]
+    return wrong[:5]
+
+
+class Strings(unittest.TestCase):
+    def check(self, foreign):
+        everywhere, base = places(foreign), BASE[foreign]
+        # Where each place's text ends up: found by texts of which no two are the same.
+        marks = {f"mark{n:03}": place for n, place in enumerate(everywhere)}
+        kept, wrong = {}, None
+        entries = [(mark, path, place) for mark, (path, place) in marks.items()]
+        for _ in range(4):
+            try:
+                sample = chart.render("default", values=schema.build([*base, *((p, f(m)) for m, p, f in entries)]), allow=FREE)
+                break
+            except chart.Refused as error:
+                wrong = str(error)
+                entries = [e for e in entries if not schema.named(e[1], wrong)]
+        else:
+            self.fail(wrong)
+        for key, obj in sample.items():
+            for path, value in rules.leaves(obj):
+                for mark, place, _ in entries:
+                    if mark in str(value):
+                        kept.setdefault((place, mark), []).append((key, path, str(value)))
+        self.assertGreater(len(kept), 20 if not foreign else 3)
+
+        def ask(text):
+            return settled(text, everywhere, base)
+
+        for text, (left, rendered, wrong) in chart.parallel(ask, HOSTILE):
+            with self.subTest(text[:40], foreign=foreign):
+                self.assertIsNone(wrong, text[:40])
+            if text and rendered:
+                self.assertEqual(altered(text, [path for path, _ in left], rendered, kept), [])
+
+    def test_with_servers_of_our_own(self):
+        self.check(False)
+
+    def test_with_somebody_elses_servers(self):
+        self.check(True)
+
+    def test_every_place_that_takes_text_is_tried(self):
+        tried = {path for foreign in (False, True) for path, _ in places(foreign)}
+        for path, node, name in schema.nodes():
+            free = name in FIXTURES or name == "object"
+            if path and path[0] not in ELSEWHERE and (free or schema.is_string(node) and "enum" not in node):
+                self.assertIn(path, tried)
+        self.assertGreater(len(tried), 150)
