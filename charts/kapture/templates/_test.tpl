@@ -21,5 +21,9 @@ containers:
 - name: TEST_EXPORTER
   value: {{ printf "%s:8080" (include "kapture.fullname" (list $ "exporter")) | quote }}
 - name: TEST_RELEASE
-  value: {{ printf "%s/%s" .Release.Name .Release.Namespace | quote }}
+  value: {{ .Release.Name | quote }}
+- name: TEST_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: TEST_OBJECTS
+  value: {{ include "kapture.releaseName" . | quote }}
 {{- end -}}

@@ -67,7 +67,13 @@ mod tests {
     #[test]
     fn the_auditor_and_the_exporter_may_have_ipv6_addresses() {
         let at = |auditor: &str| {
-            let variables = [("TEST_AUDITOR", auditor), ("TEST_EXPORTER", "[fd00::2]:8080"), ("TEST_RELEASE", "a/b")];
+            let variables = [
+                ("TEST_AUDITOR", auditor),
+                ("TEST_EXPORTER", "[fd00::2]:8080"),
+                ("TEST_RELEASE", "a"),
+                ("TEST_NAMESPACE", "b"),
+                ("TEST_OBJECTS", "a-kapture"),
+            ];
             variables.into_iter().collect::<Environment>().read::<crate::check::Settings>("TEST_")
         };
         assert_eq!(at("[fd00::1]:8080").unwrap().auditor.as_str(), "[fd00::1]:8080");

@@ -26,8 +26,13 @@ async fn test_when(world: &World, stores: fn(&World) -> Stores, knows: fn(&Accou
     let auditor = Auditor::start(&world.kafka, stores(world));
     auditor.account(knows).await;
     let exporter = Exporter::start();
-    let settings =
-        Settings { auditor: auditor.address(), exporter: exporter.address(), release: "kapture/perf-test".to_owned() };
+    let settings = Settings {
+        auditor: auditor.address(),
+        exporter: exporter.address(),
+        release: "kapture".to_owned(),
+        namespace: "perf-test".to_owned(),
+        objects: "kapture".to_owned(),
+    };
     let outcome = run(&settings, &world.kafka, stores(world), PATIENCE).await;
     println!("{}", outcome.text);
     auditor.stop().await;

@@ -40,8 +40,12 @@ pub struct Settings {
     pub auditor: HostPort,
     /// `host:port` of the exporter.
     pub exporter: HostPort,
-    /// `name/namespace` of the release: what the commands are made from that are printed.
+    /// Name of the release.
     pub release: String,
+    /// Where it runs: what the printed commands are made from.
+    pub namespace: String,
+    /// What the names of its objects begin with; they follow from the release's name in a way that only the chart knows.
+    pub objects: String,
 }
 
 /// How long is waited for what may come.
@@ -83,7 +87,8 @@ pub struct Outcome {
 /// Runs the whole test.
 pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
     let begun = Instant::now();
-    let release = Release::new(&settings.release);
+    let Settings { release: name, namespace, objects, .. } = settings.clone();
+    let release = Release { name, namespace, objects };
     let sample = match cut::mark(kafka, begun + patience.sales).await {
         Ok(sample) => sample,
         Err(nothing) => return nothing.outcome(&release),

@@ -149,7 +149,7 @@ mod tests {
     const SALE: SaleId = SaleId { run: 0x9f3a_1c22, loader: 3, block: 17, index: 203 };
 
     fn stored(found: &Found, trouble: Option<&str>) -> Row {
-        judge(&STAGES[3], found, " in Postgres", trouble, &Release::new("kapture/perf-test"), 50_000_000)
+        judge(&STAGES[3], found, " in Postgres", trouble, &Release::example(), 50_000_000)
     }
 
     #[test]
@@ -157,18 +157,18 @@ mod tests {
         let oldest = Some((SALE, State::Ca, 9_000_000));
         let row = stored(&Found { expected: 3_000, there: 2_988, oldest, ..Found::default() }, None);
         let text = "2,988 of 3,000 in Postgres   12 missing, oldest 9f3a1c22/3/17/203 (ca), 41 s old";
-        assert_eq!(row, Row::fail("stored", text, "deploy/kapture-etl-postgres"));
+        assert_eq!(row, Row::fail("stored", text, "deploy/kapture-2024-etl-postgres"));
     }
 
     #[test]
     fn what_was_not_routed_is_not_laid_at_the_stores_door() {
         let row = stored(&Found { expected: 3_000, there: 2_988, not_routed: 12, ..Found::default() }, None);
         let text = "2,988 of 3,000 in Postgres   12 missing, none of them routed";
-        assert_eq!(row, Row::fail("stored", text, "statefulset/kapture-etl-fan-out"));
+        assert_eq!(row, Row::fail("stored", text, "statefulset/kapture-2024-etl-fan-out"));
         let oldest = Some((SALE, State::Ca, 0));
         let row = stored(&Found { expected: 3_000, there: 2_988, not_routed: 5, oldest, ..Found::default() }, None);
         assert!(row.text.ends_with("12 missing, 5 of them not routed, oldest 9f3a1c22/3/17/203 (ca)"), "{}", row.text);
-        assert_eq!(row.look_at.as_deref(), Some("deploy/kapture-etl-postgres"));
+        assert_eq!(row.look_at.as_deref(), Some("deploy/kapture-2024-etl-postgres"));
     }
 
     #[test]
