@@ -7,12 +7,15 @@ import yaml
 
 pods = []
 for document in yaml.safe_load_all(sys.stdin):
-    template = ((document or {}).get("spec") or {}).get("template")
+    outer = (document or {}).get("spec") or {}
+    outer = outer.get("jobTemplate", {}).get("spec", outer)
+    template = document if document and document["kind"] == "Pod" else outer.get("template")
     if not template:
         continue
     spec = template["spec"]
-    # What a StatefulSet or the account would add.
+    # These may not be in the cluster.
     spec.pop("serviceAccountName", None)
+    spec.pop("priorityClassName", None)
     volumes = spec.setdefault("volumes", [])
     for claim in document["spec"].get("volumeClaimTemplates", []):
         volumes.append({"name": claim["metadata"]["name"], "emptyDir": {}})

@@ -45,9 +45,11 @@ fi
 echo "$controllers" >$data/controllers
 
 # A peer's name may come up after this broker does: ask again soon, not after Java's ten seconds.
+collector="-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
+# Java takes no two collectors.
+case ${KAFKA_JVM_OPTIONS:-} in *-XX:+Use*GC*) collector= ;; esac
 # shellcheck disable=SC2086 # options are several words
-java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError \
-  -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent \
+java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError $collector \
   -Dsun.net.inetaddr.negative.ttl=1 ${KAFKA_JVM_OPTIONS:-} kafka.Kafka $properties &
 broker=$!
 
