@@ -20,7 +20,7 @@ MISTAKES = {  # what was typed: what must be in the answer
     "kafka.replicas=0": ["/kafka/replicas"],
     "kafka.persistence.enabled=yes": ["/kafka/persistence/enabled", "boolean"],
     "kafka.persistence.size=10GB": ["/kafka/persistence/size"],
-        "kafka.resources.limits.cpus=2": ["cpus"],
+    "kafka.resources.limits.cpus=2": ["cpus"],
     "redis.maxMemory=200MB": ["/redis/maxMemory"],
     "redis.auth.password=pass word": ["/redis/auth/password"],
     "postgres.replicas=2": ["/postgres/replicas", "1"],
@@ -65,17 +65,15 @@ def schema_leaves(node, schema, path=""):
 
 class Refusals(unittest.TestCase):
     def test_a_mistake_is_refused_and_named(self):
-        for typed, words in MISTAKES.items():
-            with self.subTest(typed), self.assertRaises(chart.Refused) as caught:
-                chart.text("default", typed)
+        for (typed, words), said in chart.parallel(lambda item: chart.refusal("default", item[0]), MISTAKES.items()):
             for word in words:
-                self.assertIn(word, str(caught.exception), typed)
+                with self.subTest(typed):
+                    self.assertIn(word, said or "rendered")
 
     def test_a_contradiction_is_refused_with_what_mends_it(self):
-        for typed, sentence in CONTRADICTIONS.items():
-            with self.subTest(typed), self.assertRaises(chart.Refused) as caught:
-                chart.text("default", *typed.split(" "))
-            self.assertIn(sentence, str(caught.exception), typed)
+        for (typed, sentence), said in chart.parallel(lambda item: chart.refusal("default", *item[0].split(" ")), CONTRADICTIONS.items()):
+            with self.subTest(typed):
+                self.assertIn(sentence, said or "rendered")
 
     def test_several_contradictions_are_told_at_once(self):
         with self.assertRaises(chart.Refused) as caught:

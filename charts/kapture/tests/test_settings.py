@@ -128,10 +128,11 @@ class Settings(unittest.TestCase):
 
     def test_other_labels_and_annotations_of_the_chart_are_there_once(self):
         for key in ("commonLabels", "podLabels", "podAnnotations", "serviceAccount.annotations", "kafka.persistence.annotations"):
-            for label in (*OF_THE_CHART, "kapture/controllers", "helm.sh/hook", "checksum/config", "helm.sh/resource-policy"):
+            for label in (*OF_THE_CHART, "kapture/controllers", "helm.sh/hook", "helm.sh/hook-delete-policy", "checksum/config", "helm.sh/resource-policy"):
                 with self.subTest(key, label=label):
                     try:
-                        chart.text("full", values=schema.build([(tuple(key.split(".")), {label: "x"})]))
+                        rendered = chart.render("full", values=schema.build([(tuple(key.split(".")), {label: "x"})]))
+                        self.assertIn(("Pod", "kapture-test-every-sale-arrives"), rendered, "Helm takes it for no hook")
                     except chart.Refused as error:
                         self.assertIn(key, str(error))
 

@@ -107,10 +107,12 @@ class EveryValue(unittest.TestCase):
         self.assertEqual(set(CHANGES), set(chart.leaves(chart.values())))
 
     def test_each_value_changes_what_is_rendered(self):
-        for path, (other, also) in CHANGES.items():
-            with self.subTest(path):
-                before = chart.text(FULL, *also)
-                self.assertNotEqual(before, chart.text(FULL, *also, *f"{path}={other}".split(" & ")))
+        def same(item):
+            path, (other, also) = item
+            return chart.text(FULL, *also) == chart.text(FULL, *also, *f"{path}={other}".split(" & "))
+
+        for (path, _), unchanged in chart.parallel(same, CHANGES.items()):
+            self.assertFalse(unchanged, path)
 
     def test_each_value_is_documented_where_it_stands(self):
         documented, stack, pending = {}, [], False
