@@ -72,6 +72,10 @@ def described(schema, comments):
 
     for key, value in schema["properties"].items():
         fill(value, key)
+    # What the servers have in common is described by Kafka's comments.
+    for name in ("image", "resources", "persistence", "auth"):
+        for key, value in schema["$defs"][name]["properties"].items():
+            fill(value, f"kafka.{name}.{key}")
     return schema
 
 

@@ -21,6 +21,11 @@ which a component's own replace shared ones of the same name.
 {{- end }}
 {{- end -}}
 
+{{/* Takes a text: the same for a variable's value, in which Kubernetes would put another variable for $(NAME). */}}
+{{- define "kapture.verbatim" -}}
+{{- replace "$(" "$$(" . -}}
+{{- end -}}
+
 {{/* Takes the root: what every program is told about where it runs. */}}
 {{- define "kapture.env" -}}
 - name: SERVICE_POD
@@ -69,7 +74,7 @@ which a component's own replace shared ones of the same name.
   value: {{ include "kapture.bootstrapServers" . | quote }}
 {{- with ternary "kapture" .Values.kafka.external.username .Values.kafka.enabled }}
 - name: KAFKA_USERNAME
-  value: {{ . | quote }}
+  value: {{ include "kapture.verbatim" . | quote }}
 - name: KAFKA_PASSWORD
   valueFrom:
     {{- include "kapture.passwordRef" (list $ "kafka") | nindent 4 }}
@@ -122,9 +127,9 @@ which a component's own replace shared ones of the same name.
 - name: POSTGRES_PORT
   value: {{ int $external.port | quote }}
 - name: POSTGRES_DATABASE
-  value: {{ $external.database | quote }}
+  value: {{ include "kapture.verbatim" $external.database | quote }}
 - name: POSTGRES_USER
-  value: {{ $external.username | quote }}
+  value: {{ include "kapture.verbatim" $external.username | quote }}
 - name: POSTGRES_SCHEMA
   value: {{ include "kapture.cut" (list (include "kapture.identity" .) 63) | quote }}
 {{- end }}

@@ -22,7 +22,8 @@
 {{- $number := regexFind "^[0-9]*([.][0-9]+)?" $text -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000
   "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- printf "%.0f" (mulf (float64 $number) (get $units (trimPrefix $number $text))) -}}
+{{- /* Not above what is exact as a float, so that no sum of two runs over. */ -}}
+{{- printf "%.0f" (minf 9007199254740991 (mulf (float64 $number) (get $units (trimPrefix $number $text)))) -}}
 {{- end -}}
 
 {{/* Takes a quantity of CPU (100m, 0.5, 2): its thousandths. */}}

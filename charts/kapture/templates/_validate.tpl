@@ -7,6 +7,7 @@ and single values; here is what only a sentence can explain, and what values can
 {{ include "kapture.validateKinds" . }}
 {{ include "kapture.validateKafka" . }}
 {{ include "kapture.validateForeignKafka" . }}
+{{ include "kapture.validateAddresses" . }}
 {{ include "kapture.validateLoad" . }}
 {{ include "kapture.validateStores" . }}
 {{ include "kapture.validateResources" . }}
@@ -26,27 +27,29 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- include "kapture.validateLabel" (list $key $label) }}
 {{- end }}
 {{- end }}
-{{- include "kapture.validateVolumeNames" (list "" .Values) }}
+{{- include "kapture.validatePods" (list "" .Values .Values.extraVolumes) }}
 {{- range append (include "kapture.components" . | fromYamlArray) (dict "values" "test") }}
 {{- $path := .values }}
 {{- $own := include "kapture.at" (list $ $path) | fromYaml }}
 {{- range $label, $_ := $own.podLabels | default dict }}
 {{- include "kapture.validateLabel" (list (printf "%s.podLabels" $path) $label) }}
 {{- end }}
-{{- include "kapture.validateVolumeNames" (list (printf "%s." $path) $own) }}
+{{- include "kapture.validatePods" (list (printf "%s." $path) $own (concat $.Values.extraVolumes ($own.extraVolumes | default list))) }}
 {{- end }}
 {{- end -}}
 
 {{- /* Takes (list path label): a sentence if the label is one by which pods are found. */ -}}
 {{- define "kapture.validateLabel" -}}
-{{- if has (index . 1) (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component") }}
-{{ index . 0 }} can't set {{ index . 1 }}, by which the chart finds its pods: leave it out
+{{- if has (index . 1) (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") }}
+{{ index . 0 }} can't set {{ index . 1 }}, which the chart sets to find its pods and objects: leave it out
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list path values): sentences about volumes and mounts that the chart has itself. */ -}}
-{{- define "kapture.validateVolumeNames" -}}
+{{- /* Takes (list path values volumes): sentences about the settings of pods that are there, for all or for one component. */ -}}
+{{- define "kapture.validatePods" -}}
 {{- $path := index . 0 }}
+{{- $volumes := list }}
+{{- range index . 2 }}{{- $volumes = append $volumes .name }}{{- end }}
 {{- range (index . 1).extraVolumes | default list }}
 {{- if has .name (list "config" "data" "run" "tmp") }}
 {{ $path }}extraVolumes can't have a volume called {{ .name }}, as the chart has one: give it another name
@@ -55,6 +58,21 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- range (index . 1).extraVolumeMounts | default list }}
 {{- if has (trimSuffix "/" .mountPath) (list "/etc/kapture" "/tmp" "/data" "/var/lib/kafka/data" "/var/lib/postgresql/data" "/var/run/postgresql") }}
 {{ $path }}extraVolumeMounts can't mount anything at {{ .mountPath }}, where the chart does: take another path
+{{- end }}
+{{- if not (has .name $volumes) }}
+{{ $path }}extraVolumeMounts mounts {{ .name }}, and {{ $path }}extraVolumes has no such volume: add it there
+{{- end }}
+{{- end }}
+{{- range $annotation, $_ := (index . 1).podAnnotations | default dict }}
+{{- if hasPrefix "helm.sh/" $annotation }}
+{{ $path }}podAnnotations can't set {{ $annotation }}, by which Helm would take a pod for one of its hooks: leave it out
+{{- end }}
+{{- end }}
+{{- range (index . 1).tolerations | default list }}
+{{- if not (or .key (eq (.operator | default "") "Exists")) }}
+{{ $path }}tolerations holds {{ toJson . }}, which has no key: add one, or operator Exists to tolerate every taint
+{{- else if and (hasKey . "value") (eq (.operator | default "") "Exists") }}
+{{ $path }}tolerations holds {{ toJson . }}, and operator Exists takes no value: leave one of them out
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -70,8 +88,8 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- end }}
 {{- if not (kindIs "string" .Values.global.imageRegistry) }}
 global.imageRegistry is no text: set it to a registry, such as registry.example/mirror
-{{- else if not (regexMatch "^(([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?)?$" .Values.global.imageRegistry) }}
-global.imageRegistry={{ toJson .Values.global.imageRegistry }} is not a registry: write registry.example or registry.example:5000/mirror, without https://
+{{- else if or (gt (len .Values.global.imageRegistry) 100) (not (regexMatch "^(([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?)?$" .Values.global.imageRegistry)) }}
+global.imageRegistry={{ toJson .Values.global.imageRegistry }} is not a registry: write registry.example or registry.example:5000/mirror, without https://, in 100 characters at most
 {{- end }}
 {{- if not (kindIs "slice" .Values.global.imagePullSecrets) }}
 global.imagePullSecrets is no list: write [{name: x}] or [x]
@@ -124,6 +142,34 @@ kafka.external.username needs a password: set kafka.auth.existingSecret to a Sec
 {{- end }}
 {{- if gt (int $kafka.external.minInsyncReplicas) (int $kafka.external.replicationFactor) }}
 kafka.external.minInsyncReplicas={{ int $kafka.external.minInsyncReplicas }} is more than kafka.external.replicationFactor={{ int $kafka.external.replicationFactor }}: nothing would be acknowledged; lower it
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Patterns of a name or IPv4 address, of an IPv6 address, and of a port, each to be put between brackets. */ -}}
+{{- define "kapture.namePattern" -}}
+[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*[.]?
+{{- end -}}
+{{- define "kapture.ipv6Pattern" -}}
+([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:)
+{{- end -}}
+{{- define "kapture.portPattern" -}}
+[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]
+{{- end -}}
+
+{{- define "kapture.validateAddresses" -}}
+{{- $name := include "kapture.namePattern" . }}
+{{- $ipv6 := include "kapture.ipv6Pattern" . }}
+{{- range $store := list "redis" "postgres" }}
+{{- $host := (index $.Values $store).external.host }}
+{{- if and $host (not (regexMatch (printf "^((%s)|(%s))$" $name $ipv6) $host)) }}
+{{ $store }}.external.host={{ toJson $host }} is not a host: write a name or an address, such as db.example or fd00::1; its port goes into {{ $store }}.external.port
+{{- end }}
+{{- end }}
+{{- range splitList "," .Values.kafka.external.bootstrapServers }}
+{{- $one := printf "^((%s)|\\[(%s)\\]):(%s)$" $name $ipv6 (include "kapture.portPattern" $) }}
+{{- if and $.Values.kafka.external.bootstrapServers (not (regexMatch $one .)) }}
+kafka.external.bootstrapServers={{ toJson $.Values.kafka.external.bootstrapServers }} holds {{ toJson . }}, which is not host:port: write it like kafka:9092, 10.0.0.7:9092 or [fd00::1]:9092
 {{- end }}
 {{- end }}
 {{- end -}}
