@@ -6,6 +6,8 @@ mkdir -p "$work/charts"
 cp -r examples "$work/examples"
 cp -r charts/kapture "$work/charts/kapture"
 example=$work/examples/kustomize/more-broker-resources
+# More than by default, and no more than three brokers find on this node.
+sed -i 's/cpu: "2", memory: 4Gi/cpu: 150m, memory: 1536Mi/; s/cpu: "4", memory: 4Gi/cpu: "2", memory: 1536Mi/; s/2048m/768m/g' "$example/kustomization.yaml"
 render() { HELM=$(ci/fetch/kubectl-helm)/helm "$work/examples/kustomize/render" --set kafka.persistence.enabled=false,postgres.persistence.enabled=false; }
 apply() { kubectl kustomize "$example" | e apply -f -; }
 elsewhere_ready() { e wait pod -l app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test --for=condition=Ready --timeout=120s; }
