@@ -1,26 +1,3 @@
-{{/*
-Takes (list env shared own): the environment of a container: what the chart sets, as YAML text, then the user's variables, of
-which a component's own replace shared ones of the same name.
-*/}}
-{{- define "kapture.withExtraEnv" -}}
-{{- $chart := index . 0 | fromYamlArray -}}
-{{- $taken := dict -}}
-{{- range $chart -}}{{- $_ := set $taken .name true -}}{{- end -}}
-{{- $extra := dict -}}
-{{- range concat (index . 1) (index . 2) -}}
-{{- if hasKey $taken .name -}}
-{{- fail (printf "extraEnv can't set %s, since the chart does: leave it out, and set the value that it comes from" .name) -}}
-{{- end -}}
-{{- $variable := deepCopy . -}}
-{{- if hasKey . "value" -}}{{- $_ := set $variable "value" (include "kapture.text" .value) -}}{{- end -}}
-{{- $_ := set $extra .name $variable -}}
-{{- end -}}
-{{- index . 0 | trim -}}
-{{- range $extra }}
-{{ toYaml (list .) }}
-{{- end }}
-{{- end -}}
-
 {{/* Takes a text: the same for a variable's value, in which Kubernetes would put another variable for $(NAME). */}}
 {{- define "kapture.verbatim" -}}
 {{- replace "$(" "$$(" . -}}
@@ -38,64 +15,6 @@ which a component's own replace shared ones of the same name.
 {{- define "kapture.ordinalEnv" -}}
 - name: {{ . }}
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}
-{{- end -}}
-
-{{/* Takes the root: where Kafka is. */}}
-{{- define "kapture.bootstrapServers" -}}
-{{- if .Values.kafka.enabled -}}
-{{- printf "%s:9092" (include "kapture.fullname" (list . "kafka")) -}}
-{{- else -}}
-{{- .Values.kafka.external.bootstrapServers -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Takes the root: copies of each partition. The same for all counts of brokers from 3 on. */}}
-{{- define "kapture.replicationFactor" -}}
-{{- if .Values.kafka.enabled }}{{ min 3 (int .Values.kafka.replicas) }}{{ else }}{{ int .Values.kafka.external.replicationFactor }}{{ end }}
-{{- end -}}
-
-{{/* Takes the root: copies that must have a record before it is acknowledged: all but one. */}}
-{{- define "kapture.minInsyncReplicas" -}}
-{{- if .Values.kafka.enabled }}{{ max 1 (sub (min 3 (int .Values.kafka.replicas)) 1) }}{{ else }}{{ int .Values.kafka.external.minInsyncReplicas }}{{ end }}
-{{- end -}}
-
-{{/* Takes the root: bytes of all topics on one broker. */}}
-{{- define "kapture.retentionBytes" -}}
-{{- with .Values.kafka.retentionBytes -}}
-{{- int64 . -}}
-{{- else -}}
-{{- div (mul (include "kapture.bytes" .Values.kafka.persistence.size | int64) 8) 10 -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Takes the root: how any client reaches Kafka and logs in. */}}
-{{- define "kapture.kafkaLogin" -}}
-- name: KAFKA_BOOTSTRAP_SERVERS
-  value: {{ include "kapture.bootstrapServers" . | quote }}
-{{- with ternary "kapture" .Values.kafka.external.username .Values.kafka.enabled }}
-- name: KAFKA_USERNAME
-  value: {{ include "kapture.verbatim" . | quote }}
-- name: KAFKA_PASSWORD
-  valueFrom:
-    {{- include "kapture.passwordRef" (list $ "kafka") | nindent 4 }}
-{{- end }}
-{{- end -}}
-
-{{/* Takes the root: what a client of Kafka is told that makes topics, too. */}}
-{{- define "kapture.kafkaEnv" -}}
-{{- include "kapture.kafkaLogin" . }}
-{{- if not .Values.kafka.enabled }}
-- name: KAFKA_PREFIX
-  value: {{ .Values.kafka.external.prefix | default (include "kapture.foreignPrefix" .) | quote }}
-{{- end }}
-- name: KAFKA_REPLICATION_FACTOR
-  value: {{ include "kapture.replicationFactor" . | quote }}
-- name: KAFKA_MIN_INSYNC_REPLICAS
-  value: {{ include "kapture.minInsyncReplicas" . | quote }}
-- name: KAFKA_SALES_PARTITIONS
-  value: {{ int .Values.kafka.salesPartitions | quote }}
-- name: KAFKA_RETENTION_BYTES
-  value: {{ include "kapture.retentionBytes" . | quote }}
 {{- end -}}
 
 {{/* Takes the root: what a client of Redis is told. */}}
@@ -223,22 +142,6 @@ which a component's own replace shared ones of the same name.
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: what a broker's start script reads. */}}
-{{- define "kapture.brokerEnv" -}}
-{{- $heap := include "kapture.mebibytes" (list .Values.kafka.resources.limits.memory 50) -}}
-- name: POD
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
-- name: KAFKA_HEAP_OPTS
-  value: -Xms{{ $heap }}m -Xmx{{ $heap }}m
-{{- with .Values.kafka.jvmOptions }}
-- name: KAFKA_JVM_OPTIONS
-  value: {{ . | quote }}
-{{- end }}
-- name: KAFKA_PASSWORD
-  valueFrom:
-    {{- include "kapture.passwordRef" (list . "kafka") | nindent 4 }}
-{{- end -}}
-
 {{/* Takes the root: what the probe beside a broker reads, and no more, since any change here restarts Kafka. */}}
 {{- define "kapture.probeEnv" -}}
 {{- include "kapture.env" . }}
@@ -246,20 +149,4 @@ which a component's own replace shared ones of the same name.
 - name: PROBE_TARGET
   value: kafka
 {{ include "kapture.ordinalEnv" "PROBE_BROKER_ID" }}
-{{- end -}}
-
-{{/* Takes the root: what the start script of Redis reads. */}}
-{{- define "kapture.redisServerEnv" -}}
-- name: POD
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
-- name: REDIS_PASSWORD
-  valueFrom:
-    {{- include "kapture.passwordRef" (list . "redis") | nindent 4 }}
-{{- end -}}
-
-{{/* Takes the root: what the start script of Postgres reads. */}}
-{{- define "kapture.postgresServerEnv" -}}
-- name: POSTGRES_PASSWORD
-  valueFrom:
-    {{- include "kapture.passwordRef" (list . "postgres") | nindent 4 }}
 {{- end -}}

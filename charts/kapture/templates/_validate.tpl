@@ -38,45 +38,6 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list path label): a sentence if the label is one by which pods are found. */ -}}
-{{- define "kapture.validateLabel" -}}
-{{- if has (index . 1) (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") }}
-{{ index . 0 }} can't set {{ index . 1 }}, which the chart sets to find its pods and objects: leave it out
-{{- end }}
-{{- end -}}
-
-{{- /* Takes (list path values volumes): sentences about the settings of pods that are there, for all or for one component. */ -}}
-{{- define "kapture.validatePods" -}}
-{{- $path := index . 0 }}
-{{- $volumes := list }}
-{{- range index . 2 }}{{- $volumes = append $volumes .name }}{{- end }}
-{{- range (index . 1).extraVolumes | default list }}
-{{- if has .name (list "config" "data" "run" "tmp") }}
-{{ $path }}extraVolumes can't have a volume called {{ .name }}, as the chart has one: give it another name
-{{- end }}
-{{- end }}
-{{- range (index . 1).extraVolumeMounts | default list }}
-{{- if has (trimSuffix "/" .mountPath) (list "/etc/kapture" "/tmp" "/data" "/var/lib/kafka/data" "/var/lib/postgresql/data" "/var/run/postgresql") }}
-{{ $path }}extraVolumeMounts can't mount anything at {{ .mountPath }}, where the chart does: take another path
-{{- end }}
-{{- if not (has .name $volumes) }}
-{{ $path }}extraVolumeMounts mounts {{ .name }}, and {{ $path }}extraVolumes has no such volume: add it there
-{{- end }}
-{{- end }}
-{{- range $annotation, $_ := (index . 1).podAnnotations | default dict }}
-{{- if hasPrefix "helm.sh/" $annotation }}
-{{ $path }}podAnnotations can't set {{ $annotation }}, by which Helm would take a pod for one of its hooks: leave it out
-{{- end }}
-{{- end }}
-{{- range (index . 1).tolerations | default list }}
-{{- if not (or .key (eq (.operator | default "") "Exists")) }}
-{{ $path }}tolerations holds {{ toJson . }}, which has no key: add one, or operator Exists to tolerate every taint
-{{- else if and (hasKey . "value") (eq (.operator | default "") "Exists") }}
-{{ $path }}tolerations holds {{ toJson . }}, and operator Exists takes no value: leave one of them out
-{{- end }}
-{{- end }}
-{{- end -}}
-
 {{- define "kapture.validateKinds" -}}
 {{- range $path, $image := dict "image" .Values.image "kafka.image" .Values.kafka.image "redis.image" .Values.redis.image "postgres.image" .Values.postgres.image "probe" .Values.probe }}
 {{- if not (kindIs "string" $image.tag) }}
@@ -146,34 +107,6 @@ kafka.external.minInsyncReplicas={{ int $kafka.external.minInsyncReplicas }} is 
 {{- end }}
 {{- end -}}
 
-{{- /* Patterns of a name or IPv4 address, of an IPv6 address, and of a port, each to be put between brackets. */ -}}
-{{- define "kapture.namePattern" -}}
-[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*[.]?
-{{- end -}}
-{{- define "kapture.ipv6Pattern" -}}
-([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){1,2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){1,3}|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){1,4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){1,6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:)
-{{- end -}}
-{{- define "kapture.portPattern" -}}
-[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]
-{{- end -}}
-
-{{- define "kapture.validateAddresses" -}}
-{{- $name := include "kapture.namePattern" . }}
-{{- $ipv6 := include "kapture.ipv6Pattern" . }}
-{{- range $store := list "redis" "postgres" }}
-{{- $host := (index $.Values $store).external.host }}
-{{- if and $host (not (regexMatch (printf "^((%s)|(%s))$" $name $ipv6) $host)) }}
-{{ $store }}.external.host={{ toJson $host }} is not a host: write a name or an address, such as db.example or fd00::1; its port goes into {{ $store }}.external.port
-{{- end }}
-{{- end }}
-{{- range splitList "," .Values.kafka.external.bootstrapServers }}
-{{- $one := printf "^((%s)|\\[(%s)\\]):(%s)$" $name $ipv6 (include "kapture.portPattern" $) }}
-{{- if and $.Values.kafka.external.bootstrapServers (not (regexMatch $one .)) }}
-kafka.external.bootstrapServers={{ toJson $.Values.kafka.external.bootstrapServers }} holds {{ toJson . }}, which is not host:port: write it like kafka:9092, 10.0.0.7:9092 or [fd00::1]:9092
-{{- end }}
-{{- end }}
-{{- end -}}
-
 {{- define "kapture.validateLoad" -}}
 {{- $loader := .Values.loader }}
 {{- if or (lt (float64 $loader.rate) 0.000001) (gt (float64 $loader.rate) 1000000.0) }}
@@ -228,27 +161,6 @@ postgres.persistence.size={{ $postgres.persistence.size }} is too small for the 
 redis.maxMemory={{ .Values.redis.maxMemory }} leaves nothing of redis.resources.limits.memory={{ $limit }} for the server itself: keep it below 85 %, or raise the limit
 {{- else if lt $data 8388608 }}
 redis.maxMemory={{ .Values.redis.maxMemory }} holds hardly a sale: set 8Mi or more, or leave it out to use 60 % of the memory limit
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{- define "kapture.validateResources" -}}
-{{- $least := dict "kafka" "512Mi" "redis" "64Mi" "postgres" "128Mi" "probe" "16Mi" }}
-{{- $parts := list (dict "values" "test") (dict "values" "probe") }}
-{{- range concat (include "kapture.components" . | fromYamlArray) $parts }}
-{{- $resources := (include "kapture.at" (list $ .values) | fromYaml).resources }}
-{{- $path := printf "%s.resources" .values }}
-{{- $floor := get $least .values | default "32Mi" }}
-{{- if lt (include "kapture.bytes" $resources.limits.memory | int64) (include "kapture.bytes" $floor | int64) }}
-{{ $path }}.limits.memory={{ $resources.limits.memory }} is too little to start with: set {{ $floor }} or more
-{{- end }}
-{{- $all := include "kapture.resources" (list $ $resources) | fromYaml }}
-{{- range $name, $measure := dict "cpu" "kapture.millicores" "memory" "kapture.bytes" "ephemeral-storage" "kapture.bytes" }}
-{{- $request := get $all.requests $name | default "0" }}
-{{- $limit := get $all.limits $name | default $request }}
-{{- if gt (include $measure $request | int64) (include $measure $limit | int64) }}
-{{ $path }}.requests.{{ $name }}={{ $request }} is more than {{ $path }}.limits.{{ $name }}={{ $limit }}, and no such pod is made: lower the request or raise the limit
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}

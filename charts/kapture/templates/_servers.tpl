@@ -111,3 +111,35 @@ resources:
 {{ ($root.Files.Glob (printf "files/%s/*" (index . 1))).AsConfig }}
 {{ ($root.Files.Glob "files/password.sh").AsConfig }}
 {{- end -}}
+
+{{/* Takes the root: what a broker's start script reads. */}}
+{{- define "kapture.brokerEnv" -}}
+{{- $heap := include "kapture.mebibytes" (list .Values.kafka.resources.limits.memory 50) -}}
+- name: POD
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: KAFKA_HEAP_OPTS
+  value: -Xms{{ $heap }}m -Xmx{{ $heap }}m
+{{- with .Values.kafka.jvmOptions }}
+- name: KAFKA_JVM_OPTIONS
+  value: {{ . | quote }}
+{{- end }}
+- name: KAFKA_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "kafka") | nindent 4 }}
+{{- end -}}
+
+{{/* Takes the root: what the start script of Redis reads. */}}
+{{- define "kapture.redisServerEnv" -}}
+- name: POD
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: REDIS_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "redis") | nindent 4 }}
+{{- end -}}
+
+{{/* Takes the root: what the start script of Postgres reads. */}}
+{{- define "kapture.postgresServerEnv" -}}
+- name: POSTGRES_PASSWORD
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "postgres") | nindent 4 }}
+{{- end -}}
