@@ -33,14 +33,20 @@ pub struct Config {
     pub min_insync_replicas: Copies,
     /// Partitions of `sales` and of `receipts`; counts only when the topic is made.
     #[serde(default = "twelve")]
-    pub sales_partitions: Whole<i32, 1, 1_000>,
+    pub sales_partitions: SalesPartitions,
     /// Bytes that all topics together may take on one broker; counts only when topics are made. 8 GiB if not said.
     #[serde(default = "eight_gib")]
-    pub retention_bytes: Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }>,
+    pub retention_bytes: RetentionBytes,
 }
 
 /// Copies of a partition, as the chart allows them.
 pub type Copies = Whole<i32, 1, 9>;
+
+/// Partitions of `sales`, as the chart allows them.
+pub type SalesPartitions = Whole<i32, 1, 1_000>;
+
+/// What one broker may keep, in bytes: 100 MiB and more.
+pub type RetentionBytes = Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }>;
 
 /// How long a transaction may collect sales: half of what Kafka allows one to last, so that it can still be committed.
 pub type TransactionInterval = BoundedDuration<1, { (TRANSACTION_TIMEOUT_MS / 2) as u64 }>;
@@ -56,11 +62,11 @@ fn one() -> Copies {
     Copies::try_from(1).expect("one is in range")
 }
 
-fn twelve() -> Whole<i32, 1, 1_000> {
+fn twelve() -> SalesPartitions {
     Whole::try_from(12).expect("twelve is in range")
 }
 
-fn eight_gib() -> Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }> {
+fn eight_gib() -> RetentionBytes {
     Whole::try_from(8 << 30).expect("8 GiB are in range")
 }
 

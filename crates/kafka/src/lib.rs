@@ -32,7 +32,7 @@ pub use address::{BootstrapServers, Prefix};
 pub use asker::Asker;
 pub use batches::Batches;
 pub use committed::Committed;
-pub use config::{Config, Copies, TransactionInterval};
+pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInterval};
 pub use contact::Contact;
 pub use flush::flush;
 pub use forward::Forward;
