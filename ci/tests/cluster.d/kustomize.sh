@@ -10,7 +10,6 @@ example=$work/examples/kustomize/more-broker-resources
 sed -i 's/cpu: "2", memory: 4Gi/cpu: 150m, memory: 1536Mi/; s/cpu: "4", memory: 4Gi/cpu: "2", memory: 1536Mi/; s/2048m/768m/g' "$example/kustomization.yaml"
 render() { HELM=$(ci/fetch/kubectl-helm)/helm "$work/examples/kustomize/render" --set kafka.persistence.enabled=false,postgres.persistence.enabled=false; }
 apply() { kubectl kustomize "$example" | e apply -f -; }
-elsewhere_ready() { e wait pod -l app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test --for=condition=Ready --timeout=120s; }
 counted() {
   e create job --from=cronjob/kapture-check check-1 || return 1
   e wait job/check-1 --for=condition=Complete --timeout=150s || { e logs job/check-1; return 1; }
@@ -21,7 +20,7 @@ kubectl create namespace "$OTHER" >/dev/null
 kubectl label namespace "$OTHER" pod-security.kubernetes.io/enforce=restricted >/dev/null
 check "the chart is rendered for Kustomize" render
 check "more-broker-resources is applied in another namespace" apply
-check "all its pods are ready within 120 s" elsewhere_ready
+check "all its pods are ready within 120 s" ready 120 "$OTHER" kapture
 check "the CronJob check does what helm test does" counted
 check "it says so" prints "ok: all" e logs job/check-1
 check "its namespace is deleted" kubectl delete namespace "$OTHER" --timeout=120s

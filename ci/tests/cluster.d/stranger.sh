@@ -18,7 +18,6 @@ strange() {
     --set podSecurityContext.runAsUser=1000660000,podSecurityContext.runAsGroup=0,podSecurityContext.fsGroup=1000660000 "${@:2}"
 }
 quota() { strange install --dry-run=server | grep -o 'create quota .*' | xargs "$PWD/ci/cluster/kubectl" -n "$STRANGE"; }
-strange_ready() { s wait pod -l app.kubernetes.io/instance=2024,app.kubernetes.io/component!=test --for=condition=Ready --timeout=120s; }
 uids() {
   local pod
   for pod in kapture-2024-kafka-0 kapture-2024-postgres-0 kapture-2024-redis-0; do
@@ -42,14 +41,14 @@ check "a Secret with three strange passwords" s create secret generic kapture-pa
   --from-file=kafka="$work/password" --from-file=redis="$work/password" --from-file=postgres="$work/password"
 check "a quota of exactly what the notes say" quota
 check "install as 2024, by one strange user id, with Valkey" strange install
-check "all its pods are ready within 120 s" strange_ready
+check "all its pods are ready within 120 s" ready 120 "$STRANGE" 2024
 check "all servers run under that user id" uids
 check "helm test passes, in the same quota" helm test 2024 -n "$STRANGE" --logs
 check "the passwords are changed to another" eval \
   "s create secret generic kapture-passwords --from-literal={kafka,redis,postgres}='n\"ew' --dry-run=client -o yaml | s replace -f -"
 check "all pods are restarted, as the notes of a refused password say" \
   s delete pod -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=2024
-check "all are ready with the new password" within 60 strange_ready
+check "all are ready with the new password" within 60 ready 120 "$STRANGE" 2024
 check "helm test passes with the new password" helm test 2024 -n "$STRANGE" --logs
 check "the notes' quota is used up, but for the pod of the test" used_up
 check "uninstall" helm uninstall 2024 -n "$STRANGE" --wait
