@@ -7,7 +7,7 @@
 //! - the ledger ([`ledger`]) reserves blocks before any of their sales is sent, and publishes what was acknowledged, so
 //!   that an auditor knows what must be found even if this process is killed at any instruction;
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
-//! - one ([`contact`]) watches that the client has not lost Kafka for good.
+//! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
 //!
 //! A load begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
 //! was. That is so after `LOADER_STOP_AFTER` too: the load ends then, the process stays, and a restart begins another.
@@ -61,7 +61,7 @@ pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
 ///
 /// An error means that the process should end: this loader has a successor, the client can't go on or has lost Kafka for
-/// good, or a stop took too long. What was left open will be cut by the next start.
+/// good, Kafka was emptied, or a stop took too long. What was left open will be cut by the next start.
 pub async fn run(
     config: &Config,
     kafka: &kafka::Config,
@@ -89,8 +89,8 @@ pub async fn run(
     let making = thread("maker", move || stock::make(&petstore, &reserved, &make))?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
-    let (producer, kafka, stop) = (schedule.producer(), kafka.clone(), shutdown.clone());
-    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &stop))?;
+    let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), shutdown.clone());
+    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &runtime, &stop))?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
         // Dropped at the end, which tells the ledger to close the account.
