@@ -39,7 +39,7 @@ pub use forward::Forward;
 pub use header::{Malformed, SaleHeader};
 pub use installation::Installation;
 pub use names::Names;
+pub use pipeline::Topic;
 pub use queue::send;
 pub use ranges::Ranges;
 pub use read::read_to_end;
-pub use topics::Topic;

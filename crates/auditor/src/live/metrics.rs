@@ -28,13 +28,13 @@ pub(super) struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SalesLabels {
-    stage: Stage,
+    stage: &'static str,
     account: Column,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingsLabels {
-    stage: Stage,
+    stage: &'static str,
     kind: Kind,
 }
 
@@ -110,10 +110,13 @@ impl Metrics {
         for stage in Stage::ALL {
             let tally = account.stages.at(stage);
             for column in Column::ALL {
-                set(&self.sales.get_or_create(&SalesLabels { stage, account: column }), column.of(&tally));
+                set(
+                    &self.sales.get_or_create(&SalesLabels { stage: stage.name(), account: column }),
+                    column.of(&tally),
+                );
             }
             for kind in Kind::ALL {
-                set(&self.findings.get_or_create(&FindingsLabels { stage, kind }), tally.of(kind));
+                set(&self.findings.get_or_create(&FindingsLabels { stage: stage.name(), kind }), tally.of(kind));
             }
         }
         for (phase, count) in [(Phase::Open, account.open_blocks), (Phase::Done, account.done_blocks)] {
@@ -128,12 +131,6 @@ impl Metrics {
 
 fn set(gauge: &Gauge<i64, AtomicI64>, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-impl EncodeLabelValue for Stage {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        self.name().encode(encoder)
-    }
 }
 
 impl EncodeLabelValue for Kind {
