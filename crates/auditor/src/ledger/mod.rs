@@ -19,6 +19,7 @@ mod returning;
 mod sampling;
 mod storing;
 mod strangers;
+mod waiting;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ pub use cases::{Case, Evidence, Origin};
 pub use closing::{Checkpoint, Entry, Log};
 pub use done::Done;
 pub use judging::{Missing, Suspects};
+pub use reading::Unknown;
 pub use rejected::{Rejected, RejectedRecords};
 pub use returning::Unreturned;
 pub use storing::{Asked, Held, STORES};
@@ -47,10 +49,7 @@ use cases::Cases;
 use pace::Pace;
 use sampling::Sampling;
 use strangers::Strangers;
-
-/// Sales of blocks that are not on the account as yet: it is read at the same time, and may be a moment behind. With
-/// their bodies some 40 MB.
-const WAITING_SALES: usize = 65_536;
+use waiting::Waiting;
 
 /// Open blocks that may wait for a store before reading pauses: about 3 KB each.
 const WAITING_BLOCKS: usize = 20_000;
@@ -64,7 +63,7 @@ pub struct Ledger {
     done: Done,
     /// Blocks whose record or parameters this program does not understand, by run and loader.
     unreadable: BTreeMap<(u32, u32), Ranges>,
-    waiting: Vec<Waiting>,
+    waiting: Waiting,
     /// At routed and at returned.
     order: [Order; 2],
     /// What an earlier auditor found to be out of order in blocks that are open.
@@ -90,12 +89,6 @@ pub struct Ledger {
     rounds: u64,
 }
 
-/// A record whose block is not known.
-struct Waiting {
-    record: Record<'static>,
-    body: Box<[u8]>,
-}
-
 impl Ledger {
     /// An empty account of what is to be watched.
     pub fn new(watched: Watched, generate: Generate) -> Self {
@@ -106,7 +99,7 @@ impl Ledger {
             open: HashMap::new(),
             done: Done::new(watched.returned),
             unreadable: BTreeMap::new(),
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
             order: Default::default(),
             disorder: HashMap::new(),
             cases: Cases::default(),
@@ -150,9 +143,7 @@ impl Ledger {
             block.remember_disorder(&disorder);
         }
         self.open.insert(id, block);
-        for Waiting { record, body } in
-            self.waiting.extract_if(.., |waiting| waiting.record.id.block_id() == id).collect::<Vec<_>>()
-        {
+        for (record, body) in self.waiting.of(id) {
             self.sale(Record { body: Body::new(&body), ..record });
         }
     }
@@ -184,11 +175,8 @@ impl Ledger {
             }
         } else if self.is_unreadable(id) {
             self.strays[strays(stage)].not_auditable += u64::from(new);
-        } else if self.waiting.len() < WAITING_SALES {
-            let body = record.body.bytes().into();
-            self.waiting.push(Waiting { record: Record { body: Body::new(&[]), ..record }, body });
         } else {
-            self.stray(&record);
+            self.waiting.push(&record);
         }
     }
 

@@ -6,6 +6,15 @@ use crate::findings::{Kind, Stage};
 use crate::record::Record;
 use crate::source::{Positions, Source};
 
+/// What waited for a block at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Sales with a number below this one. A count would not do: those whose block becomes known leave the middle.
+    sales: u64,
+    /// So many of the blocks that stores have.
+    blocks: usize,
+}
+
 impl Ledger {
     /// Takes a record that is no sale.
     pub fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
@@ -16,19 +25,19 @@ impl Ledger {
         }
     }
 
-    /// Says that the account of blocks was read to an end that was taken after everything until now had been read: a
-    /// record that still has no block was never sent.
-    pub fn blocks_are_known(&mut self, (waiting, strange): (usize, usize)) {
-        let waiting = waiting.min(self.waiting.len());
-        for super::Waiting { record, .. } in self.waiting.drain(..waiting).collect::<Vec<_>>() {
+    /// Says that the account of blocks was read to an end that was taken after [`Self::unknown`] was asked: what was
+    /// read by then and still has no block was never sent.
+    pub fn blocks_are_known(&mut self, unknown: Unknown) {
+        for record in self.waiting.before(unknown.sales) {
             self.stray(&record);
         }
-        self.judge_strange_blocks(strange);
+        self.judge_strange_blocks(unknown.blocks);
     }
 
-    /// How much waits for a block, to be given to [`Self::blocks_are_known`].
-    pub fn unknown(&self) -> (usize, usize) {
-        (self.waiting.len(), self.strangers.waiting())
+    /// What waits for a block, to be given to [`Self::blocks_are_known`]; `None` if nothing does.
+    pub fn unknown(&self) -> Option<Unknown> {
+        let unknown = Unknown { sales: self.waiting.next(), blocks: self.strangers.waiting() };
+        (!self.waiting.is_empty() || unknown.blocks > 0).then_some(unknown)
     }
 
     pub(super) fn stray(&mut self, record: &Record<'_>) {

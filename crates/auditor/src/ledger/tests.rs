@@ -101,6 +101,13 @@ pub(super) fn prove(ledger: &mut Ledger, fate: Fate) {
     ledger.close();
 }
 
+/// The account of blocks is read to its end.
+fn know_blocks(ledger: &mut Ledger) {
+    if let Some(unknown) = ledger.unknown() {
+        ledger.blocks_are_known(unknown);
+    }
+}
+
 /// Findings as (stage, kind, how many), and what the list names.
 pub(super) fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
     let account = ledger.account(NOW);
@@ -181,7 +188,7 @@ fn a_sale_that_nobody_sent_is_named() {
         ledger.record(BLOCK, record(Phase::Closed, &[(0, 60)], Some(60)));
         put(&mut ledger, 0..60);
         sale(&mut ledger, stranger, State::Tx, 60);
-        ledger.blocks_are_known(ledger.unknown());
+        know_blocks(&mut ledger);
         prove(&mut ledger, Fate::LostByFanOut);
         assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec![stranger.to_string()]));
     }
@@ -196,6 +203,38 @@ fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     ledger.record(BLOCK, closed());
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), ((vec![], vec![]), 1));
+}
+
+#[test]
+fn a_sale_that_came_after_the_account_of_blocks_was_asked_for_still_waits() {
+    let (other, third) = (BlockId { block: 1, ..BLOCK }, BlockId { block: 2, ..BLOCK });
+    let mut ledger = ledger([false, false], false);
+    sale(&mut ledger, BLOCK.sale(0), State::Ca, 0);
+    sale(&mut ledger, other.sale(0), State::Ca, 1);
+    let unknown = ledger.unknown().unwrap();
+    sale(&mut ledger, third.sale(0), State::Ca, 2);
+    ledger.record(BLOCK, closed());
+    ledger.blocks_are_known(unknown);
+    let named = vec!["00000001/0/1/0".to_owned()];
+    assert_eq!((found(&ledger), ledger.waiting()), ((vec![(Stage::Routed, Kind::NeverSent, 1)], named), 1));
+}
+
+#[test]
+fn however_many_sales_wait_for_their_block_none_is_judged_and_reading_pauses() {
+    let mut ledger = ledger([false, false], true);
+    let sources = Source::all(1);
+    ledger.follow(sources.clone());
+    let rests = |ledger: &Ledger| ledger.rest(&vec![false; sources.len()]);
+    assert!(!rests(&ledger).contains(&true));
+    for offset in 0..70_000 {
+        say(&mut ledger, BLOCK.sale(0), Source::State(State::Ca), offset, b"{}");
+    }
+    assert_eq!((ledger.waiting(), found(&ledger).0), (70_000, vec![]));
+    for (source, rests) in sources.iter().zip(rests(&ledger)) {
+        assert_eq!(rests, *source != Source::Rejected, "{source}");
+    }
+    know_blocks(&mut ledger);
+    assert!(!rests(&ledger).contains(&true));
 }
 
 #[test]
@@ -458,11 +497,11 @@ fn a_block_that_nobody_reserved_is_strange_where_it_was_first() {
     assert_eq!(ledger.strange_blocks(Stage::Stored, &[strange]), [strange]);
     ledger.strange_block(Stage::Stored, strange, 3);
     assert_eq!((ledger.strange_blocks(Stage::Stored, &[strange]), found(&ledger).0), (vec![], vec![]));
-    ledger.blocks_are_known(ledger.unknown());
+    know_blocks(&mut ledger);
     let named = vec!["block 00000001/0/9".to_owned()];
     assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::NeverSent, 3)], named));
 
     sale(&mut ledger, strange.sale(0), State::Tx, 60);
-    ledger.blocks_are_known(ledger.unknown());
+    know_blocks(&mut ledger);
     assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec!["00000001/0/9/0".to_owned()]));
 }

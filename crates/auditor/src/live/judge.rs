@@ -13,7 +13,7 @@ use super::logs::Logs;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
 use super::search::{Questions, search};
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Unknown};
 use crate::source::Source;
 
 /// Between two looks. A round takes a few of them.
@@ -32,8 +32,8 @@ struct Judge<'a> {
     sales: Vec<(String, i32)>,
     states: Vec<(String, i32)>,
     round: Option<Round>,
-    /// How much without a block there was, and the end of the account of blocks asked for after.
-    strays: Option<((usize, usize), i64)>,
+    /// What had no block, and the end of the account of blocks asked for after.
+    strays: Option<(Unknown, i64)>,
     returned: Option<Returned>,
     looked_up: Option<Instant>,
     lag_looked_at: Instant,
@@ -90,16 +90,18 @@ impl Judge<'_> {
 
     /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
     fn judge_strays(&mut self) -> anyhow::Result<()> {
-        if let Some((waiting, end)) = self.strays
+        if let Some((unknown, end)) = self.strays
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.ledger().blocks_are_known(waiting);
+            self.live.ledger().blocks_are_known(unknown);
             self.strays = None;
         }
-        let waiting = self.live.ledger().unknown();
-        if self.strays.is_none() && waiting != (0, 0) {
+        let unknown = self.live.ledger().unknown();
+        if self.strays.is_none()
+            && let Some(unknown) = unknown
+        {
             let end = self.logs.ends(&[(self.live.names.blocks(), 0)])?[0];
-            self.strays = Some((waiting, end));
+            self.strays = Some((unknown, end));
         }
         Ok(())
     }
