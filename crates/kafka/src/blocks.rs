@@ -10,7 +10,7 @@
 //! - any other index: at most once, and nobody can say which ("unknown").
 //!
 //! A successor closes what its predecessor left open as [`Phase::Cut`]. A loader that never comes back leaves its
-//! blocks open: after [`SILENT_AFTER`] they are judged as if they had been cut.
+//! blocks open: when it has said nothing of any of them for [`SILENT_AFTER`], they are judged as if they had been cut.
 
 use std::time::Duration;
 

@@ -101,8 +101,9 @@ impl Block {
         self.number
     }
 
-    /// Takes a newer record of the same block.
+    /// Takes a newer record of the same block. A loader that was taken for gone and says more is still there.
     pub fn update(&mut self, record: BlockRecord) {
+        self.finished &= record.phase.is_final() && record.acknowledged == self.record.acknowledged;
         self.record = record;
     }
 
@@ -306,8 +307,7 @@ impl Block {
 
     /// Whether nothing more can change, but for what should not be.
     pub fn is_done(&self) -> bool {
-        self.record.phase.is_final()
-            && self.finished
+        self.finished
             && self.cases == 0
             && self.stores.iter().flatten().all(Stored::is_verified)
             && self.missing_returned().is_empty()

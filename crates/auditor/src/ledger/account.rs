@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka::blocks::{Phase, SILENT_AFTER};
+use kafka::blocks::Phase;
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
@@ -94,10 +94,10 @@ const SHOWN: usize = 100;
 
 impl Ledger {
     /// The whole account. The caller fills in what only it knows of the position.
-    pub fn account(&self, now_us: i64) -> Account {
+    pub fn account(&self) -> Account {
         let mut stages = self.done.tallies();
-        for block in self.open.values() {
-            stages.add(&block.tallies(is_silent(block.record().updated_at_us, now_us)));
+        for (id, block) in &self.open {
+            stages.add(&block.tallies(self.silence.is_silent(*id)));
         }
         let mut strays = Tallies::default();
         for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// Some open blocks, the oldest first.
-    pub fn blocks(&self, now_us: i64) -> Vec<BlockView> {
+    pub fn blocks(&self) -> Vec<BlockView> {
         let mut blocks: Vec<_> = self.open.iter().collect();
         blocks.sort_unstable_by_key(|(id, block)| (block.record().reserved_at_us, **id));
         blocks
@@ -144,7 +144,7 @@ impl Ledger {
             .map(|(id, block)| BlockView {
                 id: *id,
                 phase: block.record().phase,
-                stages: block.tallies(is_silent(block.record().updated_at_us, now_us)),
+                stages: block.tallies(self.silence.is_silent(*id)),
             })
             .collect()
     }
@@ -155,11 +155,6 @@ impl Ledger {
     pub fn comparing_took(&mut self, time: Duration) {
         self.sampling.took(time);
     }
-}
-
-/// A loader that has said nothing of a block for long is taken for gone: what it had not said is unknown.
-fn is_silent(updated_at_us: i64, now_us: i64) -> bool {
-    now_us.saturating_sub(updated_at_us) > i64::try_from(SILENT_AFTER.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn counts(stages: &Tallies) -> Vec<Count> {

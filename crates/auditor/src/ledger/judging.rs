@@ -15,7 +15,7 @@ use crate::findings::{Kind, Stage};
 #[derive(Debug, Default)]
 pub struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
-    /// Blocks of which nothing more will be acknowledged.
+    /// Blocks of which nothing more will be acknowledged: their loader said so, or fell silent.
     ended: Vec<BlockId>,
     /// What came back without having been routed.
     not_routed: Vec<(BlockId, Ranges)>,
@@ -37,7 +37,7 @@ impl Ledger {
     pub fn suspects(&self) -> Suspects {
         let mut suspects = Suspects::default();
         for (id, block) in &self.open {
-            if block.record().phase.is_final() && !block.is_routed() {
+            if (block.record().phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed() {
                 suspects.ended.push(*id);
             }
             let missing = block.missing();

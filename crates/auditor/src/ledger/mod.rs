@@ -17,6 +17,7 @@ mod rejected;
 mod restart_tests;
 mod returning;
 mod sampling;
+mod silence;
 mod storing;
 mod strangers;
 mod waiting;
@@ -48,6 +49,7 @@ use crate::truth::{Body, Generate, Truths, difference};
 use cases::Cases;
 use pace::Pace;
 use sampling::Sampling;
+use silence::Silence;
 use strangers::Strangers;
 use waiting::Waiting;
 
@@ -68,6 +70,7 @@ pub struct Ledger {
     order: [Order; 2],
     /// What an earlier auditor found to be out of order in blocks that are open.
     disorder: HashMap<BlockId, [Behind; 2]>,
+    silence: Silence,
     cases: Cases,
     /// What belongs to no block: at routed and at returned.
     strays: [Tally; 2],
@@ -102,6 +105,7 @@ impl Ledger {
             waiting: Waiting::default(),
             order: Default::default(),
             disorder: HashMap::new(),
+            silence: Silence::default(),
             cases: Cases::default(),
             strays: Default::default(),
             strangers: Strangers::default(),
@@ -124,6 +128,7 @@ impl Ledger {
 
     /// Takes a block's record from the loaders' account.
     pub fn record(&mut self, id: BlockId, record: BlockRecord) {
+        self.silence.heard(id);
         if self.done.contains(id) {
             return;
         }

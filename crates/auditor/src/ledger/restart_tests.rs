@@ -3,7 +3,7 @@
 use kafka::blocks::Phase;
 use petstore::{BlockId, Parameters, State};
 
-use super::tests::{BLOCK, LENGTH, NOW, closed, found, model, prove, record, sale};
+use super::tests::{BLOCK, LENGTH, closed, found, model, prove, record, sale};
 use super::*;
 use crate::block::Fate;
 use crate::findings::{Kind, Stage};
@@ -65,7 +65,7 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
     read(&mut second, 150, 301);
     prove(&mut second, Fate::LostByFanOut);
     let without_position = |ledger: &Ledger| {
-        let account = ledger.account(NOW);
+        let account = ledger.account();
         (account.stages, account.open_blocks, account.done_blocks, found(ledger))
     };
     assert_eq!(without_position(&second), without_position(&first));

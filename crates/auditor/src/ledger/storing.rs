@@ -72,12 +72,20 @@ pub struct Held {
 pub(super) type Extras = BTreeMap<(usize, BlockId), (Ranges, BTreeMap<State, i64>)>;
 
 impl Ledger {
+    /// Says that a store may have forgotten what its loader last spoke of before a time (unix time, microseconds).
+    pub fn store_forgets(&mut self, store: usize, before_us: i64) {
+        for block in self.open.values_mut().filter(|block| block.record().updated_at_us < before_us) {
+            block.store_forgets(store);
+        }
+    }
+
     /// The open blocks of which anything was seen or that have ended, `limit` at most, from the one after `after` on.
     pub fn ask(&self, store: usize, after: Option<BlockId>, limit: usize) -> Vec<Asked> {
         let mut ids: Vec<BlockId> = self
             .open
             .iter()
-            .filter(|(id, block)| Some(**id) > after && (block.records() > 0 || block.is_routed()))
+            .filter(|(id, block)| Some(**id) > after && block.is_asked_of(store))
+            .filter(|(_, block)| block.records() > 0 || block.is_routed())
             .map(|(id, _)| *id)
             .collect();
         ids.sort_unstable();

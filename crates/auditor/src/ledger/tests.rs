@@ -1,6 +1,7 @@
 //! Each fault gives its finding and nothing else.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
@@ -110,7 +111,7 @@ fn know_blocks(ledger: &mut Ledger) {
 
 /// Findings as (stage, kind, how many), and what the list names.
 pub(super) fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     let counts = account.counts.iter().map(|count| (count.stage, count.kind, count.findings)).collect();
     (counts, account.findings.iter().map(|finding| finding.what.clone()).collect())
 }
@@ -121,7 +122,7 @@ fn a_block_that_arrived_whole_is_done_without_a_finding() {
     ledger.record(BLOCK, closed());
     put(&mut ledger, 0..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     assert_eq!((account.open_blocks, account.done_blocks), (0, 1));
     let all = Tally { expected: 100, found: 100, ..Tally::default() };
     let routed = Tally { compared: 100, ..all };
@@ -139,12 +140,12 @@ fn one_sale_left_out_is_late_until_proved_lost_and_then_exactly_that() {
         let mut ledger = ledger([false, false], false);
         ledger.record(BLOCK, closed());
         put(&mut ledger, (0..LENGTH).filter(|index| *index != 37));
-        assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).late, 1);
+        assert_eq!(ledger.account().stages.at(Stage::Routed).late, 1);
         assert_eq!(found(&ledger), (vec![], vec![]), "slow is not lost");
         prove(&mut ledger, fate);
         assert_eq!(found(&ledger), (vec![(stage, kind, 1)], vec!["00000001/0/0/37".to_owned()]));
-        let routed = ledger.account(NOW).stages.at(Stage::Routed);
-        assert_eq!((routed.found, routed.late, ledger.account(NOW).open_blocks), (99, 0, 0));
+        let routed = ledger.account().stages.at(Stage::Routed);
+        assert_eq!((routed.found, routed.late, ledger.account().open_blocks), (99, 0, 0));
     }
 }
 
@@ -155,7 +156,7 @@ fn one_sale_doubled_is_a_duplicate_and_no_loss() {
     put(&mut ledger, (0..LENGTH).chain([37]));
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Duplicate, 1)], vec!["00000001/0/0/37".to_owned()]));
-    let routed = ledger.account(NOW).stages.at(Stage::Routed);
+    let routed = ledger.account().stages.at(Stage::Routed);
     assert_eq!((routed.expected, routed.found, routed.lost), (100, 100, 0));
 }
 
@@ -202,7 +203,7 @@ fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     assert!(ledger.checkpoint().unwrap().is_none(), "what waits is in no checkpoint");
     ledger.record(BLOCK, closed());
     prove(&mut ledger, Fate::LostByFanOut);
-    assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), ((vec![], vec![]), 1));
+    assert_eq!((found(&ledger), ledger.account().done_blocks), ((vec![], vec![]), 1));
 }
 
 #[test]
@@ -242,27 +243,78 @@ fn of_a_cut_block_what_was_not_acknowledged_may_be_there_once() {
     let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, 0..53);
-    assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).unknown, 0, "its loader will say");
+    assert_eq!(ledger.account().stages.at(Stage::Routed).unknown, 0, "its loader will say");
     ledger.record(BLOCK, record(Phase::Cut, &[(0, 50)], None));
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger).0, vec![]);
-    let routed = ledger.account(NOW).stages.at(Stage::Routed);
+    let routed = ledger.account().stages.at(Stage::Routed);
     assert_eq!((routed.expected, routed.found, routed.unknown), (50, 50, 3));
 
     sale(&mut ledger, BLOCK.sale(53), State::Tx, 53);
-    assert_eq!((found(&ledger).0, ledger.account(NOW).stages.at(Stage::Routed).unknown), (vec![], 4));
+    assert_eq!((found(&ledger).0, ledger.account().stages.at(Stage::Routed).unknown), (vec![], 4));
     sale(&mut ledger, BLOCK.sale(53), State::Tx, 54);
     assert_eq!(found(&ledger).0, vec![(Stage::Routed, Kind::Duplicate, 1)]);
 }
 
 #[test]
-fn a_loader_that_fell_silent_leaves_its_unsaid_sales_unknown_and_the_block_open() {
+fn a_loader_that_never_comes_back_is_judged_as_if_its_block_had_been_cut() {
     let mut ledger = ledger([false, false], false);
+    let reserved = BlockId { block: 1, ..BLOCK };
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
-    put(&mut ledger, 0..53);
+    ledger.record(reserved, record(Phase::Reserved, &[], None));
+    put(&mut ledger, (0..53).filter(|index| *index != 7));
+    listen(&mut ledger, 115);
+    // Its last word on any block counts, and while Kafka is away nobody is silent.
+    ledger.record(reserved, record(Phase::Reserved, &[], None));
+    ledger.listened(Duration::from_hours(1));
+    listen(&mut ledger, 105);
     prove(&mut ledger, Fate::LostByFanOut);
-    let later = ledger.account(NOW + 121_000_000);
-    assert_eq!((later.stages.at(Stage::Routed).unknown, later.open_blocks), (3, 1));
+    let speaks = ledger.account();
+    assert_eq!((speaks.stages.at(Stage::Routed).unknown, speaks.open_blocks), (0, 2));
+
+    listen(&mut ledger, 10);
+    prove(&mut ledger, Fate::LostByFanOut);
+    let silent = ledger.account();
+    assert_eq!((silent.stages.at(Stage::Routed).unknown, silent.open_blocks, silent.done_blocks), (3, 0, 2));
+    assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Lost, 1)], vec!["00000001/0/0/7".to_owned()]));
+}
+
+/// The account of blocks is read to its end every five seconds for so long.
+fn listen(ledger: &mut Ledger, seconds: u64) {
+    (0..seconds / 5).for_each(|_| ledger.listened(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_loader_that_was_taken_for_gone_and_says_more_is_heard() {
+    let mut ledger = ledger([true, false], false);
+    ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
+    put(&mut ledger, 0..50);
+    listen(&mut ledger, 125);
+    prove(&mut ledger, Fate::LostByFanOut);
+    ledger.record(BLOCK, record(Phase::Closed, &[(0, 60)], Some(60)));
+    hold(&mut ledger, 0, 0..50, &[], 0);
+    assert_eq!(ledger.account().open_blocks, 1, "ten more are to come");
+    prove(&mut ledger, Fate::LostByFanOut);
+    hold(&mut ledger, 0, 0..50, &[], 0);
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![(Stage::Routed, Kind::Lost, 10)], 1));
+}
+
+#[test]
+fn what_a_store_may_have_forgotten_is_not_lost_there() {
+    let mut ledger = whole([true, true], false);
+    ledger.store_forgets(0, NOW);
+    assert_eq!(ledger.ask(0, None, 10).len(), 1);
+    ledger.store_forgets(0, NOW + 1);
+    assert!(ledger.ask(0, None, 10).is_empty());
+    hold(&mut ledger, 1, 0..LENGTH, &rows(), 0);
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 1));
+
+    // What it was seen to have before stays said.
+    let mut ledger = whole([true, true], false);
+    hold(&mut ledger, 0, 0..LENGTH, &[], 0);
+    ledger.store_forgets(0, NOW + 1);
+    let cached = ledger.account().stages.at(Stage::Cached);
+    assert_eq!((ledger.ask(0, None, 10).len(), cached.expected, cached.found), (0, 100, 100));
 }
 
 #[test]
@@ -287,7 +339,7 @@ fn where_a_log_was_deleted_nothing_is_called_lost() {
     assert_eq!(ledger.begin(Source::State(State::Ca), 40, 50, NOW + 1), 40);
     put(&mut ledger, 40..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     assert_eq!(found(&ledger), (vec![], vec![]));
     assert_eq!((account.stages.at(Stage::Routed).not_auditable, account.auditable), (40, false));
 }
@@ -302,11 +354,11 @@ fn a_store_is_judged_by_its_own_position() {
     assert!(!passed(49) && passed(50) && !asked.is_passed_by(&BTreeMap::new()));
 
     ledger.store_said(1, &asked, &BTreeMap::new(), (47, 0));
-    let stored = ledger.account(NOW).stages.at(Stage::Stored);
+    let stored = ledger.account().stages.at(Stage::Stored);
     assert_eq!((stored.expected, stored.found, stored.late, stored.lost), (50, 47, 3, 0));
 
     ledger.store_holds(1, &asked, &(0..50).filter(|index| ![3, 4, 9].contains(index)).collect());
-    let stored = ledger.account(NOW).stages.at(Stage::Stored);
+    let stored = ledger.account().stages.at(Stage::Stored);
     assert_eq!((stored.found, stored.late, stored.lost), (47, 0, 3));
     let named = ["00000001/0/0/3", "00000001/0/0/4", "00000001/0/0/9"].map(str::to_owned).to_vec();
     assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::Lost, 3)], named));
@@ -316,11 +368,11 @@ fn a_store_is_judged_by_its_own_position() {
 fn a_block_is_done_when_every_watched_store_has_it() {
     let mut ledger = whole([true, true], false);
     for store in [0, 1] {
-        assert_eq!(ledger.account(NOW).open_blocks, 1);
+        assert_eq!(ledger.account().open_blocks, 1);
         hold(&mut ledger, store, 0..LENGTH, &rows(), 0);
     }
-    assert_eq!((ledger.account(NOW).done_blocks, found(&ledger).0), (1, vec![]));
-    assert_eq!(ledger.account(NOW).stages.at(Stage::Stored).compared, 100);
+    assert_eq!((ledger.account().done_blocks, found(&ledger).0), (1, vec![]));
+    assert_eq!(ledger.account().stages.at(Stage::Stored).compared, 100);
 }
 
 #[test]
@@ -360,7 +412,7 @@ fn a_row_that_was_changed_is_altered_and_one_that_nobody_sent_is_named() {
         let (mut ledger, mut rows) = (whole([false, true], false), rows());
         change(&mut rows[37]);
         hold(&mut ledger, 1, 0..LENGTH, &rows, 0);
-        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Stored, Kind::Altered), 1));
+        assert_eq!((found(&ledger), ledger.account().done_blocks), (only(Stage::Stored, Kind::Altered), 1));
     }
     // Instead of one that is missing: numbers alone would not tell.
     let mut ledger = whole([false, true], false);
@@ -383,11 +435,11 @@ fn what_a_store_has_before_we_read_it_is_no_finding() {
         assert!(ledger.is_more(&asked, &held.present));
         ledger.store_verified(1, &asked, &held, ahead.clone());
     }
-    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 0));
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 0));
     sale(&mut ledger, BLOCK.sale(50), State::Tx, 800);
     ledger.read_to(Source::State(State::Tx), 900);
     hold(&mut ledger, 1, 0..51, &[], 0);
-    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 1));
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 1));
 }
 
 #[test]
@@ -409,7 +461,7 @@ fn a_body_that_is_altered_or_broken_is_found_once_and_at_its_stage() {
         // It came late besides: behind 38 and 39 of its store.
         let (mut counts, _) = found(&ledger);
         counts.retain(|(_, kind, _)| *kind != Kind::OutOfOrder);
-        assert_eq!((counts, ledger.account(NOW).done_blocks), (vec![(Stage::Routed, kind, 1)], 1));
+        assert_eq!((counts, ledger.account().done_blocks), (vec![(Stage::Routed, kind, 1)], 1));
     }
 }
 
@@ -434,10 +486,10 @@ fn a_fault_that_was_there_on_sales_is_put_down_to_it() {
     assert_eq!(ledger.cases().len(), 1);
     ledger.end_round(&ledger.suspects());
     ledger.close();
-    assert_eq!(ledger.account(NOW).done_blocks, 0, "not before it is looked up");
+    assert_eq!(ledger.account().done_blocks, 0, "not before it is looked up");
     ledger.close_cases(&[Origin::Accepted(Kind::Duplicate)]);
     ledger.close();
-    assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Accepted, Kind::Duplicate), 1));
+    assert_eq!((found(&ledger), ledger.account().done_blocks), (only(Stage::Accepted, Kind::Duplicate), 1));
 
     // Of a done block as well.
     sale(&mut ledger, BLOCK.sale(40), State::Ca, 200);
@@ -464,7 +516,7 @@ fn what_is_stored_must_come_back_once_unaltered_and_in_order() {
         ledger.convict_returned(&suspects);
         ledger.close();
         let expected = kind.map_or((vec![], vec![]), |kind| only(Stage::Returned, kind));
-        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (expected, 1), "{kind:?}");
+        assert_eq!((found(&ledger), ledger.account().done_blocks), (expected, 1), "{kind:?}");
     }
 }
 
@@ -482,7 +534,7 @@ fn a_receipt_of_what_was_never_routed_is_named_and_one_that_is_altered() {
     let altered = serde_json::to_vec(&petstore::Receipt { cents: 1, ..model(BLOCK)[37].receipt() }).unwrap();
     say(&mut ledger, BLOCK.sale(37), Source::Receipts(0), 0, &altered);
     assert_eq!(found(&ledger), only(Stage::Returned, Kind::Altered));
-    assert!(ledger.account(NOW).findings[0].detail.contains("/cents: "), "{:?}", ledger.account(NOW).findings);
+    assert!(ledger.account().findings[0].detail.contains("/cents: "), "{:?}", ledger.account().findings);
     // Unless it was stored so.
     let mut rows = rows();
     rows[37].receipt.as_mut().unwrap().cents = 1;

@@ -21,7 +21,7 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     };
     Some(match path {
         "/api/v1/account" => json(&live.account()),
-        _ => json(&live.ledger().blocks(service::unix_us())),
+        _ => json(&live.ledger().blocks()),
     })
 }
 

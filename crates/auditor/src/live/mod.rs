@@ -278,7 +278,7 @@ impl Live {
     }
 
     fn account(&self) -> Account {
-        let mut account = self.ledger().account(service::unix_us());
+        let mut account = self.ledger().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);

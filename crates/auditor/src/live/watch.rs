@@ -79,6 +79,11 @@ pub(super) async fn run(
 async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, beat: &Beat) -> anyhow::Result<()> {
     let mut after: Option<BlockId> = None;
     let mut looked_at = 0;
+    if let Some(keeps) = store.keeps() {
+        // Sooner rather than later, since loaders have clocks of their own.
+        let age = i64::try_from((keeps - keeps / 16).as_micros()).unwrap_or(i64::MAX);
+        live.ledger().store_forgets(number, service::unix_us().saturating_sub(age));
+    }
     loop {
         // The order is the proof: first what was seen, then the store's position, then what it has.
         let asked = live.ledger().ask(number, after, BLOCKS);
