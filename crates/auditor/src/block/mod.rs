@@ -251,6 +251,11 @@ impl Block {
         }
     }
 
+    /// Whether what is missing may have been on a log that was deleted.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     /// Says that the fan-out has passed all that was acknowledged, and that this is final.
     pub fn finish_routed(&mut self) {
         self.finished = true;

@@ -31,6 +31,9 @@ pub struct Account {
     pub content: Content,
     /// False if a log was deleted before it was read, or a block's parameters are unknown: nothing is said of those.
     pub auditable: bool,
+    /// What the auditor can't say or says late, in words.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What the auditor is doing.
     pub position: Position,
 }
@@ -72,6 +75,9 @@ pub struct Position {
     pub paused: bool,
     /// Records read from all topics that are followed, as the sum of their offsets.
     pub read: u64,
+    /// Records that are still to be read: the auditor's own backlog, which says nothing of the pipeline.
+    #[serde(default)]
+    pub audit_backlog: u64,
     /// Milliseconds since the last round of proof ended; none before the first.
     pub round_age_ms: Option<u64>,
     /// Milliseconds since the account was as the last checkpoint has it; none before the first.
@@ -125,10 +131,12 @@ impl Ledger {
             findings: self.findings.iter().cloned().collect(),
             rejected_records: self.rejected.clone(),
             content: Content { one_in, sparest },
+            remarks: self.remarks(service::unix_us()),
             position: Position {
                 rounds: self.rounds,
                 read: self.read.sum(),
                 paused: self.is_full(),
+                audit_backlog: self.backlog(),
                 ..Position::default()
             },
         }

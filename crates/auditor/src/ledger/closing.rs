@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::done::{Loader, Odd};
 use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
-use super::{Case, Ledger};
+use super::{Case, Ledger, Overtaken};
 use crate::block::{Behind, Block};
 use crate::findings::{Findings, Stage, Tally};
 use crate::source::Source;
@@ -31,6 +31,8 @@ pub struct Checkpoint {
     pub disorder: Vec<(BlockId, [Behind; 2])>,
     /// Blocks reserved before these times may have lost records to retention.
     pub suspect_before_us: [i64; 2],
+    /// What Kafka deleted before it was read.
+    pub overtaken: Overtaken,
 }
 
 /// One log.
@@ -109,6 +111,7 @@ impl Ledger {
             findings: self.findings.clone(),
             disorder,
             suspect_before_us: self.suspect_before_us,
+            overtaken: self.overtaken,
         };
         let mut entries = vec![entry(CHECKPOINT.to_owned(), Some(&checkpoint))?];
         for ((run, loader), whole) in self.done.write_loaders() {
@@ -157,6 +160,7 @@ impl Ledger {
         self.findings = checkpoint.findings;
         self.disorder = checkpoint.disorder.into_iter().collect();
         self.suspect_before_us = checkpoint.suspect_before_us;
+        self.overtaken = checkpoint.overtaken;
     }
 }
 

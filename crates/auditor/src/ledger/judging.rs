@@ -30,6 +30,8 @@ pub struct Missing {
     pub indices: Ranges,
     /// None of them is older: unix time, microseconds.
     pub reserved_at_us: i64,
+    /// A log lost records that may have been these, so that nobody can say who lost them.
+    pub is_suspect: bool,
 }
 
 impl Ledger {
@@ -58,7 +60,12 @@ impl Ledger {
             let block = self.open.get(id)?;
             let indices = block.still_missing(suspects);
             let reserved_at_us = block.record().reserved_at_us;
-            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us })
+            (!indices.is_empty()).then_some(Missing {
+                id: *id,
+                indices,
+                reserved_at_us,
+                is_suspect: block.is_suspect(),
+            })
         };
         suspects.missing.iter().filter_map(convict).collect()
     }

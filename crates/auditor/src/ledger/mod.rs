@@ -13,6 +13,7 @@ mod judging;
 mod pace;
 mod reading;
 mod rejected;
+mod remarks;
 #[cfg(test)]
 mod restart_tests;
 mod returning;
@@ -37,6 +38,7 @@ pub use done::Done;
 pub use judging::{Missing, Suspects};
 pub use reading::Unknown;
 pub use rejected::{Rejected, RejectedRecords};
+pub use remarks::Overtaken;
 pub use returning::Unreturned;
 pub use storing::{Asked, Held, STORES};
 
@@ -88,6 +90,7 @@ pub struct Ledger {
     /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
     /// unix time, microseconds.
     suspect_before_us: [i64; 2],
+    overtaken: Overtaken,
     /// Rounds of proof that ended.
     rounds: u64,
 }
@@ -117,6 +120,7 @@ impl Ledger {
             pace: Pace::default(),
             counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
+            overtaken: Overtaken::default(),
             rounds: 0,
         }
     }

@@ -1,5 +1,7 @@
 //! How far the logs were read, and what on them belongs to no block.
 
+use anyhow::ensure;
+
 use super::{Evidence, Ledger, place, stage, strays};
 use crate::block::Block;
 use crate::findings::{Kind, Stage};
@@ -67,6 +69,21 @@ impl Ledger {
         &self.read
     }
 
+    /// Where to go on in each log, at least one of which no longer holds what was to be read next.
+    pub fn go_on(&mut self, beginnings: &[i64], ends: &[i64], now_us: i64) -> anyhow::Result<Vec<i64>> {
+        let logs: Vec<(Source, (i64, i64))> =
+            self.sources.iter().copied().zip(beginnings.iter().copied().zip(ends.iter().copied())).collect();
+        for (source, (_, end)) in &logs {
+            let next = self.read.at(*source);
+            // Nothing that is known here can be trusted to be of this log.
+            ensure!(
+                next <= *end,
+                "{source} ends at {end}, and was read to {next}: Kafka lost records, or was emptied; starting again"
+            );
+        }
+        Ok(logs.into_iter().map(|(source, (beginning, end))| self.begin(source, beginning, end, now_us)).collect())
+    }
+
     /// Where to begin, or to go on, in a log that now reaches from `beginning` to `end`.
     ///
     /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
@@ -79,6 +96,7 @@ impl Ledger {
         self.counted.set(source, end.min(self.counted.at(source)));
         if start != next && source != Source::Rejected {
             tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
+            self.overtaken.add(source, start.saturating_sub(next), now_us);
             let suspect = &mut self.suspect_before_us[strays(stage(source))];
             *suspect = now_us.max(*suspect);
             self.open.values_mut().for_each(|block: &mut Block| block.suspect(source));

@@ -345,6 +345,54 @@ fn where_a_log_was_deleted_nothing_is_called_lost() {
 }
 
 #[test]
+fn where_kafka_overtook_the_auditor_every_log_is_read_on_and_later_blocks_are_judged() {
+    let later = BlockId { block: 1, ..BLOCK };
+    let mut ledger = ledger([false, false], false);
+    let sources = Source::all(0);
+    ledger.follow(sources.clone());
+    ledger.record(BLOCK, closed());
+    put(&mut ledger, 0..10);
+    ledger.read_to(Source::State(State::Ca), 10);
+    ledger.read_to(Source::State(State::Tx), 3);
+    let at = |state: State, offset: i64| {
+        let of = |source: &Source| if *source == Source::State(state) { offset } else { 0 };
+        sources.iter().map(of).collect::<Vec<i64>>()
+    };
+    let ends: Vec<i64> = sources.iter().map(|_| 200).collect();
+    let starts = ledger.go_on(&at(State::Ca, 40), &ends, NOW + 1).unwrap();
+    for (source, start) in sources.iter().zip(starts) {
+        let expected = match source {
+            Source::State(State::Ca) => 40,
+            Source::State(State::Tx) => 3,
+            _ => 0,
+        };
+        assert_eq!(start, expected, "{source}");
+    }
+    put(&mut ledger, 40..LENGTH);
+    ledger.record(later, BlockRecord { reserved_at_us: NOW + 2, ..closed() });
+    (0..LENGTH - 1).for_each(|index| sale(&mut ledger, later.sale(index), home(index), (LENGTH + index).into()));
+    prove(&mut ledger, Fate::LostByFanOut);
+    let account = ledger.account();
+    assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Lost, 1)], vec![later.sale(LENGTH - 1).to_string()]));
+    assert_eq!((account.stages.at(Stage::Routed).not_auditable, account.done_blocks), (30, 2));
+    assert!(account.remarks[0].starts_with("Kafka deleted 30 records"), "{:?}", account.remarks);
+
+    let emptied = ledger.go_on(&at(State::Ca, 0), &at(State::Ca, 5), NOW).unwrap_err().to_string();
+    assert!(emptied.contains("ends at 5, and was read to 40"), "{emptied}");
+}
+
+#[test]
+fn the_auditors_own_backlog_has_a_name_of_its_own_and_is_said_in_words() {
+    let mut ledger = ledger([false, false], false);
+    ledger.follow(Source::all(0));
+    ledger.end_at(&vec![5_000; 52]);
+    ledger.read_to(Source::State(State::Ca), 4_000);
+    let account = ledger.account();
+    assert_eq!(account.position.audit_backlog, 256_000);
+    assert!(account.remarks[0].contains("256000 records still to read"), "{:?}", account.remarks);
+}
+
+#[test]
 fn a_store_is_judged_by_its_own_position() {
     let mut ledger = ledger([false, true], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
