@@ -168,6 +168,16 @@ impl Block {
         }
     }
 
+    /// The first index that was never sent, if that is known.
+    pub fn known_end(&self) -> Option<u32> {
+        (self.end() < u32::MAX).then(|| self.end())
+    }
+
+    /// How many sales the model has in it, if any was seen.
+    pub fn length(&self) -> Option<u32> {
+        self.length
+    }
+
     /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. Whoever
     /// asks accuses or acquits each.
     ///
@@ -319,11 +329,12 @@ impl Block {
             && self.not_routed().is_empty()
     }
 
-    /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
+    /// Whether every sale that the model has in it was sent, acknowledged and found, so that any further record of one is a
+    /// duplicate.
     pub fn is_complete(&self) -> bool {
         let acknowledged = self.record.acknowledged.len();
         self.record.phase == Phase::Closed
-            && self.record.end.or(self.length) == Some(acknowledged)
+            && self.length == Some(acknowledged)
             && self.routed.seen.count() == acknowledged
     }
 }

@@ -101,7 +101,7 @@ const SHOWN: usize = 100;
 impl Ledger {
     /// The whole account. The caller fills in what only it knows of the position.
     pub fn account(&self) -> Account {
-        let mut stages = self.done.tallies();
+        let mut stages = self.done.tallies().clone();
         for (id, block) in &self.open {
             stages.add(&block.tallies(self.silence.is_silent(*id)));
         }

@@ -33,8 +33,8 @@ use petstore::{BlockId, SaleId};
 
 pub use account::{Account, BlockView, Content, Count, Position};
 pub use cases::{Case, Evidence, Origin};
-pub use closing::{Checkpoint, Entry, Log};
-pub use done::Done;
+pub use closing::{Checkpoint, Entry, Log, Restoring};
+pub use done::{Done, Late};
 pub use judging::{Missing, Suspects};
 pub use reading::Unknown;
 pub use rejected::{Rejected, RejectedRecords};
@@ -91,6 +91,10 @@ pub struct Ledger {
     /// unix time, microseconds.
     suspect_before_us: [i64; 2],
     overtaken: Overtaken,
+    /// What an earlier auditor wrote could not be read.
+    begins_again: bool,
+    /// Its keys, until they are removed.
+    stale: Vec<String>,
     /// Rounds of proof that ended.
     rounds: u64,
 }
@@ -121,6 +125,8 @@ impl Ledger {
             counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
             overtaken: Overtaken::default(),
+            begins_again: false,
+            stale: Vec::new(),
             rounds: 0,
         }
     }
@@ -178,14 +184,24 @@ impl Ledger {
             }
         } else if self.done.contains(id) {
             // What a checkpoint has counted is read again after a restart.
-            if new && self.done.late(stage, record.id) {
-                let seen = Seen { faults: vec![Kind::Duplicate], ..Seen::default() };
-                self.note(stage, &record, &seen, false);
+            if new {
+                self.late(stage, &record);
             }
         } else if self.is_unreadable(id) {
             self.strays[strays(stage)].not_auditable += u64::from(new);
         } else {
             self.waiting.push(&record);
+        }
+    }
+
+    /// Takes a record of a block that is done.
+    fn late(&mut self, stage: Stage, record: &Record<'_>) {
+        let id = record.id.block_id();
+        let truth = self.done.parameters(id).and_then(|parameters| self.truths.of(id, &parameters, false).ok());
+        let length = truth.and_then(|truth| u32::try_from(truth.len()).ok());
+        if let Some(Late::Found(kind)) = self.done.late(stage, record.id, length) {
+            let seen = Seen { faults: vec![kind], ..Seen::default() };
+            self.note(stage, record, &seen, false);
         }
     }
 

@@ -50,6 +50,11 @@ impl Ledger {
         let full = self.is_full().then(|| {
             "reading sales pauses: too many blocks wait for a store, and what waits in Kafka is judged later".to_owned()
         });
-        [overtaken, behind, full].into_iter().flatten().collect()
+        let again = self.begins_again.then(|| {
+            "what an earlier auditor wrote is of a release that this one does not know: all that the logs hold is counted \
+             again"
+                .to_owned()
+        });
+        [again, overtaken, behind, full].into_iter().flatten().collect()
     }
 }

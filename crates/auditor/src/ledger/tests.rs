@@ -196,6 +196,30 @@ fn a_sale_that_nobody_sent_is_named() {
 }
 
 #[test]
+fn a_sale_that_nobody_sent_is_named_when_its_block_is_done_as_well() {
+    // A block that was stopped early, and a whole one. What comes again of either was sent.
+    for (acknowledged, strangers) in [(60, [70, LENGTH]), (LENGTH, [LENGTH, LENGTH + 1])] {
+        let mut ledger = ledger([false, false], true);
+        ledger.record(BLOCK, record(Phase::Closed, &[(0, acknowledged)], Some(acknowledged)));
+        put(&mut ledger, 0..acknowledged);
+        prove(&mut ledger, Fate::LostByFanOut);
+        assert_eq!(ledger.account().done_blocks, 1);
+        for stranger in strangers {
+            sale(&mut ledger, BLOCK.sale(stranger), State::Tx, 200 + i64::from(stranger));
+        }
+        sale(&mut ledger, BLOCK.sale(1), State::Ca, 200);
+        let mut named = strangers.map(|index| BLOCK.sale(index).to_string()).to_vec();
+        named.push(BLOCK.sale(1).to_string());
+        let counts = vec![(Stage::Routed, Kind::Duplicate, 1), (Stage::Routed, Kind::NeverSent, 2)];
+        assert_eq!(found(&ledger), (counts, named));
+        // It was on `sales` so.
+        let origins = vec![Origin::Accepted(Kind::NeverSent); 2];
+        ledger.close_cases(&origins);
+        assert!(found(&ledger).0.contains(&(Stage::Accepted, Kind::NeverSent, 2)), "{:?}", found(&ledger));
+    }
+}
+
+#[test]
 fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     let mut ledger = ledger([false, false], false);
     put(&mut ledger, 0..LENGTH);

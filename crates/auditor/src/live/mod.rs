@@ -159,9 +159,12 @@ async fn prepare(
     let ledger = loop {
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
-            let mut ledger = Ledger::new(watched, generate());
-            ledger.follow(followed);
-            checkpoint::restore(&config, &mut ledger).map(|resumed| (ledger, resumed))
+            let fresh = || {
+                let mut ledger = Ledger::new(watched, generate());
+                ledger.follow(followed.clone());
+                ledger
+            };
+            checkpoint::restore(&config, fresh)
         });
         match restored.await? {
             Ok((ledger, resumed)) => {
