@@ -19,6 +19,9 @@ pub struct Account {
     pub open_blocks: u64,
     /// Blocks of which nothing can.
     pub done_blocks: u64,
+    /// Blocks that are not judged, since only another release can generate them again.
+    #[serde(default)]
+    pub other_release_blocks: u64,
     /// How many findings there are of each kind at each stage; only those there are.
     pub counts: Vec<Count>,
     /// The first findings of each kind at each stage, whole.
@@ -128,6 +131,7 @@ impl Ledger {
             stages,
             open_blocks: self.open.len() as u64,
             done_blocks: self.done.count(),
+            other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
             findings: self.findings.iter().cloned().collect(),
             rejected_records: self.rejected.clone(),
             content: Content { one_in, sparest },

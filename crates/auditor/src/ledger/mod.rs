@@ -67,6 +67,8 @@ pub struct Ledger {
     done: Done,
     /// Blocks whose record or parameters this program does not understand, by run and loader.
     unreadable: BTreeMap<(u32, u32), Ranges>,
+    /// Blocks of another release's model, by run and loader.
+    others: BTreeMap<(u32, u32), Ranges>,
     waiting: Waiting,
     /// At routed and at returned.
     order: [Order; 2],
@@ -109,6 +111,7 @@ impl Ledger {
             open: HashMap::new(),
             done: Done::new(watched.returned),
             unreadable: BTreeMap::new(),
+            others: BTreeMap::new(),
             waiting: Waiting::default(),
             order: Default::default(),
             disorder: HashMap::new(),
@@ -165,8 +168,21 @@ impl Ledger {
 
     /// Takes note of a block whose record can't be read: nothing is said about its sales.
     pub fn unreadable(&mut self, id: BlockId) {
+        if self.done.contains(id) {
+            return;
+        }
         self.open.remove(&id);
         self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
+    }
+
+    /// Takes note of a block that only another release can generate again: its sales are not judged.
+    pub fn of_another_release(&mut self, id: BlockId) {
+        if self.done.contains(id) {
+            return;
+        }
+        self.open.remove(&id);
+        self.others.entry((id.run, id.loader)).or_default().insert(id.block);
+        self.waiting.of(id);
     }
 
     /// Takes a sale from a state's topic, or a receipt.
@@ -187,6 +203,8 @@ impl Ledger {
             if new {
                 self.late(stage, &record);
             }
+        } else if self.is_of_another_release(id) {
+            // Not judged.
         } else if self.is_unreadable(id) {
             self.strays[strays(stage)].not_auditable += u64::from(new);
         } else {
@@ -297,6 +315,10 @@ impl Ledger {
 
     fn is_unreadable(&self, id: BlockId) -> bool {
         self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    fn is_of_another_release(&self, id: BlockId) -> bool {
+        self.others.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
     }
 
     /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or said to be lost.

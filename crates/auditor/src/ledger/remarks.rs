@@ -1,5 +1,6 @@
 //! What the auditor can't say, in words.
 
+use kafka::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
@@ -55,6 +56,10 @@ impl Ledger {
              again"
                 .to_owned()
         });
-        [again, overtaken, behind, full].into_iter().flatten().collect()
+        let others: u32 = self.others.values().map(Ranges::len).sum();
+        let others = (others > 0).then(|| {
+            format!("{others} blocks are not judged: they are of another release, whose model this one does not know")
+        });
+        [again, overtaken, others, behind, full].into_iter().flatten().collect()
     }
 }

@@ -142,9 +142,14 @@ impl Ledger {
         }
     }
 
-    /// Takes that a store has as many sales of a block as it must have.
-    pub fn store_has_all(&mut self, store: usize, asked: &Asked) {
-        if let Some(block) = self.open.get_mut(&asked.id) {
+    /// Takes that a store had `found` sales of a block, and passed all that was seen of it. They are those that were seen if
+    /// nothing else can be among them: all that lies below `positions`, asked for after, has been read.
+    pub fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
+        let abreast = self.has_read(positions);
+        if let Some(block) = self.open.get_mut(&asked.id)
+            && abreast
+            && found >= block.storable().count()
+        {
             block.store_has(store, asked.seen.clone(), Ranges::default());
         }
     }

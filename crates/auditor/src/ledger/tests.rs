@@ -220,6 +220,25 @@ fn a_sale_that_nobody_sent_is_named_when_its_block_is_done_as_well() {
 }
 
 #[test]
+fn a_new_model_leaves_what_was_judged_before_as_it_is_and_counts_what_was_not() {
+    let mut ledger = ledger([false, false], false);
+    ledger.record(BLOCK, closed());
+    put(&mut ledger, 0..LENGTH);
+    prove(&mut ledger, Fate::LostByFanOut);
+    let other = BlockId { block: 1, ..BLOCK };
+    sale(&mut ledger, other.sale(0), State::Ca, 100);
+    for id in [BLOCK, other] {
+        ledger.of_another_release(id);
+    }
+    ledger.unreadable(BLOCK);
+    sale(&mut ledger, other.sale(1), State::Ca, 101);
+    know_blocks(&mut ledger);
+    let account = ledger.account();
+    assert_eq!((found(&ledger), account.auditable, account.other_release_blocks), ((vec![], vec![]), true, 1));
+    assert_eq!((account.done_blocks, account.remarks.len()), (1, 1), "{:?}", account.remarks);
+}
+
+#[test]
 fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     let mut ledger = ledger([false, false], false);
     put(&mut ledger, 0..LENGTH);
@@ -434,6 +453,27 @@ fn a_store_is_judged_by_its_own_position() {
     assert_eq!((stored.found, stored.late, stored.lost), (47, 0, 3));
     let named = ["00000001/0/0/3", "00000001/0/0/4", "00000001/0/0/9"].map(str::to_owned).to_vec();
     assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::Lost, 3)], named));
+}
+
+#[test]
+fn a_store_that_is_ahead_of_the_auditor_does_not_hide_what_it_lost_behind_what_is_still_to_be_read() {
+    let mut ledger = ledger([false, true], true);
+    ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
+    put(&mut ledger, 0..40);
+    ledger.read_to(Source::State(State::Ca), 40);
+    let asked = ledger.ask(1, None, 10).remove(0);
+    // Of the first 40 it lost one, and it has ten more.
+    let (found_there, ahead) = (49, BTreeMap::from([(State::Ca, 50)]));
+    ledger.store_has_all(1, &asked, found_there, &ahead);
+    assert!(ledger.unreturned().is_empty(), "nothing is known for certain");
+    put(&mut ledger, 40..50);
+    ledger.read_to(Source::State(State::Ca), 50);
+    ledger.store_has_all(1, &asked, found_there, &ahead);
+    assert!(ledger.unreturned().is_empty(), "50 were seen by now");
+    ledger.store_has_all(1, &asked, 50, &ahead);
+    let unreturned = ledger.unreturned();
+    ledger.convict_returned(&unreturned);
+    assert_eq!(found(&ledger).0, vec![(Stage::Returned, Kind::Lost, 40)]);
 }
 
 #[test]

@@ -40,6 +40,7 @@ const POSITIONS: Duration = Duration::from_millis(50);
 enum Item {
     Block(BlockId, Box<BlockRecord>),
     Unreadable(BlockId),
+    OfAnotherRelease(BlockId),
     /// The body is this part of the batch's.
     Sale(SaleHeader, Source, i64, Range<usize>),
     Malformed(Source, i64, String),
@@ -181,6 +182,7 @@ impl<'a> Reader<'a> {
             match item {
                 Item::Block(id, record) => ledger.record(id, *record),
                 Item::Unreadable(id) => ledger.unreadable(id),
+                Item::OfAnotherRelease(id) => ledger.of_another_release(id),
                 Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
                     ledger.sale(Record { id, state, source, offset, body });
@@ -270,9 +272,12 @@ fn item(message: &BorrowedMessage<'_>, sources: &Sources, bodies: &mut Vec<u8>) 
         return match blocks::decode(message) {
             Ok(block) => block.map(|block| Item::Block(block.id, Box::new(block.record))),
             Err(err) => {
+                let id = message.key().and_then(|key| str::from_utf8(key).ok())?.parse().ok()?;
+                if blocks::is_of_another_model(message) {
+                    return Some(Item::OfAnotherRelease(id));
+                }
                 warn!("{err:#}: nothing can be said of this block");
-                let key = message.key().and_then(|key| str::from_utf8(key).ok())?;
-                Some(Item::Unreadable(key.parse().ok()?))
+                Some(Item::Unreadable(id))
             }
         };
     };
