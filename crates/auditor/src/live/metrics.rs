@@ -20,6 +20,7 @@ pub(super) struct Metrics {
     auditable: Gauge,
     content_one_in: Gauge,
     rejected_records: Gauge,
+    backlog_records: Gauge,
     rounds: Gauge,
     pub(super) errors: Counter,
     pub(super) checkpoints: Counter,
@@ -93,6 +94,11 @@ impl Metrics {
             metrics.content_one_in.clone(),
         );
         registry.register("rejected_records", "Records on sales.rejected", metrics.rejected_records.clone());
+        registry.register(
+            "backlog_records",
+            "Records that the auditor has still to read: its own backlog, not the pipeline's",
+            metrics.backlog_records.clone(),
+        );
         registry.register("rounds", "Rounds of proof that ended", metrics.rounds.clone());
         registry.register("errors", "Questions to Kafka or a store that failed", metrics.errors.clone());
         registry.register("checkpoints", "Checkpoints written", metrics.checkpoints.clone());
@@ -125,6 +131,7 @@ impl Metrics {
         set(&self.auditable, account.auditable.into());
         set(&self.content_one_in, account.content.one_in.into());
         set(&self.rejected_records, account.rejected_records.count);
+        set(&self.backlog_records, account.position.audit_backlog);
         set(&self.rounds, account.position.rounds);
     }
 }
