@@ -6,7 +6,7 @@
 //!
 //! What must be found of a block at every stage:
 //! - an index in `acknowledged`: exactly once;
-//! - an index at or above `end` of a closed block: never, it was never handed to the client;
+//! - an index from [`BlockRecord::first_unsent`] on: never, it was never handed to the client;
 //! - any other index: at most once, and nobody can say which ("unknown").
 //!
 //! A successor closes what its predecessor left open as [`Phase::Cut`]. A loader that never comes back leaves its
@@ -56,6 +56,18 @@ pub enum Phase {
     Closed,
     /// Its loader died; what it last published as acknowledged is final.
     Cut,
+}
+
+impl BlockRecord {
+    /// Indices from here on were never handed to the client; `u32::MAX` while nobody can say.
+    ///
+    /// What was acknowledged was sent, whatever `end` says.
+    pub fn first_unsent(&self) -> u32 {
+        match (self.phase, self.end) {
+            (Phase::Closed, Some(end)) => end.max(self.acknowledged.ranges().last().map_or(0, |(_, after)| after)),
+            _ => u32::MAX,
+        }
+    }
 }
 
 impl Phase {
@@ -139,5 +151,27 @@ mod tests {
         let of = |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
         assert!(has_another_model(of(MODEL + 1).as_bytes()));
         assert!(!has_another_model(of(MODEL).as_bytes()) && !has_another_model(b"{}") && !has_another_model(b"x"));
+    }
+
+    #[test]
+    fn only_a_closed_block_ends_and_not_before_what_was_acknowledged() {
+        let first_unsent = |phase, end, acknowledged: &[(u32, u32)]| {
+            let record = BlockRecord {
+                incarnation: 1,
+                parameters: Parameters::default(),
+                phase,
+                acknowledged: Ranges::from(acknowledged.to_vec()),
+                end,
+                reserved_at_us: 0,
+                updated_at_us: 0,
+            };
+            record.first_unsent()
+        };
+        assert_eq!(first_unsent(Phase::Closed, Some(10), &[(0, 8)]), 10);
+        assert_eq!(first_unsent(Phase::Closed, Some(10), &[(0, 8), (11, 12)]), 12);
+        assert_eq!(first_unsent(Phase::Closed, Some(0), &[]), 0);
+        for (phase, end) in [(Phase::Closed, None), (Phase::Cut, Some(10)), (Phase::Progress, Some(10))] {
+            assert_eq!(first_unsent(phase, end, &[(0, 8)]), u32::MAX);
+        }
     }
 }
