@@ -1,7 +1,7 @@
 //! What a valid sale is: the rules that a record must keep to, so that every store can hold it unaltered.
 //!
-//! [`SaleRef::parse`] applies all of them to a body without copying it, for the stage that decides what goes on;
-//! [`Sale::check`] applies those that a body's types don't have to a sale in memory.
+//! [`SaleRef::parse`] applies those of the body without copying it, [`check_due`] and [`check_sizes`] those of what is
+//! beside it: for the stage that decides what goes on. [`Sale::check`] does the same for a sale in memory.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -15,6 +15,12 @@ use crate::{Customer, Item, Pets, Sale, SaleId, State, Store};
 /// The longest body of a sale. A generated one has some 550 bytes; what is a hundred times as large is not a sale.
 pub const MAX_SALE_BYTES: usize = 64 << 10;
 
+/// The longest key of a sale's record. A loader's is the store's number.
+pub const MAX_KEY_BYTES: usize = 4 << 10;
+
+/// The most that the headers of a sale's record may take, names and values. A loader writes one of some 50 bytes.
+pub const MAX_HEADERS_BYTES: usize = 16 << 10;
+
 /// The highest index in a block. A block has a few thousand sales; without a bound, one wrong id would make Redis
 /// allocate half a gigabyte for its bitmap.
 pub const MAX_INDEX: u32 = (1 << 20) - 1;
@@ -25,9 +31,16 @@ pub const MAX_DUE_US: i64 = 253_402_300_799_999_999;
 /// Why something isn't a valid sale. Generated ones always are.
 #[derive(Debug, thiserror::Error)]
 pub enum Invalid {
-    /// The body is longer than any sale.
-    #[error("{0} bytes are too many for a sale, {MAX_SALE_BYTES} are the most")]
-    Size(usize),
+    /// A part of the record is longer than that of any sale.
+    #[error("{part} of {bytes} bytes is too large for a sale, {most} are the most")]
+    Size {
+        /// Which part.
+        part: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// The body isn't text.
     #[error("the body is not a sale: {0}")]
     Text(#[from] Utf8Error),
@@ -115,9 +128,7 @@ pub struct Text<'a>(pub Cow<'a, str>);
 impl<'a> SaleRef<'a> {
     /// Reads a sale from its JSON, or says why it isn't a valid one.
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
-        if body.len() > MAX_SALE_BYTES {
-            return Err(Invalid::Size(body.len()));
-        }
+        within("a body", body.len(), MAX_SALE_BYTES)?;
         // As text: looked at once as a whole, not string by string.
         let sale: Self = serde_json::from_str(str::from_utf8(body)?)?;
         check_numbers(sale.id, sale.time, sale.customer.id)?;
@@ -145,6 +156,16 @@ pub fn check_due(due_us: i64) -> Result<(), Invalid> {
     if (0..=MAX_DUE_US).contains(&due_us) { Ok(()) } else { refuse("due time", &due_us) }
 }
 
+/// Says whether a record's key and headers, names and values together, are no larger than those of a sale.
+pub fn check_sizes(key: usize, headers: usize) -> Result<(), Invalid> {
+    within("a key", key, MAX_KEY_BYTES)?;
+    within("a set of headers", headers, MAX_HEADERS_BYTES)
+}
+
+fn within(part: &'static str, bytes: usize, most: usize) -> Result<(), Invalid> {
+    if bytes <= most { Ok(()) } else { Err(Invalid::Size { part, bytes, most }) }
+}
+
 /// Columns are signed: what is beyond them has no place.
 fn check_numbers(id: SaleId, time: u64, customer: u64) -> Result<(), Invalid> {
     for (field, number) in [("loader", id.loader), ("block", id.block)] {
@@ -170,7 +191,7 @@ fn check_texts<const N: usize>(field: &'static str, texts: [&Cow<'static, str>; 
     }
 }
 
-/// PostgreSQL has no text with a zero byte.
+/// Postgres has no text with a zero byte.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
@@ -312,7 +333,13 @@ mod tests {
         let refusal = |body: &[u8]| SaleRef::parse(body).unwrap_err().to_string();
         assert!(refusal(b"{\xff}").contains("invalid utf-8"));
         assert!(refusal(b"{").contains("EOF"));
-        assert_eq!(refusal(&[b' '; MAX_SALE_BYTES + 1]), "65537 bytes are too many for a sale, 65536 are the most");
+        let large = refusal(&vec![b' '; MAX_SALE_BYTES + 1]);
+        assert_eq!(large, "a body of 65537 bytes is too large for a sale, 65536 are the most");
+        assert!(check_sizes(MAX_KEY_BYTES, MAX_HEADERS_BYTES).is_ok());
+        assert!(check_sizes(MAX_KEY_BYTES + 1, 0).unwrap_err().to_string().starts_with("a key of 4097 bytes"));
+        assert!(
+            check_sizes(0, MAX_HEADERS_BYTES + 1).unwrap_err().to_string().starts_with("a set of headers of 16385")
+        );
         let json = serde_json::to_string(&sale()).unwrap();
         assert!(refusal(format!("{json} x").as_bytes()).contains("trailing characters"));
         for (from, to, reason) in [
