@@ -37,7 +37,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -67,12 +68,12 @@ pub struct Committed {
 }
 
 /// The value of a record.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 struct Position {
     /// The first offset that was not handled.
     next: i64,
     /// The Kafka in which it counts. Records of earlier releases don't say: it is the one that they are in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     installation: Option<String>,
 }
 
@@ -96,9 +97,7 @@ impl Committed {
     pub fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
         let topic = self.config.names().positions();
         for (partition, next) in moved {
-            let position = Position { next: *next, installation: Some(self.installation.clone()) };
-            let value = serde_json::to_vec(&position).expect("a number and a string are JSON");
-            outbox.send(&topic, self.key(partition).as_bytes(), &value, OwnedHeaders::new())?;
+            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), OwnedHeaders::new())?;
         }
         Ok(())
     }
@@ -116,6 +115,11 @@ impl Committed {
 
     fn key(&self, (source, number): &Partition) -> String {
         format!("{} {source} {number}", self.role)
+    }
+
+    /// As [`Position`] reads it.
+    fn value(&self, next: i64) -> String {
+        json!({"next": next, "installation": self.installation}).to_string()
     }
 
     /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
@@ -241,15 +245,17 @@ fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn nothing() -> Committed {
+        let config = serde_json::from_value(json!({"bootstrap_servers": "a:1"})).unwrap();
+        let installation = Installation { cluster_id: "c".to_owned(), mark: "new".to_owned() };
+        Committed::new(&config, "fan-out", &installation)
+    }
 
     /// What is known of `sales/3` after these records of the log.
     fn known(records: &[(&str, Option<&str>)]) -> Option<i64> {
-        let config = serde_json::from_value(json!({"bootstrap_servers": "a:1"})).unwrap();
-        let installation = Installation { cluster_id: "c".to_owned(), mark: "new".to_owned() };
-        let mut committed = Committed::new(&config, "fan-out", &installation);
+        let mut committed = nothing();
         for (key, value) in records {
             committed.take_record(key, value.map(str::as_bytes));
         }
@@ -284,6 +290,6 @@ mod tests {
     #[test]
     fn a_record_reads_as_it_was_written() {
         let position = Position { next: 5, installation: Some("c/new".to_owned()) };
-        assert_eq!(Position::parse(&serde_json::to_vec(&position).unwrap()), Some(position));
+        assert_eq!(Position::parse(nothing().value(5).as_bytes()), Some(position));
     }
 }

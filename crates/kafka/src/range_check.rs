@@ -35,7 +35,7 @@ pub struct Gap {
 
 impl Gap {
     /// How many offsets are gone.
-    pub fn len(&self) -> u64 {
+    pub fn offsets(&self) -> u64 {
         (self.to - self.from).unsigned_abs()
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         check.refused();
         assert!(check.is_pending() && !check.is_due());
         let Ok(Checked::Gaps(gaps)) = check.check(&one(4), |_| Ok((10, 12))) else { panic!("{check:?}") };
-        assert_eq!((gaps[0].to, gaps[0].len(), gaps.len()), (10, 6, 1));
+        assert_eq!((gaps[0].to, gaps[0].offsets(), gaps.len()), (10, 6, 1));
         assert!(!check.is_pending());
         assert_eq!(check.check(&one(12), |_| Ok((10, 12))), Ok(Checked::Gaps(vec![])), "the end is inside");
     }

@@ -49,7 +49,7 @@ impl Gather<'_> {
             for gap in gaps {
                 let topic = &gap.partition.0;
                 error!(topic, from = gap.from, to = gap.to, "kafka deleted sales before they were stored");
-                self.sink.metrics.sink.gap.inc_by(gap.len());
+                self.sink.metrics.sink.gap.inc_by(gap.offsets());
                 self.shares.skip_to(&gap.partition, gap.to);
             }
         }

@@ -82,7 +82,7 @@ pub fn run(
     let mut spout = Spout {
         kafka,
         config,
-        store: Follower::new(store.clone(), &watch.installation().to_string()),
+        store: Follower::new(store.clone(), watch.installation().to_string()),
         shares: Shares::join(kafka, watch, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
         rest: config.transaction_interval.get(),

@@ -125,7 +125,7 @@ impl<'w> Input<'w> {
         for gap in gaps {
             let (topic, partition) = &gap.partition;
             error!(topic, partition, from = gap.from, to = gap.to, "kafka deleted records before they were read");
-            Events::add(&self.events.gap_offsets, gap.len());
+            Events::add(&self.events.gap_offsets, gap.offsets());
             next.insert(*partition, gap.to);
         }
         self.fetch(next)
