@@ -81,6 +81,10 @@ impl SaleHeader {
             })?);
         }
         let (header, own) = found.ok_or_else(|| malformed("no header sale".to_owned()))?;
+        // In the words of a body that says so.
+        if header.id.index > MAX_INDEX {
+            return Err(malformed(format!("index of the sale can't be stored: {}", header.id.index)));
+        }
         Ok((header, own && headers.count() == 1))
     }
 
@@ -90,10 +94,6 @@ impl SaleHeader {
         let (id, rest) = text.split_once(' ')?;
         let (due, state) = rest.split_once(' ')?;
         let header = Self { id: id.parse().ok()?, due_us: due.parse().ok()?, state: state.parse().ok()? };
-        // No store could keep it, and no block has it.
-        if header.id.index > MAX_INDEX {
-            return None;
-        }
         let own = matches!(due.as_bytes(), [b'1'..=b'9', ..] | b"0") && state == header.state.code();
         Some((header, own))
     }
@@ -148,16 +148,11 @@ mod tests {
     fn what_is_missing_or_wrong_is_named() {
         let reason = |headers: &OwnedHeaders| read(headers).unwrap_err().reason;
         assert_eq!(reason(&OwnedHeaders::new()), "no header sale");
-        let outsized = format!("0000002a/0/7/{} 1 ca", MAX_INDEX + 1);
-        for wrong in [
-            "",
-            &outsized,
-            "0000002a/0/7/4294967295 1 ca",
-            "0000002a/0/7 1 ca",
-            "0000002a/0/7/3 soon ca",
-            "0000002a/0/7/3 1 xx",
-            "0000002a/0/7/3 1",
-        ] {
+        for index in [MAX_INDEX + 1, u32::MAX] {
+            let expected = format!("index of the sale can't be stored: {index}");
+            assert_eq!(reason(&sale(&format!("0000002a/0/7/{index} 1 ca"))), expected);
+        }
+        for wrong in ["", "0000002a/0/7 1 ca", "0000002a/0/7/3 soon ca", "0000002a/0/7/3 1 xx", "0000002a/0/7/3 1"] {
             let expected = format!("header sale is {wrong:?}, and not an id, a due time and a state");
             assert_eq!(reason(&sale(wrong)), expected);
         }
