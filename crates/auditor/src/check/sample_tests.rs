@@ -16,6 +16,7 @@ fn published(block: u32, phase: Phase, acknowledged: u32, end: Option<u32>) -> P
         phase,
         acknowledged: Ranges::from(vec![(0, acknowledged)]),
         end,
+        load: None,
         reserved_at_us: i64::from(block) * 1_000,
         updated_at_us: 0,
     };

@@ -26,6 +26,7 @@ fn book(sales: &[Sale]) -> Book {
         phase: Phase::Closed,
         acknowledged: Ranges::from(vec![(0, all)]),
         end: None,
+        load: None,
         reserved_at_us: 0,
         updated_at_us: 0,
     };
@@ -176,6 +177,7 @@ fn a_pass_has_as_many_blocks_as_have_room() {
             phase: Phase::Closed,
             acknowledged: Ranges::from(vec![(0, sales)]),
             end: None,
+            load: None,
             reserved_at_us: block.into(),
             updated_at_us: 0,
         };
