@@ -41,7 +41,7 @@ pub use header::{Malformed, SaleHeader};
 pub use headers::raw_headers;
 pub use installation::Installation;
 pub use names::Names;
+pub use pipeline::Topic;
 pub use queue::send;
 pub use ranges::Ranges;
 pub use read::read_to_end;
-pub use topics::Topic;

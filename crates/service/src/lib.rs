@@ -1,8 +1,8 @@
 //! What every program shares, so that all of them are configured, watched and stopped in one way.
 //!
 //! A program reads its configuration with [`from_env`], logs through [`init_tracing`], answers
-//! `/metrics`, `/livez`, `/readyz`, `/report` and `/time` with [`serve_admin`], and ends when the token
-//! of [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
+//! `/metrics`, `/livez`, `/readyz` and `/report` with [`serve_admin`], and ends when the token of
+//! [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
 //! travel through what is being overloaded.
 
 mod address;

@@ -68,6 +68,9 @@ pub struct Report {
     pub sequence: u64,
     /// When the figures were read, by the program's own clock, in microseconds since 1970.
     pub at_us: i64,
+    /// The program was told to stop and has done so: these figures are its last.
+    #[serde(default)]
+    pub ended: bool,
     /// What only grows.
     pub counters: BTreeMap<String, u64>,
     /// What goes up and down.
@@ -141,6 +144,7 @@ mod tests {
             incarnation: 7,
             sequence: 3,
             at_us: 1_700_000_000_000_000,
+            ended: false,
             counters: BTreeMap::from([("accepted".to_owned(), u64::MAX)]),
             gauges: BTreeMap::from([("rate".to_owned(), 0.5)]),
             latencies: BTreeMap::from([("accepted".to_owned(), Histogram::encode(&latency).unwrap())]),

@@ -101,8 +101,9 @@ impl Block {
         self.number
     }
 
-    /// Takes a newer record of the same block.
+    /// Takes a newer record of the same block. A loader that was taken for gone and says more is still there.
     pub fn update(&mut self, record: BlockRecord) {
+        self.finished &= record.phase.is_final() && record.acknowledged == self.record.acknowledged;
         self.record = record;
     }
 
@@ -165,6 +166,16 @@ impl Block {
             }
             _ => u32::MAX,
         }
+    }
+
+    /// The first index that was never sent, if that is known.
+    pub fn known_end(&self) -> Option<u32> {
+        (self.end() < u32::MAX).then(|| self.end())
+    }
+
+    /// How many sales the model has in it, if any was seen.
+    pub fn length(&self) -> Option<u32> {
+        self.length
     }
 
     /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. Whoever
@@ -250,6 +261,11 @@ impl Block {
         }
     }
 
+    /// Whether what is missing may have been on a log that was deleted.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     /// Says that the fan-out has passed all that was acknowledged, and that this is final.
     pub fn finish_routed(&mut self) {
         self.finished = true;
@@ -306,19 +322,19 @@ impl Block {
 
     /// Whether nothing more can change, but for what should not be.
     pub fn is_done(&self) -> bool {
-        self.record.phase.is_final()
-            && self.finished
+        self.finished
             && self.cases == 0
             && self.stores.iter().flatten().all(Stored::is_verified)
             && self.missing_returned().is_empty()
             && self.not_routed().is_empty()
     }
 
-    /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
+    /// Whether every sale that the model has in it was sent, acknowledged and found, so that any further record of one is a
+    /// duplicate.
     pub fn is_complete(&self) -> bool {
         let acknowledged = self.record.acknowledged.len();
         self.record.phase == Phase::Closed
-            && self.record.end.or(self.length) == Some(acknowledged)
+            && self.length == Some(acknowledged)
             && self.routed.seen.count() == acknowledged
     }
 }

@@ -15,7 +15,7 @@ use crate::findings::{Kind, Stage};
 #[derive(Debug, Default)]
 pub struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
-    /// Blocks of which nothing more will be acknowledged.
+    /// Blocks of which nothing more will be acknowledged: their loader said so, or fell silent.
     ended: Vec<BlockId>,
     /// What came back without having been routed.
     not_routed: Vec<(BlockId, Ranges)>,
@@ -30,6 +30,8 @@ pub struct Missing {
     pub indices: Ranges,
     /// None of them is older: unix time, microseconds.
     pub reserved_at_us: i64,
+    /// A log lost records that may have been these, so that nobody can say who lost them.
+    pub is_suspect: bool,
 }
 
 impl Ledger {
@@ -37,7 +39,7 @@ impl Ledger {
     pub fn suspects(&self) -> Suspects {
         let mut suspects = Suspects::default();
         for (id, block) in &self.open {
-            if block.record().phase.is_final() && !block.is_routed() {
+            if (block.record().phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed() {
                 suspects.ended.push(*id);
             }
             let missing = block.missing();
@@ -58,7 +60,12 @@ impl Ledger {
             let block = self.open.get(id)?;
             let indices = block.still_missing(suspects);
             let reserved_at_us = block.record().reserved_at_us;
-            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us })
+            (!indices.is_empty()).then_some(Missing {
+                id: *id,
+                indices,
+                reserved_at_us,
+                is_suspect: block.is_suspect(),
+            })
         };
         suspects.missing.iter().filter_map(convict).collect()
     }
