@@ -174,7 +174,7 @@ impl Judge<'_> {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }
         if let Step::Reading(ends) = &round.step {
-            let ledger = self.live.ledger();
+            let mut ledger = self.live.ledger();
             let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
             let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
             if passed(&positions, ends) {
