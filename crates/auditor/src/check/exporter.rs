@@ -88,8 +88,8 @@ pub(super) async fn p99_ms(exporter: &str, stage: &str) -> Option<f64> {
     let body = service::http::get(exporter, "/api/v1/state", LIMIT).await.ok()?;
     let known: State = serde_json::from_slice(&body).ok()?;
     let stage = known.stages.into_iter().find(|found| found.name == stage)?;
-    let percentiles = stage.recent.filter(|recent| recent.n > 0).or(stage.latency)?;
-    Some(percentiles.p99_us as f64 / 1_000.0)
+    let p99_us = stage.recent.and_then(|recent| recent.p99_us).or(stage.latency?.p99_us)?;
+    Some(p99_us as f64 / 1_000.0)
 }
 
 #[cfg(test)]
