@@ -8,7 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 use service::state::{Audited, Stage};
-use service::unix_us;
+use service::{Activity, unix_us};
 
 use crate::families::{Families, Labels};
 use crate::kafka_poll::Offsets;
@@ -76,6 +76,9 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let lags = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.lag?)));
     families.gauges("kapture_stage_lag_sales", "Sales accepted and not found at a stage.", lags)?;
     audit(families, ledger, &stages)?;
+    let ceilings = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.ceiling?)));
+    let help = "Sales per second that a stage could do if it never waited for input.";
+    families.gauges("kapture_stage_ceiling_sales_per_second", help, ceilings)?;
     let latencies = PLACES
         .iter()
         .filter_map(|place| Some((by_stage(place.stage), &ledger.latency(place.component, place.stage)?.histogram)));
@@ -125,6 +128,15 @@ fn instances(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let came = |answered: &Incarnation| seconds(now_us - answered.age(now).as_micros() as f64);
     let times = heard.iter().map(|(labels, answered)| (labels.clone(), came(answered)));
     families.gauges("kapture_last_report_timestamp_seconds", "When an instance's last report came.", times)?;
+    let spent = heard.iter().flat_map(|(labels, answered)| {
+        answered.report.threads.iter().flat_map(move |(thread, spent)| {
+            Activity::ALL.map(|activity| {
+                let more = [("thread", thread.clone()), ("activity", activity.name().to_owned())];
+                (labels.iter().cloned().chain(more).collect(), seconds(spent.of(activity) as f64))
+            })
+        })
+    });
+    families.counters("kapture_thread_seconds", "What a thread that moves sales spends its time on.", spent)?;
     let clocks = || heard.iter().filter_map(|(labels, answered)| Some((labels.clone(), answered.clock.best()?)));
     let offsets = clocks().map(|(labels, clock)| (labels, seconds(clock.offset_us as f64)));
     families.gauges("kapture_clock_offset_seconds", "An instance's clock less the exporter's.", offsets)?;

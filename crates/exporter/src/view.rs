@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use service::state::{Findings, Instance, Kafka, Load, Received, Stage, State, Use};
+use service::state::{Findings, Instance, Kafka, Load, Received, Shares, Stage, State, Use};
 use service::unix_us;
 
 use crate::lag;
@@ -63,6 +63,8 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
                 rate: rate(ledger, place.component, place.stage, now),
                 lag: lag::of(ledger, place, now),
                 audited: ledger.audit.as_ref().and_then(|audit| audit.of(place.stage, now)),
+                time: busiest(ledger, place.component, now),
+                ceiling: ceiling(ledger, place, now),
                 latency: ledger.latency(place.component, place.stage).and_then(Merged::percentiles),
                 recent: recent(ledger, place.component, place.stage),
                 age_seconds: ages.reduce(f64::max),
@@ -163,6 +165,24 @@ pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant
         .reduce(|all, one| all + one)
 }
 
+/// Where the time goes of the instance that waits least for input.
+fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
+    let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
+    times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+}
+
+/// What all instances together could do that say where their time goes, and did not only wait.
+fn ceiling(ledger: &Ledger, place: &Place, now: Instant) -> Option<f64> {
+    of(ledger, place.component, now)
+        .flatten()
+        .filter(|it| !it.is_stale(now))
+        .filter_map(|it| {
+            let busy = 1.0 - it.window.time()?.waiting_for_input;
+            Some(it.window.rate(place.stage)? / Some(busy).filter(|busy| *busy > 0.0)?)
+        })
+        .reduce(|all, one| all + one)
+}
+
 fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::state::Percentiles> {
     ledger.recent(component, latency)?.percentiles()
 }
@@ -171,6 +191,8 @@ fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::st
 mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
+
+    use service::Spent;
 
     use super::*;
     use crate::config::Targets;
@@ -269,6 +291,22 @@ mod tests {
         assert_eq!((routed(4).sales, routed(4).rate, routed(4).stale), (Some(28), Some(7.0), 0));
         assert_eq!((routed(20).sales, routed(20).rate, routed(20).stale), (Some(28), None, 1));
         assert_eq!(routed(20).age_seconds, Some(16.0));
+    }
+
+    #[test]
+    fn a_ceiling_is_what_a_stage_would_do_without_waiting_for_input() {
+        let (mut ledger, start) = flow();
+        for second in 0..4 {
+            let mut report = report("a", 1, second, &[("routed", second * 100)]);
+            let spent = Spent { input_us: second * 750_000, kafka_us: second * 250_000, ..Spent::default() };
+            report.threads.insert("sales".to_owned(), spent);
+            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+        }
+        let stages = stages(&ledger, start + Duration::from_secs(3));
+        assert_eq!((stages[1].rate, stages[1].ceiling), (Some(100.0), Some(400.0)));
+        let expected = Shares { waiting_for_input: 0.75, waiting_for_kafka: 0.25, ..Shares::default() };
+        assert_eq!(stages[1].time, Some(expected));
+        assert_eq!((stages[2].time, stages[2].ceiling), (None, None), "of what says nothing nothing is known");
     }
 
     #[test]
