@@ -26,6 +26,7 @@ mod config;
 pub mod fan_out;
 mod member;
 mod metrics;
+mod rejected;
 pub mod sink;
 pub mod spout;
 
@@ -36,8 +37,9 @@ use service::Health;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Role};
+pub use config::Config;
 pub use metrics::Metrics;
+pub use pipeline::Role;
 use sink::Sink;
 
 /// A fifth more sales a second than with glibc's; librdkafka, which is C, takes it as well.

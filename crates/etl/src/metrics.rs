@@ -151,7 +151,7 @@ impl SpoutMetrics {
 
 impl SinkMetrics {
     fn register(&self, role: Role, registry: &mut Registry) {
-        let stage = role.stage();
+        let stage = role.stage().name();
         registry.register(format!("{stage}_sales"), "Sales that the store has confirmed", self.sales.clone());
         registry.register(
             format!("{stage}_latency_seconds"),
@@ -166,8 +166,8 @@ impl SinkMetrics {
 
     fn figures(&self, role: Role) -> Figures {
         let figures = Figures::default()
-            .counter(role.stage(), self.sales.get())
-            .latency(role.stage(), &self.latency)
+            .counter(role.stage().name(), self.sales.get())
+            .latency(role.stage().name(), &self.latency)
             .gauge("in_hand", self.in_hand.get() as f64);
         self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use petstore::State;
+use pipeline::Topic;
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
@@ -15,25 +16,6 @@ use tracing::{debug, info};
 
 use crate::Config;
 use crate::fit::{self, Cluster, Existing, Misfits, Wanted};
-
-/// A topic, or a family of them, that a program owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// What the loaders send.
-    Sales,
-    /// The topics of all states.
-    States,
-    /// What came back from the last store.
-    Receipts,
-    /// What was no sale.
-    Rejected,
-    /// The loaders' account.
-    Blocks,
-    /// The auditor's account.
-    Audit,
-    /// How far roles have come with their input.
-    Positions,
-}
 
 /// One request to Kafka.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

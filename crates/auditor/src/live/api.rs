@@ -21,7 +21,7 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     };
     Some(match path {
         "/api/v1/account" => json(&live.account()),
-        _ => json(&live.ledger().blocks(service::unix_us())),
+        _ => json(&live.ledger().blocks()),
     })
 }
 
@@ -36,6 +36,7 @@ pub(super) fn figures(live: Option<&Arc<Live>>) -> Figures {
         .gauge("blocks_done", account.done_blocks as f64)
         .gauge("auditable", if account.auditable { 1.0 } else { 0.0 })
         .gauge("content_one_in", f64::from(account.content.one_in))
+        .gauge("audit_backlog", account.position.audit_backlog as f64)
         .gauge("rejected_records", account.rejected_records.count as f64)
         .gauge("findings", account.counts.iter().map(|count| count.findings).sum::<u64>() as f64);
     for (stage, tally) in &account.stages.0 {

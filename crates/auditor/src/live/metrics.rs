@@ -20,6 +20,7 @@ pub(super) struct Metrics {
     auditable: Gauge,
     content_one_in: Gauge,
     rejected_records: Gauge,
+    backlog_records: Gauge,
     rounds: Gauge,
     pub(super) errors: Counter,
     pub(super) checkpoints: Counter,
@@ -28,13 +29,13 @@ pub(super) struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SalesLabels {
-    stage: Stage,
+    stage: &'static str,
     account: Column,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingsLabels {
-    stage: Stage,
+    stage: &'static str,
     kind: Kind,
 }
 
@@ -93,6 +94,11 @@ impl Metrics {
             metrics.content_one_in.clone(),
         );
         registry.register("rejected_records", "Records on sales.rejected", metrics.rejected_records.clone());
+        registry.register(
+            "backlog_records",
+            "Records that the auditor has still to read: its own backlog, not the pipeline's",
+            metrics.backlog_records.clone(),
+        );
         registry.register("rounds", "Rounds of proof that ended", metrics.rounds.clone());
         registry.register("errors", "Questions to Kafka or a store that failed", metrics.errors.clone());
         registry.register("checkpoints", "Checkpoints written", metrics.checkpoints.clone());
@@ -110,10 +116,13 @@ impl Metrics {
         for stage in Stage::ALL {
             let tally = account.stages.at(stage);
             for column in Column::ALL {
-                set(&self.sales.get_or_create(&SalesLabels { stage, account: column }), column.of(&tally));
+                set(
+                    &self.sales.get_or_create(&SalesLabels { stage: stage.name(), account: column }),
+                    column.of(&tally),
+                );
             }
             for kind in Kind::ALL {
-                set(&self.findings.get_or_create(&FindingsLabels { stage, kind }), tally.of(kind));
+                set(&self.findings.get_or_create(&FindingsLabels { stage: stage.name(), kind }), tally.of(kind));
             }
         }
         for (phase, count) in [(Phase::Open, account.open_blocks), (Phase::Done, account.done_blocks)] {
@@ -122,18 +131,13 @@ impl Metrics {
         set(&self.auditable, account.auditable.into());
         set(&self.content_one_in, account.content.one_in.into());
         set(&self.rejected_records, account.rejected_records.count);
+        set(&self.backlog_records, account.position.audit_backlog);
         set(&self.rounds, account.position.rounds);
     }
 }
 
 fn set(gauge: &Gauge<i64, AtomicI64>, value: u64) {
     gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-}
-
-impl EncodeLabelValue for Stage {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        self.name().encode(encoder)
-    }
 }
 
 impl EncodeLabelValue for Kind {

@@ -159,9 +159,12 @@ async fn prepare(
     let ledger = loop {
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
-            let mut ledger = Ledger::new(watched, generate());
-            ledger.follow(followed);
-            checkpoint::restore(&config, &mut ledger).map(|resumed| (ledger, resumed))
+            let fresh = || {
+                let mut ledger = Ledger::new(watched, generate());
+                ledger.follow(followed.clone());
+                ledger
+            };
+            checkpoint::restore(&config, fresh)
         });
         match restored.await? {
             Ok((ledger, resumed)) => {
@@ -278,7 +281,7 @@ impl Live {
     }
 
     fn account(&self) -> Account {
-        let mut account = self.ledger().account(service::unix_us());
+        let mut account = self.ledger().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);
