@@ -15,7 +15,7 @@ use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
-use crate::view::{self, LOADER, PLACES};
+use crate::view::{self, LOADER};
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {
@@ -67,8 +67,9 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let now = Instant::now();
     let stages = view::stages(ledger, now);
     let by_stage = |name: &str| vec![("stage", name.to_owned())];
-    let sales =
-        PLACES.iter().filter_map(|place| Some((by_stage(place.stage), ledger.total(place.component, place.stage)?)));
+    let sales = pipeline::Stage::ALL
+        .into_iter()
+        .filter_map(|stage| Some((by_stage(stage.name()), ledger.total(stage.component(), stage.name())?)));
     families.counters("kapture_stage_sales", "Sales counted at a stage since the exporter began.", sales)?;
     let rates = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.rate?)));
     let help = "Sales per second over the last ten seconds.";
@@ -79,9 +80,9 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let ceilings = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.ceiling?)));
     let help = "Sales per second that a stage could do if it never waited for input.";
     families.gauges("kapture_stage_ceiling_sales_per_second", help, ceilings)?;
-    let latencies = PLACES
-        .iter()
-        .filter_map(|place| Some((by_stage(place.stage), &ledger.latency(place.component, place.stage)?.histogram)));
+    let latencies = pipeline::Stage::ALL.into_iter().filter_map(|stage| {
+        Some((by_stage(stage.name()), &ledger.latency(stage.component(), stage.name())?.histogram))
+    });
     families.histograms("kapture_latency_seconds", "From when a sale was due until a stage had it.", latencies)?;
     let schedule_lag = ledger.latency(LOADER, "schedule_lag").map(|merged| (Labels::new(), &merged.histogram));
     let help = "From when a sale was due until it was handed to the client.";
