@@ -23,8 +23,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use pipeline::{Place, Role, Stage};
+
 use crate::ledger::Ledger;
-use crate::view::{self, LOADER, PLACES, Place};
+use crate::view::{self, LOADER};
 
 /// How much later than others a program may report: two polls.
 const SKEW: Duration = Duration::from_secs(2);
@@ -102,44 +104,47 @@ pub(crate) fn observe(ledger: &mut Ledger, left: &BTreeMap<String, u64>, took: D
     if !are_heard(ledger, LOADER, now) {
         return;
     }
-    for place in &PLACES[1..] {
-        let seen = roles(place).map(|role| left.get(role).copied()).sum::<Option<u64>>();
-        let seen = seen.and_then(|left| seen_at(ledger, place, left, took, now));
-        if let Some(seen) = seen.filter(|_| are_heard(ledger, place.component, now)) {
-            ledger.bases.entry(place.stage).or_default().observe(seen);
+    for stage in Stage::ALL.into_iter().filter(|stage| stage.after().is_some()) {
+        let seen = roles(stage).map(|role| left.get(role.name()).copied()).sum::<Option<u64>>();
+        let seen = seen.and_then(|left| seen_at(ledger, stage, left, took, now));
+        if let Some(seen) = seen.filter(|_| are_heard(ledger, stage.component(), now)) {
+            ledger.bases.entry(stage.name()).or_default().observe(seen);
         }
     }
 }
 
 /// The lag of a stage; none if it isn't known.
-pub(crate) fn of(ledger: &Ledger, place: &Place, now: Instant) -> Option<u64> {
-    let seen = seen_at(ledger, place, 0, Duration::ZERO, now)?;
-    if place.stage == PLACES[0].stage {
+pub(crate) fn of(ledger: &Ledger, stage: Stage, now: Instant) -> Option<u64> {
+    let seen = seen_at(ledger, stage, 0, Duration::ZERO, now)?;
+    if stage.after().is_none() {
         return Some(0);
     }
-    ledger.bases.get(place.stage)?.lag(&seen).filter(|_| are_heard(ledger, LOADER, now))
+    ledger.bases.get(stage.name())?.lag(&seen).filter(|_| are_heard(ledger, LOADER, now))
 }
 
-fn seen_at(ledger: &Ledger, place: &Place, left: u64, took: Duration, now: Instant) -> Option<Seen> {
-    let [source, ..] = &PLACES;
-    let rate = |place: &Place| view::rate(ledger, place.component, place.stage, now).unwrap_or(0.0);
-    let apart = rate(source).max(rate(place)) * (SKEW + took).as_secs_f64();
+fn seen_at(ledger: &Ledger, stage: Stage, left: u64, took: Duration, now: Instant) -> Option<Seen> {
+    let source = Stage::Accepted;
+    let rate = |stage: Stage| view::rate(ledger, stage.component(), stage.name(), now).unwrap_or(0.0);
+    let apart = rate(source).max(rate(stage)) * (SKEW + took).as_secs_f64();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of sales")]
     let slack = apart as u64 + SKEW_SALES;
     Some(Seen {
-        accepted: ledger.total(source.component, source.stage)?,
-        found: ledger.total(place.component, place.stage)?,
+        accepted: ledger.total(source.component(), source.name())?,
+        found: ledger.total(stage.component(), stage.name())?,
         left,
         slack,
-        lost: ledger.lost(source.component) + ledger.lost(place.component),
+        lost: ledger.lost(source.component()) + ledger.lost(stage.component()),
     })
 }
 
-/// The roles that a sale passes on its way to a stage. Each of those behind the fan-out reads the topics of the states.
-fn roles(place: &Place) -> impl Iterator<Item = &'static str> {
-    let own = place.component.strip_prefix("etl-");
-    let fan_out = PLACES[1].component.strip_prefix("etl-");
-    fan_out.into_iter().chain(own.filter(|own| Some(*own) != fan_out))
+/// The roles whose positions tell together what is left before a stage: its own, and those that fill the topics in which
+/// that one's are counted.
+fn roles(stage: Stage) -> impl Iterator<Item = Role> {
+    let filling = |role: &Role| {
+        let source = Place::Topic(role.topics());
+        Stage::ALL.into_iter().find(|stage| stage.place() == source).and_then(Stage::role)
+    };
+    std::iter::successors(stage.role(), filling)
 }
 
 /// Whether all of a component's instances that were ever heard report.
@@ -218,9 +223,10 @@ mod tests {
 
     #[test]
     fn every_role_on_the_way_counts() {
-        let of = |stage| roles(PLACES.iter().find(|place| place.stage == stage).unwrap()).collect::<Vec<_>>();
-        assert_eq!(of("routed"), ["fan-out"]);
-        assert_eq!(of("stored"), ["fan-out", "postgres"]);
-        assert_eq!(of("returned"), ["fan-out", "spout"]);
+        let of = |stage| roles(stage).collect::<Vec<_>>();
+        assert_eq!(of(Stage::Accepted), []);
+        assert_eq!(of(Stage::Routed), [Role::FanOut]);
+        assert_eq!(of(Stage::Stored), [Role::Postgres, Role::FanOut]);
+        assert_eq!(of(Stage::Returned), [Role::Spout, Role::FanOut]);
     }
 }

@@ -8,14 +8,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
 use service::state::{Audited, Stage};
-use service::unix_us;
+use service::{Activity, unix_us};
 
 use crate::families::{Families, Labels};
 use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
-use crate::view::{self, LOADER, PLACES};
+use crate::view::{self, LOADER};
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {
@@ -67,8 +67,9 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let now = Instant::now();
     let stages = view::stages(ledger, now);
     let by_stage = |name: &str| vec![("stage", name.to_owned())];
-    let sales =
-        PLACES.iter().filter_map(|place| Some((by_stage(place.stage), ledger.total(place.component, place.stage)?)));
+    let sales = pipeline::Stage::ALL
+        .into_iter()
+        .filter_map(|stage| Some((by_stage(stage.name()), ledger.total(stage.component(), stage.name())?)));
     families.counters("kapture_stage_sales", "Sales counted at a stage since the exporter began.", sales)?;
     let rates = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.rate?)));
     let help = "Sales per second over the last ten seconds.";
@@ -76,9 +77,12 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let lags = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.lag?)));
     families.gauges("kapture_stage_lag_sales", "Sales accepted and not found at a stage.", lags)?;
     audit(families, ledger, &stages)?;
-    let latencies = PLACES
-        .iter()
-        .filter_map(|place| Some((by_stage(place.stage), &ledger.latency(place.component, place.stage)?.histogram)));
+    let ceilings = stages.iter().filter_map(|stage| Some((by_stage(&stage.name), stage.ceiling?)));
+    let help = "Sales per second that a stage could do if it never waited for input.";
+    families.gauges("kapture_stage_ceiling_sales_per_second", help, ceilings)?;
+    let latencies = pipeline::Stage::ALL.into_iter().filter_map(|stage| {
+        Some((by_stage(stage.name()), &ledger.latency(stage.component(), stage.name())?.histogram))
+    });
     families.histograms("kapture_latency_seconds", "From when a sale was due until a stage had it.", latencies)?;
     let schedule_lag = ledger.latency(LOADER, "schedule_lag").map(|merged| (Labels::new(), &merged.histogram));
     let help = "From when a sale was due until it was handed to the client.";
@@ -125,6 +129,15 @@ fn instances(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let came = |answered: &Incarnation| seconds(now_us - answered.age(now).as_micros() as f64);
     let times = heard.iter().map(|(labels, answered)| (labels.clone(), came(answered)));
     families.gauges("kapture_last_report_timestamp_seconds", "When an instance's last report came.", times)?;
+    let spent = heard.iter().flat_map(|(labels, answered)| {
+        answered.report.threads.iter().flat_map(move |(thread, spent)| {
+            Activity::ALL.map(|activity| {
+                let more = [("thread", thread.clone()), ("activity", activity.name().to_owned())];
+                (labels.iter().cloned().chain(more).collect(), seconds(spent.of(activity) as f64))
+            })
+        })
+    });
+    families.counters("kapture_thread_seconds", "What a thread that moves sales spends its time on.", spent)?;
     let clocks = || heard.iter().filter_map(|(labels, answered)| Some((labels.clone(), answered.clock.best()?)));
     let offsets = clocks().map(|(labels, clock)| (labels, seconds(clock.offset_us as f64)));
     families.gauges("kapture_clock_offset_seconds", "An instance's clock less the exporter's.", offsets)?;

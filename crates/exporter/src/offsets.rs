@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::Asker;
+use pipeline::Role;
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientConfig, TopicPartitionList};
@@ -123,13 +124,12 @@ struct Watched {
 
 impl Watcher {
     /// Makes the clients, without connecting them yet. `roles` are those of etl.
-    pub(crate) fn new<'a>(config: &kafka::Config, roles: impl Iterator<Item = &'a str>) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &kafka::Config, roles: impl Iterator<Item = Role>) -> anyhow::Result<Self> {
         let names = config.names();
         let groups = roles
             .map(|role| {
-                // The fan-out reads what is sold, the others what it has routed.
-                let topics = if role == "fan-out" { vec![names.sales()] } else { names.states() };
-                Ok(Watched { role: role.to_owned(), name: names.group(role), topics, asker: Asker::new(config, role)? })
+                let (topics, name) = (names.of(role.topics()), names.group(role.name()));
+                Ok(Watched { role: role.name().to_owned(), name, topics, asker: Asker::new(config, role.name())? })
             })
             .collect::<anyhow::Result<_>>()?;
         let known = names.topics().into_iter().collect();

@@ -97,6 +97,12 @@ function tiles(state) {
   );
 }
 
+// What takes most of a role's time.
+const mostly = (time) => {
+  const [activity, share] = Object.entries(time).sort((a, b) => b[1] - a[1])[0];
+  return `${activity.replaceAll("_", " ")}, ${percent(share)}`;
+};
+
 function flow(state) {
   const boxes = [];
   let marked = false;
@@ -111,6 +117,9 @@ function flow(state) {
     fact("total", count(stage.sales));
     if (stage.name !== "accepted") fact("lag", count(stage.lag), behind ? "warn" : "");
     fact("p99", latency(stage.recent?.p99_us));
+    // Only of roles that say where their time goes.
+    if (stage.time) fact("mostly", mostly(stage.time));
+    if (known(stage.ceiling)) fact("ceiling", `${number(stage.ceiling)}/s`);
     fact("age", seconds(stage.age_seconds), stage.stale ? "bad" : "");
     fact("pods", stage.stale ? `${stage.instances - stage.stale} of ${stage.instances} report` : count(stage.instances), stage.stale ? "bad" : "");
     boxes.push(el("div", `card ${stage.stale ? "stale" : behind ? "behind" : ""}`,

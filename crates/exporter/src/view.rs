@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use service::state::{Findings, Instance, Kafka, Load, Received, Stage, State, Use};
+use service::state::{Findings, Instance, Kafka, Load, Received, Shares, Stage, State, Use};
 use service::unix_us;
 
 use crate::lag;
@@ -10,23 +10,7 @@ use crate::ledger::{Incarnation, Ledger};
 use crate::merged::Merged;
 use crate::usage;
 
-/// A place where every sale must come by, and who counts the sales there. The counter and the latency in that
-/// component's report have the stage's name.
-pub(crate) struct Place {
-    pub(crate) stage: &'static str,
-    pub(crate) component: &'static str,
-}
-
-/// In the order of the flow. The first is what the others are compared with.
-pub(crate) const PLACES: [Place; 5] = [
-    Place { stage: "accepted", component: LOADER },
-    Place { stage: "routed", component: "etl-fan-out" },
-    Place { stage: "cached", component: "etl-redis" },
-    Place { stage: "stored", component: "etl-postgres" },
-    Place { stage: "returned", component: "etl-spout" },
-];
-
-pub(crate) const LOADER: &str = "loader";
+pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
 pub(crate) const AUDITOR: &str = "auditor";
 
 /// Puts everything together as it is now.
@@ -47,24 +31,26 @@ pub(crate) fn findings(ledger: &Ledger, now: Instant) -> Option<Findings> {
     ledger.audit.as_ref()?.findings(now)
 }
 
-/// The stages that this installation has.
+/// The stages that this installation has. The counter and the latency in a component's report have the stage's name.
 pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
-    PLACES
-        .iter()
-        .filter(|place| ledger.targets.has(place.component))
-        .map(|place| {
-            let of_it: Vec<_> = of(ledger, place.component, now).collect();
+    pipeline::Stage::ALL
+        .into_iter()
+        .filter(|stage| ledger.targets.has(stage.component()))
+        .map(|stage| {
+            let of_it: Vec<_> = of(ledger, stage.component(), now).collect();
             let stale = of_it.iter().filter(|answered| answered.is_none_or(|it| it.is_stale(now))).count();
             let ages = of_it.iter().flatten().map(|it| it.age(now).as_secs_f64());
             Stage {
-                name: place.stage.to_owned(),
-                component: place.component.to_owned(),
-                sales: ledger.total(place.component, place.stage),
-                rate: rate(ledger, place.component, place.stage, now),
-                lag: lag::of(ledger, place, now),
-                audited: ledger.audit.as_ref().and_then(|audit| audit.of(place.stage, now)),
-                latency: ledger.latency(place.component, place.stage).and_then(Merged::percentiles),
-                recent: recent(ledger, place.component, place.stage),
+                name: stage.name().to_owned(),
+                component: stage.component().to_owned(),
+                sales: ledger.total(stage.component(), stage.name()),
+                rate: rate(ledger, stage.component(), stage.name(), now),
+                lag: lag::of(ledger, stage, now),
+                audited: ledger.audit.as_ref().and_then(|audit| audit.of(stage.name(), now)),
+                time: busiest(ledger, stage.component(), now),
+                ceiling: ceiling(ledger, stage, now),
+                latency: ledger.latency(stage.component(), stage.name()).and_then(Merged::percentiles),
+                recent: recent(ledger, stage.component(), stage.name()),
                 age_seconds: ages.reduce(f64::max),
                 instances: of_it.len(),
                 stale,
@@ -163,6 +149,24 @@ pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant
         .reduce(|all, one| all + one)
 }
 
+/// Where the time goes of the instance that waits least for input.
+fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
+    let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
+    times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+}
+
+/// What all instances together could do that say where their time goes, and did not only wait.
+fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64> {
+    of(ledger, stage.component(), now)
+        .flatten()
+        .filter(|it| !it.is_stale(now))
+        .filter_map(|it| {
+            let busy = 1.0 - it.window.time()?.waiting_for_input;
+            Some(it.window.rate(stage.name())? / Some(busy).filter(|busy| *busy > 0.0)?)
+        })
+        .reduce(|all, one| all + one)
+}
+
 fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::state::Percentiles> {
     ledger.recent(component, latency)?.percentiles()
 }
@@ -171,6 +175,8 @@ fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::st
 mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
+
+    use service::Spent;
 
     use super::*;
     use crate::config::Targets;
@@ -269,6 +275,22 @@ mod tests {
         assert_eq!((routed(4).sales, routed(4).rate, routed(4).stale), (Some(28), Some(7.0), 0));
         assert_eq!((routed(20).sales, routed(20).rate, routed(20).stale), (Some(28), None, 1));
         assert_eq!(routed(20).age_seconds, Some(16.0));
+    }
+
+    #[test]
+    fn a_ceiling_is_what_a_stage_would_do_without_waiting_for_input() {
+        let (mut ledger, start) = flow();
+        for second in 0..4 {
+            let mut report = report("a", 1, second, &[("routed", second * 100)]);
+            let spent = Spent { input_us: second * 750_000, kafka_us: second * 250_000, ..Spent::default() };
+            report.threads.insert("sales".to_owned(), spent);
+            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+        }
+        let stages = stages(&ledger, start + Duration::from_secs(3));
+        assert_eq!((stages[1].rate, stages[1].ceiling), (Some(100.0), Some(400.0)));
+        let expected = Shares { waiting_for_input: 0.75, waiting_for_kafka: 0.25, ..Shares::default() };
+        assert_eq!(stages[1].time, Some(expected));
+        assert_eq!((stages[2].time, stages[2].ceiling), (None, None), "of what says nothing nothing is known");
     }
 
     #[test]

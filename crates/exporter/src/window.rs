@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use service::{Report, Resources};
+use service::state::Shares;
+use service::{Activity, Report, Resources, Spent};
 
 /// How far back rates look: long enough to be steady, short enough to see a stall.
 pub(crate) const WINDOW_US: i64 = 10_000_000;
@@ -21,6 +22,7 @@ struct Sample {
     at_us: i64,
     received: Instant,
     counters: BTreeMap<String, u64>,
+    threads: BTreeMap<String, Spent>,
     own: Option<Resources>,
     neighbour: Option<Resources>,
 }
@@ -53,6 +55,7 @@ impl Window {
             at_us: report.at_us,
             received,
             counters: report.counters.clone(),
+            threads: report.threads.clone(),
             own: report.resources,
             neighbour: report.neighbour.as_ref().map(|neighbour| neighbour.resources),
         });
@@ -66,6 +69,13 @@ impl Window {
         let (first, last, seconds) = self.ends()?;
         let count = |sample: &Sample| sample.counters.get(counter).copied();
         Some(count(last)?.saturating_sub(count(first).unwrap_or(0)) as f64 / seconds)
+    }
+
+    /// Where the time of the thread goes that waits least for input; none if no thread says so.
+    pub(crate) fn time(&self) -> Option<Shares> {
+        let (first, last, _) = self.ends()?;
+        let shares = last.threads.iter().filter_map(|(thread, last)| shares(first.threads.get(thread)?, last));
+        shares.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
     }
 
     pub(crate) fn cpu(&self, container: Container) -> Option<Cpu> {
@@ -82,6 +92,17 @@ impl Window {
         let seconds = (last.at_us - first.at_us) as f64 / 1e6;
         (seconds > 0.0).then_some((first, last, seconds))
     }
+}
+
+fn shares(first: &Spent, last: &Spent) -> Option<Shares> {
+    let all = last.total().checked_sub(first.total()).filter(|all| *all > 0)? as f64;
+    let share = |activity| last.of(activity).saturating_sub(first.of(activity)) as f64 / all;
+    Some(Shares {
+        working: share(Activity::Working),
+        waiting_for_input: share(Activity::Input),
+        waiting_for_kafka: share(Activity::Kafka),
+        waiting_for_store: share(Activity::Store),
+    })
 }
 
 impl Sample {
@@ -141,6 +162,21 @@ mod tests {
             window.push(&report("a", 1, set_to + 1, &[("sales", 25)]), start + Duration::from_secs(2));
             assert_eq!(window.rate("sales"), Some(10.0), "{set_to}");
         }
+    }
+
+    #[test]
+    fn time_is_that_of_the_busiest_thread() {
+        let (mut window, start) = (Window::default(), Instant::now());
+        assert_eq!(window.time(), None);
+        for second in 0..3 {
+            let mut report = report("a", 1, second, &[]);
+            let idle = Spent { input_us: second * 900_000, working_us: second * 100_000, ..Spent::default() };
+            let busy = Spent { input_us: second * 250_000, store_us: second * 750_000, ..Spent::default() };
+            report.threads = [("0".to_owned(), idle), ("1".to_owned(), busy)].into();
+            push(&mut window, start, &report);
+        }
+        let busiest = Shares { waiting_for_input: 0.25, waiting_for_store: 0.75, ..Shares::default() };
+        assert_eq!(window.time(), Some(busiest));
     }
 
     #[test]

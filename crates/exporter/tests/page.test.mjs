@@ -104,6 +104,13 @@ test("the first stage that is behind says so in words", () => {
   assert.deepEqual(labels, ["accepted", "routed: behind", "stored"]);
 });
 
+test("a role that says where its time goes is shown with its ceiling", () => {
+  const time = { working: 0.2, waiting_for_input: 0.1, waiting_for_kafka: 0, waiting_for_store: 0.7 };
+  const shown = page(state({ stages: [stage("accepted"), stage("stored", { time, ceiling: 111 })] })).nodes.flow.textContent;
+  assert.match(shown, /mostlywaiting for store, 70 %/);
+  assert.match(shown, /ceiling111\/s/);
+});
+
 test("what is wrong is announced when it changes, and not each second", () => {
   const kafka = { age_seconds: 30, brokers: 3, under_replicated: 0, leaderless: 0, groups: [{ name: "g", members: 1, lag: null }], error: "timed out" };
   const later = { ...kafka, age_seconds: 31 };

@@ -67,9 +67,7 @@ impl Names {
 
     /// All topics.
     pub fn topics(&self) -> Vec<String> {
-        let mut topics = self.states();
-        topics.extend([self.sales(), self.receipts(), self.rejected(), self.blocks(), self.audit(), self.positions()]);
-        topics
+        Topic::ALL.into_iter().flat_map(|topic| self.of(topic)).collect()
     }
 
     /// The consumer group of a role, such as `fan-out`.

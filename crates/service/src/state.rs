@@ -46,6 +46,13 @@ pub struct Stage {
     /// What the auditor says of the stage; absent while it says nothing.
     #[serde(default)]
     pub audited: Option<Audited>,
+    /// Where the time of its busiest thread goes, over the last ten seconds; absent if no instance says so.
+    #[serde(default)]
+    pub time: Option<Shares>,
+    /// Sales per second that it could do as it is: its rate, had it never to wait for input. A low estimate, since larger
+    /// batches are cheaper; absent where the time is.
+    #[serde(default)]
+    pub ceiling: Option<f64>,
     /// Latency from the due time, since the start.
     pub latency: Option<Percentiles>,
     /// The same over the last ten seconds.
@@ -56,6 +63,19 @@ pub struct Stage {
     pub instances: usize,
     /// See `instances`.
     pub stale: usize,
+}
+
+/// Shares of a thread's time, which add up to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// Its own work.
+    pub working: f64,
+    /// Nothing was there to be done.
+    pub waiting_for_input: f64,
+    /// Waiting for Kafka.
+    pub waiting_for_kafka: f64,
+    /// Waiting for its store.
+    pub waiting_for_store: f64,
 }
 
 /// What the auditor says of a stage. Its figures are compared with those of the stage before, and lag behind by what it
