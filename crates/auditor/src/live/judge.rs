@@ -75,7 +75,9 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
             live.wait_for(&format!("kafka: {err:#}"));
             info!("judging again in a moment: {err:#}");
         }
-        live.show();
+        if live.started.get() {
+            live.show();
+        }
         std::thread::sleep(REST);
     }
     Ok(())
