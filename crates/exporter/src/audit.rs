@@ -19,6 +19,14 @@ pub(crate) struct Account {
     stages: BTreeMap<String, Tally>,
     counts: Vec<Count>,
     auditable: bool,
+    remarks: Vec<String>,
+    position: Position,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Position {
+    audit_backlog: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -52,6 +60,8 @@ impl Audit {
         Some(Findings {
             age_seconds: age.as_secs_f64(),
             auditable: self.account.auditable,
+            remarks: self.account.remarks.clone(),
+            backlog: self.account.position.audit_backlog,
             total: self.account.counts.iter().map(|count| count.findings).sum(),
             counts,
         })
@@ -82,14 +92,15 @@ mod tests {
     const ACCOUNT: &str = r#"{
         "stages": {"routed": {"found": 90, "late": 7, "lost": 3, "duplicate": 1}, "stored": {"found": 80}},
         "counts": [{"stage": "routed", "kind": "lost", "findings": 3}, {"stage": "routed", "kind": "new", "findings": 2}],
-        "auditable": true, "position": {"rounds": 9}
+        "auditable": true, "remarks": ["it reads late"], "position": {"rounds": 9, "audit_backlog": 70}
     }"#;
 
     #[test]
     fn findings_are_by_stage_and_kind_and_begin_at_0() {
         let (audit, now) = audit(ACCOUNT);
         let findings = audit.findings(now).unwrap();
-        assert_eq!((findings.total, findings.auditable), (5, true));
+        assert_eq!((findings.total, findings.auditable, findings.backlog), (5, true, Some(70)));
+        assert_eq!(findings.remarks, ["it reads late"]);
         let of = |stage: &str, kind: &str| {
             let found = findings.counts.iter().filter(|count| count.stage == stage && count.kind == kind);
             found.map(|count| count.findings).collect::<Vec<_>>()

@@ -100,6 +100,8 @@ fn audit(families: &mut Families, ledger: &Ledger, stages: &[Stage]) -> fmt::Res
         .flat_map(|findings| &findings.counts)
         .map(|count| (vec![("stage", count.stage.clone()), ("kind", count.kind.clone())], signed(count.findings)));
     families.gauges("kapture_findings", "What the auditor has found, by stage and kind.", counts)?;
+    let backlog = findings.as_ref().and_then(|findings| findings.backlog).map(signed);
+    families.gauge("kapture_audit_backlog_records", "Records that the auditor has still to read.", backlog)?;
     let figures: [AuditedFigure; 3] = [
         ("found", "Sales that the auditor found at a stage.", |audited| audited.found),
         ("late", "Sales that the auditor has not found at a stage yet.", |audited| audited.late),

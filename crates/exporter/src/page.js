@@ -63,7 +63,8 @@ function findings(found) {
   if (!found) return tile("Findings", UNKNOWN, "", "the auditor says nothing yet");
   const worst = found.counts.filter((it) => it.findings > 0).sort((a, b) => b.findings - a.findings).slice(0, 3);
   const named = worst.map((it) => `${count(it.findings)} ${it.kind.replaceAll("_", " ")} at ${it.stage}`).join(", ");
-  const note = named || (found.auditable ? "every sale that was judged is right" : "not everything can be judged");
+  const judged = found.auditable ? "every sale that was judged is right" : "not everything can be judged";
+  const note = [named || judged, ...(found.remarks ?? [])].join("; ");
   return tile("Findings", count(found.total), found.total === 1 ? "finding" : "findings", note, null,
     found.total > 0 ? "bad" : found.auditable ? "good" : "warn");
 }

@@ -97,6 +97,12 @@ pub struct Findings {
     pub age_seconds: f64,
     /// False if there is something that it can't judge.
     pub auditable: bool,
+    /// What it can't say or says late, in words.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+    /// Records that it has still to read: its own backlog, which says nothing of the pipeline.
+    #[serde(default)]
+    pub backlog: Option<u64>,
     /// All findings.
     pub total: u64,
     /// By stage and kind, also those of which there are none.
