@@ -53,10 +53,14 @@ pub fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let ready = health.ready("topics");
-    if runtime.block_on(kafka.ensure_topics(&[Topic::States, Topic::Rejected, Topic::Positions], shutdown)).is_err() {
-        // Only a stop ends the wait for Kafka.
+    let watch = runtime.block_on(async {
+        kafka.ensure_topics(&[Topic::States, Topic::Rejected, Topic::Positions], shutdown).await?;
+        kafka.watch(shutdown).await
+    });
+    if shutdown.is_cancelled() {
         return Ok(());
     }
+    let watch = watch?;
     ready.set(true);
     let settings = Settings {
         role: "fan-out".to_owned(),
@@ -67,7 +71,7 @@ pub fn run(
     let events = Arc::clone(&metrics.transactions);
     let mut router = Router::new(kafka, metrics);
     let beat = health.loop_("fan-out", LOOP_LIMIT);
-    exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
+    exactly_once::run(kafka, &settings, &mut router, &events, &watch, &beat, shutdown).context("fanning out")
 }
 
 /// A record that is a sale.

@@ -145,7 +145,9 @@ fn produce(kafka: &kafka::Config, stop: &CancellationToken) -> u32 {
 
 /// Consumes until told to stop and the end is reached, and commits as it goes.
 fn consume(kafka: &kafka::Config, stop: &CancellationToken) {
-    let consumer: BaseConsumer = kafka.member("fan-out").set("enable.auto.offset.store", "true").create().unwrap();
+    let mut member = kafka.member("fan-out");
+    member.set("enable.auto.offset.store", "true").set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer = member.create().unwrap();
     consumer.subscribe(&[&kafka.names().sales()]).unwrap();
     let (mut idle, mut uncommitted) = (0, 0);
     while !(stop.is_cancelled() && idle > 10) {

@@ -83,7 +83,8 @@ const POLL_LIMIT_MS: u32 = 30_000;
 /// A transaction open for longer is aborted by Kafka. It bounds how long a killed instance holds up its readers.
 const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
 
-/// Records waiting in a consumer. The default is 64 MiB *per partition*: with 51 topics, more than the pod has.
+/// Records waiting in a consumer: in its one queue, as all partitions of a group's member share it. The default of 64 MiB
+/// is a quarter of what a pod has, and each record takes a few hundred bytes more than it has on the wire.
 const CONSUMER_QUEUE_KIB: u32 = 16_384;
 
 /// Records waiting in a producer. Full means back-pressure, which its owner must see and report.
@@ -148,6 +149,7 @@ impl Config {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            // It is told where to begin. Should retention have overtaken that, the first record that is left will do.
             .set("auto.offset.reset", "earliest")
             // The default rests for a whole second once the queue is full, which more than halves a fast reader.
             .set("fetch.queue.backoff.ms", "5")
@@ -161,6 +163,8 @@ impl Config {
         let mut member = self.reader();
         member
             .set("group.id", self.names().group(role))
+            // A position that is outside of its log is never moved in silence: see [`crate::RangeCheck`].
+            .set("auto.offset.reset", "error")
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
             .set("max.poll.interval.ms", POLL_LIMIT_MS.to_string())
             .set("heartbeat.interval.ms", "2000");

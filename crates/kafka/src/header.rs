@@ -1,6 +1,6 @@
 //! What stands in a sale's header, so that no stage has to parse the body to route, count or time it.
 
-use petstore::{Invalid, SaleId, State};
+use petstore::{Invalid, MAX_INDEX, SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
 
@@ -90,6 +90,10 @@ impl SaleHeader {
         let (id, rest) = text.split_once(' ')?;
         let (due, state) = rest.split_once(' ')?;
         let header = Self { id: id.parse().ok()?, due_us: due.parse().ok()?, state: state.parse().ok()? };
+        // No store could keep it, and no block has it.
+        if header.id.index > MAX_INDEX {
+            return None;
+        }
         let own = matches!(due.as_bytes(), [b'1'..=b'9', ..] | b"0") && state == header.state.code();
         Some((header, own))
     }
@@ -144,7 +148,16 @@ mod tests {
     fn what_is_missing_or_wrong_is_named() {
         let reason = |headers: &OwnedHeaders| read(headers).unwrap_err().reason;
         assert_eq!(reason(&OwnedHeaders::new()), "no header sale");
-        for wrong in ["", "0000002a/0/7 1 ca", "0000002a/0/7/3 soon ca", "0000002a/0/7/3 1 xx", "0000002a/0/7/3 1"] {
+        let outsized = format!("0000002a/0/7/{} 1 ca", MAX_INDEX + 1);
+        for wrong in [
+            "",
+            &outsized,
+            "0000002a/0/7/4294967295 1 ca",
+            "0000002a/0/7 1 ca",
+            "0000002a/0/7/3 soon ca",
+            "0000002a/0/7/3 1 xx",
+            "0000002a/0/7/3 1",
+        ] {
             let expected = format!("header sale is {wrong:?}, and not an id, a due time and a state");
             assert_eq!(reason(&sale(wrong)), expected);
         }

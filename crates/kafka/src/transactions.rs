@@ -29,12 +29,19 @@ pub struct Events {
     pub rebuilds: AtomicU64,
     /// Assignments of partitions.
     pub rebalances: AtomicU64,
+    /// Offsets that Kafka deleted before they were read.
+    pub gap_offsets: AtomicU64,
 }
 
 impl Events {
     /// Adds one to a count.
     pub fn count(count: &AtomicU64) {
-        count.fetch_add(1, Ordering::Relaxed);
+        Self::add(count, 1);
+    }
+
+    /// Adds some to a count.
+    pub(crate) fn add(count: &AtomicU64, some: u64) {
+        count.fetch_add(some, Ordering::Relaxed);
     }
 }
 
@@ -60,11 +67,10 @@ impl From<KafkaError> for Failure {
     }
 }
 
-/// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the caller if that fails.
-pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(30);
-/// One transactional call. Longer than Kafka lets a transaction last. librdkafka advises to wait for ever; a call that was
-/// seen to do so, after an outage of the broker, ends here, and nothing is assumed of it: the producer is made anew.
-pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// A commit or an abort in all. Kafka ends a transaction after ten seconds, and nothing more is to be heard then.
+/// librdkafka advises to wait for ever; a call that was seen to do so, after an outage of the broker, ends here, and
+/// nothing is assumed of it: the producer is made anew. A stop may have to wait for one, of its 30 s.
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -124,10 +130,12 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: Option<ConsumerGroupMetadata>,
     ) -> Result<(), Failure> {
-        flush(&self.producer, FLUSH_LIMIT)?;
+        let deadline = Instant::now() + END_LIMIT;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        flush(&self.producer, remaining())?;
         let group = group.ok_or_else(|| Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId)))?;
-        self.producer.send_offsets_to_transaction(offsets, &group, CALL_LIMIT)?;
-        self.producer.commit_transaction(CALL_LIMIT)?;
+        self.producer.send_offsets_to_transaction(offsets, &group, remaining())?;
+        self.producer.commit_transaction(remaining())?;
         self.forget();
         Events::count(&self.events.commits);
         Ok(())
@@ -135,11 +143,16 @@ impl Transactions {
 
     /// Forgets everything in the transaction. After an error the producer must be made anew.
     pub fn abort(&mut self) -> Result<(), KafkaError> {
+        self.abort_within(END_LIMIT)
+    }
+
+    pub(crate) fn abort_within(&mut self, limit: Duration) -> Result<(), KafkaError> {
         self.forget();
         Events::count(&self.events.aborts);
+        let deadline = Instant::now() + limit;
         // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
-        flush(&self.producer, FLUSH_LIMIT)?;
-        self.producer.abort_transaction(CALL_LIMIT)
+        flush(&self.producer, limit)?;
+        self.producer.abort_transaction(deadline.saturating_duration_since(Instant::now()))
     }
 
     fn forget(&mut self) {

@@ -38,6 +38,7 @@ async fn a_record_that_the_client_refuses_ends_the_process_with_a_sentence() {
     let config: kafka::Config = Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
     let shutdown = CancellationToken::new();
     config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &shutdown).await.unwrap();
+    let watch = config.watch(&shutdown).await.unwrap();
     let producer: BaseProducer = config.idempotent_producer().create().unwrap();
     producer.send(BaseRecord::<(), _>::to(&config.names().sales()).payload("1")).map_err(|(err, _)| err).unwrap();
     flush(&producer, Duration::from_secs(30)).unwrap();
@@ -52,7 +53,7 @@ async fn a_record_that_the_client_refuses_ends_the_process_with_a_sentence() {
     let stop = shutdown.clone();
     let run = std::thread::spawn(move || {
         let beat = Health::default().loop_("inflate", Duration::from_mins(1));
-        exactly_once::run(&config, &settings, &mut stage, &Arc::new(Events::default()), &beat, &stop)
+        exactly_once::run(&config, &settings, &mut stage, &Arc::new(Events::default()), &watch, &beat, &stop)
     });
     let deadline = Instant::now() + Duration::from_mins(1);
     while !run.is_finished() && Instant::now() < deadline {

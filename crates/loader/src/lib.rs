@@ -7,7 +7,7 @@
 //! - the ledger ([`ledger`]) reserves blocks before any of their sales is sent, and publishes what was acknowledged, so
 //!   that an auditor knows what must be found even if this process is killed at any instruction;
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
-//! - one ([`contact`]) watches that the client has not lost Kafka for good.
+//! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
 //!
 //! The schedule begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
 //! was. The load does not: `LOADER_STOP_AFTER` counts from its first start, and once it has ended it stays ended, though the
@@ -61,7 +61,7 @@ pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
 ///
 /// An error means that the process should end: this loader has a successor, the client can't go on or has lost Kafka for
-/// good, or a stop took too long. What was left open will be cut by the next start.
+/// good, Kafka was emptied, or a stop took too long. What was left open will be cut by the next start.
 pub async fn run(
     config: &Config,
     kafka: &kafka::Config,
@@ -92,8 +92,8 @@ pub async fn run(
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.
     let sent = shutdown.child_token();
-    let (producer, kafka, stop) = (schedule.producer(), kafka.clone(), sent.clone());
-    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &stop))?;
+    let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), sent.clone());
+    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &runtime, &stop))?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
         // Dropped at the end, which tells the ledger to close the account.

@@ -39,6 +39,8 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let consumer: BaseConsumer = kafka
         .member("at-least-once")
         .set("partition.assignment.strategy", "range")
+        // It begins a group of its own, and at the beginning.
+        .set("auto.offset.reset", "earliest")
         .create()
         .context("making the consumer")?;
     let topic = kafka.names().sales();

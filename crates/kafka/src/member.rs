@@ -1,4 +1,4 @@
-//! A member of a role's group, which shares out the states' topics; where to read in them is the role's own affair.
+//! A member of a role's group, which shares out topics; where to read in them is the role's own affair.
 //!
 //! How a role's positions get into librdkafka, and why that is right:
 //!
@@ -16,20 +16,27 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::{Committed, Contact};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
-use stores::Partition;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::{Committed, Config, Contact};
+
+/// A partition of a topic.
+type Partition = (String, i32);
+
 /// What a poll gave.
-pub(crate) enum Polled<'a> {
+pub enum Polled<'a> {
+    /// Nothing in time.
     Nothing,
+    /// A record.
     Message(BorrowedMessage<'a>),
     /// A position lies outside of what Kafka has; its partition stands still.
     OutOfRange,
@@ -40,32 +47,36 @@ pub(crate) enum Polled<'a> {
 }
 
 /// One member of the group.
-pub(crate) struct Member {
+pub struct Member {
     inner: BaseConsumer<Rebalances>,
     contact: Contact,
 }
 
-/// How soon a stop is seen while there is nothing else to do.
-pub(crate) const IDLE: Duration = Duration::from_millis(100);
 /// Asking a partition's leader for the ends of its log.
 const ENDS_LIMIT: Duration = Duration::from_secs(5);
 /// Leaving the group. Beyond it the process ends, and the group notices by itself.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 impl Member {
-    /// Joins the group of `role` on all state topics.
-    pub(crate) fn join(kafka: &kafka::Config, role: &str) -> anyhow::Result<Self> {
-        let inner: BaseConsumer<Rebalances> = kafka
-            .sink(role)
-            .set("auto.offset.reset", "error")
-            .create_with_context(Rebalances::default())
-            .context("making the consumer")?;
-        let topics = kafka.names().states();
-        inner.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("subscribing")?;
-        Ok(Self { inner, contact: Contact::new(kafka, Instant::now()) })
+    /// Joins the group of `role` on all state topics, which are dealt out one by one.
+    pub fn of_states(config: &Config, role: &str) -> anyhow::Result<Self> {
+        let member = Self::new(config, &config.sink(role))?;
+        member.subscribe(&config.names().states())?;
+        Ok(member)
     }
 
-    pub(crate) fn poll(&self, wait: Duration) -> Polled<'_> {
+    /// A member by its settings, of no group as yet.
+    pub(crate) fn new(config: &Config, settings: &ClientConfig) -> anyhow::Result<Self> {
+        let inner = settings.create_with_context(Rebalances::default()).context("making the consumer")?;
+        Ok(Self { inner, contact: Contact::new(config, Instant::now()) })
+    }
+
+    pub(crate) fn subscribe(&self, topics: &[String]) -> anyhow::Result<()> {
+        self.inner.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>()).context("subscribing")
+    }
+
+    /// What came within this time; also serves the group.
+    pub fn poll(&self, wait: Duration) -> Polled<'_> {
         match self.inner.poll(wait) {
             None => Polled::Nothing,
             Some(Ok(message)) => {
@@ -79,32 +90,42 @@ impl Member {
     }
 
     /// The assignment, if it changed since the last call; empty after it was taken away.
-    pub(crate) fn rebalanced(&self) -> Option<Vec<Partition>> {
+    pub fn rebalanced(&self) -> Option<Vec<Partition>> {
         self.inner.context().latest.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// An error if Kafka is there and this member has lost it for good; asks, if it has heard nothing for long.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         self.contact.check(self.inner.client())
     }
 
     /// Fetches from these positions, and nothing else; what was fetched before is gone.
-    pub(crate) fn fetch(&self, starts: &[(Partition, i64)]) -> anyhow::Result<()> {
+    pub fn fetch(&self, starts: &[(Partition, i64)]) -> anyhow::Result<()> {
         self.inner.assign(&list(starts)?).context("assigning positions")
     }
 
     /// Who this is to the group at this moment, for a transaction; none if it is no member.
-    pub(crate) fn group(&self) -> Option<ConsumerGroupMetadata> {
+    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
         self.inner.group_metadata()
     }
 
     /// What was committed of each of these, 0 where that is nothing.
-    pub(crate) fn committed(&self, known: &mut Committed, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
-        known.read(&self.inner, partitions)
+    pub fn committed(
+        &self,
+        known: &mut Committed,
+        partitions: &[Partition],
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Vec<i64>> {
+        known.read(&self.inner, partitions, shutdown)
+    }
+
+    /// An error that this client will not recover from, such as that a newer member has taken its name.
+    pub(crate) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.inner.client().fatal_error()
     }
 
     /// Shows the group how far the store is, for people and exporters to see; nothing is read from it.
-    pub(crate) fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
+    pub fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
         // Fails during a rebalance, and comes again.
         if let Err(err) = self.inner.commit(&list(positions)?, CommitMode::Async) {
             debug!("showing positions: {err}");
@@ -113,12 +134,12 @@ impl Member {
     }
 
     /// The first offset that Kafka still has, and the one after the last.
-    pub(crate) fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), KafkaError> {
+    pub fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), KafkaError> {
         self.inner.fetch_watermarks(topic, *number, ENDS_LIMIT)
     }
 
     /// Leaves the group, so that the others take over at once.
-    pub(crate) fn leave(self) {
+    pub fn leave(self) {
         let (done, left) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             drop(self);
@@ -132,7 +153,7 @@ impl Member {
 
     /// Ends without a word to the group: this version of librdkafka can crash when it leaves a group whose coordinator
     /// is away. For the end of the process only.
-    pub(crate) fn abandon(self) {
+    pub fn abandon(self) {
         std::mem::forget(self);
     }
 }
