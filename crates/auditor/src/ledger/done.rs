@@ -73,13 +73,16 @@ pub struct Small {
     /// The stages that are watched.
     stages: Box<[Stage]>,
     /// Stage, number of the count, count.
-    counts: Box<[(Stage, u8, u64)]>,
+    counts: Box<[(Stage, u8, u32)]>,
 }
 
 impl From<Tallies> for Small {
     fn from(tallies: Tallies) -> Self {
         let counts = tallies.0.iter().flat_map(|(stage, tally)| {
-            (0..).zip(tally.counts()).filter(|(_, count)| *count > 0).map(|(number, count)| (*stage, number, count))
+            (0..).zip(tally.counts()).filter(|(_, count)| *count > 0).map(|(number, count)| {
+                // A block holds some thousands; more records of it than this are as bad as this many.
+                (*stage, number, u32::try_from(count).unwrap_or(u32::MAX))
+            })
         });
         Self { stages: tallies.0.keys().copied().collect(), counts: counts.collect() }
     }
@@ -90,11 +93,19 @@ impl From<Small> for Tallies {
         let of = |stage: Stage| {
             let mut counts = [0; COUNTS];
             for (_, number, count) in small.counts.iter().filter(|(at, ..)| *at == stage) {
-                counts[usize::from(*number)] = *count;
+                counts[usize::from(*number)] = u64::from(*count);
             }
             (stage, Tally::of_counts(counts))
         };
         Self(small.stages.iter().map(|stage| of(*stage)).collect())
+    }
+}
+
+#[cfg(test)]
+impl Small {
+    /// What it takes besides itself.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.stages) + size_of_val(&*self.counts)
     }
 }
 

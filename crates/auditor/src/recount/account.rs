@@ -8,7 +8,7 @@ use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER, decode};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::logs::{Logs, Part, scan};
 
@@ -54,6 +54,7 @@ impl Account {
         let part = Part { topic, partition: 0, start, end, trimmed: false };
         let read = scan(kafka, &[part], deadline, |message| account.take(message))?;
         account.is_settled = read.left == 0;
+        debug!(?reach, start, end, blocks = account.blocks.len(), "read the loaders' account");
         if !account.is_settled && !matches!(reach, Reach::On(_)) {
             bail!("the end of the loaders' account was not reached in time: {} offsets were left", read.left);
         }
