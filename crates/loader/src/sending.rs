@@ -344,7 +344,12 @@ mod tests {
         Arc::new(load)
     }
 
-    /// A client that takes records up to this size; no Kafka is there.
+    /// No Kafka is there.
+    fn nobody() -> kafka::Config {
+        serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap()
+    }
+
+    /// A client that takes records up to this size.
     fn producer(kafka: &kafka::Config, load: &Arc<Load>, bytes: &str) -> Arc<ThreadedProducer<Acks>> {
         let mut producer = kafka.idempotent_producer();
         producer.set("message.max.bytes", bytes);
@@ -353,8 +358,7 @@ mod tests {
 
     #[test]
     fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
-        let kafka: kafka::Config =
-            serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap();
+        let kafka = nobody();
         let mut sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
         sales[0].store.name = "x".repeat(2_000).into();
         let (ready, stock) = channel();
@@ -376,8 +380,7 @@ mod tests {
 
     #[test]
     fn a_block_is_sent_piece_by_piece_to_its_end() {
-        let kafka: kafka::Config =
-            serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap();
+        let kafka = nobody();
         let sales = Petstore::new(Parameters::default()).unwrap().block(ID);
         let mut made: Vec<Stock> = pieces(ID, &sales).map(Result::unwrap).collect();
         let (ready, stock) = channel();
@@ -392,7 +395,9 @@ mod tests {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         }
         assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Starved), "the block goes on: not Kafka's fault");
-        second.into_iter().for_each(|piece| ready.send(piece).unwrap());
+        for piece in second {
+            ready.send(piece).unwrap();
+        }
         for _ in end as usize..sales.len() {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         }
