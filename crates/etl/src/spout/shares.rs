@@ -11,6 +11,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use service::Ready;
 use stores::Partition;
+use stores::postgres::Span;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -129,6 +130,11 @@ impl<'a> Shares<'a> {
             }
         }
         self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect()
+    }
+
+    /// Whether all of these begin where this instance is: not any more, once the group has spoken.
+    pub(super) fn hold(&self, spans: &[Span]) -> bool {
+        !self.unsure && spans.iter().all(|(partition, (low, _))| self.positions.get(partition) == Some(&Some(*low)))
     }
 
     /// Puts the positions that a transaction reaches into it.
