@@ -77,6 +77,13 @@ pub struct Finding {
 /// bound; they are kept with the blocks.
 const SHOWN: usize = 25;
 
+/// Characters of a detail, which may quote a record: all findings are written in one record.
+const DETAIL: usize = 200;
+
+fn short(detail: &str) -> String {
+    detail.chars().take(DETAIL).collect()
+}
+
 /// The first findings, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -88,8 +95,7 @@ impl Findings {
         if !self.has_room(stage, kind) {
             return;
         }
-        let finding =
-            Finding { stage, kind, what: what.to_string(), detail: detail.to_string(), at_us: service::unix_us() };
+        let finding = Finding { stage, kind, what: what.to_string(), detail: short(detail), at_us: service::unix_us() };
         // After a restart, what an open block has is read again and found again. A third copy of a sale lies elsewhere.
         if !self.0.iter().any(|known| known.is(stage, kind, &finding.what) && known.detail == finding.detail) {
             self.0.push(finding);
@@ -105,7 +111,7 @@ impl Findings {
     pub fn put_down_to(&mut self, stage: Stage, kind: Kind, what: &str, (to, as_kind): (Stage, Kind), detail: &str) {
         if let Some(known) = self.0.iter_mut().find(|known| known.is(stage, kind, what)) {
             (known.stage, known.kind) = (to, as_kind);
-            known.detail = format!("{}; {detail}", known.detail);
+            known.detail = short(&format!("{}; {detail}", known.detail));
         }
     }
 
@@ -136,6 +142,9 @@ impl Finding {
         self.stage == stage && self.kind == kind && self.what == what
     }
 }
+
+/// How many counts a [`Tally`] has.
+pub const COUNTS: usize = 14;
 
 /// What was counted at one stage. Loss and duplication stand apart and are never summed.
 ///
@@ -203,26 +212,59 @@ impl Tally {
         }
     }
 
+    /// All counts, in the order of their declaration.
+    pub fn counts(&self) -> [u64; COUNTS] {
+        let Self { expected, found, lost, rejected, not_auditable, late, unknown, .. } = *self;
+        let Self { duplicate, compared, altered, misrouted, out_of_order, never_sent, malformed, .. } = *self;
+        [
+            expected,
+            found,
+            lost,
+            rejected,
+            not_auditable,
+            late,
+            unknown,
+            duplicate,
+            compared,
+            altered,
+            misrouted,
+            out_of_order,
+            never_sent,
+            malformed,
+        ]
+    }
+
+    /// The reverse of [`Self::counts`].
+    pub fn of_counts(counts: [u64; COUNTS]) -> Self {
+        let [expected, found, lost, rejected, not_auditable, late, unknown, duplicate, compared, altered, ..] = counts;
+        let [.., misrouted, out_of_order, never_sent, malformed] = counts;
+        Self {
+            expected,
+            found,
+            lost,
+            rejected,
+            not_auditable,
+            late,
+            unknown,
+            duplicate,
+            compared,
+            altered,
+            misrouted,
+            out_of_order,
+            never_sent,
+            malformed,
+        }
+    }
+
     /// Whether nothing was found wrong here.
     pub fn is_clean(&self) -> bool {
         Kind::ALL.iter().all(|kind| self.of(*kind) == 0)
     }
 
     fn add(&mut self, other: &Self) {
-        self.expected += other.expected;
-        self.found += other.found;
-        self.lost += other.lost;
-        self.rejected += other.rejected;
-        self.not_auditable += other.not_auditable;
-        self.late += other.late;
-        self.unknown += other.unknown;
-        self.duplicate += other.duplicate;
-        self.compared += other.compared;
-        self.altered += other.altered;
-        self.misrouted += other.misrouted;
-        self.out_of_order += other.out_of_order;
-        self.never_sent += other.never_sent;
-        self.malformed += other.malformed;
+        let mut sum = self.counts();
+        sum.iter_mut().zip(other.counts()).for_each(|(sum, other)| *sum += other);
+        *self = Self::of_counts(sum);
     }
 }
 
@@ -272,6 +314,17 @@ mod tests {
         findings.retract(Stage::Routed, Kind::Altered, "7");
         findings.retract(Stage::Routed, Kind::Lost, "7");
         assert!(findings.iter().all(|finding| finding.what != "7"));
+    }
+
+    #[test]
+    fn a_detail_is_short_however_long_what_it_quotes() {
+        let mut findings = Findings::default();
+        findings.add(Stage::Routed, Kind::Malformed, "7", &"ü".repeat(1_000_000));
+        for _ in 0..10 {
+            let to = (Stage::Routed, Kind::Malformed);
+            findings.put_down_to(Stage::Routed, Kind::Malformed, "7", to, "it was so on sales already");
+        }
+        assert_eq!(findings.iter().map(|finding| finding.detail.chars().count()).collect::<Vec<_>>(), [DETAIL]);
     }
 
     #[test]

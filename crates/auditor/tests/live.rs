@@ -175,6 +175,40 @@ async fn a_restart_in_the_middle_gives_the_same_account() {
     assert_eq!((after.stages.at(Stage::Routed).expected, after.stages.at(Stage::Routed).found), (all, all - 2));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_that_was_overtaken_by_retention_goes_on_and_judges_the_next_block() {
+    let mut world = World::new().await;
+    let block = |number| BlockId { block: BLOCK.block + number, ..BLOCK };
+    let [read, deleted, next] = [0, 1, 2].map(|number| World::sales(block(number)));
+    world.account(block(0), Phase::Closed, count(&read));
+    world.accept(&read);
+    world.route(&read);
+    world.fan_out_has_passed_all();
+    let mut process = Process::start(&world);
+    process.account(|account| account.done_blocks == 1).await;
+
+    process.signal("STOP");
+    world.account(block(1), Phase::Closed, count(&deleted));
+    world.accept(&deleted);
+    world.route(&deleted);
+    world.fan_out_has_passed_all();
+    world.forget(&world.ends(deleted.iter().map(Sale::state))).await;
+    process.signal("CONT");
+    let overtaken = process.account(|account| account.done_blocks == 2).await;
+    assert!(!overtaken.auditable && overtaken.remarks.iter().any(|remark| remark.contains("Kafka deleted")));
+
+    let publish = |world: &World, phase, sales| world.account_since(std::time::Duration::ZERO, block(2), phase, sales);
+    publish(&world, Phase::Reserved, 0);
+    world.accept(&next);
+    world.route(without(&next, 7));
+    world.fan_out_has_passed_all();
+    publish(&world, Phase::Closed, count(&next));
+    let account = process.account(|account| account.done_blocks == 3).await;
+    assert_eq!(found(&account), (vec![(Stage::Routed, Kind::Lost, 1)], vec![block(2).sale(7).to_string()]));
+    assert_eq!(account.stages.at(Stage::Routed).not_auditable, u64::from(count(&deleted)));
+    assert!(process.child.try_wait().unwrap().is_none(), "it is the same process all along");
+}
+
 /// Deletes the audit's topic: its next reader begins from nothing.
 async fn forget_checkpoint(kafka: &mut kafka::Config) {
     use rdkafka::admin::{AdminClient, AdminOptions};
@@ -206,6 +240,11 @@ impl Process {
 
     async fn account(&self, enough: impl Fn(&Account) -> bool) -> Account {
         support::account(self.address, enough).await
+    }
+
+    fn signal(&self, signal: &str) {
+        let kill = std::process::Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
     }
 
     fn kill(&mut self) {

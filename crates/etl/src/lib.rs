@@ -27,6 +27,7 @@ mod config;
 pub mod fan_out;
 mod member;
 mod metrics;
+mod rejected;
 pub mod sink;
 pub mod spout;
 

@@ -70,6 +70,8 @@ fn eight_gib() -> RetentionBytes {
     Whole::try_from(8 << 30).expect("8 GiB are in range")
 }
 
+/// More than a broker takes of one record by default, 1,048,588 bytes: what brokers let in can go on from there.
+const MAX_RECORD_BYTES: u32 = 2 << 20;
 /// A group member that is silent for longer loses its partitions. Short, so that a killed one is replaced soon.
 const SESSION_TIMEOUT_MS: u32 = 10_000;
 
@@ -208,6 +210,7 @@ impl Config {
         producer
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
+            .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
             .set("acks", "all")
             .set("linger.ms", "20")
             .set("batch.size", "262144")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -45,6 +45,9 @@ pub enum Failure {
     Abort(KafkaError),
     /// Fenced, fatal, or nobody knows: a new producer under the same id, then the same.
     Rebuild(KafkaError),
+    /// The client refuses this very record, and would each time: going back to it would go on for ever. The process should
+    /// end with this.
+    Refused(anyhow::Error),
 }
 
 impl From<KafkaError> for Failure {
@@ -159,13 +162,13 @@ impl Outbox<'_> {
     pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
         self.count();
         let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
-        send(self.producer, record).map_err(|err| self.failed(err))
+        send(self.producer, record).map_err(|err| self.failed(topic, err))
     }
 
     /// Adds a record that was read, as it is; the same otherwise.
     pub fn forward(&mut self, topic: &str, message: BorrowedMessage<'_>) -> Result<(), Failure> {
         self.count();
-        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(err))
+        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(topic, err))
     }
 
     fn count(&mut self) {
@@ -175,9 +178,33 @@ impl Outbox<'_> {
         }
     }
 
-    /// The transaction failed under our hands: commit would say so too.
-    fn failed(&self, err: KafkaError) -> Failure {
-        let fatal = self.producer.client().fatal_error();
-        fatal.map_or(Failure::Abort(err), |(code, _)| Failure::Rebuild(KafkaError::Global(code)))
+    /// The transaction failed under our hands, and commit would say so too; or the record is one that the client refuses.
+    fn failed(&self, topic: &str, err: KafkaError) -> Failure {
+        if let Some((code, _)) = self.producer.client().fatal_error() {
+            return Failure::Rebuild(KafkaError::Global(code));
+        }
+        if is_of_the_record(&err) {
+            return Failure::Refused(anyhow!(err).context(format!("putting a record on {topic} that is never taken")));
+        }
+        Failure::Abort(err)
+    }
+}
+
+/// Whether the client, before anything is sent, refuses this very record.
+fn is_of_the_record(err: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidArgument, InvalidRecord, MessageSizeTooLarge};
+    matches!(err, KafkaError::MessageProduction(MessageSizeTooLarge | InvalidRecord | InvalidArgument))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_another_try_would_not_change_is_of_the_record() {
+        let code = |code| is_of_the_record(&KafkaError::MessageProduction(code));
+        assert!(code(RDKafkaErrorCode::MessageSizeTooLarge) && code(RDKafkaErrorCode::InvalidRecord));
+        assert!(!code(RDKafkaErrorCode::UnknownTopic) && !code(RDKafkaErrorCode::State));
+        assert!(!is_of_the_record(&KafkaError::Canceled));
     }
 }

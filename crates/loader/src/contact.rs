@@ -13,16 +13,16 @@ use crate::load::Load;
 /// Between two looks at what was acknowledged; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);
 
-/// Watches until `shutdown`. An error if Kafka is there and the client has lost it for good.
+/// Watches until `sent`, when there is nothing more to send. An error if Kafka is there and the client has lost it for good.
 pub(crate) fn watch(
     kafka: &kafka::Config,
     producer: &Arc<ThreadedProducer<Acks>>,
     load: &Load,
-    shutdown: &CancellationToken,
+    sent: &CancellationToken,
 ) -> anyhow::Result<()> {
     let contact = Contact::new(kafka, Instant::now());
     let mut accepted = 0;
-    while !shutdown.is_cancelled() {
+    while !sent.is_cancelled() {
         let now = load.metrics.accepted.get();
         if now != accepted {
             accepted = now;

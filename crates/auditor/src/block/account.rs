@@ -32,7 +32,7 @@ impl Block {
             lost: gone(&self.lost.by_fan_out),
             rejected: gone(&self.lost.rejected),
             not_auditable: gone(&self.lost.not_auditable),
-            unknown: if silent || self.record.phase.is_final() { unannounced } else { 0 },
+            unknown: if silent || self.finished || self.record.phase.is_final() { unannounced } else { 0 },
             altered: self.routed.altered.count().into(),
             out_of_order: self.accused[0].count().into(),
             never_sent: behind_end + counts.never_sent,
@@ -109,6 +109,21 @@ impl Block {
         let known = std::mem::replace(&mut stored.altered, altered.iter().copied().collect::<Bits>());
         let new = |index: &u32| !known.contains(*index) && !self.routed.altered.contains(*index);
         altered.iter().copied().filter(new).collect()
+    }
+
+    /// Says that a store may have forgotten the block: it is asked no more, and if it was not compared, it is left out.
+    pub fn store_forgets(&mut self, store: usize) {
+        if let Some(stored) = &mut self.stores[store] {
+            stored.forget();
+            if !stored.is_verified() {
+                self.stores[store] = None;
+            }
+        }
+    }
+
+    /// Whether a store is to be asked for it.
+    pub fn is_asked_of(&self, store: usize) -> bool {
+        self.stores[store].as_ref().is_some_and(|stored| !stored.is_forgotten())
     }
 
     /// Whether this block has duplicates of its own at that store.

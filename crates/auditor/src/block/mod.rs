@@ -39,7 +39,7 @@ pub struct Watched {
     pub returned: bool,
 }
 
-/// A block that is not done. Those that nothing was seen of take some hundred bytes, the others a few thousand.
+/// A block that is not done and of which something was seen: about 4 KB.
 #[derive(Debug)]
 pub struct Block {
     number: i64,
@@ -101,8 +101,9 @@ impl Block {
         self.number
     }
 
-    /// Takes a newer record of the same block.
+    /// Takes a newer record of the same block. A loader that was taken for gone and says more is still there.
     pub fn update(&mut self, record: BlockRecord) {
+        self.finished &= record.phase.is_final() && record.acknowledged == self.record.acknowledged;
         self.record = record;
     }
 
@@ -165,6 +166,16 @@ impl Block {
             }
             _ => u32::MAX,
         }
+    }
+
+    /// The first index that was never sent, if that is known.
+    pub fn known_end(&self) -> Option<u32> {
+        (self.end() < u32::MAX).then(|| self.end())
+    }
+
+    /// How many sales the model has in it, if any was seen.
+    pub fn length(&self) -> Option<u32> {
+        self.length
     }
 
     /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. Whoever
@@ -250,9 +261,15 @@ impl Block {
         }
     }
 
+    /// Whether what is missing may have been on a log that was deleted.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     /// Says that the fan-out has passed all that was acknowledged, and that this is final.
     pub fn finish_routed(&mut self) {
         self.finished = true;
+        self.routed.spans.shrink_to_fit();
     }
 
     /// Whether nothing more can be expected at routed.
@@ -306,20 +323,29 @@ impl Block {
 
     /// Whether nothing more can change, but for what should not be.
     pub fn is_done(&self) -> bool {
-        self.record.phase.is_final()
-            && self.finished
+        self.finished
             && self.cases == 0
             && self.stores.iter().flatten().all(Stored::is_verified)
             && self.missing_returned().is_empty()
             && self.not_routed().is_empty()
     }
 
-    /// Whether every sale of it was sent, acknowledged and found, so that any further record is a duplicate.
+    /// Whether every sale that the model has in it was sent, acknowledged and found, so that any further record of one is a
+    /// duplicate.
     pub fn is_complete(&self) -> bool {
         let acknowledged = self.record.acknowledged.len();
         self.record.phase == Phase::Closed
-            && self.record.end.or(self.length) == Some(acknowledged)
+            && self.length == Some(acknowledged)
             && self.routed.seen.count() == acknowledged
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// What it takes, but for what nearly every block has none of.
+    pub(crate) fn bytes(&self) -> usize {
+        let returned = self.returned.as_ref().map_or(0, Returned::bytes);
+        size_of::<Self>() + self.routed.bytes() + returned
     }
 }
 

@@ -23,12 +23,23 @@ pub(super) struct Stored {
     compared: u32,
     /// All of it was compared with all that was seen.
     verified: bool,
+    /// The store may have forgotten it since.
+    forgotten: bool,
 }
 
 impl Stored {
     /// Something was seen that it may not have passed.
     pub(super) fn fall_behind(&mut self) {
         self.verified = false;
+    }
+
+    /// From now on the store may have forgotten it.
+    pub(super) fn forget(&mut self) {
+        self.forgotten = true;
+    }
+
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten
     }
 
     /// Takes how many it has. `abreast`: we have read all that it had written when it last said so.

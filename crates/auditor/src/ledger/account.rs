@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka::blocks::{Phase, SILENT_AFTER};
+use kafka::blocks::Phase;
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub struct Account {
     pub open_blocks: u64,
     /// Blocks of which nothing can.
     pub done_blocks: u64,
+    /// Blocks that are not judged, since only another release can generate them again.
+    #[serde(default)]
+    pub other_release_blocks: u64,
     /// How many findings there are of each kind at each stage; only those there are.
     pub counts: Vec<Count>,
     /// The first findings of each kind at each stage, whole.
@@ -31,6 +34,9 @@ pub struct Account {
     pub content: Content,
     /// False if a log was deleted before it was read, or a block's parameters are unknown: nothing is said of those.
     pub auditable: bool,
+    /// What the auditor can't say or says late, in words.
+    #[serde(default)]
+    pub remarks: Vec<String>,
     /// What the auditor is doing.
     pub position: Position,
 }
@@ -72,6 +78,9 @@ pub struct Position {
     pub paused: bool,
     /// Records read from all topics that are followed, as the sum of their offsets.
     pub read: u64,
+    /// Records that are still to be read: the auditor's own backlog, which says nothing of the pipeline.
+    #[serde(default)]
+    pub audit_backlog: u64,
     /// Milliseconds since the last round of proof ended; none before the first.
     pub round_age_ms: Option<u64>,
     /// Milliseconds since the account was as the last checkpoint has it; none before the first.
@@ -94,10 +103,13 @@ const SHOWN: usize = 100;
 
 impl Ledger {
     /// The whole account. The caller fills in what only it knows of the position.
-    pub fn account(&self, now_us: i64) -> Account {
-        let mut stages = self.done.tallies();
-        for block in self.open.values() {
-            stages.add(&block.tallies(is_silent(block.record().updated_at_us, now_us)));
+    pub fn account(&self) -> Account {
+        let mut stages = self.done.tallies().clone();
+        for (id, block) in &self.open {
+            stages.add(&block.tallies(self.silence.is_silent(*id)));
+        }
+        for reserved in self.reserved.values() {
+            stages.add(&reserved.tallies());
         }
         let mut strays = Tallies::default();
         for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
@@ -120,33 +132,38 @@ impl Ledger {
             counts: counts(&stages),
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
             stages,
-            open_blocks: self.open.len() as u64,
+            open_blocks: (self.open.len() + self.reserved.len()) as u64,
             done_blocks: self.done.count(),
+            other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
             findings: self.findings.iter().cloned().collect(),
             rejected_records: self.rejected.clone(),
             content: Content { one_in, sparest },
+            remarks: self.remarks(service::unix_us()),
             position: Position {
                 rounds: self.rounds,
                 read: self.read.sum(),
                 paused: self.is_full(),
+                audit_backlog: self.backlog(),
                 ..Position::default()
             },
         }
     }
 
     /// Some open blocks, the oldest first.
-    pub fn blocks(&self, now_us: i64) -> Vec<BlockView> {
-        let mut blocks: Vec<_> = self.open.iter().collect();
-        blocks.sort_unstable_by_key(|(id, block)| (block.record().reserved_at_us, **id));
-        blocks
-            .into_iter()
-            .take(SHOWN)
-            .map(|(id, block)| BlockView {
-                id: *id,
-                phase: block.record().phase,
-                stages: block.tallies(is_silent(block.record().updated_at_us, now_us)),
-            })
-            .collect()
+    pub fn blocks(&self) -> Vec<BlockView> {
+        let open = self.open.iter().map(|(id, block)| (block.record().reserved_at_us, *id));
+        let reserved = self.reserved.iter().map(|(id, reserved)| (reserved.record.reserved_at_us, *id));
+        let mut blocks: Vec<(i64, BlockId)> = open.chain(reserved).collect();
+        blocks.sort_unstable();
+        blocks.into_iter().take(SHOWN).filter_map(|(_, id)| self.block(id)).collect()
+    }
+
+    fn block(&self, id: BlockId) -> Option<BlockView> {
+        let (phase, stages) = match (self.open.get(&id), self.reserved.get(&id)) {
+            (Some(block), _) => (block.record().phase, block.tallies(self.silence.is_silent(id))),
+            (None, reserved) => reserved.map(|reserved| (reserved.record.phase, reserved.tallies()))?,
+        };
+        Some(BlockView { id, phase, stages })
     }
 }
 
@@ -155,11 +172,6 @@ impl Ledger {
     pub fn comparing_took(&mut self, time: Duration) {
         self.sampling.took(time);
     }
-}
-
-/// A loader that has said nothing of a block for long is taken for gone: what it had not said is unknown.
-fn is_silent(updated_at_us: i64, now_us: i64) -> bool {
-    now_us.saturating_sub(updated_at_us) > i64::try_from(SILENT_AFTER.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn counts(stages: &Tallies) -> Vec<Count> {

@@ -108,7 +108,9 @@ impl Ledger {
             match self.open.get_mut(&id.block_id()).filter(|_| is_open) {
                 Some(block) => block.close_case(kind, accepted),
                 None if accepted.is_none() => {}
-                None if kind == Kind::NeverSent => self.strangers.was_accepted(id.block_id()),
+                None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => {
+                    self.strangers.was_accepted(id.block_id())
+                }
                 None => self.done.was_accepted(id.block_id(), kind),
             }
             let what = id.to_string();

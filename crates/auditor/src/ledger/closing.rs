@@ -1,20 +1,25 @@
 //! What is done, and what must be read again after a restart.
 
-use anyhow::Context;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, ensure};
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::done::{Loader, Odd};
 use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
-use super::{Case, Ledger};
-use crate::block::{Behind, Block};
+use super::{Case, Ledger, Overtaken};
+use crate::block::Behind;
 use crate::findings::{Findings, Stage, Tally};
 use crate::source::Source;
 
 /// Where a restart resumes. Results of done blocks lie beside it, under their own keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Checkpoint {
+    /// Grows when a field is read in another way than before; a new field alone has a default.
+    pub version: u32,
     /// How far each source is.
     pub logs: Vec<(Source, Log)>,
     /// What belongs to no block: at routed and at returned.
@@ -31,10 +36,13 @@ pub struct Checkpoint {
     pub disorder: Vec<(BlockId, [Behind; 2])>,
     /// Blocks reserved before these times may have lost records to retention.
     pub suspect_before_us: [i64; 2],
+    /// What Kafka deleted before it was read.
+    pub overtaken: Overtaken,
 }
 
 /// One log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Log {
     /// The lowest offset that an open block still needs.
     pub needed: i64,
@@ -55,9 +63,61 @@ pub struct Entry {
 /// restart.
 const DISORDER: usize = 20_000;
 
+/// Of the checkpoints that this release writes; it reads those of lower versions.
+const VERSION: u32 = 1;
+
 const CHECKPOINT: &str = "checkpoint";
 const LOADER: &str = "loader/";
 const BLOCK: &str = "block/";
+
+/// Takes what an earlier auditor wrote, record by record.
+pub struct Restoring {
+    ledger: Ledger,
+    checkpoint: Option<Checkpoint>,
+    keys: BTreeSet<String>,
+    /// The last record of each key that can't be read.
+    unreadable: BTreeMap<String, anyhow::Error>,
+}
+
+impl Restoring {
+    /// Begins with an empty account.
+    pub fn new(ledger: Ledger) -> Self {
+        Self { ledger, checkpoint: None, keys: BTreeSet::new(), unreadable: BTreeMap::new() }
+    }
+
+    /// Takes the next record; its value is `None` if the key was removed. Unknown keys are left alone.
+    pub fn take(&mut self, key: &str, value: Option<&[u8]>) {
+        if key != CHECKPOINT && !key.starts_with(LOADER) && !key.starts_with(BLOCK) {
+            return;
+        }
+        match value {
+            Some(_) => self.keys.insert(key.to_owned()),
+            None => self.keys.remove(key),
+        };
+        self.unreadable.remove(key);
+        match self.ledger.restore(key, value) {
+            Ok(checkpoint) => self.checkpoint = checkpoint.or(self.checkpoint.take()),
+            Err(err) => drop(self.unreadable.insert(key.to_owned(), err)),
+        }
+    }
+
+    /// The account, and whether anything was restored. If any of it is of a shape that this release does not know, it begins
+    /// again in `fresh` where the logs begin.
+    pub fn finish(self, mut fresh: Ledger) -> (Ledger, bool) {
+        let Self { mut ledger, checkpoint, keys, unreadable } = self;
+        if let Some((_, err)) = unreadable.into_iter().next() {
+            tracing::warn!(
+                "beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}"
+            );
+            fresh.stale = keys.into_iter().collect();
+            fresh.begins_again = true;
+            return (fresh, false);
+        }
+        let found = checkpoint.is_some();
+        ledger.resume(checkpoint.unwrap_or_default());
+        (ledger, found)
+    }
+}
 
 impl Ledger {
     /// Moves blocks of which nothing more can come to the done ones.
@@ -69,10 +129,11 @@ impl Ledger {
         for (id, block) in self.open.extract_if(|_, block| block.is_done()) {
             let tallies = block.tallies(false);
             if block.is_complete() && tallies.is_clean() {
-                self.done.add_whole(id, &tallies);
+                self.done.add_whole(id, &tallies, &block.record().parameters);
             } else {
                 let (seen, returned) = (block.seen_ranges(), block.returned_ranges());
-                self.done.add_odd(id, Odd { seen, returned, tallies });
+                let (end, length) = (block.known_end(), block.length());
+                self.done.add_odd(id, Odd { seen, returned, end, length, tallies: tallies.into() });
             }
             self.truths.forget(id);
         }
@@ -86,7 +147,7 @@ impl Ledger {
             return Ok(None);
         }
         let mut needed = self.read.clone();
-        for span in self.open.values().flat_map(Block::spans) {
+        for span in self.open.values().flat_map(|block| block.spans()) {
             needed.set(span.source, span.low.min(needed.at(span.source)));
         }
         let log = |source: Source| (source, Log { needed: needed.at(source), read: self.read.at(source) });
@@ -101,6 +162,7 @@ impl Ledger {
             .collect();
         disorder.sort_unstable_by_key(|(id, _)| *id);
         let checkpoint = Checkpoint {
+            version: VERSION,
             logs: self.sources.iter().copied().map(log).collect(),
             strays: self.strays,
             cases: self.lasting_cases(),
@@ -109,8 +171,11 @@ impl Ledger {
             findings: self.findings.clone(),
             disorder,
             suspect_before_us: self.suspect_before_us,
+            overtaken: self.overtaken,
         };
-        let mut entries = vec![entry(CHECKPOINT.to_owned(), Some(&checkpoint))?];
+        let removed = |key: &String| Entry { key: key.clone(), value: None };
+        let mut entries: Vec<Entry> = self.stale.iter().map(removed).collect();
+        entries.push(entry(CHECKPOINT.to_owned(), Some(&checkpoint))?);
         for ((run, loader), whole) in self.done.write_loaders() {
             entries.push(entry(format!("{LOADER}{run:08x}/{loader}"), Some(whole))?);
         }
@@ -123,13 +188,21 @@ impl Ledger {
     /// Says that the last checkpoint was written. If it was not, the next one holds what this one held.
     pub fn checkpoint_written(&mut self) {
         self.done.written();
+        self.stale.clear();
     }
 
-    /// Takes one record of `kapture.audit`; returns the checkpoint if it is that. Unknown keys are left alone.
-    pub fn restore(&mut self, key: &str, value: &[u8]) -> anyhow::Result<Option<Checkpoint>> {
+    /// Takes one record of `kapture.audit`; returns the checkpoint if it is that.
+    fn restore(&mut self, key: &str, value: Option<&[u8]>) -> anyhow::Result<Option<Checkpoint>> {
         let doing = || format!("reading {key} of the audit");
+        if let Some(id) = key.strip_prefix(BLOCK) {
+            let odd: Option<Odd> = value.map(serde_json::from_slice).transpose().with_context(doing)?;
+            self.done.restore_odd(id.parse().with_context(doing)?, odd);
+            return Ok(None);
+        }
+        let Some(value) = value else { return Ok(None) };
         if key == CHECKPOINT {
             let checkpoint: Checkpoint = serde_json::from_slice(value).with_context(doing)?;
+            ensure!(checkpoint.version <= VERSION, "{}: its version is {}", doing(), checkpoint.version);
             return Ok(Some(checkpoint));
         }
         if let Some(id) = key.strip_prefix(LOADER) {
@@ -137,15 +210,13 @@ impl Ledger {
             let id: BlockId = format!("{id}/0").parse().with_context(doing)?;
             let loader: Loader = serde_json::from_slice(value).with_context(doing)?;
             self.done.restore_loader((id.run, id.loader), loader);
-        } else if let Some(id) = key.strip_prefix(BLOCK) {
-            let odd: Odd = serde_json::from_slice(value).with_context(doing)?;
-            self.done.restore_odd(id.parse().with_context(doing)?, odd);
         }
         Ok(None)
     }
 
     /// Resumes from a checkpoint, after all results were restored. Reading begins at the offsets needed.
-    pub fn resume(&mut self, checkpoint: Checkpoint) {
+    fn resume(&mut self, checkpoint: Checkpoint) {
+        self.done.restored();
         for (source, log) in checkpoint.logs {
             self.read.set(source, log.needed);
             self.counted.set(source, log.read);
@@ -157,6 +228,7 @@ impl Ledger {
         self.findings = checkpoint.findings;
         self.disorder = checkpoint.disorder.into_iter().collect();
         self.suspect_before_us = checkpoint.suspect_before_us;
+        self.overtaken = checkpoint.overtaken;
     }
 }
 

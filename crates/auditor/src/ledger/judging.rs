@@ -11,11 +11,14 @@ use super::Ledger;
 use crate::block::Fate;
 use crate::findings::{Kind, Stage};
 
+/// Blocks of which nothing was seen that are judged in one round.
+const UNSEEN: usize = 1_000;
+
 /// Everything that a round of proof is about.
 #[derive(Debug, Default)]
 pub struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
-    /// Blocks of which nothing more will be acknowledged.
+    /// Blocks of which nothing more will be acknowledged: their loader said so, or fell silent.
     ended: Vec<BlockId>,
     /// What came back without having been routed.
     not_routed: Vec<(BlockId, Ranges)>,
@@ -30,14 +33,24 @@ pub struct Missing {
     pub indices: Ranges,
     /// None of them is older: unix time, microseconds.
     pub reserved_at_us: i64,
+    /// A log lost records that may have been these, so that nobody can say who lost them.
+    pub is_suspect: bool,
 }
 
 impl Ledger {
     /// What is missing now, to begin a round with.
     pub fn suspects(&self) -> Suspects {
         let mut suspects = Suspects::default();
+        for (id, reserved) in &self.reserved {
+            if reserved.record.phase.is_final() || self.silence.is_silent(*id) {
+                suspects.ended.push(*id);
+            }
+            if !reserved.record.acknowledged.is_empty() {
+                suspects.missing.push((*id, reserved.record.acknowledged.clone()));
+            }
+        }
         for (id, block) in &self.open {
-            if block.record().phase.is_final() && !block.is_routed() {
+            if (block.record().phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed() {
                 suspects.ended.push(*id);
             }
             let missing = block.missing();
@@ -53,14 +66,32 @@ impl Ledger {
     }
 
     /// Those of the suspects that have not come, the fan-out having provably passed them all.
-    pub fn convict(&self, suspects: &Suspects) -> Vec<Missing> {
+    pub fn convict(&mut self, suspects: &Suspects) -> Vec<Missing> {
+        let mut room = self.room();
+        for (id, _) in &suspects.missing {
+            if room > 0 && self.reserved.contains_key(id) {
+                self.open(*id);
+                room -= 1;
+            }
+        }
         let convict = |(id, suspects): &(BlockId, Ranges)| {
             let block = self.open.get(id)?;
             let indices = block.still_missing(suspects);
             let reserved_at_us = block.record().reserved_at_us;
-            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us })
+            (!indices.is_empty()).then_some(Missing {
+                id: *id,
+                indices,
+                reserved_at_us,
+                is_suspect: block.is_suspect(),
+            })
         };
         suspects.missing.iter().filter_map(convict).collect()
+    }
+
+    /// How many blocks of which nothing was seen may be judged now: each takes memory until the stores have said that they
+    /// have nothing of it either. The others are judged in a later round.
+    fn room(&self) -> usize {
+        if self.is_full() { 0 } else { UNSEEN }
     }
 
     /// Says what became of a sale that was convicted.
@@ -92,7 +123,13 @@ impl Ledger {
                 self.findings.add(Stage::Returned, Kind::NeverSent, &what, "on receipts, and on no state's topic");
             }
         }
+        let mut room = self.room();
         for id in &suspects.ended {
+            // Of the others, what is missing was not convicted.
+            if room > 0 && self.reserved.get(id).is_some_and(|reserved| reserved.record.acknowledged.is_empty()) {
+                self.open(*id);
+                room -= 1;
+            }
             if let Some(block) = self.open.get_mut(id) {
                 block.finish_routed();
             }

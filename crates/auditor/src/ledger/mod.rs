@@ -10,17 +10,23 @@ mod cases;
 mod closing;
 mod done;
 mod judging;
+#[cfg(test)]
+mod memory_tests;
 mod pace;
 mod reading;
 mod rejected;
+mod remarks;
+mod reserved;
 #[cfg(test)]
 mod restart_tests;
 mod returning;
 mod sampling;
+mod silence;
 mod storing;
 mod strangers;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,10 +36,12 @@ use petstore::{BlockId, SaleId};
 
 pub use account::{Account, BlockView, Content, Count, Position};
 pub use cases::{Case, Evidence, Origin};
-pub use closing::{Checkpoint, Entry, Log};
-pub use done::Done;
+pub use closing::{Checkpoint, Entry, Log, Restoring};
+pub use done::{Done, Late};
 pub use judging::{Missing, Suspects};
+pub use reading::Unknown;
 pub use rejected::{Rejected, RejectedRecords};
+pub use remarks::Overtaken;
 pub use returning::Unreturned;
 pub use storing::{Asked, Held, STORES};
 
@@ -45,30 +53,35 @@ use crate::source::{Positions, Source};
 use crate::truth::{Body, Generate, Truths, difference};
 use cases::Cases;
 use pace::Pace;
+use reserved::Reserved;
 use sampling::Sampling;
+use silence::Silence;
 use strangers::Strangers;
+use waiting::Waiting;
 
-/// Sales of blocks that are not on the account as yet: it is read at the same time, and may be a moment behind. With
-/// their bodies some 40 MB.
-const WAITING_SALES: usize = 65_536;
-
-/// Open blocks that may wait for a store before reading pauses: about 3 KB each.
-const WAITING_BLOCKS: usize = 20_000;
+/// Open blocks that may wait for a store before reading pauses: about 4 KB each, so 50 MB.
+const WAITING_BLOCKS: usize = 12_000;
 
 /// See the module.
 pub struct Ledger {
     truths: Truths,
     watched: Watched,
     sampling: Sampling,
-    open: HashMap<BlockId, Block>,
+    /// Blocks of which nothing was seen yet.
+    reserved: HashMap<BlockId, Reserved>,
+    /// The others, until they are done.
+    open: HashMap<BlockId, Box<Block>>,
     done: Done,
     /// Blocks whose record or parameters this program does not understand, by run and loader.
     unreadable: BTreeMap<(u32, u32), Ranges>,
-    waiting: Vec<Waiting>,
+    /// Blocks of another release's model, by run and loader.
+    others: BTreeMap<(u32, u32), Ranges>,
+    waiting: Waiting,
     /// At routed and at returned.
     order: [Order; 2],
     /// What an earlier auditor found to be out of order in blocks that are open.
     disorder: HashMap<BlockId, [Behind; 2]>,
+    silence: Silence,
     cases: Cases,
     /// What belongs to no block: at routed and at returned.
     strays: [Tally; 2],
@@ -86,14 +99,13 @@ pub struct Ledger {
     /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
     /// unix time, microseconds.
     suspect_before_us: [i64; 2],
+    overtaken: Overtaken,
+    /// What an earlier auditor wrote could not be read.
+    begins_again: bool,
+    /// Its keys, until they are removed.
+    stale: Vec<String>,
     /// Rounds of proof that ended.
     rounds: u64,
-}
-
-/// A record whose block is not known.
-struct Waiting {
-    record: Record<'static>,
-    body: Box<[u8]>,
 }
 
 impl Ledger {
@@ -103,12 +115,15 @@ impl Ledger {
             truths: Truths::new(generate),
             watched,
             sampling: Sampling::default(),
+            reserved: HashMap::new(),
             open: HashMap::new(),
             done: Done::new(watched.returned),
             unreadable: BTreeMap::new(),
-            waiting: Vec::new(),
+            others: BTreeMap::new(),
+            waiting: Waiting::default(),
             order: Default::default(),
             disorder: HashMap::new(),
+            silence: Silence::default(),
             cases: Cases::default(),
             strays: Default::default(),
             strangers: Strangers::default(),
@@ -120,6 +135,9 @@ impl Ledger {
             pace: Pace::default(),
             counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
+            overtaken: Overtaken::default(),
+            begins_again: false,
+            stale: Vec::new(),
             rounds: 0,
         }
     }
@@ -131,6 +149,7 @@ impl Ledger {
 
     /// Takes a block's record from the loaders' account.
     pub fn record(&mut self, id: BlockId, record: BlockRecord) {
+        self.silence.heard(id);
         if self.done.contains(id) {
             return;
         }
@@ -140,27 +159,34 @@ impl Ledger {
             self.accuse(id, Stage::Returned);
             return;
         }
-        let mut block = Block::new(self.pace.count(), record, self.watched);
-        for (before_us, source) in self.suspect_before_us.into_iter().zip([Source::all(0)[0], Source::Receipts(0)]) {
-            if block.record().reserved_at_us < before_us {
-                block.suspect(source);
-            }
+        if let Some(reserved) = self.reserved.get_mut(&id) {
+            reserved.record = record;
+            return;
         }
-        if let Some(disorder) = self.disorder.remove(&id) {
-            block.remember_disorder(&disorder);
-        }
-        self.open.insert(id, block);
-        for Waiting { record, body } in
-            self.waiting.extract_if(.., |waiting| waiting.record.id.block_id() == id).collect::<Vec<_>>()
-        {
+        let number = self.pace.count();
+        self.reserved.insert(id, Reserved { number, record, suspect: [false; 2] });
+        for (record, body) in self.waiting.of(id) {
             self.sale(Record { body: Body::new(&body), ..record });
         }
     }
 
     /// Takes note of a block whose record can't be read: nothing is said about its sales.
     pub fn unreadable(&mut self, id: BlockId) {
-        self.open.remove(&id);
+        if self.done.contains(id) {
+            return;
+        }
+        self.forget(id);
         self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
+    }
+
+    /// Takes note of a block that only another release can generate again: its sales are not judged.
+    pub fn of_another_release(&mut self, id: BlockId) {
+        if self.done.contains(id) {
+            return;
+        }
+        self.forget(id);
+        self.others.entry((id.run, id.loader)).or_default().insert(id.block);
+        self.waiting.of(id);
     }
 
     /// Takes a sale from a state's topic, or a receipt.
@@ -168,7 +194,7 @@ impl Ledger {
         let id = record.id.block_id();
         let stage = stage(record.source);
         let new = record.offset >= self.counted.at(record.source);
-        if self.open.contains_key(&id) {
+        if self.is_open(id) {
             match self.see(&record, new) {
                 Ok(seen) => self.note(stage, &record, &seen, true),
                 Err(err) => {
@@ -178,22 +204,32 @@ impl Ledger {
             }
         } else if self.done.contains(id) {
             // What a checkpoint has counted is read again after a restart.
-            if new && self.done.late(stage, record.id) {
-                let seen = Seen { faults: vec![Kind::Duplicate], ..Seen::default() };
-                self.note(stage, &record, &seen, false);
+            if new {
+                self.late(stage, &record);
             }
+        } else if self.is_of_another_release(id) {
+            // Not judged.
         } else if self.is_unreadable(id) {
             self.strays[strays(stage)].not_auditable += u64::from(new);
-        } else if self.waiting.len() < WAITING_SALES {
-            let body = record.body.bytes().into();
-            self.waiting.push(Waiting { record: Record { body: Body::new(&[]), ..record }, body });
         } else {
-            self.stray(&record);
+            self.waiting.push(&record);
+        }
+    }
+
+    /// Takes a record of a block that is done.
+    fn late(&mut self, stage: Stage, record: &Record<'_>) {
+        let id = record.id.block_id();
+        let truth = self.done.parameters(id).and_then(|parameters| self.truths.of(id, &parameters, false).ok());
+        let length = truth.and_then(|truth| u32::try_from(truth.len()).ok());
+        if let Some(Late::Found(kind)) = self.done.late(stage, record.id, length) {
+            let seen = Seen { faults: vec![kind], ..Seen::default() };
+            self.note(stage, record, &seen, false);
         }
     }
 
     /// `new`: not read before a restart as well.
     fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
+        self.open(record.id.block_id());
         let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
         self.pace.reach(record.source, block.number());
         let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
@@ -286,6 +322,10 @@ impl Ledger {
         self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
     }
 
+    fn is_of_another_release(&self, id: BlockId) -> bool {
+        self.others.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
     /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or said to be lost.
     pub fn is_done(&self, id: BlockId) -> bool {
         self.done.contains(id)
@@ -304,6 +344,7 @@ impl Ledger {
 
     /// Looks up a sale of the model, whole. `None` if its block isn't open, or doesn't hold it.
     pub fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
+        self.open(id.block_id());
         let block = self.open.get(&id.block_id())?;
         self.truths.sale(id, &block.record().parameters)
     }

@@ -72,10 +72,13 @@ impl Ledger {
     /// Says of each source whether reading it should rest; `rests`: whether it does.
     pub fn rest(&self, rests: &[bool]) -> Vec<bool> {
         // What comes back is what the memory waits for.
-        let full = self.is_full();
+        let (full, waiting) = (self.is_full(), self.waiting.is_full());
         let slowest = self.pace.slowest(&self.sources, &self.read);
         let should = |(source, rests): (&Source, &bool)| {
-            (full && matches!(source, Source::State(_))) || self.pace.is_ahead(*source, slowest, *rests)
+            let has_sales = *source != Source::Rejected;
+            (waiting && has_sales)
+                || (full && matches!(source, Source::State(_)))
+                || self.pace.is_ahead(*source, slowest, *rests)
         };
         self.sources.iter().zip(rests).map(should).collect()
     }

@@ -1,10 +1,20 @@
 //! How far the logs were read, and what on them belongs to no block.
 
+use anyhow::ensure;
+
 use super::{Evidence, Ledger, place, stage, strays};
-use crate::block::Block;
 use crate::findings::{Kind, Stage};
 use crate::record::Record;
 use crate::source::{Positions, Source};
+
+/// What waited for a block at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Sales with a number below this one. A count would not do: those whose block becomes known leave the middle.
+    sales: u64,
+    /// So many of the blocks that stores have.
+    blocks: usize,
+}
 
 impl Ledger {
     /// Takes a record that is no sale.
@@ -16,19 +26,19 @@ impl Ledger {
         }
     }
 
-    /// Says that the account of blocks was read to an end that was taken after everything until now had been read: a
-    /// record that still has no block was never sent.
-    pub fn blocks_are_known(&mut self, (waiting, strange): (usize, usize)) {
-        let waiting = waiting.min(self.waiting.len());
-        for super::Waiting { record, .. } in self.waiting.drain(..waiting).collect::<Vec<_>>() {
+    /// Says that the account of blocks was read to an end that was taken after [`Self::unknown`] was asked: what was
+    /// read by then and still has no block was never sent.
+    pub fn blocks_are_known(&mut self, unknown: Unknown) {
+        for record in self.waiting.before(unknown.sales) {
             self.stray(&record);
         }
-        self.judge_strange_blocks(strange);
+        self.judge_strange_blocks(unknown.blocks);
     }
 
-    /// How much waits for a block, to be given to [`Self::blocks_are_known`].
-    pub fn unknown(&self) -> (usize, usize) {
-        (self.waiting.len(), self.strangers.waiting())
+    /// What waits for a block, to be given to [`Self::blocks_are_known`]; `None` if nothing does.
+    pub fn unknown(&self) -> Option<Unknown> {
+        let unknown = Unknown { sales: self.waiting.next(), blocks: self.strangers.waiting() };
+        (!self.waiting.is_empty() || unknown.blocks > 0).then_some(unknown)
     }
 
     pub(super) fn stray(&mut self, record: &Record<'_>) {
@@ -58,6 +68,21 @@ impl Ledger {
         &self.read
     }
 
+    /// Where to go on in each log, at least one of which no longer holds what was to be read next.
+    pub fn go_on(&mut self, beginnings: &[i64], ends: &[i64], now_us: i64) -> anyhow::Result<Vec<i64>> {
+        let logs: Vec<(Source, (i64, i64))> =
+            self.sources.iter().copied().zip(beginnings.iter().copied().zip(ends.iter().copied())).collect();
+        for (source, (_, end)) in &logs {
+            let next = self.read.at(*source);
+            // Nothing that is known here can be trusted to be of this log.
+            ensure!(
+                next <= *end,
+                "{source} ends at {end}, and was read to {next}: Kafka lost records, or was emptied; starting again"
+            );
+        }
+        Ok(logs.into_iter().map(|(source, (beginning, end))| self.begin(source, beginning, end, now_us)).collect())
+    }
+
     /// Where to begin, or to go on, in a log that now reaches from `beginning` to `end`.
     ///
     /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
@@ -70,9 +95,11 @@ impl Ledger {
         self.counted.set(source, end.min(self.counted.at(source)));
         if start != next && source != Source::Rejected {
             tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
+            self.overtaken.add(source, start.saturating_sub(next), now_us);
             let suspect = &mut self.suspect_before_us[strays(stage(source))];
             *suspect = now_us.max(*suspect);
-            self.open.values_mut().for_each(|block: &mut Block| block.suspect(source));
+            self.open.values_mut().for_each(|block| block.suspect(source));
+            self.reserved.values_mut().for_each(|reserved| reserved.suspect[strays(stage(source))] = true);
         }
         start
     }

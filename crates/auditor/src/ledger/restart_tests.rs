@@ -3,7 +3,7 @@
 use kafka::blocks::Phase;
 use petstore::{BlockId, Parameters, State};
 
-use super::tests::{BLOCK, LENGTH, NOW, closed, found, model, prove, record, sale};
+use super::tests::{BLOCK, LENGTH, closed, found, model, prove, record, sale};
 use super::*;
 use crate::block::Fate;
 use crate::findings::{Kind, Stage};
@@ -52,20 +52,15 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
     let entries = first.checkpoint().unwrap().unwrap();
     first.checkpoint_written();
 
-    let mut second = fresh();
-    let mut checkpoint = None;
-    for entry in &entries {
-        checkpoint = second.restore(&entry.key, entry.value.as_ref().unwrap()).unwrap().or(checkpoint);
-    }
-    let checkpoint = checkpoint.unwrap();
+    let checkpoint: Checkpoint = serde_json::from_slice(entries[0].value.as_deref().unwrap()).unwrap();
     let log = checkpoint.logs.iter().find(|(source, _)| *source == Source::State(State::Ca)).unwrap().1;
     assert_eq!((log.needed, log.read), (200, 301), "the open block is read again, the done ones are not");
-    second.resume(checkpoint);
+    let mut second = restore(&entries, fresh);
     blocks(&mut second);
     read(&mut second, 150, 301);
     prove(&mut second, Fate::LostByFanOut);
     let without_position = |ledger: &Ledger| {
-        let account = ledger.account(NOW);
+        let account = ledger.account();
         (account.stages, account.open_blocks, account.done_blocks, found(ledger))
     };
     assert_eq!(without_position(&second), without_position(&first));
@@ -75,4 +70,52 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
         sale(ledger, BLOCK.sale(7), State::Ca, 301);
         assert_eq!(found(ledger).0[1], (Stage::Routed, Kind::Duplicate, 1), "a late duplicate of a done block");
     }
+}
+
+fn restore(entries: &[Entry], fresh: impl Fn() -> Ledger) -> Ledger {
+    let mut restoring = Restoring::new(fresh());
+    entries.iter().for_each(|entry| restoring.take(&entry.key, entry.value.as_deref()));
+    restoring.finish(fresh()).0
+}
+
+#[test]
+fn a_block_that_was_folded_into_its_loaders_is_counted_once_though_its_older_record_is_still_there() {
+    let odd =
+        entry(&format!("block/{BLOCK}"), Some(r#"{"seen":[[0,5]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
+    let loader =
+        entry("loader/00000001/0", Some(r#"{"blocks":[[0,1]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
+    let entries = [odd, loader, entry(&format!("block/{BLOCK}"), None), entry("checkpoint", Some("{}"))];
+    let ledger = restore(&entries, fresh);
+    assert_eq!((ledger.account().done_blocks, ledger.account().stages.at(Stage::Routed).found), (1, 5));
+}
+
+#[test]
+fn what_a_later_release_added_is_passed_over_and_what_an_earlier_one_lacked_has_a_default() {
+    let checkpoint = entry("checkpoint", Some(r#"{"strays":[{"malformed":3},{}],"of_a_later_release":1}"#));
+    let ledger = restore(&[checkpoint], fresh);
+    assert_eq!((ledger.account().stages.at(Stage::Routed).malformed, ledger.account().remarks), (3, vec![]));
+}
+
+#[test]
+fn a_checkpoint_of_an_unknown_shape_is_removed_and_the_account_begins_again() {
+    let odd = entry(&format!("block/{BLOCK}"), Some(r#"{"seen":"all"}"#));
+    let mut entries = vec![odd, entry("checkpoint", Some(r#"{"version":9}"#)), entry("settings", Some("else"))];
+    let mut ledger = restore(&entries, fresh);
+    assert!(ledger.account().remarks[0].contains("counted again"), "{:?}", ledger.account().remarks);
+    ledger.malformed(Source::State(State::Ca), 0, "no headers");
+    entries.extend(ledger.checkpoint().unwrap().unwrap());
+    ledger.checkpoint_written();
+    assert!(ledger.checkpoint().unwrap().unwrap().iter().all(|entry| entry.value.is_some()));
+
+    let next = restore(&entries, fresh);
+    assert_eq!((next.account().stages, next.account().remarks), (ledger.account().stages, vec![]));
+    assert_eq!(next.account().done_blocks, 0);
+}
+
+fn entry(key: &str, value: Option<&str>) -> Entry {
+    Entry { key: key.to_owned(), value: value.map(|value| value.as_bytes().to_vec()) }
+}
+
+fn fresh() -> Ledger {
+    Ledger::new(Watched::default(), Box::new(|_, id| Ok(model(id))))
 }

@@ -30,7 +30,7 @@ impl Unreturned {
 impl Ledger {
     /// What has not come back, to begin a round with.
     pub fn unreturned(&self) -> Vec<Unreturned> {
-        let unreturned = |(id, block): (&BlockId, &crate::block::Block)| {
+        let unreturned = |(id, block): (&BlockId, &Box<crate::block::Block>)| {
             let missing = block.missing_returned();
             let spans = block.routed_spans().to_vec();
             (!missing.is_empty()).then_some(Unreturned { id: *id, missing, spans })

@@ -72,12 +72,20 @@ pub struct Held {
 pub(super) type Extras = BTreeMap<(usize, BlockId), (Ranges, BTreeMap<State, i64>)>;
 
 impl Ledger {
+    /// Says that a store may have forgotten what its loader last spoke of before a time (unix time, microseconds).
+    pub fn store_forgets(&mut self, store: usize, before_us: i64) {
+        for block in self.open.values_mut().filter(|block| block.record().updated_at_us < before_us) {
+            block.store_forgets(store);
+        }
+    }
+
     /// The open blocks of which anything was seen or that have ended, `limit` at most, from the one after `after` on.
     pub fn ask(&self, store: usize, after: Option<BlockId>, limit: usize) -> Vec<Asked> {
         let mut ids: Vec<BlockId> = self
             .open
             .iter()
-            .filter(|(id, block)| Some(**id) > after && (block.records() > 0 || block.is_routed()))
+            .filter(|(id, block)| Some(**id) > after && block.is_asked_of(store))
+            .filter(|(_, block)| block.records() > 0 || block.is_routed())
             .map(|(id, _)| *id)
             .collect();
         ids.sort_unstable();
@@ -134,9 +142,14 @@ impl Ledger {
         }
     }
 
-    /// Takes that a store has as many sales of a block as it must have.
-    pub fn store_has_all(&mut self, store: usize, asked: &Asked) {
-        if let Some(block) = self.open.get_mut(&asked.id) {
+    /// Takes that a store had `found` sales of a block, and passed all that was seen of it. They are those that were seen if
+    /// nothing else can be among them: all that lies below `positions`, asked for after, has been read.
+    pub fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
+        let abreast = self.has_read(positions);
+        if let Some(block) = self.open.get_mut(&asked.id)
+            && abreast
+            && found >= block.storable().count()
+        {
             block.store_has(store, asked.seen.clone(), Ranges::default());
         }
     }

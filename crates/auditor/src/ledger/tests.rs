@@ -1,6 +1,7 @@
 //! Each fault gives its finding and nothing else.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
@@ -74,6 +75,7 @@ pub(super) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>
         phase,
         acknowledged: Ranges::from(acknowledged.to_vec()),
         end,
+        load: None,
         reserved_at_us: NOW,
         updated_at_us: NOW,
     }
@@ -101,9 +103,16 @@ pub(super) fn prove(ledger: &mut Ledger, fate: Fate) {
     ledger.close();
 }
 
+/// The account of blocks is read to its end.
+fn know_blocks(ledger: &mut Ledger) {
+    if let Some(unknown) = ledger.unknown() {
+        ledger.blocks_are_known(unknown);
+    }
+}
+
 /// Findings as (stage, kind, how many), and what the list names.
 pub(super) fn found(ledger: &Ledger) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     let counts = account.counts.iter().map(|count| (count.stage, count.kind, count.findings)).collect();
     (counts, account.findings.iter().map(|finding| finding.what.clone()).collect())
 }
@@ -114,7 +123,7 @@ fn a_block_that_arrived_whole_is_done_without_a_finding() {
     ledger.record(BLOCK, closed());
     put(&mut ledger, 0..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     assert_eq!((account.open_blocks, account.done_blocks), (0, 1));
     let all = Tally { expected: 100, found: 100, ..Tally::default() };
     let routed = Tally { compared: 100, ..all };
@@ -132,12 +141,12 @@ fn one_sale_left_out_is_late_until_proved_lost_and_then_exactly_that() {
         let mut ledger = ledger([false, false], false);
         ledger.record(BLOCK, closed());
         put(&mut ledger, (0..LENGTH).filter(|index| *index != 37));
-        assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).late, 1);
+        assert_eq!(ledger.account().stages.at(Stage::Routed).late, 1);
         assert_eq!(found(&ledger), (vec![], vec![]), "slow is not lost");
         prove(&mut ledger, fate);
         assert_eq!(found(&ledger), (vec![(stage, kind, 1)], vec!["00000001/0/0/37".to_owned()]));
-        let routed = ledger.account(NOW).stages.at(Stage::Routed);
-        assert_eq!((routed.found, routed.late, ledger.account(NOW).open_blocks), (99, 0, 0));
+        let routed = ledger.account().stages.at(Stage::Routed);
+        assert_eq!((routed.found, routed.late, ledger.account().open_blocks), (99, 0, 0));
     }
 }
 
@@ -148,7 +157,7 @@ fn one_sale_doubled_is_a_duplicate_and_no_loss() {
     put(&mut ledger, (0..LENGTH).chain([37]));
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Duplicate, 1)], vec!["00000001/0/0/37".to_owned()]));
-    let routed = ledger.account(NOW).stages.at(Stage::Routed);
+    let routed = ledger.account().stages.at(Stage::Routed);
     assert_eq!((routed.expected, routed.found, routed.lost), (100, 100, 0));
 }
 
@@ -181,10 +190,53 @@ fn a_sale_that_nobody_sent_is_named() {
         ledger.record(BLOCK, record(Phase::Closed, &[(0, 60)], Some(60)));
         put(&mut ledger, 0..60);
         sale(&mut ledger, stranger, State::Tx, 60);
-        ledger.blocks_are_known(ledger.unknown());
+        know_blocks(&mut ledger);
         prove(&mut ledger, Fate::LostByFanOut);
         assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec![stranger.to_string()]));
     }
+}
+
+#[test]
+fn a_sale_that_nobody_sent_is_named_when_its_block_is_done_as_well() {
+    // A block that was stopped early, and a whole one. What comes again of either was sent.
+    for (acknowledged, strangers) in [(60, [70, LENGTH]), (LENGTH, [LENGTH, LENGTH + 1])] {
+        let mut ledger = ledger([false, false], true);
+        ledger.record(BLOCK, record(Phase::Closed, &[(0, acknowledged)], Some(acknowledged)));
+        put(&mut ledger, 0..acknowledged);
+        prove(&mut ledger, Fate::LostByFanOut);
+        assert_eq!(ledger.account().done_blocks, 1);
+        for stranger in strangers {
+            sale(&mut ledger, BLOCK.sale(stranger), State::Tx, 200 + i64::from(stranger));
+        }
+        sale(&mut ledger, BLOCK.sale(1), State::Ca, 200);
+        let mut named = strangers.map(|index| BLOCK.sale(index).to_string()).to_vec();
+        named.push(BLOCK.sale(1).to_string());
+        let counts = vec![(Stage::Routed, Kind::Duplicate, 1), (Stage::Routed, Kind::NeverSent, 2)];
+        assert_eq!(found(&ledger), (counts, named));
+        // It was on `sales` so.
+        let origins = vec![Origin::Accepted(Kind::NeverSent); 2];
+        ledger.close_cases(&origins);
+        assert!(found(&ledger).0.contains(&(Stage::Accepted, Kind::NeverSent, 2)), "{:?}", found(&ledger));
+    }
+}
+
+#[test]
+fn a_new_model_leaves_what_was_judged_before_as_it_is_and_counts_what_was_not() {
+    let mut ledger = ledger([false, false], false);
+    ledger.record(BLOCK, closed());
+    put(&mut ledger, 0..LENGTH);
+    prove(&mut ledger, Fate::LostByFanOut);
+    let other = BlockId { block: 1, ..BLOCK };
+    sale(&mut ledger, other.sale(0), State::Ca, 100);
+    for id in [BLOCK, other] {
+        ledger.of_another_release(id);
+    }
+    ledger.unreadable(BLOCK);
+    sale(&mut ledger, other.sale(1), State::Ca, 101);
+    know_blocks(&mut ledger);
+    let account = ledger.account();
+    assert_eq!((found(&ledger), account.auditable, account.other_release_blocks), ((vec![], vec![]), true, 1));
+    assert_eq!((account.done_blocks, account.remarks.len()), (1, 1), "{:?}", account.remarks);
 }
 
 #[test]
@@ -195,7 +247,39 @@ fn a_sale_that_comes_before_its_block_is_known_waits_for_it() {
     assert!(ledger.checkpoint().unwrap().is_none(), "what waits is in no checkpoint");
     ledger.record(BLOCK, closed());
     prove(&mut ledger, Fate::LostByFanOut);
-    assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), ((vec![], vec![]), 1));
+    assert_eq!((found(&ledger), ledger.account().done_blocks), ((vec![], vec![]), 1));
+}
+
+#[test]
+fn a_sale_that_came_after_the_account_of_blocks_was_asked_for_still_waits() {
+    let (other, third) = (BlockId { block: 1, ..BLOCK }, BlockId { block: 2, ..BLOCK });
+    let mut ledger = ledger([false, false], false);
+    sale(&mut ledger, BLOCK.sale(0), State::Ca, 0);
+    sale(&mut ledger, other.sale(0), State::Ca, 1);
+    let unknown = ledger.unknown().unwrap();
+    sale(&mut ledger, third.sale(0), State::Ca, 2);
+    ledger.record(BLOCK, closed());
+    ledger.blocks_are_known(unknown);
+    let named = vec!["00000001/0/1/0".to_owned()];
+    assert_eq!((found(&ledger), ledger.waiting()), ((vec![(Stage::Routed, Kind::NeverSent, 1)], named), 1));
+}
+
+#[test]
+fn however_many_sales_wait_for_their_block_none_is_judged_and_reading_pauses() {
+    let mut ledger = ledger([false, false], true);
+    let sources = Source::all(1);
+    ledger.follow(sources.clone());
+    let rests = |ledger: &Ledger| ledger.rest(&vec![false; sources.len()]);
+    assert!(!rests(&ledger).contains(&true));
+    for offset in 0..70_000 {
+        say(&mut ledger, BLOCK.sale(0), Source::State(State::Ca), offset, b"{}");
+    }
+    assert_eq!((ledger.waiting(), found(&ledger).0), (70_000, vec![]));
+    for (source, rests) in sources.iter().zip(rests(&ledger)) {
+        assert_eq!(rests, *source != Source::Rejected, "{source}");
+    }
+    know_blocks(&mut ledger);
+    assert!(!rests(&ledger).contains(&true));
 }
 
 #[test]
@@ -203,27 +287,78 @@ fn of_a_cut_block_what_was_not_acknowledged_may_be_there_once() {
     let mut ledger = ledger([false, false], false);
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
     put(&mut ledger, 0..53);
-    assert_eq!(ledger.account(NOW).stages.at(Stage::Routed).unknown, 0, "its loader will say");
+    assert_eq!(ledger.account().stages.at(Stage::Routed).unknown, 0, "its loader will say");
     ledger.record(BLOCK, record(Phase::Cut, &[(0, 50)], None));
     prove(&mut ledger, Fate::LostByFanOut);
     assert_eq!(found(&ledger).0, vec![]);
-    let routed = ledger.account(NOW).stages.at(Stage::Routed);
+    let routed = ledger.account().stages.at(Stage::Routed);
     assert_eq!((routed.expected, routed.found, routed.unknown), (50, 50, 3));
 
     sale(&mut ledger, BLOCK.sale(53), State::Tx, 53);
-    assert_eq!((found(&ledger).0, ledger.account(NOW).stages.at(Stage::Routed).unknown), (vec![], 4));
+    assert_eq!((found(&ledger).0, ledger.account().stages.at(Stage::Routed).unknown), (vec![], 4));
     sale(&mut ledger, BLOCK.sale(53), State::Tx, 54);
     assert_eq!(found(&ledger).0, vec![(Stage::Routed, Kind::Duplicate, 1)]);
 }
 
 #[test]
-fn a_loader_that_fell_silent_leaves_its_unsaid_sales_unknown_and_the_block_open() {
+fn a_loader_that_never_comes_back_is_judged_as_if_its_block_had_been_cut() {
     let mut ledger = ledger([false, false], false);
+    let reserved = BlockId { block: 1, ..BLOCK };
     ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
-    put(&mut ledger, 0..53);
+    ledger.record(reserved, record(Phase::Reserved, &[], None));
+    put(&mut ledger, (0..53).filter(|index| *index != 7));
+    listen(&mut ledger, 115);
+    // Its last word on any block counts, and while Kafka is away nobody is silent.
+    ledger.record(reserved, record(Phase::Reserved, &[], None));
+    ledger.listened(Duration::from_hours(1));
+    listen(&mut ledger, 105);
     prove(&mut ledger, Fate::LostByFanOut);
-    let later = ledger.account(NOW + 121_000_000);
-    assert_eq!((later.stages.at(Stage::Routed).unknown, later.open_blocks), (3, 1));
+    let speaks = ledger.account();
+    assert_eq!((speaks.stages.at(Stage::Routed).unknown, speaks.open_blocks), (0, 2));
+
+    listen(&mut ledger, 10);
+    prove(&mut ledger, Fate::LostByFanOut);
+    let silent = ledger.account();
+    assert_eq!((silent.stages.at(Stage::Routed).unknown, silent.open_blocks, silent.done_blocks), (3, 0, 2));
+    assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Lost, 1)], vec!["00000001/0/0/7".to_owned()]));
+}
+
+/// The account of blocks is read to its end every five seconds for so long.
+fn listen(ledger: &mut Ledger, seconds: u64) {
+    (0..seconds / 5).for_each(|_| ledger.listened(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_loader_that_was_taken_for_gone_and_says_more_is_heard() {
+    let mut ledger = ledger([true, false], false);
+    ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
+    put(&mut ledger, 0..50);
+    listen(&mut ledger, 125);
+    prove(&mut ledger, Fate::LostByFanOut);
+    ledger.record(BLOCK, record(Phase::Closed, &[(0, 60)], Some(60)));
+    hold(&mut ledger, 0, 0..50, &[], 0);
+    assert_eq!(ledger.account().open_blocks, 1, "ten more are to come");
+    prove(&mut ledger, Fate::LostByFanOut);
+    hold(&mut ledger, 0, 0..50, &[], 0);
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![(Stage::Routed, Kind::Lost, 10)], 1));
+}
+
+#[test]
+fn what_a_store_may_have_forgotten_is_not_lost_there() {
+    let mut ledger = whole([true, true], false);
+    ledger.store_forgets(0, NOW);
+    assert_eq!(ledger.ask(0, None, 10).len(), 1);
+    ledger.store_forgets(0, NOW + 1);
+    assert!(ledger.ask(0, None, 10).is_empty());
+    hold(&mut ledger, 1, 0..LENGTH, &rows(), 0);
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 1));
+
+    // What it was seen to have before stays said.
+    let mut ledger = whole([true, true], false);
+    hold(&mut ledger, 0, 0..LENGTH, &[], 0);
+    ledger.store_forgets(0, NOW + 1);
+    let cached = ledger.account().stages.at(Stage::Cached);
+    assert_eq!((ledger.ask(0, None, 10).len(), cached.expected, cached.found), (0, 100, 100));
 }
 
 #[test]
@@ -248,9 +383,57 @@ fn where_a_log_was_deleted_nothing_is_called_lost() {
     assert_eq!(ledger.begin(Source::State(State::Ca), 40, 50, NOW + 1), 40);
     put(&mut ledger, 40..LENGTH);
     prove(&mut ledger, Fate::LostByFanOut);
-    let account = ledger.account(NOW);
+    let account = ledger.account();
     assert_eq!(found(&ledger), (vec![], vec![]));
     assert_eq!((account.stages.at(Stage::Routed).not_auditable, account.auditable), (40, false));
+}
+
+#[test]
+fn where_kafka_overtook_the_auditor_every_log_is_read_on_and_later_blocks_are_judged() {
+    let later = BlockId { block: 1, ..BLOCK };
+    let mut ledger = ledger([false, false], false);
+    let sources = Source::all(0);
+    ledger.follow(sources.clone());
+    ledger.record(BLOCK, closed());
+    put(&mut ledger, 0..10);
+    ledger.read_to(Source::State(State::Ca), 10);
+    ledger.read_to(Source::State(State::Tx), 3);
+    let at = |state: State, offset: i64| {
+        let of = |source: &Source| if *source == Source::State(state) { offset } else { 0 };
+        sources.iter().map(of).collect::<Vec<i64>>()
+    };
+    let ends: Vec<i64> = sources.iter().map(|_| 200).collect();
+    let starts = ledger.go_on(&at(State::Ca, 40), &ends, NOW + 1).unwrap();
+    for (source, start) in sources.iter().zip(starts) {
+        let expected = match source {
+            Source::State(State::Ca) => 40,
+            Source::State(State::Tx) => 3,
+            _ => 0,
+        };
+        assert_eq!(start, expected, "{source}");
+    }
+    put(&mut ledger, 40..LENGTH);
+    ledger.record(later, BlockRecord { reserved_at_us: NOW + 2, ..closed() });
+    (0..LENGTH - 1).for_each(|index| sale(&mut ledger, later.sale(index), home(index), (LENGTH + index).into()));
+    prove(&mut ledger, Fate::LostByFanOut);
+    let account = ledger.account();
+    assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::Lost, 1)], vec![later.sale(LENGTH - 1).to_string()]));
+    assert_eq!((account.stages.at(Stage::Routed).not_auditable, account.done_blocks), (30, 2));
+    assert!(account.remarks[0].starts_with("Kafka deleted 30 records"), "{:?}", account.remarks);
+
+    let emptied = ledger.go_on(&at(State::Ca, 0), &at(State::Ca, 5), NOW).unwrap_err().to_string();
+    assert!(emptied.contains("ends at 5, and was read to 40"), "{emptied}");
+}
+
+#[test]
+fn the_auditors_own_backlog_has_a_name_of_its_own_and_is_said_in_words() {
+    let mut ledger = ledger([false, false], false);
+    ledger.follow(Source::all(0));
+    ledger.end_at(&vec![5_000; 52]);
+    ledger.read_to(Source::State(State::Ca), 4_000);
+    let account = ledger.account();
+    assert_eq!(account.position.audit_backlog, 256_000);
+    assert!(account.remarks[0].contains("256000 records still to read"), "{:?}", account.remarks);
 }
 
 #[test]
@@ -263,25 +446,46 @@ fn a_store_is_judged_by_its_own_position() {
     assert!(!passed(49) && passed(50) && !asked.is_passed_by(&BTreeMap::new()));
 
     ledger.store_said(1, &asked, &BTreeMap::new(), (47, 0));
-    let stored = ledger.account(NOW).stages.at(Stage::Stored);
+    let stored = ledger.account().stages.at(Stage::Stored);
     assert_eq!((stored.expected, stored.found, stored.late, stored.lost), (50, 47, 3, 0));
 
     ledger.store_holds(1, &asked, &(0..50).filter(|index| ![3, 4, 9].contains(index)).collect());
-    let stored = ledger.account(NOW).stages.at(Stage::Stored);
+    let stored = ledger.account().stages.at(Stage::Stored);
     assert_eq!((stored.found, stored.late, stored.lost), (47, 0, 3));
     let named = ["00000001/0/0/3", "00000001/0/0/4", "00000001/0/0/9"].map(str::to_owned).to_vec();
     assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::Lost, 3)], named));
 }
 
 #[test]
+fn a_store_that_is_ahead_of_the_auditor_does_not_hide_what_it_lost_behind_what_is_still_to_be_read() {
+    let mut ledger = ledger([false, true], true);
+    ledger.record(BLOCK, record(Phase::Progress, &[(0, 50)], None));
+    put(&mut ledger, 0..40);
+    ledger.read_to(Source::State(State::Ca), 40);
+    let asked = ledger.ask(1, None, 10).remove(0);
+    // Of the first 40 it lost one, and it has ten more.
+    let (found_there, ahead) = (49, BTreeMap::from([(State::Ca, 50)]));
+    ledger.store_has_all(1, &asked, found_there, &ahead);
+    assert!(ledger.unreturned().is_empty(), "nothing is known for certain");
+    put(&mut ledger, 40..50);
+    ledger.read_to(Source::State(State::Ca), 50);
+    ledger.store_has_all(1, &asked, found_there, &ahead);
+    assert!(ledger.unreturned().is_empty(), "50 were seen by now");
+    ledger.store_has_all(1, &asked, 50, &ahead);
+    let unreturned = ledger.unreturned();
+    ledger.convict_returned(&unreturned);
+    assert_eq!(found(&ledger).0, vec![(Stage::Returned, Kind::Lost, 40)]);
+}
+
+#[test]
 fn a_block_is_done_when_every_watched_store_has_it() {
     let mut ledger = whole([true, true], false);
     for store in [0, 1] {
-        assert_eq!(ledger.account(NOW).open_blocks, 1);
+        assert_eq!(ledger.account().open_blocks, 1);
         hold(&mut ledger, store, 0..LENGTH, &rows(), 0);
     }
-    assert_eq!((ledger.account(NOW).done_blocks, found(&ledger).0), (1, vec![]));
-    assert_eq!(ledger.account(NOW).stages.at(Stage::Stored).compared, 100);
+    assert_eq!((ledger.account().done_blocks, found(&ledger).0), (1, vec![]));
+    assert_eq!(ledger.account().stages.at(Stage::Stored).compared, 100);
 }
 
 #[test]
@@ -321,7 +525,7 @@ fn a_row_that_was_changed_is_altered_and_one_that_nobody_sent_is_named() {
         let (mut ledger, mut rows) = (whole([false, true], false), rows());
         change(&mut rows[37]);
         hold(&mut ledger, 1, 0..LENGTH, &rows, 0);
-        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Stored, Kind::Altered), 1));
+        assert_eq!((found(&ledger), ledger.account().done_blocks), (only(Stage::Stored, Kind::Altered), 1));
     }
     // Instead of one that is missing: numbers alone would not tell.
     let mut ledger = whole([false, true], false);
@@ -344,11 +548,11 @@ fn what_a_store_has_before_we_read_it_is_no_finding() {
         assert!(ledger.is_more(&asked, &held.present));
         ledger.store_verified(1, &asked, &held, ahead.clone());
     }
-    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 0));
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 0));
     sale(&mut ledger, BLOCK.sale(50), State::Tx, 800);
     ledger.read_to(Source::State(State::Tx), 900);
     hold(&mut ledger, 1, 0..51, &[], 0);
-    assert_eq!((found(&ledger).0, ledger.account(NOW).done_blocks), (vec![], 1));
+    assert_eq!((found(&ledger).0, ledger.account().done_blocks), (vec![], 1));
 }
 
 #[test]
@@ -370,7 +574,7 @@ fn a_body_that_is_altered_or_broken_is_found_once_and_at_its_stage() {
         // It came late besides: behind 38 and 39 of its store.
         let (mut counts, _) = found(&ledger);
         counts.retain(|(_, kind, _)| *kind != Kind::OutOfOrder);
-        assert_eq!((counts, ledger.account(NOW).done_blocks), (vec![(Stage::Routed, kind, 1)], 1));
+        assert_eq!((counts, ledger.account().done_blocks), (vec![(Stage::Routed, kind, 1)], 1));
     }
 }
 
@@ -395,10 +599,10 @@ fn a_fault_that_was_there_on_sales_is_put_down_to_it() {
     assert_eq!(ledger.cases().len(), 1);
     ledger.end_round(&ledger.suspects());
     ledger.close();
-    assert_eq!(ledger.account(NOW).done_blocks, 0, "not before it is looked up");
+    assert_eq!(ledger.account().done_blocks, 0, "not before it is looked up");
     ledger.close_cases(&[Origin::Accepted(Kind::Duplicate)]);
     ledger.close();
-    assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (only(Stage::Accepted, Kind::Duplicate), 1));
+    assert_eq!((found(&ledger), ledger.account().done_blocks), (only(Stage::Accepted, Kind::Duplicate), 1));
 
     // Of a done block as well.
     sale(&mut ledger, BLOCK.sale(40), State::Ca, 200);
@@ -425,7 +629,7 @@ fn what_is_stored_must_come_back_once_unaltered_and_in_order() {
         ledger.convict_returned(&suspects);
         ledger.close();
         let expected = kind.map_or((vec![], vec![]), |kind| only(Stage::Returned, kind));
-        assert_eq!((found(&ledger), ledger.account(NOW).done_blocks), (expected, 1), "{kind:?}");
+        assert_eq!((found(&ledger), ledger.account().done_blocks), (expected, 1), "{kind:?}");
     }
 }
 
@@ -443,7 +647,7 @@ fn a_receipt_of_what_was_never_routed_is_named_and_one_that_is_altered() {
     let altered = serde_json::to_vec(&petstore::Receipt { cents: 1, ..model(BLOCK)[37].receipt() }).unwrap();
     say(&mut ledger, BLOCK.sale(37), Source::Receipts(0), 0, &altered);
     assert_eq!(found(&ledger), only(Stage::Returned, Kind::Altered));
-    assert!(ledger.account(NOW).findings[0].detail.contains("/cents: "), "{:?}", ledger.account(NOW).findings);
+    assert!(ledger.account().findings[0].detail.contains("/cents: "), "{:?}", ledger.account().findings);
     // Unless it was stored so.
     let mut rows = rows();
     rows[37].receipt.as_mut().unwrap().cents = 1;
@@ -458,11 +662,11 @@ fn a_block_that_nobody_reserved_is_strange_where_it_was_first() {
     assert_eq!(ledger.strange_blocks(Stage::Stored, &[strange]), [strange]);
     ledger.strange_block(Stage::Stored, strange, 3);
     assert_eq!((ledger.strange_blocks(Stage::Stored, &[strange]), found(&ledger).0), (vec![], vec![]));
-    ledger.blocks_are_known(ledger.unknown());
+    know_blocks(&mut ledger);
     let named = vec!["block 00000001/0/9".to_owned()];
     assert_eq!(found(&ledger), (vec![(Stage::Stored, Kind::NeverSent, 3)], named));
 
     sale(&mut ledger, strange.sale(0), State::Tx, 60);
-    ledger.blocks_are_known(ledger.unknown());
+    know_blocks(&mut ledger);
     assert_eq!(found(&ledger), (vec![(Stage::Routed, Kind::NeverSent, 1)], vec!["00000001/0/9/0".to_owned()]));
 }

@@ -6,26 +6,21 @@ use anyhow::Context;
 use kafka::{Batches, read_to_end};
 use rdkafka::Message;
 
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{Entry, Ledger, Restoring};
 
 /// Reading the whole topic, which is compacted.
 const READ_LIMIT: Duration = Duration::from_mins(1);
 
-/// Puts into the ledger what an earlier auditor wrote; true if there was a checkpoint.
-pub(super) fn restore(kafka: &kafka::Config, ledger: &mut Ledger) -> anyhow::Result<bool> {
-    let mut checkpoint = None;
+/// What an earlier auditor wrote, and whether there was anything; `fresh` makes an empty account.
+pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Ledger) -> anyhow::Result<(Ledger, bool)> {
+    let mut restoring = Restoring::new(fresh());
     read_to_end(kafka, &kafka.names().audit(), READ_LIMIT, |message| {
-        if let (Some(key), Some(value)) = (message.key(), message.payload()) {
-            let key = str::from_utf8(key).context("reading a key of the audit")?;
-            checkpoint = ledger.restore(key, value)?.or(checkpoint.take());
+        if let Some(key) = message.key() {
+            restoring.take(&String::from_utf8_lossy(key), message.payload());
         }
         Ok(())
     })?;
-    let found = checkpoint.is_some();
-    if let Some(checkpoint) = checkpoint {
-        ledger.resume(checkpoint);
-    }
-    Ok(found)
+    Ok(restoring.finish(fresh()))
 }
 
 /// Writes checkpoints; a newer auditor fences it.

@@ -13,7 +13,7 @@ use super::logs::Logs;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
 use super::search::{Questions, search};
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Unknown};
 use crate::source::Source;
 
 /// Between two looks. A round takes a few of them.
@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_millis(250);
 const CASES: Duration = Duration::from_secs(5);
 /// Between two looks at how much is unread.
 const LAG: Duration = Duration::from_secs(2);
+/// Between two looks at where the account of blocks ends.
+const LISTEN: Duration = Duration::from_secs(2);
 /// Between two checkpoints: what has to be read again after a restart.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 
@@ -32,8 +34,11 @@ struct Judge<'a> {
     sales: Vec<(String, i32)>,
     states: Vec<(String, i32)>,
     round: Option<Round>,
-    /// How much without a block there was, and the end of the account of blocks asked for after.
-    strays: Option<((usize, usize), i64)>,
+    /// What had no block, and the end of the account of blocks asked for after.
+    strays: Option<(Unknown, i64)>,
+    /// When the end of the account of blocks was asked for, and the end; and the last such time by which it was read.
+    listening: Option<(Instant, i64)>,
+    listened: Instant,
     returned: Option<Returned>,
     looked_up: Option<Instant>,
     lag_looked_at: Instant,
@@ -52,6 +57,8 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,
         strays: None,
+        listening: None,
+        listened: Instant::now(),
         returned: Returned::new(kafka, live)?,
         looked_up: None,
         lag_looked_at: Instant::now(),
@@ -68,7 +75,9 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
             live.wait_for(&format!("kafka: {err:#}"));
             info!("judging again in a moment: {err:#}");
         }
-        live.show();
+        if live.started.get() {
+            live.show();
+        }
         std::thread::sleep(REST);
     }
     Ok(())
@@ -77,6 +86,7 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
 impl Judge<'_> {
     fn turn(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         self.judge_strays()?;
+        self.listen()?;
         self.advance(beat, shutdown)?;
         if let Some(returned) = &mut self.returned {
             returned.turn(self.live)?;
@@ -90,16 +100,34 @@ impl Judge<'_> {
 
     /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
     fn judge_strays(&mut self) -> anyhow::Result<()> {
-        if let Some((waiting, end)) = self.strays
+        if let Some((unknown, end)) = self.strays
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.ledger().blocks_are_known(waiting);
+            self.live.ledger().blocks_are_known(unknown);
             self.strays = None;
         }
-        let waiting = self.live.ledger().unknown();
-        if self.strays.is_none() && waiting != (0, 0) {
+        let unknown = self.live.ledger().unknown();
+        if self.strays.is_none()
+            && let Some(unknown) = unknown
+        {
             let end = self.logs.ends(&[(self.live.names.blocks(), 0)])?[0];
-            self.strays = Some((waiting, end));
+            self.strays = Some((unknown, end));
+        }
+        Ok(())
+    }
+
+    /// Tells loaders that are silent from an account of blocks that can't be read.
+    fn listen(&mut self) -> anyhow::Result<()> {
+        match self.listening {
+            None if self.listened.elapsed() >= LISTEN => {
+                let asked = Instant::now();
+                self.listening = Some((asked, self.logs.ends(&[(self.live.names.blocks(), 0)])?[0]));
+            }
+            Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
+                self.live.ledger().listened(asked.duration_since(self.listened));
+                (self.listening, self.listened) = (None, asked);
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -148,7 +176,7 @@ impl Judge<'_> {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }
         if let Step::Reading(ends) = &round.step {
-            let ledger = self.live.ledger();
+            let mut ledger = self.live.ledger();
             let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
             let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
             if passed(&positions, ends) {

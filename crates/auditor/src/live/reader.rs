@@ -35,13 +35,12 @@ const IDLE: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_secs(1);
 /// How often positions are taken: a round of proof waits for them.
 const POSITIONS: Duration = Duration::from_millis(50);
-/// A seek only sets where to fetch next; the wait is for librdkafka's own thread.
-const SEEK: Duration = Duration::from_secs(5);
 
 /// What was read, without what it was read from.
 enum Item {
     Block(BlockId, Box<BlockRecord>),
     Unreadable(BlockId),
+    OfAnotherRelease(BlockId),
     /// The body is this part of the batch's.
     Sale(SaleHeader, Source, i64, Range<usize>),
     Malformed(Source, i64, String),
@@ -58,8 +57,14 @@ struct Reader<'a> {
     bodies: Vec<u8>,
     sources: Sources,
     looked: Instant,
+    /// A log no longer holds what was to be read next. librdkafka says so once and reads nothing more of it.
+    overtaken: bool,
+    /// When Kafka was last asked where to go on.
+    asked: Option<Instant>,
     /// Whether reading each source rests.
     rests: Vec<bool>,
+    /// And the account of blocks.
+    account_rests: bool,
 }
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
@@ -98,7 +103,10 @@ impl<'a> Reader<'a> {
             bodies: Vec::new(),
             sources: Sources::new(live),
             looked: Instant::now(),
+            overtaken: false,
+            asked: None,
             rests: vec![false; live.sources.len()],
+            account_rests: false,
         })
     }
 
@@ -137,7 +145,6 @@ impl<'a> Reader<'a> {
     /// Reads a batch and puts it into the account, then says how far that is.
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = IDLE;
-        let mut deleted = false;
         while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
             match self.consumer.poll(wait) {
                 Some(Ok(message)) => {
@@ -146,7 +153,9 @@ impl<'a> Reader<'a> {
                     self.batch.extend(item);
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading sales: {code}"),
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => deleted = true,
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    self.overtaken = true;
+                }
                 // librdkafka reconnects by itself, and logs it.
                 Some(Err(_)) => {
                     self.live.metrics.errors.inc();
@@ -158,10 +167,10 @@ impl<'a> Reader<'a> {
             }
             wait = Duration::ZERO;
         }
-        if !self.batch.is_empty() || self.looked.elapsed() >= POSITIONS {
+        if self.overtaken || !self.batch.is_empty() || self.looked.elapsed() >= POSITIONS {
             self.put()?;
         }
-        if deleted {
+        if self.overtaken && self.asked.is_none_or(|asked| asked.elapsed() >= REST) {
             self.skip_what_was_deleted()?;
         }
         Ok(())
@@ -176,6 +185,7 @@ impl<'a> Reader<'a> {
             match item {
                 Item::Block(id, record) => ledger.record(id, *record),
                 Item::Unreadable(id) => ledger.unreadable(id),
+                Item::OfAnotherRelease(id) => ledger.of_another_release(id),
                 Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
                     ledger.sale(Record { id, state, source, offset, body });
@@ -196,38 +206,36 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A log begins behind our position, or ends before it. Kafka doesn't say which log: all are looked at.
+    /// A log begins behind our position, or ends before it. Kafka doesn't say which log, and a seek is refused by the one
+    /// that stopped: all of them are read on from where they can be.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
+        self.asked = Some(Instant::now());
         let partitions = self.live.partitions();
         let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&partitions), self.logs.ends(&partitions)) else {
-            // Kafka is away again. The reader says so once more when it is back.
+            // Kafka is away again: it is asked until it answers.
             return Ok(());
         };
-        let mut ledger = self.live.ledger();
-        for ((source, (topic, partition)), (beginning, end)) in
-            self.live.sources.iter().zip(&partitions).zip(beginnings.into_iter().zip(ends))
-        {
-            let next = ledger.positions().at(*source);
-            if next > end {
-                // Nothing that is known here can be trusted to be of this log.
-                bail!(
-                    "{topic} ends at {end}, and was read to {next}: kafka lost records, or was emptied; starting afresh"
-                );
-            }
-            if next < beginning {
-                let start = ledger.begin(*source, beginning, end, service::unix_us());
-                self.consumer
-                    .seek(topic, *partition, Offset::Offset(start), SEEK)
-                    .with_context(|| format!("seeking in {topic}"))?;
-            }
+        let starts = self.live.ledger().go_on(&beginnings, &ends, service::unix_us())?;
+        let mut assignment = TopicPartitionList::new();
+        let read = self.live.blocks_read.load(Ordering::Acquire);
+        assignment.add_partition_offset(&self.live.names.blocks(), 0, Offset::Offset(read))?;
+        for ((topic, partition), start) in partitions.iter().zip(starts) {
+            assignment.add_partition_offset(topic, *partition, Offset::Offset(start))?;
         }
+        self.consumer.assign(&assignment).context("reading on")?;
+        // What is assigned does not rest.
+        self.rests.fill(false);
+        self.account_rests = false;
+        self.overtaken = false;
         Ok(())
     }
 
     /// A store that is away must not fill the memory, nor a log be far ahead of others: what waits in Kafka waits safely,
     /// up to its retention.
     fn rest(&mut self) -> anyhow::Result<()> {
-        let rests = self.live.ledger().rest(&self.rests);
+        let ledger = self.live.ledger();
+        let (rests, account_rests) = (ledger.rest(&self.rests), ledger.rests_account());
+        drop(ledger);
         let changed = |to: bool| {
             let mut list = TopicPartitionList::new();
             for ((source, before), now) in self.live.sources.iter().zip(&self.rests).zip(&rests) {
@@ -236,12 +244,15 @@ impl<'a> Reader<'a> {
                     list.add_partition(&topic, partition);
                 }
             }
+            if account_rests != self.account_rests && account_rests == to {
+                list.add_partition(&self.live.names.blocks(), 0);
+            }
             list
         };
-        if rests != self.rests {
+        if rests != self.rests || account_rests != self.account_rests {
             self.consumer.pause(&changed(true)).context("pausing")?;
             self.consumer.resume(&changed(false)).context("resuming")?;
-            self.rests = rests;
+            (self.rests, self.account_rests) = (rests, account_rests);
         }
         Ok(())
     }
@@ -270,9 +281,12 @@ fn item(message: &BorrowedMessage<'_>, sources: &Sources, bodies: &mut Vec<u8>) 
         return match blocks::decode(message) {
             Ok(block) => block.map(|block| Item::Block(block.id, Box::new(block.record))),
             Err(err) => {
+                let id = message.key().and_then(|key| str::from_utf8(key).ok())?.parse().ok()?;
+                if blocks::is_of_another_model(message) {
+                    return Some(Item::OfAnotherRelease(id));
+                }
                 warn!("{err:#}: nothing can be said of this block");
-                let key = message.key().and_then(|key| str::from_utf8(key).ok())?;
-                Some(Item::Unreadable(key.parse().ok()?))
+                Some(Item::Unreadable(id))
             }
         };
     };

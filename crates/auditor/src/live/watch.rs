@@ -79,6 +79,11 @@ pub(super) async fn run(
 async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, beat: &Beat) -> anyhow::Result<()> {
     let mut after: Option<BlockId> = None;
     let mut looked_at = 0;
+    if let Some(keeps) = store.keeps() {
+        // Sooner rather than later, since loaders have clocks of their own.
+        let age = i64::try_from((keeps - keeps / 16).as_micros()).unwrap_or(i64::MAX);
+        live.ledger().store_forgets(number, service::unix_us().saturating_sub(age));
+    }
     loop {
         // The order is the proof: first what was seen, then the store's position, then what it has.
         let asked = live.ledger().ask(number, after, BLOCKS);
@@ -86,6 +91,7 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
         after = Some(last.id);
         let positions = store.positions(&live.names, &live.installation).await?;
         let counts = store.counts(&asked.iter().map(|asked| asked.id).collect::<Vec<_>>()).await?;
+        let mut whole = Vec::new();
         for (asked, counts) in asked.iter().zip(counts) {
             beat.turned();
             let found = u32::try_from(counts.found).unwrap_or(u32::MAX);
@@ -99,12 +105,17 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
             if asked.is_to_verify() {
                 verify(live, number, store, asked).await?;
             } else if found >= asked.seen().len() {
-                live.ledger().store_has_all(number, asked);
+                whole.push((asked, found));
             } else if looked_at < LOOKED_AT {
                 looked_at += 1;
                 let present = store.present(asked.id).await?;
                 live.ledger().store_holds(number, asked, &present);
             }
+        }
+        if !whole.is_empty() {
+            let positions = store.positions(&live.names, &live.installation).await?;
+            let mut ledger = live.ledger();
+            whole.into_iter().for_each(|(asked, found)| ledger.store_has_all(number, asked, found, &positions));
         }
     }
     strange_blocks(live, STORES[number], store, page).await

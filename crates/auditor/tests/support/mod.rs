@@ -79,6 +79,7 @@ impl World {
             phase,
             acknowledged: Ranges::from(vec![(0, acknowledged)]),
             end: (phase == Phase::Closed).then_some(acknowledged),
+            load: None,
             reserved_at_us: now - i64::try_from(age.as_micros()).unwrap(),
             updated_at_us: now,
         };

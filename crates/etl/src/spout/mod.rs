@@ -164,7 +164,7 @@ impl Spout<'_> {
             beat.turned();
             match self.turn(transactions, beat) {
                 Ok(()) => {}
-                Err(Stop::Exit(err)) => return Err(err),
+                Err(Stop::Exit(err) | Stop::Failed(Failure::Refused(err))) => return Err(err),
                 Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
                 Err(Stop::Failed(Failure::Abort(err))) => {
                     warn!("aborting the transaction: {err}");

@@ -64,7 +64,7 @@ impl<'a, V> Copy<'a, V> {
             if let Err(failure) = self.step(stage, beat, shutdown) {
                 match failure {
                     Stop::Shutdown => return Ok(()),
-                    Stop::Exit(err) => return Err(Ending::Exit(err)),
+                    Stop::Exit(err) | Stop::Failed(Failure::Refused(err)) => return Err(Ending::Exit(err)),
                     Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
                     Stop::Failed(Failure::Abort(err)) => {
                         stage.aborted();

@@ -276,10 +276,10 @@ async fn within<T>(limit: Duration, asked: impl Future<Output = anyhow::Result<T
 async fn logged_while<T>(what: &str, work: impl Future<Output = T>) -> T {
     let (mut work, begun) = (pin!(work), Instant::now());
     loop {
-        match tokio::time::timeout(LOG_EVERY, &mut work).await {
-            Ok(done) => return done,
-            Err(_) => info!("{what}: {} s so far", begun.elapsed().as_secs()),
+        if let Ok(done) = tokio::time::timeout(LOG_EVERY, &mut work).await {
+            return done;
         }
+        info!("{what}: {} s so far", begun.elapsed().as_secs());
     }
 }
 

@@ -96,7 +96,9 @@ async fn collect(mut rows: Pin<&mut RowStream>, spans: usize) -> Result<Vec<Rows
         span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored(&row)));
     }
     // As they come each span is in order already, but SQL promises it for the whole answer or not at all.
-    read.iter_mut().for_each(|rows| rows.sort_by_key(|(offset, _)| *offset));
+    for rows in &mut read {
+        rows.sort_by_key(|(offset, _)| *offset);
+    }
     Ok(read)
 }
 

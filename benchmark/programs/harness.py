@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "benchmark"
 SERVERS = WORK / "servers"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -181,12 +181,12 @@ class Bench:
                 PGPASSWORD=known["POSTGRES_PASSWORD"], PGOPTIONS="--client-min-messages=warning")
 
     def result(self, name, title, lines):
-        """Writes benchmark/results/<date>-<name>.md and says where."""
+        """Writes benchmark/programs/results/<date>-<name>.md and says where."""
         cores = os.cpu_count()
         cpu = run("sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         today = datetime.date.today().isoformat()
-        command = " ".join([f"benchmark/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
+        command = " ".join([f"benchmark/programs/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
         text = "\n".join([
             f"# {title}, {today}",
             "",
@@ -200,7 +200,7 @@ class Bench:
         if self.unrecorded:
             print(text)
             return
-        result = ROOT / "benchmark" / "results" / f"{today}-{name}.md"
+        result = ROOT / "benchmark" / "programs" / "results" / f"{today}-{name}.md"
         result.parent.mkdir(exist_ok=True)
         result.write_text(text)
         print(f"written: {result.relative_to(ROOT)}")
