@@ -126,8 +126,7 @@ impl Findings {
         if !self.has_room(stage, kind) {
             return;
         }
-        let finding =
-            Finding { stage, kind, what: what.to_string(), detail: short(detail), at_us: service::unix_us() };
+        let finding = Finding { stage, kind, what: what.to_string(), detail: short(detail), at_us: service::unix_us() };
         // After a restart, what an open block has is read again and found again. A third copy of a sale lies elsewhere.
         if !self.0.iter().any(|known| known.is(stage, kind, &finding.what) && known.detail == finding.detail) {
             self.0.push(finding);
@@ -249,8 +248,20 @@ impl Tally {
         let Self { expected, found, lost, rejected, not_auditable, late, unknown, .. } = *self;
         let Self { duplicate, compared, altered, misrouted, out_of_order, never_sent, malformed, .. } = *self;
         [
-            expected, found, lost, rejected, not_auditable, late, unknown, duplicate, compared, altered, misrouted,
-            out_of_order, never_sent, malformed,
+            expected,
+            found,
+            lost,
+            rejected,
+            not_auditable,
+            late,
+            unknown,
+            duplicate,
+            compared,
+            altered,
+            misrouted,
+            out_of_order,
+            never_sent,
+            malformed,
         ]
     }
 

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_record_of_another_model_is_told_from_one_that_is_broken() {
-        let of = |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
+        let of =
+            |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
         assert!(has_another_model(of(MODEL + 1).as_bytes()));
         assert!(!has_another_model(of(MODEL).as_bytes()) && !has_another_model(b"{}") && !has_another_model(b"x"));
     }

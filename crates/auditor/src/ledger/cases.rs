@@ -57,7 +57,7 @@ pub enum Origin {
     Accepted(Kind),
     /// It was not there.
     Routed,
-    /// `sales` no longer reaches back so far.
+    /// `sales` no longer reaches back so far, or is too long to search.
     Unknown,
 }
 
@@ -108,7 +108,9 @@ impl Ledger {
             match self.open.get_mut(&id.block_id()).filter(|_| is_open) {
                 Some(block) => block.close_case(kind, accepted),
                 None if accepted.is_none() => {}
-                None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => self.strangers.was_accepted(id.block_id()),
+                None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => {
+                    self.strangers.was_accepted(id.block_id());
+                }
                 None => self.done.was_accepted(id.block_id(), kind),
             }
             let what = id.to_string();
@@ -119,7 +121,8 @@ impl Ledger {
                 }
                 Origin::Unknown => {
                     let to = (Stage::Routed, kind);
-                    let detail = "sales no longer reaches back so far: it may have been so there";
+                    let detail =
+                        "sales no longer reaches back so far, or is too long to search: it may have been so there";
                     self.findings.put_down_to(Stage::Routed, kind, &what, to, detail);
                 }
                 Origin::Routed => {}

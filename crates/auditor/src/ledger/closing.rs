@@ -106,7 +106,9 @@ impl Restoring {
     pub fn finish(self, mut fresh: Ledger) -> (Ledger, bool) {
         let Self { mut ledger, checkpoint, keys, unreadable } = self;
         if let Some((_, err)) = unreadable.into_iter().next() {
-            tracing::warn!("beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}");
+            tracing::warn!(
+                "beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}"
+            );
             fresh.stale = keys.into_iter().collect();
             fresh.begins_again = true;
             return (fresh, false);

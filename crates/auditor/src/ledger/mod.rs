@@ -24,9 +24,9 @@ mod sampling;
 mod silence;
 mod storing;
 mod strangers;
-mod waiting;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -74,14 +74,18 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
 
 fn restore(entries: &[Entry], fresh: impl Fn() -> Ledger) -> Ledger {
     let mut restoring = Restoring::new(fresh());
-    entries.iter().for_each(|entry| restoring.take(&entry.key, entry.value.as_deref()));
+    for entry in entries {
+        restoring.take(&entry.key, entry.value.as_deref());
+    }
     restoring.finish(fresh()).0
 }
 
 #[test]
 fn a_block_that_was_folded_into_its_loaders_is_counted_once_though_its_older_record_is_still_there() {
-    let odd = entry(&format!("block/{BLOCK}"), Some(r#"{"seen":[[0,5]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
-    let loader = entry("loader/00000001/0", Some(r#"{"blocks":[[0,1]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
+    let odd =
+        entry(&format!("block/{BLOCK}"), Some(r#"{"seen":[[0,5]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
+    let loader =
+        entry("loader/00000001/0", Some(r#"{"blocks":[[0,1]],"tallies":{"routed":{"expected":5,"found":5}}}"#));
     let entries = [odd, loader, entry(&format!("block/{BLOCK}"), None), entry("checkpoint", Some("{}"))];
     let ledger = restore(&entries, fresh);
     assert_eq!((ledger.account().done_blocks, ledger.account().stages.at(Stage::Routed).found), (1, 5));

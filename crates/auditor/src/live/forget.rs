@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_mins(1);
 /// Between two looks whether it is time, or whether to stop.
 const REST: Duration = Duration::from_secs(1);
 /// Reading the account of blocks.
-const ACCOUNT: Duration = Duration::from_secs(60);
+const ACCOUNT: Duration = Duration::from_mins(1);
 /// Blocks deleted in one transaction.
 const BLOCKS: usize = 1_000;
 

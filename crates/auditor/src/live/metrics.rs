@@ -92,7 +92,12 @@ impl Collector for Shown {
             encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&gauge(value))?;
         }
         encoder
-            .encode_descriptor("rounds", "Rounds of proof that ended since this auditor began", None, MetricType::Counter)?
+            .encode_descriptor(
+                "rounds",
+                "Rounds of proof that ended since this auditor began",
+                None,
+                MetricType::Counter,
+            )?
             .encode_counter::<NoLabelSet, _, u64>(&account.position.rounds, None)
     }
 }
