@@ -32,6 +32,7 @@ remove_cgroups() {
   for root in $(hierarchies); do
     group=$root/$CLUSTER${1:+/$1}
     while [ -d "$group" ]; do
+      # shellcheck disable=SC2038 # Process ids, not names, go through the pipe.
       find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null || true
       find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
       [ "$SECONDS" -lt "$end" ] || die "the cgroup $group can't be emptied; a process in it doesn't end"

@@ -2,7 +2,7 @@
 
 # It refuses to run as root, and wants a user that has a name: root lends it `nobody`, who may still reach root's files.
 unprivileged=()
-[ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all,+dac_override --ambient-caps=-all,+dac_override --securebits=+no_setuid_fixup)
+[ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid=nobody --regid=nogroup --clear-groups "--inh-caps=-all,+dac_override" "--ambient-caps=-all,+dac_override" --securebits=+no_setuid_fixup)
 
 start_postgres() {
   local bin home=$DIRECTORY/postgres

@@ -1,9 +1,13 @@
 """The table of connections says what the programs are told to call, no more and no less."""
 
+import json
+import pathlib
 import re
 import unittest
 
 import chart
+
+PIPELINE = json.loads((pathlib.Path(__file__).parents[3] / "crates/pipeline/pipeline.json").read_text())
 
 # What a program that uses Kafka, Redis or Postgres is told.
 HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-0\.kapture-redis)?(?::(\d+))?$")
@@ -75,6 +79,15 @@ class Connections(unittest.TestCase):
         for _, policy in policies("full", *sets):
             self.assertIn({"from": [{"namespaceSelector": {}}]}, policy["ingress"])
             self.assertIn({"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}, policy["egress"])
+
+    def test_every_component_of_the_flow_is_there_and_calls_what_it_reads_from_and_writes_to(self):
+        stages = {stage["name"]: stage for stage in PIPELINE["stages"]}
+        arrows = set(told("full"))
+        for stage in stages.values():
+            before = stages.get(stage["after"], {"place": {"topic": ""}})
+            for place in (stage["place"], before["place"]):
+                to = place.get("store", "kafka")
+                self.assertTrue([c for c in arrows if c[:2] == (stage["component"], to)], (stage["name"], to))
 
     def test_every_service_that_is_called_is_there_and_has_the_port(self):
         for situation in ("default", "full", "smoke"):

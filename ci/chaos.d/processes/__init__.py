@@ -6,6 +6,7 @@ from results import Fault
 
 from .kills import Kills
 from .outages import Outages
+from .overload import Overload
 from .pauses import Pauses
 from .pipeline import Pipeline
 from .programs import MIB
@@ -22,6 +23,7 @@ def run(outcome, random, quick):
         outages = Outages(pipeline, random)
         outages.kafka(kills=1 if quick else 8, pauses=1 if quick else 2)
         outages.stores(kills=1 if quick else 10, half_open=1 if quick else 2, seconds=10 if quick else 60)
+        Overload(pipeline).run(20 if quick else 300)
         said(pipeline)
 
 

@@ -1,6 +1,6 @@
 # Three rows are deleted and found missing; then uninstall, install again on what was kept, and leave nothing.
 check "three rows are deleted from Postgres" prints "DELETE 3" postgres \
-  "delete from kapture.sale_events where ctid in (select ctid from kapture.sale_events order by run, loader, block desc, index limit 3)"
+  "delete from kapture.sale_events where ctid in (select ctid from kapture.sale_events order by stored_at desc limit 3)"
 check "helm test fails and counts them" fails_with "FAIL  stored" helm test kapture -n "$NAMESPACE" --logs
 stored=$(postgres "select count(*) from kapture.sale_events")
 

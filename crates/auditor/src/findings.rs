@@ -2,39 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub use pipeline::Stage;
 use serde::{Deserialize, Serialize};
-
-/// A place where a sale must be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// Acknowledged by Kafka: on `sales`.
-    Accepted,
-    /// On the topic of its state.
-    Routed,
-    /// In Redis.
-    Cached,
-    /// In Postgres.
-    Stored,
-    /// Back from Postgres: on `receipts`.
-    Returned,
-}
-
-impl Stage {
-    /// All stages in the order of the flow.
-    pub const ALL: [Self; 5] = [Self::Accepted, Self::Routed, Self::Cached, Self::Stored, Self::Returned];
-
-    /// The name that stands in metrics, JSON and tables.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Routed => "routed",
-            Self::Cached => "cached",
-            Self::Stored => "stored",
-            Self::Returned => "returned",
-        }
-    }
-}
 
 /// What went wrong. Where a sale is lost, the stage says by whom: `accepted` by Kafka, `routed` by the fan-out,
 /// `cached`, `stored` and `returned` by the role that

@@ -18,8 +18,9 @@
 //! waits in Kafka is judged later. See [`truth`], [`order`] and the constants beside each queue. Where Kafka's retention
 //! overtakes the auditor, it says so in words, and judges the next block that it can.
 //!
-//! [`recount`] says the same of all that the logs still hold, from scratch, and shares nothing with the live account but
-//! the model and the readers of the protocols. [`check`] is what `helm test` runs.
+//! [`recount`] says the same of all that the logs still hold, from scratch, on a running pipeline as well. It shares with
+//! the live account the model, what a store takes, the readers of the protocols and the names of findings. [`check`] is
+//! what `helm test` runs: the recount of the newest blocks, with deadlines.
 //!
 //! # What can still go wrong, and what it can't see
 //!

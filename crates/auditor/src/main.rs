@@ -1,5 +1,5 @@
 //! `kapture-auditor` keeps the account of every sale; `kapture-auditor test` is what `helm test` runs;
-//! `kapture-auditor recount [--json]` counts everything anew. See the library.
+//! `kapture-auditor recount [--json]` counts everything again. See the library.
 
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ async fn test() -> anyhow::Result<ExitCode> {
 }
 
 async fn recount(json: bool) -> anyhow::Result<ExitCode> {
-    // It takes its time, and says how far it is.
+    // It takes minutes, and logs how far it is.
     service::init_tracing();
     let (_, kafka, stores) = environment()?;
     let recount = recount::run(&kafka, stores).await?;

@@ -139,6 +139,24 @@ async fn a_sale_twice_one_altered_and_one_nobody_sent_fail_where_they_lie() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_rejected_or_out_of_order_fails_as_well() {
+    let mut world = World::new().await;
+    let mut sales = world.account_whole(BLOCK);
+    world.accept(&sales);
+    world.reject([&sales.pop().unwrap()]);
+    let later = |at: usize| (at + 1..sales.len()).find(|later| sales[*later].store.id == sales[at].store.id);
+    let (early, late) = (0..sales.len()).find_map(|at| Some((at, later(at)?))).unwrap();
+    sales.swap(early, late);
+    world.route(&sales);
+    world.fan_out_has_passed_all();
+    let Outcome { text, well } = test(&world, |_| Stores::default()).await;
+    assert!(!well);
+    let all = World::sales(BLOCK);
+    assert!(text.contains(&format!("   1 rejected, such as {}   ", all[all.len() - 1].id)), "{text}");
+    assert!(text.contains(&format!(" out of order, such as {}", all[early].id)), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fewer_than_100_sales_are_nothing_to_judge() {
     let world = World::new().await;
     world.account(BLOCK, Phase::Progress, 99);

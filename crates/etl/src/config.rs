@@ -1,27 +1,13 @@
 //! Which role, and what that role needs to know.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 
+use pipeline::Role;
 use serde::Deserialize;
 use service::{Environment, Interval};
 use stores::{postgres, redis};
 
 use crate::{fan_out, spout};
-
-/// What one start of the program does: the variable `ETL_ROLE`.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// From `sales` to the topics of the states.
-    FanOut,
-    /// From there into Redis.
-    Redis,
-    /// From there into Postgres.
-    Postgres,
-    /// From Postgres back to Kafka.
-    Spout,
-}
 
 /// The role with its own variables. Those of another role are refused: they would be read by nobody.
 #[derive(Clone, Debug)]
@@ -80,39 +66,6 @@ impl Config {
             Self::Postgres(..) => Role::Postgres,
             Self::Spout(..) => Role::Spout,
         }
-    }
-}
-
-impl Role {
-    /// How the program calls itself in reports.
-    pub fn program(self) -> &'static str {
-        match self {
-            Self::FanOut => "etl-fan-out",
-            Self::Redis => "etl-redis",
-            Self::Postgres => "etl-postgres",
-            Self::Spout => "etl-spout",
-        }
-    }
-
-    /// The stage that a sale has reached when this role is done with it.
-    pub fn stage(self) -> &'static str {
-        match self {
-            Self::FanOut => "routed",
-            Self::Redis => "cached",
-            Self::Postgres => "stored",
-            Self::Spout => "returned",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::FanOut => "fan-out",
-            Self::Redis => "redis",
-            Self::Postgres => "postgres",
-            Self::Spout => "spout",
-        })
     }
 }
 

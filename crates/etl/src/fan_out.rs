@@ -1,7 +1,8 @@
-//! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; what is no sale to `sales.rejected`.
+//! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; anything else to `sales.rejected`.
 //!
-//! The header says where a sale belongs; the body is only read to be sure that it is the sale that the header names.
-//! A record that is no valid sale stops nothing: it goes to `sales.rejected` with the reason, in the same transaction.
+//! The header says where a sale belongs; the body is read to be sure that it is a valid sale, which every store can hold,
+//! and the one that the header names. What is not stops nothing: it goes to `sales.rejected` with the reason, cut to a size
+//! that always fits, in the same transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,15 @@ use anyhow::Context;
 use kafka::exactly_once::{self, Settings, Stage};
 use kafka::transactions::{Failure, Outbox};
 use kafka::{Malformed, SaleHeader, Topic, TransactionInterval};
-use petstore::SaleId;
+use petstore::SaleRef;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use serde::Deserialize;
 use service::Health;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::rejected::{Rejected, headers_bytes};
 use crate::{Metrics, Role};
 
 /// The role's own variables.
@@ -37,9 +39,6 @@ fn interval() -> TransactionInterval {
     TransactionInterval::from_ms::<100>()
 }
 
-/// A generated sale has some 550 bytes; what is a hundred times as large is no sale.
-const MAX_SALE_BYTES: usize = 64 << 10;
-
 /// The loop turns every few milliseconds; inside a transaction it waits for Kafka, which gives up after 10 s, and a
 /// rewind may take a minute.
 const LOOP_LIMIT: Duration = Duration::from_secs(90);
@@ -54,10 +53,14 @@ pub fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let ready = health.ready("topics");
-    if runtime.block_on(kafka.ensure_topics(&[Topic::States, Topic::Rejected, Topic::Positions], shutdown)).is_err() {
-        // Only a stop ends the wait for Kafka.
+    let watch = runtime.block_on(async {
+        kafka.ensure_topics(&[Topic::States, Topic::Rejected, Topic::Positions], shutdown).await?;
+        kafka.watch(shutdown).await
+    });
+    if shutdown.is_cancelled() {
         return Ok(());
     }
+    let watch = watch?;
     ready.set(true);
     let settings = Settings {
         role: "fan-out".to_owned(),
@@ -68,7 +71,7 @@ pub fn run(
     let events = Arc::clone(&metrics.transactions);
     let mut router = Router::new(kafka, metrics);
     let beat = health.loop_("fan-out", LOOP_LIMIT);
-    exactly_once::run(kafka, &settings, &mut router, &events, &beat, shutdown).context("fanning out")
+    exactly_once::run(kafka, &settings, &mut router, &events, &watch, &beat, shutdown).context("fanning out")
 }
 
 /// A record that is a sale.
@@ -83,7 +86,10 @@ impl Route {
     /// The route of a record, or why it is no sale.
     pub fn of(message: &BorrowedMessage<'_>) -> Result<Self, Malformed> {
         let (sale, plain) = SaleHeader::and_form(message)?;
-        check_body(&sale, message.payload().unwrap_or_default())?;
+        check(&sale, message.payload().unwrap_or_default())?;
+        // A plain record has one short header.
+        let headers = if plain { 0 } else { message.headers().map_or(0, headers_bytes) };
+        petstore::check_sizes(message.key().map_or(0, <[u8]>::len), headers)?;
         Ok(Self { sale, plain })
     }
 }
@@ -110,16 +116,8 @@ impl Router {
         malformed: &Malformed,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), Failure> {
-        let payload = message.payload().unwrap_or_default();
-        let kept = &payload[..payload.len().min(MAX_SALE_BYTES)];
-        let source = format!("{}/{}/{}", message.topic(), message.partition(), message.offset());
-        let headers = message
-            .headers()
-            .map_or_else(OwnedHeaders::new, rdkafka::message::BorrowedHeaders::detach)
-            .insert(Header { key: "reason", value: Some(&malformed.reason) })
-            .insert(Header { key: "source", value: Some(&source) })
-            .insert(Header { key: "bytes", value: Some(&payload.len().to_string()) });
-        outbox.send(&self.rejected_topic, message.key().unwrap_or_default(), kept, headers)?;
+        let rejected = Rejected::new(message, &malformed.reason);
+        outbox.send(&self.rejected_topic, rejected.key, rejected.body, rejected.headers)?;
         self.rejected += 1;
         Ok(())
     }
@@ -167,68 +165,60 @@ impl Stage for Router {
     }
 }
 
-/// The part of a sale that tells whether header and body speak of the same one.
-#[derive(Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    id: &'a str,
-    #[serde(borrow)]
-    store: Store<'a>,
-}
-
-#[derive(Deserialize)]
-struct Store<'a> {
-    state: &'a str,
-}
-
-fn check_body(header: &SaleHeader, payload: &[u8]) -> Result<(), Malformed> {
-    if payload.len() > MAX_SALE_BYTES {
-        return malformed(format!("{} bytes are too large for a sale, {MAX_SALE_BYTES} are the most", payload.len()));
+/// Whether header and body are a valid sale's, and the same one's.
+fn check(header: &SaleHeader, body: &[u8]) -> Result<(), Malformed> {
+    petstore::check_due(header.due_us)?;
+    let sale = SaleRef::parse(body)?;
+    if sale.id != header.id {
+        return Err(malformed(format!("the body is sale {}, the header says {}", sale.id, header.id)));
     }
-    // As text: looked at once as a whole, not string by string.
-    let text = str::from_utf8(payload).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
-    let body: Body<'_> = serde_json::from_str(text).or_else(|err| malformed(format!("the body is no sale: {err}")))?;
-    if body.id.parse::<SaleId>().ok() != Some(header.id) {
-        return malformed(format!("the body is sale {:?}, the header says {}", body.id, header.id));
-    }
-    if !body.store.state.eq_ignore_ascii_case(header.state.code()) {
-        return malformed(format!(
-            "the body's state is {:?}, the header says {}",
-            body.store.state,
-            header.state.code()
-        ));
+    if sale.store.state != header.state {
+        return Err(malformed(format!("the body's state is {}, the header says {}", sale.store.state, header.state)));
     }
     Ok(())
 }
 
-fn malformed<T>(reason: String) -> Result<T, Malformed> {
-    Err(Malformed { reason })
+fn malformed(reason: String) -> Malformed {
+    Malformed { reason }
 }
 
 #[cfg(test)]
 mod tests {
+    use petstore::{BlockId, Parameters, Petstore, Sale, State};
+
     use super::*;
 
-    fn header() -> SaleHeader {
-        SaleHeader { id: "0000002a/0/7/3".parse().unwrap(), due_us: 1, state: "ca".parse().unwrap() }
+    fn sale() -> Sale {
+        let petstore = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap();
+        petstore.block(BlockId { run: 0x2a, loader: 0, block: 7 }).swap_remove(3)
     }
 
-    fn reason(payload: &str) -> String {
-        check_body(&header(), payload.as_bytes()).unwrap_err().reason
+    fn header() -> SaleHeader {
+        SaleHeader { id: sale().id, due_us: 1, state: sale().state() }
+    }
+
+    fn reason(header: &SaleHeader, body: &Sale) -> String {
+        check(header, &serde_json::to_vec(body).unwrap()).unwrap_err().reason
     }
 
     #[test]
     fn a_sale_that_its_header_names_is_accepted() {
-        let payload = r#"{"id":"0000002a/0/7/3","store":{"id":1,"state":"CA"},"cents":5}"#;
-        assert_eq!(check_body(&header(), payload.as_bytes()), Ok(()));
+        assert_eq!(check(&header(), &serde_json::to_vec(&sale()).unwrap()), Ok(()));
     }
 
     #[test]
-    fn what_is_no_sale_is_refused_with_the_reason() {
-        assert!(reason("{").starts_with("the body is no sale"));
-        assert!(reason(r#"{"id":"0000002a/0/7/3","store":{"state":"CA"}} x"#).starts_with("the body is no sale"));
-        assert!(reason(r#"{"id":"0000002a/0/7/4","store":{"state":"CA"}}"#).contains("the header says 0000002a/0/7/3"));
-        assert!(reason(r#"{"id":"0000002a/0/7/3","store":{"state":"TX"}}"#).contains("the header says ca"));
-        assert!(reason(&" ".repeat(MAX_SALE_BYTES + 1)).contains("too large"));
+    fn what_is_not_a_valid_sale_is_refused_with_the_reason() {
+        let incomplete = br#"{"id":"0000002a/0/7/3","store":{"state":"ca"}}"#;
+        assert!(check(&header(), incomplete).unwrap_err().reason.contains("missing field"));
+        assert!(reason(&SaleHeader { due_us: -1, ..header() }, &sale()).starts_with("due time"));
+        let mut other = sale();
+        other.id.index = 4;
+        assert!(reason(&header(), &other).ends_with("is sale 0000002a/0/7/4, the header says 0000002a/0/7/3"));
+        let mut other = sale();
+        other.store.state = if other.state() == State::Tx { State::Ca } else { State::Tx };
+        assert!(reason(&header(), &other).starts_with(&format!("the body's state is {}, the", other.state())));
+        let mut other = sale();
+        other.time = u64::MAX;
+        assert!(reason(&header(), &other).starts_with("time of the sale can't be stored"));
     }
 }

@@ -24,21 +24,26 @@
 
 mod config;
 pub mod fan_out;
-mod member;
 mod metrics;
+mod rejected;
 pub mod sink;
 pub mod spout;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use service::Health;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Config, Role};
+pub use config::Config;
 pub use metrics::Metrics;
+pub use pipeline::Role;
 use sink::Sink;
+
+/// How soon a stop is seen while there is nothing else to do.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// A fifth more sales a second than with glibc's; librdkafka, which is C, takes it as well.
 #[global_allocator]

@@ -25,7 +25,7 @@ async fn main() -> anyhow::Result<()> {
         move || metrics.figures(role)
     };
     tokio::try_join!(
-        service::serve_admin(&service, role.program(), registry, health.clone(), figures, shutdown.clone()),
+        service::serve_admin(&service, role.component(), registry, health.clone(), figures, shutdown.clone()),
         etl::run(kafka, config, metrics, health, shutdown),
     )?;
     Ok(())

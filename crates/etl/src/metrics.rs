@@ -99,7 +99,7 @@ impl Metrics {
             Role::Spout => metrics.spout.register(registry),
         }
         if matches!(role, Role::FanOut | Role::Spout) {
-            registry.register_collector(Box::new(Transactions(Arc::clone(&metrics.transactions))));
+            registry.register_collector(Box::new(Transactions(role, Arc::clone(&metrics.transactions))));
         }
         metrics
     }
@@ -107,7 +107,7 @@ impl Metrics {
     /// The role's figures for `/report`.
     pub fn figures(&self, role: Role) -> Figures {
         let with_transactions = |figures: Figures| {
-            transactions(&self.transactions)
+            transactions(role, &self.transactions)
                 .into_iter()
                 .fold(figures, |figures, (name, _, count)| figures.counter(name, count))
         };
@@ -151,7 +151,7 @@ impl SpoutMetrics {
 
 impl SinkMetrics {
     fn register(&self, role: Role, registry: &mut Registry) {
-        let stage = role.stage();
+        let stage = role.stage().name();
         registry.register(format!("{stage}_sales"), "Sales that the store has confirmed", self.sales.clone());
         registry.register(
             format!("{stage}_latency_seconds"),
@@ -166,8 +166,8 @@ impl SinkMetrics {
 
     fn figures(&self, role: Role) -> Figures {
         let figures = Figures::default()
-            .counter(role.stage(), self.sales.get())
-            .latency(role.stage(), &self.latency)
+            .counter(role.stage().name(), self.sales.get())
+            .latency(role.stage().name(), &self.latency)
             .gauge("in_hand", self.in_hand.get() as f64);
         self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
     }
@@ -190,23 +190,28 @@ impl SinkMetrics {
     }
 }
 
-fn transactions(events: &Events) -> [(&'static str, &'static str, u64); 4] {
+fn transactions(role: Role, events: &Events) -> Vec<(&'static str, &'static str, u64)> {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    [
+    let mut counts = vec![
         ("commits", "Kafka transactions committed", read(&events.commits)),
         ("aborted", "Kafka transactions aborted", read(&events.aborts)),
         ("rebuilds", "Producers made anew", read(&events.rebuilds)),
         ("rebalances", "Assignments of partitions", read(&events.rebalances)),
-    ]
+    ];
+    // The spout's input is not in Kafka.
+    if role == Role::FanOut {
+        counts.push(("gap_offsets", "Offsets that Kafka deleted before they were read", read(&events.gap_offsets)));
+    }
+    counts
 }
 
 /// Shows counts that the exactly-once loop keeps itself.
 #[derive(Debug)]
-struct Transactions(Arc<Events>);
+struct Transactions(Role, Arc<Events>);
 
 impl Collector for Transactions {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        for (name, help, count) in transactions(&self.0) {
+        for (name, help, count) in transactions(self.0, &self.1) {
             let counter = ConstCounter::new(count);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
@@ -235,6 +240,7 @@ mod tests {
         assert!(spout.contains("\nkapture_etl_aborted_total 2\n"), "{spout}");
         assert!(spout.contains("kapture_etl_returned_sales_total 0\n") && !spout.contains("stored"), "{spout}");
         assert!(fan_out.contains("\nkapture_etl_aborted_total 2\n"), "{fan_out}");
+        assert!(fan_out.contains("\nkapture_etl_gap_offsets_total 0\n") && !spout.contains("gap"), "{fan_out}");
         assert!(fan_out.contains("kapture_etl_routed_sales_total 0\n") && !fan_out.contains("stored"), "{fan_out}");
         assert!(redis.contains("kapture_etl_cached_sales_total 3\n") && !redis.contains("routed"), "{redis}");
         assert!(postgres.contains("kapture_etl_stored_latency_seconds_count 0\n"), "{postgres}");
@@ -248,6 +254,7 @@ mod tests {
         assert_eq!(figures.counters["cached"], 3);
         assert_eq!(figures.counters["store_errors"], 0);
         assert!(figures.latencies.contains_key("cached"));
-        assert!(metrics.figures(Role::FanOut).counters.contains_key("commits"));
+        let fan_out = metrics.figures(Role::FanOut).counters;
+        assert!(fan_out.contains_key("commits") && fan_out["gap_offsets"] == 0);
     }
 }

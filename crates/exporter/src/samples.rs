@@ -13,9 +13,11 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         incarnation,
         sequence: second,
         at_us: i64::try_from(second).unwrap() * 1_000_000,
+        ended: false,
         counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         gauges: BTreeMap::new(),
         latencies: BTreeMap::new(),
+        threads: BTreeMap::new(),
         resources: None,
         neighbour: None,
     }

@@ -3,7 +3,7 @@
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::transactions::{CALL_LIMIT, FLUSH_LIMIT, connect};
+use crate::transactions::{END_LIMIT, connect};
 use crate::{Config, flush, send};
 
 /// Writes to one topic, and is the only one that can under its transactional id.
@@ -29,8 +29,8 @@ impl Batches {
             record.payload = value;
             send(&self.producer, record)?;
         }
-        flush(&self.producer, FLUSH_LIMIT)?;
-        self.producer.commit_transaction(CALL_LIMIT)
+        flush(&self.producer, END_LIMIT)?;
+        self.producer.commit_transaction(END_LIMIT)
     }
 
     /// Whether the client gave up for good, as it does when a newer writer of its id has fenced it.

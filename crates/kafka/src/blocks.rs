@@ -6,7 +6,7 @@
 //!
 //! What must be found of a block at every stage:
 //! - an index in `acknowledged`: exactly once;
-//! - an index at or above `end` of a closed block: never, it was never handed to the client;
+//! - an index from [`BlockRecord::first_unsent`] on: never, it was never handed to the client;
 //! - any other index: at most once, and nobody can say which ("unknown").
 //!
 //! A successor closes what its predecessor left open as [`Phase::Cut`]. A loader that never comes back leaves its
@@ -38,10 +38,26 @@ pub struct BlockRecord {
     /// Indices from here on were never handed to the client. Known once the block is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<u32>,
+    /// The load that it is sent for; earlier releases didn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadRecord>,
     /// When the block was reserved: unix time, microseconds. None of its sales is older.
     pub reserved_at_us: i64,
     /// When this record was written: unix time, microseconds.
     pub updated_at_us: i64,
+}
+
+/// A load: what its loader was asked to do, and since when. It goes on over restarts of the loader, and ends once.
+///
+/// It stands in every block's record, so that it is known as long as any of its blocks is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// When it began: unix time, microseconds.
+    pub began_at_us: i64,
+    /// Its rate: sales in a million seconds.
+    pub micro_rate: u64,
+    /// How long it lasts, in microseconds.
+    pub length_us: u64,
 }
 
 /// How far a block has come.
@@ -56,6 +72,18 @@ pub enum Phase {
     Closed,
     /// Its loader died; what it last published as acknowledged is final.
     Cut,
+}
+
+impl BlockRecord {
+    /// Indices from here on were never handed to the client; `u32::MAX` while nobody can say.
+    ///
+    /// What was acknowledged was sent, whatever `end` says.
+    pub fn first_unsent(&self) -> u32 {
+        match (self.phase, self.end) {
+            (Phase::Closed, Some(end)) => end.max(self.acknowledged.ranges().last().map_or(0, |(_, after)| after)),
+            _ => u32::MAX,
+        }
+    }
 }
 
 impl Phase {
@@ -140,5 +168,28 @@ mod tests {
             |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
         assert!(has_another_model(of(MODEL + 1).as_bytes()));
         assert!(!has_another_model(of(MODEL).as_bytes()) && !has_another_model(b"{}") && !has_another_model(b"x"));
+    }
+
+    #[test]
+    fn only_a_closed_block_ends_and_not_before_what_was_acknowledged() {
+        let first_unsent = |phase, end, acknowledged: &[(u32, u32)]| {
+            let record = BlockRecord {
+                incarnation: 1,
+                parameters: Parameters::default(),
+                phase,
+                acknowledged: Ranges::from(acknowledged.to_vec()),
+                end,
+                load: None,
+                reserved_at_us: 0,
+                updated_at_us: 0,
+            };
+            record.first_unsent()
+        };
+        assert_eq!(first_unsent(Phase::Closed, Some(10), &[(0, 8)]), 10);
+        assert_eq!(first_unsent(Phase::Closed, Some(10), &[(0, 8), (11, 12)]), 12);
+        assert_eq!(first_unsent(Phase::Closed, Some(0), &[]), 0);
+        for (phase, end) in [(Phase::Closed, None), (Phase::Cut, Some(10)), (Phase::Progress, Some(10))] {
+            assert_eq!(first_unsent(phase, end, &[(0, 8)]), u32::MAX);
+        }
     }
 }

@@ -1,15 +1,32 @@
-//! How far a role has come with its input: what it says itself, in its transactions, or its group, whichever is further.
+//! How far a role has come with its input: what its transactions say, and not what anybody remembers.
 //!
-//! A group's coordinator alone can't be believed. One that begins twice in quick succession, as after a broker that stood
-//! still for longer than its session, may serve what it had read of its log by then, and never read the rest (seen with
-//! Kafka 4.1.1, whose broker then says "Ignored load completion"; a minute later it still did): that nothing was
-//! committed, or something long past. Whoever begins there does everything again.
+//! Each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
+//! the position is with the data, as a sink's is. Key: role, topic and partition. Value, as JSON: the next offset and the
+//! [`Installation`] in whose log it counts. Older records are the number alone.
 //!
-//! So each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
-//! the position lies with the data, as a sink's does. The group is still told, in the same transaction, and told again if
-//! it forgot: it refuses members that have lost their share, and people and the auditor look there.
+//! The rule, for one partition:
 //!
-//! It follows that setting the group back has no effect: to have everything done again, begin with an empty Kafka.
+//! 1. The *last* record of the key counts, even if an earlier one is higher. Whoever has a partition has fenced whoever
+//!    had it before, so the last is of the last transaction that was committed; a lower one means that the log of the
+//!    source was replaced, or that a person set it.
+//! 2. A position of another installation is that of a log that is gone: it counts as 0, whatever the group says.
+//! 3. The group's answer counts only where there is no record at all.
+//!
+//! A group's coordinator can't be believed against a record. It may lag: one that begins twice in quick succession, as
+//! after a broker that stood still for longer than its session, may serve what it had read of its log by then, and never
+//! read the rest (seen with Kafka 4.1.1, whose broker then says "Ignored load completion"; a minute later it still did):
+//! that nothing was committed, or something long past. It can't be ahead, since one transaction holds both, unless Kafka
+//! lost the end of `kapture.positions`. Then some sales are copied again, which the stores refuse; by the group's answer
+//! they might be left out, which nothing mends. Nor does a process add what it remembers of its own commits: they are in
+//! the log, and where they are not, Kafka lost them.
+//!
+//! The group is still told, in the same transaction, and told again if it forgot: it refuses members that have lost their
+//! share, and people and the auditor look there. Setting the group has no effect; writing a number to the key has.
+//!
+//! All roles share the topic's one partition, so a transaction that somebody else left open is waited for as well: for as
+//! long as Kafka lets one last, and the second in which the chart's brokers look for those that lasted too long. A
+//! partition for each role would save that wait, but the number of partitions is fixed when the topic is made, and a role
+//! that looks in another one than its predecessor would find nothing.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -20,14 +37,17 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
+use serde::Deserialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::transactions::{Failure, Outbox};
-use crate::{Asker, Config};
+use crate::{Asker, Config, Installation};
 
-/// One question to the coordinator, or to a partition's leader.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Reading the log of positions; a transaction of somebody who died is in its way for up to twenty seconds, after which
+/// One question to the coordinator, or to a partition's leader; a stop waits for the one that is asked.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Reading the log of positions; a transaction of somebody who died is in its way for up to eleven seconds, after which
 /// it is read again.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// A wait for its next record.
@@ -36,77 +56,118 @@ const POLL: Duration = Duration::from_millis(20);
 /// A partition of a topic.
 type Partition = (String, i32);
 
-/// The positions of a role, as far as this process knows them.
+/// The positions of a role, as far as the log was read.
 #[derive(Debug)]
 pub struct Committed {
     config: Config,
     role: String,
+    installation: String,
     known: HashMap<Partition, i64>,
     /// How far the log of positions was read.
     read: Option<i64>,
 }
 
+/// The value of a record.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+struct Position {
+    /// The first offset that was not handled.
+    next: i64,
+    /// The Kafka in which it counts. Records of earlier releases don't say: it is the one that they are in.
+    #[serde(default)]
+    installation: Option<String>,
+}
+
+impl Position {
+    /// Reads a record's value: JSON, or the number alone.
+    fn parse(value: &[u8]) -> Option<Self> {
+        let text = str::from_utf8(value).ok()?.trim();
+        let alone = || text.parse().ok().map(|next| Self { next, installation: None });
+        alone().or_else(|| serde_json::from_str(text).ok())
+    }
+}
+
 impl Committed {
     /// Knows nothing yet. `role`: by its name, such as `fan-out`.
-    pub fn new(config: &Config, role: &str) -> Self {
-        Self { config: config.clone(), role: role.to_owned(), known: HashMap::new(), read: None }
+    pub fn new(config: &Config, role: &str, installation: &Installation) -> Self {
+        let installation = installation.to_string();
+        Self { config: config.clone(), role: role.to_owned(), installation, known: HashMap::new(), read: None }
     }
 
     /// Puts the positions that a transaction reaches into it, before it is committed.
     pub fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
         let topic = self.config.names().positions();
-        for ((source, number), next) in moved {
-            let key = format!("{} {source} {number}", self.role);
-            outbox.send(&topic, key.as_bytes(), next.to_string().as_bytes(), OwnedHeaders::new())?;
+        for (partition, next) in moved {
+            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), OwnedHeaders::new())?;
         }
         Ok(())
     }
 
-    /// Takes what this process has committed itself. A position never goes back.
-    pub fn moved(&mut self, partition: Partition, next: i64) {
-        let known = self.known.entry(partition).or_default();
-        *known = next.max(*known);
+    /// The shell command that has the role go on at `next`, for a person to decide on. The process that reads must end
+    /// before.
+    pub fn set_command(&self, partition: &Partition, next: i64) -> String {
+        let (key, topic) = (self.key(partition), self.config.names().positions());
+        format!(
+            "echo '{key}={next}' | kafka-console-producer.sh --bootstrap-server {} --topic {topic} \
+             --property parse.key=true --property key.separator==",
+            self.config.bootstrap_servers.as_str()
+        )
+    }
+
+    fn key(&self, (source, number): &Partition) -> String {
+        format!("{} {source} {number}", self.role)
+    }
+
+    /// As [`Position`] reads it.
+    fn value(&self, next: i64) -> String {
+        json!({"next": next, "installation": self.installation}).to_string()
     }
 
     /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
-    /// still. `group`: a member of the role's. After an error, ask again. Blocks.
+    /// still. `group`: a member of the role's. After an error, of which a stop is one, ask again. Blocks.
     pub fn read<C: ConsumerContext, T: Consumer<C>>(
         &mut self,
         group: &T,
         partitions: &[Partition],
+        shutdown: &CancellationToken,
     ) -> anyhow::Result<Vec<i64>> {
         // What is in transactions still is waited for in the log: a coordinator was seen to wait for one that had ended
         // until the broker died, a minute and a half later. An `Asker` doesn't have it wait.
         let asker = Asker::new(&self.config, &self.role)?;
         let answer = asker.ask(|client| client.committed_offsets(list(partitions), LIMIT));
         let answer = next_of(partitions, &answer.context("reading committed offsets")?)?;
-        self.read_log(&asker)?;
+        self.read_log(&asker, shutdown)?;
         let mut forgotten = TopicPartitionList::new();
-        for (partition, next) in partitions.iter().zip(answer) {
-            self.moved(partition.clone(), next);
-            let known = self.known[partition];
-            if next < known {
-                warn!(
-                    "the group of {} says {next} of {}/{}, and {known} was committed",
-                    self.role, partition.0, partition.1
-                );
-                forgotten.add_partition_offset(&partition.0, partition.1, Offset::Offset(known))?;
+        let mut found = Vec::with_capacity(partitions.len());
+        for (partition, told) in partitions.iter().zip(answer) {
+            let next = self.known.get(partition).copied().unwrap_or(told);
+            found.push(next);
+            if next == told {
+                continue;
+            }
+            let ((topic, number), role) = (partition, &self.role);
+            warn!("the group of {role} says {told} of {topic}/{number}, and {next} was committed");
+            if told < next {
+                forgotten.add_partition_offset(topic, *number, Offset::Offset(next))?;
             }
         }
         if forgotten.count() > 0 {
             // For those who look there: where nothing more comes, nothing more would be committed.
             group.commit(&forgotten, CommitMode::Async).context("telling the group again")?;
         }
-        Ok(partitions.iter().map(|partition| self.known[partition]).collect())
+        Ok(found)
     }
 
     /// Reads on in the log of positions, to where it ends now: behind transactions that are open as yet.
-    fn read_log(&mut self, asker: &Asker) -> anyhow::Result<()> {
+    fn read_log(&mut self, asker: &Asker, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let topic = self.config.names().positions();
         let deadline = Instant::now() + READ_LIMIT;
         let (_, end) = asker
             .ask(|client| client.fetch_watermarks(&topic, 0, LIMIT))
             .with_context(|| format!("finding the end of {topic}"))?;
+        if self.read.is_some_and(|read| read > end) {
+            // It is another log, or has lost its end: what was read there no longer counts.
+            (self.read, self.known) = (None, HashMap::new());
+        }
         if self.read.unwrap_or_default() >= end {
             return Ok(());
         }
@@ -114,7 +175,7 @@ impl Committed {
         let mut start = TopicPartitionList::new();
         start.add_partition_offset(&topic, 0, self.read.map_or(Offset::Beginning, Offset::Offset))?;
         consumer.assign(&start).context("assigning")?;
-        loop {
+        while !shutdown.is_cancelled() {
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
                     self.take(&message);
@@ -140,23 +201,28 @@ impl Committed {
                 bail!("reading {topic}: its end at {end} was not reached within {} s", READ_LIMIT.as_secs());
             }
         }
+        bail!("stopped while reading {topic}")
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let (Some(key), Some(value)) = (text(message.key()), text(message.payload())) else { return };
-        let Some((source, number)) =
-            key.strip_prefix(&self.role).and_then(|rest| rest.strip_prefix(' ')?.rsplit_once(' '))
-        else {
+        let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
+        self.take_record(key, message.payload());
+    }
+
+    /// Takes the next record of the log, in its order; those of other roles are passed over.
+    fn take_record(&mut self, key: &str, value: Option<&[u8]>) {
+        let rest = key.strip_prefix(&self.role).and_then(|rest| rest.strip_prefix(' '));
+        let Some((source, number)) = rest.and_then(|rest| rest.rsplit_once(' ')) else { return };
+        let Ok(number) = number.parse() else { return };
+        let partition = (source.to_owned(), number);
+        let Some(value) = value else {
+            self.known.remove(&partition);
             return;
         };
-        if let (Ok(number), Ok(next)) = (number.parse(), value.parse()) {
-            self.moved((source.to_owned(), number), next);
-        }
+        let Some(position) = Position::parse(value) else { return };
+        let is_ours = position.installation.is_none_or(|theirs| theirs == self.installation);
+        self.known.insert(partition, if is_ours { position.next } else { 0 });
     }
-}
-
-fn text(bytes: Option<&[u8]>) -> Option<&str> {
-    str::from_utf8(bytes?).ok()
 }
 
 fn list(partitions: &[Partition]) -> TopicPartitionList {
@@ -175,4 +241,55 @@ fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Res
         Ok(if let Offset::Offset(offset) = element.offset() { offset } else { 0 })
     };
     partitions.iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing() -> Committed {
+        let config = serde_json::from_value(json!({"bootstrap_servers": "a:1"})).unwrap();
+        let installation = Installation { cluster_id: "c".to_owned(), mark: "new".to_owned() };
+        Committed::new(&config, "fan-out", &installation)
+    }
+
+    /// What is known of `sales/3` after these records of the log.
+    fn known(records: &[(&str, Option<&str>)]) -> Option<i64> {
+        let mut committed = nothing();
+        for (key, value) in records {
+            committed.take_record(key, value.map(str::as_bytes));
+        }
+        committed.known.get(&("sales".to_owned(), 3)).copied()
+    }
+
+    const KEY: &str = "fan-out sales 3";
+    const OLD: &str = r#"{"next":1000,"installation":"c/old"}"#;
+    const NEW: &str = r#"{"next":300,"installation":"c/new"}"#;
+
+    #[test]
+    fn the_last_record_counts_and_not_the_highest() {
+        assert_eq!(known(&[(KEY, Some("1000")), (KEY, Some(NEW))]), Some(300));
+        assert_eq!(known(&[(KEY, Some(NEW)), (KEY, Some("7"))]), Some(7), "what an earlier release wrote, or a person");
+        assert_eq!(known(&[(KEY, Some(NEW)), (KEY, None)]), None);
+    }
+
+    #[test]
+    fn a_position_of_another_installation_counts_as_nothing() {
+        assert_eq!(known(&[(KEY, Some(OLD))]), Some(0), "and the group is not asked");
+        assert_eq!(known(&[(KEY, Some(OLD)), (KEY, Some(NEW))]), Some(300));
+    }
+
+    #[test]
+    fn what_others_wrote_is_passed_over() {
+        for other in ["spout sales 3", "fan-out sales 4", "fan-out other 3", "fan-outsales 3", "fan-out sales x", ""] {
+            assert_eq!(known(&[(KEY, Some(NEW)), (other, Some("9"))]), Some(300), "{other}");
+        }
+        assert_eq!(known(&[(KEY, Some(NEW)), (KEY, Some("soon"))]), Some(300));
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        let position = Position { next: 5, installation: Some("c/new".to_owned()) };
+        assert_eq!(Position::parse(nothing().value(5).as_bytes()), Some(position));
+    }
 }

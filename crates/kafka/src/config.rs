@@ -70,6 +70,8 @@ fn eight_gib() -> RetentionBytes {
     Whole::try_from(8 << 30).expect("8 GiB are in range")
 }
 
+/// More than a broker takes of one record by default, 1,048,588 bytes: what brokers let in can go on from there.
+const MAX_RECORD_BYTES: u32 = 2 << 20;
 /// A group member that is silent for longer loses its partitions. Short, so that a killed one is replaced soon.
 const SESSION_TIMEOUT_MS: u32 = 10_000;
 
@@ -81,7 +83,8 @@ const POLL_LIMIT_MS: u32 = 30_000;
 /// A transaction open for longer is aborted by Kafka. It bounds how long a killed instance holds up its readers.
 const TRANSACTION_TIMEOUT_MS: u32 = 10_000;
 
-/// Records waiting in a consumer. The default is 64 MiB *per partition*: with 51 topics, more than the pod has.
+/// Records waiting in a consumer: in its one queue, as all partitions of a group's member share it. The default of 64 MiB
+/// is a quarter of what a pod has, and each record takes a few hundred bytes more than it has on the wire.
 const CONSUMER_QUEUE_KIB: u32 = 16_384;
 
 /// Records waiting in a producer. Full means back-pressure, which its owner must see and report.
@@ -146,6 +149,7 @@ impl Config {
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            // It is told where to begin. Should retention have overtaken that, the first record that is left will do.
             .set("auto.offset.reset", "earliest")
             // The default rests for a whole second once the queue is full, which more than halves a fast reader.
             .set("fetch.queue.backoff.ms", "5")
@@ -159,6 +163,8 @@ impl Config {
         let mut member = self.reader();
         member
             .set("group.id", self.names().group(role))
+            // A position that is outside of its log is never moved in silence: see [`crate::RangeCheck`].
+            .set("auto.offset.reset", "error")
             .set("session.timeout.ms", SESSION_TIMEOUT_MS.to_string())
             .set("max.poll.interval.ms", POLL_LIMIT_MS.to_string())
             .set("heartbeat.interval.ms", "2000");
@@ -208,6 +214,7 @@ impl Config {
         producer
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
+            .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
             .set("acks", "all")
             .set("linger.ms", "20")
             .set("batch.size", "262144")

@@ -1,10 +1,10 @@
 //! What stands in a sale's header, so that no stage has to parse the body to route, count or time it.
 
-use petstore::{SaleId, State};
+use petstore::{Invalid, MAX_INDEX, SaleId, State};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, Header, Headers, OwnedHeaders};
 
-const KEY: &str = "sale";
+use crate::raw_headers;
 
 /// A sale's header, in text that `kcat` shows as it is: `sale: 9f3a1c22/3/17/203 1700000000000000 ca`. These are its id,
 /// when it was due (unix time, microseconds) and its state.
@@ -28,11 +28,20 @@ pub struct Malformed {
     pub reason: String,
 }
 
+impl From<Invalid> for Malformed {
+    fn from(invalid: Invalid) -> Self {
+        malformed(invalid.to_string())
+    }
+}
+
 impl SaleHeader {
+    /// The header's name.
+    pub const NAME: &str = "sale";
+
     /// The header as Kafka takes it.
     pub fn to_owned_headers(&self) -> OwnedHeaders {
         let text = format!("{} {} {}", self.id, self.due_us, self.state.code());
-        OwnedHeaders::new_with_capacity(1).insert(Header { key: KEY, value: Some(&text) })
+        OwnedHeaders::new_with_capacity(1).insert(Header { key: Self::NAME, value: Some(&text) })
     }
 
     /// Reads the header of a record, or says that it is missing or what is wrong with it.
@@ -57,14 +66,14 @@ impl SaleHeader {
     where
         M: Message<Headers = BorrowedHeaders>,
     {
-        let last = message.headers()?.iter().filter(|header| header.key == KEY).last()?;
-        str::from_utf8(last.value?).ok()?.split(' ').next()?.parse().ok()
+        let (_, last) = raw_headers(message.headers()?).filter(|(name, _)| *name == Self::NAME.as_bytes()).last()?;
+        str::from_utf8(last?).ok()?.split(' ').next()?.parse().ok()
     }
 
     /// The last header of the name, and whether it is the only one and its text ours. One that is wrong is not passed over.
     fn read(headers: &BorrowedHeaders) -> Result<(Self, bool), Malformed> {
         let mut found = None;
-        for Header { value, .. } in headers.iter().filter(|header| header.key == KEY) {
+        for (_, value) in raw_headers(headers).filter(|(name, _)| *name == Self::NAME.as_bytes()) {
             let value = value.unwrap_or_default();
             found = Some(Self::parse(value).ok_or_else(|| {
                 let shown = String::from_utf8_lossy(&value[..value.len().min(80)]).into_owned();
@@ -81,6 +90,10 @@ impl SaleHeader {
         let (id, rest) = text.split_once(' ')?;
         let (due, state) = rest.split_once(' ')?;
         let header = Self { id: id.parse().ok()?, due_us: due.parse().ok()?, state: state.parse().ok()? };
+        // No store could keep it, and no block has it.
+        if header.id.index > MAX_INDEX {
+            return None;
+        }
         let own = matches!(due.as_bytes(), [b'1'..=b'9', ..] | b"0") && state == header.state.code();
         Some((header, own))
     }
@@ -97,6 +110,7 @@ fn malformed(reason: String) -> Malformed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::tests::add;
 
     const SALE: SaleHeader = SaleHeader {
         id: SaleId { run: 0x2a, loader: 0, block: 7, index: 3 },
@@ -109,7 +123,7 @@ mod tests {
     }
 
     fn sale(text: &str) -> OwnedHeaders {
-        OwnedHeaders::new().insert(Header { key: KEY, value: Some(text) })
+        OwnedHeaders::new().insert(Header { key: SaleHeader::NAME, value: Some(text) })
     }
 
     #[test]
@@ -124,15 +138,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_not_text_is_another_header() {
+        let more = SALE.to_owned_headers();
+        add(&more, b"\xfftrace");
+        assert_eq!(read(&more), Ok((SALE, false)));
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named() {
         let reason = |headers: &OwnedHeaders| read(headers).unwrap_err().reason;
         assert_eq!(reason(&OwnedHeaders::new()), "no header sale");
-        for wrong in ["", "0000002a/0/7 1 ca", "0000002a/0/7/3 soon ca", "0000002a/0/7/3 1 xx", "0000002a/0/7/3 1"] {
+        let outsized = format!("0000002a/0/7/{} 1 ca", MAX_INDEX + 1);
+        for wrong in [
+            "",
+            &outsized,
+            "0000002a/0/7/4294967295 1 ca",
+            "0000002a/0/7 1 ca",
+            "0000002a/0/7/3 soon ca",
+            "0000002a/0/7/3 1 xx",
+            "0000002a/0/7/3 1",
+        ] {
             let expected = format!("header sale is {wrong:?}, and not an id, a due time and a state");
             assert_eq!(reason(&sale(wrong)), expected);
         }
         let expected = "header sale is \"?\", and not an id, a due time and a state";
-        let bad = || Header { key: KEY, value: Some("?") };
+        let bad = || Header { key: SaleHeader::NAME, value: Some("?") };
         assert_eq!(reason(&SALE.to_owned_headers().insert(bad())), expected);
         let good = SALE.to_owned_headers();
         let good = good.as_borrowed().get(0);

@@ -5,15 +5,22 @@
 //! cluster id with their positions. Should two write at once, the mark at the lower offset counts: keys differ, so
 //! compaction removes neither.
 
-use std::time::Duration;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::Consumer;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Topic, read_to_end};
+use crate::read::EndReader;
+use crate::{Config, Topic};
 
 /// Which Kafka this is, and since when: differs if Kafka's data were lost and made anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,53 +37,79 @@ impl std::fmt::Display for Installation {
     }
 }
 
+/// An installation, and the offset of its mark on `kapture.blocks`.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) installation: Installation,
+    pub(crate) offset: i64,
+}
+
 const MARK: &str = "mark/";
-const LIMIT: Duration = Duration::from_secs(30);
+/// One try to learn which Kafka it is. A stop has to wait for the one that is under way.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Rest between two tries.
+const REST: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Waits for Kafka until `shutdown` and reads which one it is, leaving a mark if there is none yet.
+    /// Waits for Kafka until `shutdown`, which is an error then, and reads which one it is. Leaves a mark if there is
+    /// none yet: a single one, even if somebody's open transaction hides it for a while.
     pub async fn installation(&self, shutdown: &CancellationToken) -> anyhow::Result<Installation> {
+        Ok(self.identify(shutdown).await?.installation)
+    }
+
+    pub(crate) async fn identify(&self, shutdown: &CancellationToken) -> anyhow::Result<Found> {
+        let left = Arc::new(AtomicBool::new(false));
         loop {
             self.ensure_topics(&[Topic::Blocks], shutdown).await?;
-            let config = self.clone();
-            match tokio::task::spawn_blocking(move || config.try_installation()).await? {
-                Ok(installation) => return Ok(installation),
+            let (config, known) = (self.clone(), Arc::clone(&left));
+            let tried = tokio::task::spawn_blocking(move || config.try_identify(&known));
+            let tried = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => bail!("stopped while waiting to learn which kafka this is"),
+                tried = tried => tried?,
+            };
+            match tried {
+                Ok(found) => return Ok(found),
                 Err(err) => tracing::info!("waiting to learn which kafka this is: {err:#}"),
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => bail!("stopped while waiting to learn which kafka this is"),
+                () = tokio::time::sleep(REST) => {}
             }
         }
     }
 
-    fn try_installation(&self) -> anyhow::Result<Installation> {
-        let consumer: BaseConsumer = self.reader().create().context("making a reader")?;
-        let cluster_id = consumer.client().fetch_cluster_id(LIMIT).context("reading kafka's cluster id")?;
-        let mark = if let Some(mark) = self.first_mark()? {
-            mark
-        } else {
-            self.leave_mark()?;
-            self.first_mark()?.context("finding the mark that was just written")?
-        };
-        Ok(Installation { cluster_id, mark })
+    fn try_identify(&self, left: &AtomicBool) -> anyhow::Result<Found> {
+        let deadline = Instant::now() + LIMIT;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        let reader = EndReader::new(self)?;
+        let cluster_id = reader.cluster_id(remaining())?;
+        let mut found = self.first_mark(&reader, remaining())?;
+        if found.is_none() && !left.load(Ordering::Acquire) {
+            self.leave_mark(remaining())?;
+            left.store(true, Ordering::Release);
+            found = self.first_mark(&reader, remaining())?;
+        }
+        let (mark, offset) = found.context("the mark that was written can't be read yet")?;
+        Ok(Found { installation: Installation { cluster_id, mark }, offset })
     }
 
-    fn first_mark(&self) -> anyhow::Result<Option<String>> {
+    /// The mark that counts, and its offset. It is among the first records: nothing behind it is read.
+    pub(crate) fn first_mark(&self, reader: &EndReader, limit: Duration) -> anyhow::Result<Option<(String, i64)>> {
         let mut first = None;
-        read_to_end(self, &self.names().blocks(), LIMIT, |message| {
-            let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
-            if let Some(mark) = key.strip_prefix(MARK)
-                && first.is_none()
-            {
-                first = Some(mark.to_owned());
-            }
-            Ok(())
+        reader.read(&self.names().blocks(), Offset::Beginning, limit, |message| {
+            first = mark_of(message).map(|mark| (mark.to_owned(), message.offset()));
+            Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(first)
     }
 
-    fn leave_mark(&self) -> anyhow::Result<()> {
-        let producer: BaseProducer = self
+    fn leave_mark(&self, limit: Duration) -> anyhow::Result<()> {
+        let producer: BaseProducer<Receipt> = self
             .idempotent_producer()
-            .set("message.timeout.ms", LIMIT.as_millis().to_string())
-            .create()
+            .set("message.timeout.ms", limit.as_millis().max(1).to_string())
+            .create_with_context(Receipt::default())
             .context("making a producer")?;
         let topic = self.names().blocks();
         let key = format!("{MARK}{:016x}", rand::random::<u64>());
@@ -84,6 +117,37 @@ impl Config {
             .send(BaseRecord::to(&topic).key(&key).payload("{}"))
             .map_err(|(err, _)| err)
             .context("sending the mark")?;
-        producer.flush(LIMIT).context("leaving the mark")
+        producer.flush(limit).context("leaving the mark")?;
+        match producer.context().0.get() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(reason)) => bail!("leaving the mark: {reason}"),
+            None => bail!("leaving the mark: no answer"),
+        }
+    }
+}
+
+impl EndReader {
+    pub(crate) fn cluster_id(&self, limit: Duration) -> anyhow::Result<String> {
+        self.consumer.client().fetch_cluster_id(limit).context("reading kafka's cluster id")
+    }
+}
+
+/// The mark that a record of `kapture.blocks` is, if it is one.
+pub(crate) fn mark_of<M: Message>(message: &M) -> Option<&str> {
+    str::from_utf8(message.key()?).ok()?.strip_prefix(MARK)
+}
+
+/// What Kafka answered to the one record that a producer sent.
+#[derive(Default)]
+struct Receipt(OnceLock<Result<(), String>>);
+
+impl ClientContext for Receipt {}
+
+impl ProducerContext for Receipt {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        // There is one record, and so one answer.
+        let _ = self.0.set(result.as_ref().map(|_| ()).map_err(|(err, _)| err.to_string()));
     }
 }

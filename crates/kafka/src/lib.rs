@@ -6,7 +6,7 @@
 //!
 //! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the header of a sale
 //! ([`SaleHeader`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
-//! ([`Installation`]).
+//! ([`Installation`]), which every program watches ([`Watch`]).
 
 mod address;
 mod asker;
@@ -20,13 +20,17 @@ mod fit;
 mod flush;
 mod forward;
 mod header;
+mod headers;
 mod installation;
+mod member;
 mod names;
 mod queue;
+mod range_check;
 mod ranges;
 mod read;
 mod topics;
 pub mod transactions;
+mod watch;
 
 pub use address::{BootstrapServers, Prefix};
 pub use asker::Asker;
@@ -37,9 +41,13 @@ pub use contact::Contact;
 pub use flush::flush;
 pub use forward::Forward;
 pub use header::{Malformed, SaleHeader};
+pub use headers::raw_headers;
 pub use installation::Installation;
+pub use member::{Member, Polled};
 pub use names::Names;
+pub use pipeline::Topic;
 pub use queue::send;
+pub use range_check::{Beyond, Checked, Gap, RangeCheck};
 pub use ranges::Ranges;
 pub use read::read_to_end;
-pub use topics::Topic;
+pub use watch::Watch;

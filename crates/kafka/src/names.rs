@@ -1,6 +1,7 @@
 //! The names of topics, groups and transactional ids: a prefix, so that several releases can share one Kafka.
 
 use petstore::State;
+use pipeline::Topic;
 
 /// Builds every name that Kapture uses in Kafka. Cheap to make; see [`crate::Config::names`].
 #[derive(Clone, Debug)]
@@ -16,12 +17,12 @@ impl Names {
 
     /// The topic that the loaders fill: stage "accepted".
     pub fn sales(&self) -> String {
-        self.name("sales")
+        self.name(Topic::Sales.name())
     }
 
     /// The topic of one state: stage "routed".
     pub fn state(&self, state: State) -> String {
-        self.name(&format!("sales.{}", state.code()))
+        self.name(&format!("{}{}", Topic::States.name(), state.code()))
     }
 
     /// The topics of all states, in the order of [`State::ALL`].
@@ -29,34 +30,44 @@ impl Names {
         State::ALL.iter().map(|state| self.state(*state)).collect()
     }
 
+    /// The topic, or all of its family.
+    pub fn of(&self, topic: Topic) -> Vec<String> {
+        if topic == Topic::States { self.states() } else { vec![self.name(topic.name())] }
+    }
+
     /// The state whose topic this is, if it is one.
     pub fn state_of(&self, topic: &str) -> Option<State> {
-        topic.strip_prefix(&self.prefix)?.strip_prefix("sales.")?.parse().ok()
+        topic.strip_prefix(&self.prefix)?.strip_prefix(Topic::States.name())?.parse().ok()
     }
 
     /// What came back from the last store: stage "returned".
     pub fn receipts(&self) -> String {
-        self.name("receipts")
+        self.name(Topic::Receipts.name())
     }
 
     /// Records that are no valid sale, each with the reason in a header.
     pub fn rejected(&self) -> String {
-        self.name("sales.rejected")
+        self.name(Topic::Rejected.name())
     }
 
     /// What each loader reserved, sent and had acknowledged (see [`crate::blocks`]).
     pub fn blocks(&self) -> String {
-        self.name("kapture.blocks")
+        self.name(Topic::Blocks.name())
     }
 
     /// The auditor's results and its checkpoint.
     pub fn audit(&self) -> String {
-        self.name("kapture.audit")
+        self.name(Topic::Audit.name())
     }
 
     /// How far roles have come with their input (see [`crate::Committed`]).
     pub fn positions(&self) -> String {
-        self.name("kapture.positions")
+        self.name(Topic::Positions.name())
+    }
+
+    /// All topics.
+    pub fn topics(&self) -> Vec<String> {
+        Topic::ALL.into_iter().flat_map(|topic| self.of(topic)).collect()
     }
 
     /// The consumer group of a role, such as `fan-out`.
@@ -86,6 +97,13 @@ mod tests {
         }
         assert_eq!(names.state_of(&names.sales()), None);
         assert_eq!(names.state_of(&names.rejected()), None);
+    }
+
+    #[test]
+    fn receipts_and_positions_are_among_the_topics() {
+        let (names, topics) = (Names::new("a-"), Names::new("a-").topics());
+        assert_eq!(topics.len(), State::ALL.len() + 6);
+        assert!(topics.contains(&names.receipts()) && topics.contains(&names.positions()));
     }
 
     #[test]

@@ -14,17 +14,20 @@ pub struct Ranges {
 
 impl Ranges {
     /// Adds one number; `false` if it was there.
+    ///
+    /// The last `u32` has none after it to end a range with, and is passed over: it is far beyond [`petstore::MAX_INDEX`].
     pub fn insert(&mut self, number: u32) -> bool {
         if self.contains(number) {
             return false;
         }
-        let mut range = (number, number + 1);
+        let Some(after) = number.checked_add(1) else { return true };
+        let mut range = (number, after);
         if let Some((&start, &end)) = self.ranges.range(..number).next_back()
             && end == number
         {
             range.0 = start;
         }
-        if let Some(end) = self.ranges.remove(&(number + 1)) {
+        if let Some(end) = self.ranges.remove(&after) {
             range.1 = end;
         }
         self.ranges.insert(range.0, range.1);
@@ -111,6 +114,13 @@ mod tests {
             let json = serde_json::to_string(&ranges).unwrap();
             prop_assert_eq!(serde_json::from_str::<Ranges>(&json).unwrap(), ranges);
         }
+    }
+
+    #[test]
+    fn a_number_without_a_next_one_is_passed_over() {
+        let mut ranges = Ranges::default();
+        assert!(ranges.insert(u32::MAX - 1) && ranges.insert(u32::MAX));
+        assert_eq!(ranges.iter().collect::<Vec<_>>(), [u32::MAX - 1]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Reading a small topic whole.
+//! Reading a small topic whole, or a part of it.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -21,34 +22,62 @@ pub fn read_to_end(
     limit: Duration,
     mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let deadline = Instant::now() + limit;
-    let consumer: BaseConsumer<EndExpected> = config
-        .reader()
-        // The end can lie behind a transaction's marker, which is no record: then only this event tells.
-        .set("enable.partition.eof", "true")
-        // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
-        .set("fetch.wait.max.ms", "20")
-        .create_with_context(EndExpected)
-        .context("making a reader")?;
-    let (_, end) = consumer.fetch_watermarks(topic, 0, limit).with_context(|| format!("finding the end of {topic}"))?;
-    let mut start = TopicPartitionList::new();
-    start.add_partition_offset(topic, 0, Offset::Beginning).context("choosing the start")?;
-    consumer.assign(&start).context("assigning")?;
-    while Instant::now() < deadline {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) if message.offset() >= end => return Ok(()),
-            Some(Ok(message)) => each(&message)?,
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
-            // librdkafka reconnects by itself; the deadline bounds how long.
-            None | Some(Err(_)) => {}
-        }
+    let reader = EndReader::new(config)?;
+    reader.read(topic, Offset::Beginning, limit, |message| each(message).map(ControlFlow::Continue))
+}
+
+/// A client that reads to the end of a log as of now, and no further.
+pub(crate) struct EndReader {
+    pub(crate) consumer: BaseConsumer<EndExpected>,
+}
+
+impl EndReader {
+    pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
+        let consumer = config
+            .reader()
+            // The end can lie behind a transaction's marker, which is no record: then only this event tells.
+            .set("enable.partition.eof", "true")
+            // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
+            .set("fetch.wait.max.ms", "20")
+            .create_with_context(EndExpected)
+            .context("making a reader")?;
+        Ok(Self { consumer })
     }
-    bail!("reading {topic}: its end was not reached within {} s", limit.as_secs())
+
+    /// Calls `each` with every committed record of partition 0 from `start` on, until it breaks or the end is reached.
+    pub(crate) fn read(
+        &self,
+        topic: &str,
+        start: Offset,
+        limit: Duration,
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<ControlFlow<()>>,
+    ) -> anyhow::Result<()> {
+        let (deadline, consumer) = (Instant::now() + limit, &self.consumer);
+        let (_, end) =
+            consumer.fetch_watermarks(topic, 0, limit).with_context(|| format!("finding the end of {topic}"))?;
+        let mut begin = TopicPartitionList::new();
+        begin.add_partition_offset(topic, 0, start).context("choosing the start")?;
+        consumer.assign(&begin).context("assigning")?;
+        while Instant::now() < deadline {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.offset() >= end => return Ok(()),
+                Some(Ok(message)) => {
+                    if each(&message)?.is_break() {
+                        return Ok(());
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
+                // librdkafka reconnects by itself; the deadline bounds how long.
+                None | Some(Err(_)) => {}
+            }
+        }
+        bail!("reading {topic}: its end was not reached within {} s", limit.as_secs())
+    }
 }
 
 /// Coming to the end is what is wanted, and is not logged as an error.
-struct EndExpected;
+pub(crate) struct EndExpected;
 
 impl ClientContext for EndExpected {
     fn error(&self, err: KafkaError, reason: &str) {

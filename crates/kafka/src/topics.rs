@@ -1,39 +1,23 @@
 //! Making topics: each by the program that owns it, idempotently, once Kafka is there.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use petstore::State;
+use pipeline::Topic;
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::metadata::{MetadataBroker, MetadataPartition, MetadataTopic};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::Config;
 use crate::fit::{self, Cluster, Existing, Misfits, Wanted};
-
-/// A topic, or a family of them, that a program owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topic {
-    /// What the loaders send.
-    Sales,
-    /// The topics of all states.
-    States,
-    /// What came back from the last store.
-    Receipts,
-    /// What was no sale.
-    Rejected,
-    /// The loaders' account.
-    Blocks,
-    /// The auditor's account.
-    Audit,
-    /// How far roles have come with their input.
-    Positions,
-}
 
 /// One request to Kafka.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The setting of a topic that says how many copies must have a record.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
+/// How long a compacted topic keeps the record that a key was deleted by, and the marker of each transaction. A day by
+/// default, which is two markers a second for each loader, read at every start; each read of a whole topic takes less than a
+/// minute, and misses nothing that is kept for longer than it lasts.
+const KEEP_DELETED_MS: u32 = 300_000;
+
 /// A segment is deleted whole: four of them to a partition keep what is deleted small. Bounds in bytes.
 const SEGMENT_BYTES: (i64, i64) = (1 << 20, 32 << 20);
 
@@ -61,16 +50,24 @@ struct Spec {
 }
 
 impl Config {
-    /// Makes the topics that are missing and waits until each has a leader.
+    /// Makes the topics that are missing, and waits until the partitions of those have leaders.
     ///
     /// A Kafka that is away, or has too few brokers as yet, is waited for until `shutdown`; then this is an error. What
     /// does not fit, and will not by waiting, is logged: with other settings, or on fewer brokers, topics stay as they are.
     pub async fn ensure_topics(&self, topics: &[Topic], shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let specs: Vec<Spec> = topics.iter().flat_map(|topic| self.specs(*topic)).collect();
+        let specs: Arc<[Spec]> = topics.iter().flat_map(|topic| self.specs(*topic)).collect();
         let Some(first) = specs.first().map(|spec| spec.name.clone()) else { return Ok(()) };
         let (mut rests, begun) = (RETRY.into_iter(), Instant::now());
         loop {
-            match self.try_ensure(&specs).await {
+            let (config, specs, runtime) = (self.clone(), Arc::clone(&specs), Handle::current());
+            // A client's questions block, and so does its end: not a worker of the runtime.
+            let tried = tokio::task::spawn_blocking(move || runtime.block_on(config.try_ensure(&specs)));
+            let tried = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => bail!("stopped while waiting for kafka"),
+                tried = tried => tried.context("making topics").flatten(),
+            };
+            match tried {
                 Ok(Misfits { unmade: None, unwritable: None, lesser }) => {
                     fit::say(&first, lesser);
                     return Ok(());
@@ -212,6 +209,7 @@ impl Config {
             settings: vec![
                 (MIN_INSYNC, self.min_insync_replicas.to_string()),
                 ("cleanup.policy", "compact".to_owned()),
+                ("delete.retention.ms", KEEP_DELETED_MS.to_string()),
                 ("segment.bytes", (8 << 20).to_string()),
             ],
         }

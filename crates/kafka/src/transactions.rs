@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -29,12 +29,19 @@ pub struct Events {
     pub rebuilds: AtomicU64,
     /// Assignments of partitions.
     pub rebalances: AtomicU64,
+    /// Offsets that Kafka deleted before they were read.
+    pub gap_offsets: AtomicU64,
 }
 
 impl Events {
     /// Adds one to a count.
     pub fn count(count: &AtomicU64) {
-        count.fetch_add(1, Ordering::Relaxed);
+        Self::add(count, 1);
+    }
+
+    /// Adds some to a count.
+    pub(crate) fn add(count: &AtomicU64, some: u64) {
+        count.fetch_add(some, Ordering::Relaxed);
     }
 }
 
@@ -45,6 +52,9 @@ pub enum Failure {
     Abort(KafkaError),
     /// Fenced, fatal, or nobody knows: a new producer under the same id, then the same.
     Rebuild(KafkaError),
+    /// The client refuses this very record, and would each time: going back to it would go on for ever. The process should
+    /// end with this.
+    Refused(anyhow::Error),
 }
 
 impl From<KafkaError> for Failure {
@@ -57,11 +67,10 @@ impl From<KafkaError> for Failure {
     }
 }
 
-/// The transaction timeout bounds every wait for Kafka inside a transaction; this bounds the caller if that fails.
-pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(30);
-/// One transactional call. Longer than Kafka lets a transaction last. librdkafka advises to wait for ever; a call that was
-/// seen to do so, after an outage of the broker, ends here, and nothing is assumed of it: the producer is made anew.
-pub(crate) const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// A commit or an abort in all. Kafka ends a transaction after ten seconds, and nothing more is to be heard then.
+/// librdkafka advises to wait for ever; a call that was seen to do so, after an outage of the broker, ends here, and
+/// nothing is assumed of it: the producer is made anew. A stop may have to wait for one, of its 30 s.
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -121,10 +130,12 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: Option<ConsumerGroupMetadata>,
     ) -> Result<(), Failure> {
-        flush(&self.producer, FLUSH_LIMIT)?;
+        let deadline = Instant::now() + END_LIMIT;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        flush(&self.producer, remaining())?;
         let group = group.ok_or_else(|| Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId)))?;
-        self.producer.send_offsets_to_transaction(offsets, &group, CALL_LIMIT)?;
-        self.producer.commit_transaction(CALL_LIMIT)?;
+        self.producer.send_offsets_to_transaction(offsets, &group, remaining())?;
+        self.producer.commit_transaction(remaining())?;
         self.forget();
         Events::count(&self.events.commits);
         Ok(())
@@ -132,11 +143,16 @@ impl Transactions {
 
     /// Forgets everything in the transaction. After an error the producer must be made anew.
     pub fn abort(&mut self) -> Result<(), KafkaError> {
+        self.abort_within(END_LIMIT)
+    }
+
+    pub(crate) fn abort_within(&mut self, limit: Duration) -> Result<(), KafkaError> {
         self.forget();
         Events::count(&self.events.aborts);
+        let deadline = Instant::now() + limit;
         // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
-        flush(&self.producer, FLUSH_LIMIT)?;
-        self.producer.abort_transaction(CALL_LIMIT)
+        flush(&self.producer, limit)?;
+        self.producer.abort_transaction(deadline.saturating_duration_since(Instant::now()))
     }
 
     fn forget(&mut self) {
@@ -159,13 +175,13 @@ impl Outbox<'_> {
     pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
         self.count();
         let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
-        send(self.producer, record).map_err(|err| self.failed(err))
+        send(self.producer, record).map_err(|err| self.failed(topic, err))
     }
 
     /// Adds a record that was read, as it is; the same otherwise.
     pub fn forward(&mut self, topic: &str, message: BorrowedMessage<'_>) -> Result<(), Failure> {
         self.count();
-        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(err))
+        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(topic, err))
     }
 
     fn count(&mut self) {
@@ -175,9 +191,33 @@ impl Outbox<'_> {
         }
     }
 
-    /// The transaction failed under our hands: commit would say so too.
-    fn failed(&self, err: KafkaError) -> Failure {
-        let fatal = self.producer.client().fatal_error();
-        fatal.map_or(Failure::Abort(err), |(code, _)| Failure::Rebuild(KafkaError::Global(code)))
+    /// The transaction failed under our hands, and commit would say so too; or the record is one that the client refuses.
+    fn failed(&self, topic: &str, err: KafkaError) -> Failure {
+        if let Some((code, _)) = self.producer.client().fatal_error() {
+            return Failure::Rebuild(KafkaError::Global(code));
+        }
+        if is_of_the_record(&err) {
+            return Failure::Refused(anyhow!(err).context(format!("putting a record on {topic} that is never taken")));
+        }
+        Failure::Abort(err)
+    }
+}
+
+/// Whether the client, before anything is sent, refuses this very record.
+fn is_of_the_record(err: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidArgument, InvalidRecord, MessageSizeTooLarge};
+    matches!(err, KafkaError::MessageProduction(MessageSizeTooLarge | InvalidRecord | InvalidArgument))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_another_try_would_not_change_is_of_the_record() {
+        let code = |code| is_of_the_record(&KafkaError::MessageProduction(code));
+        assert!(code(RDKafkaErrorCode::MessageSizeTooLarge) && code(RDKafkaErrorCode::InvalidRecord));
+        assert!(!code(RDKafkaErrorCode::UnknownTopic) && !code(RDKafkaErrorCode::State));
+        assert!(!is_of_the_record(&KafkaError::Canceled));
     }
 }

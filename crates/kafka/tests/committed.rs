@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka::transactions::Transactions;
-use kafka::{Committed, Config, Topic};
+use kafka::{Asker, Committed, Config, Installation, Topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::OwnedHeaders;
 use rdkafka::topic_partition_list::Offset;
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 struct Role {
     config: Config,
     group: BaseConsumer,
+    installation: Installation,
     /// The first of its source.
     partition: (String, i32),
 }
@@ -26,10 +28,12 @@ struct Role {
 impl Role {
     async fn new() -> Self {
         let config: Config = Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>()));
-        config.ensure_topics(&[Topic::Sales, Topic::Positions], &CancellationToken::new()).await.unwrap();
+        let shutdown = CancellationToken::new();
+        config.ensure_topics(&[Topic::Sales, Topic::Positions], &shutdown).await.unwrap();
+        let installation = config.installation(&shutdown).await.unwrap();
         let group: BaseConsumer = config.member("fan-out").create().unwrap();
         let partition = (config.names().sales(), 0);
-        let role = Self { config, group, partition };
+        let role = Self { config, group, installation, partition };
         // The first group of a Kafka waits for its coordinator.
         role.read_within(LIMIT);
         role
@@ -41,7 +45,11 @@ impl Role {
     }
 
     fn put(&self, transactions: &mut Transactions, next: i64) {
-        let committed = Committed::new(&self.config, "fan-out");
+        self.put_in(&self.installation, transactions, next);
+    }
+
+    fn put_in(&self, installation: &Installation, transactions: &mut Transactions, next: i64) {
+        let committed = Committed::new(&self.config, "fan-out", installation);
         committed.put(&mut transactions.outbox().unwrap(), &[(self.partition.clone(), next)]).unwrap();
     }
 
@@ -72,10 +80,17 @@ impl Role {
         offsets
     }
 
+    /// Behind what is in transactions, too.
+    fn end_of_positions(&self) -> i64 {
+        let asker = Asker::new(&self.config, "fan-out").unwrap();
+        asker.ask(|client| client.fetch_watermarks(&self.config.names().positions(), 0, LIMIT)).unwrap().1
+    }
+
     /// What a process finds that knows nothing, in one try.
     fn read(&self) -> anyhow::Result<i64> {
         let partitions = [self.partition.clone(), (self.partition.0.clone(), 1)];
-        let found = Committed::new(&self.config, "fan-out").read(&self.group, &partitions)?;
+        let mut nothing = Committed::new(&self.config, "fan-out", &self.installation);
+        let found = nothing.read(&self.group, &partitions, &CancellationToken::new())?;
         assert_eq!(found[1], 0, "nothing was said of the other one");
         Ok(found[0])
     }
@@ -105,17 +120,51 @@ async fn a_group_that_forgot_is_not_believed() {
     assert_eq!(role.read_within(LIMIT), 7);
     role.group_is_told(7);
 
-    let mut knowing = Committed::new(&role.config, "fan-out");
-    knowing.moved(role.partition.clone(), 9);
-    assert_eq!(knowing.read(&role.group, std::slice::from_ref(&role.partition)).unwrap(), [9]);
     // Another role has the same source, and its own positions.
     let other: BaseConsumer = role.config.member("spout").create().unwrap();
-    let read = Committed::new(&role.config, "spout").read(&other, std::slice::from_ref(&role.partition)).unwrap();
+    let mut committed = Committed::new(&role.config, "spout", &role.installation);
+    let read = committed.read(&other, std::slice::from_ref(&role.partition), &CancellationToken::new()).unwrap();
     assert_eq!(read, [0]);
 }
 
 #[tokio::test]
-async fn a_group_that_is_further_is_believed() {
+async fn the_last_position_counts_and_neither_a_higher_one_nor_the_group() {
+    let role = Role::new().await;
+    let mut transactions = role.transactions("one");
+    for next in [1_000, 300] {
+        role.put(&mut transactions, next);
+        role.commit(&mut transactions, next);
+    }
+    assert_eq!(role.read_within(LIMIT), 300);
+    role.set_group(700);
+    assert_eq!(role.read_within(LIMIT), 300);
+}
+
+#[tokio::test]
+async fn a_position_of_an_emptied_kafka_counts_as_nothing_whatever_the_group_says() {
+    let role = Role::new().await;
+    let before = Installation { mark: "before".to_owned(), ..role.installation.clone() };
+    let mut transactions = role.transactions("one");
+    role.put_in(&before, &mut transactions, 1_000);
+    role.commit(&mut transactions, 1_000);
+    assert_eq!(role.read_within(LIMIT), 0);
+    role.put(&mut transactions, 5);
+    role.commit(&mut transactions, 5);
+    assert_eq!(role.read_within(LIMIT), 5);
+}
+
+#[tokio::test]
+async fn a_position_as_an_earlier_release_wrote_it_is_understood() {
+    let role = Role::new().await;
+    let mut transactions = role.transactions("one");
+    let (topic, key) = (role.config.names().positions(), format!("fan-out {} 0", role.partition.0));
+    transactions.outbox().unwrap().send(&topic, key.as_bytes(), b"42", OwnedHeaders::new()).unwrap();
+    role.commit(&mut transactions, 41);
+    assert_eq!(role.read_within(LIMIT), 42);
+}
+
+#[tokio::test]
+async fn a_group_is_believed_where_nothing_else_was_said() {
     let role = Role::new().await;
     role.set_group(6);
     assert_eq!(role.read().unwrap(), 6);
@@ -129,14 +178,18 @@ async fn what_was_aborted_does_not_count_and_what_is_open_is_waited_for() {
     first.abort().unwrap();
     assert_eq!(role.read_within(LIMIT), 0);
 
+    let end = role.end_of_positions();
     role.put(&mut second, 8);
+    let begun = Instant::now();
+    while role.end_of_positions() == end {
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(begun.elapsed() < LIMIT, "what was put is not on the log");
+    }
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            // Its linger is over, and what was put is on the log.
-            std::thread::sleep(Duration::from_secs(3));
-            role.commit(&mut second, 8);
-        });
+        let reading = scope.spawn(|| role.read_within(LIMIT));
         std::thread::sleep(Duration::from_secs(1));
-        assert_eq!(role.read_within(LIMIT), 8);
+        assert!(!reading.is_finished(), "it does not wait");
+        role.commit(&mut second, 8);
+        assert_eq!(reading.join().unwrap(), 8);
     });
 }

@@ -9,19 +9,24 @@ use std::time::{Duration, Instant};
 
 use kafka::exactly_once::{Settings, Stage, run};
 use kafka::transactions::{Events, Failure, Outbox};
-use kafka::{Config, Topic, flush};
+use kafka::{Config, Topic, Watch, flush};
 use petstore::State;
-use rdkafka::Message;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
 use service::Health;
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
 const INTERVAL: Duration = Duration::from_millis(20);
+/// Kubernetes gives a pod 30 s.
+const STOP_LIMIT: Duration = Duration::from_secs(25);
+/// The longest that anything else is waited for.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// This test's own part of the shared Kafka.
 fn config() -> Config {
@@ -51,15 +56,25 @@ impl Stage for Copy {
     fn aborted(&mut self) {}
 }
 
+const TOPICS: [Topic; 3] = [Topic::Sales, Topic::States, Topic::Positions];
+
+/// Makes the topics, and watches Kafka.
+async fn watch(config: &Config) -> Arc<Watch> {
+    let shutdown = CancellationToken::new();
+    config.ensure_topics(&TOPICS, &shutdown).await.unwrap();
+    Arc::new(config.watch(&shutdown).await.unwrap())
+}
+
 /// Runs the instance of this ordinal on a thread of its own.
 fn copy(
     config: &Config,
+    watch: &Arc<Watch>,
     ordinal: u32,
     fail: fn(u64) -> Option<Failure>,
     shutdown: &CancellationToken,
 ) -> (std::thread::JoinHandle<anyhow::Result<()>>, Arc<Events>) {
     let (config, shutdown, events) = (config.clone(), shutdown.clone(), Arc::new(Events::default()));
-    let theirs = Arc::clone(&events);
+    let (theirs, watch) = (Arc::clone(&events), Arc::clone(watch));
     let thread = std::thread::spawn(move || {
         let settings = Settings {
             role: "fan-out".to_owned(),
@@ -69,7 +84,7 @@ fn copy(
         };
         let mut stage = Copy { target: config.names().state(State::Ca), handled: 0, fail };
         let beat = Health::default().loop_("copy", Duration::from_mins(1));
-        run(&config, &settings, &mut stage, &theirs, &beat, &shutdown)
+        run(&config, &settings, &mut stage, &theirs, &watch, &beat, &shutdown)
     });
     (thread, events)
 }
@@ -78,7 +93,7 @@ fn copy(
 fn ended(thread: std::thread::JoinHandle<anyhow::Result<()>>) -> anyhow::Result<()> {
     let begun = Instant::now();
     while !thread.is_finished() {
-        assert!(begun.elapsed() < Duration::from_mins(1), "it does not end");
+        assert!(begun.elapsed() < STOP_LIMIT, "it does not end");
         std::thread::sleep(Duration::from_millis(20));
     }
     thread.join().unwrap()
@@ -119,11 +134,12 @@ fn wait_for(config: &Config, count: usize) -> BTreeMap<u32, u32> {
 #[tokio::test]
 async fn every_record_is_copied_once_although_transactions_are_aborted_and_producers_rebuilt() {
     let (config, shutdown) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &shutdown).await.unwrap();
+    let watch = watch(&config).await;
     send(&config, 0..2_000);
     let begun = Instant::now();
     let (thread, events) = copy(
         &config,
+        &watch,
         0,
         |handled| match handled {
             700 | 1_900 => Some(Failure::Abort(KafkaError::Canceled)),
@@ -147,11 +163,11 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
 #[tokio::test]
 async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     let (config, stop_both) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &stop_both).await.unwrap();
+    let watch = watch(&config).await;
     send(&config, 0..500);
-    let (first, _) = copy(&config, 0, |_| None, &stop_both);
+    let (first, _) = copy(&config, &watch, 0, |_| None, &stop_both);
     wait_for(&config, 500);
-    let (second, _) = copy(&config, 0, |_| None, &stop_both);
+    let (second, _) = copy(&config, &watch, 0, |_| None, &stop_both);
     // The first is refused as soon as it says anything: it ends by itself, with the reason.
     let reason = ended(first).unwrap_err();
     assert!(format!("{reason:#}").to_lowercase().contains("fenced"), "{reason:#}");
@@ -178,11 +194,11 @@ async fn forget(config: &Config) {
 #[tokio::test]
 async fn nothing_is_copied_again_when_the_group_has_forgotten_everything() {
     let config = config();
-    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &CancellationToken::new()).await.unwrap();
+    let watch = watch(&config).await;
     for count in [500, 600] {
         let shutdown = CancellationToken::new();
         send(&config, if count == 500 { 0..500 } else { 500..600 });
-        let (thread, _) = copy(&config, 0, |_| None, &shutdown);
+        let (thread, _) = copy(&config, &watch, 0, |_| None, &shutdown);
         let seen = wait_for(&config, count);
         shutdown.cancel();
         ended(thread).unwrap();
@@ -194,28 +210,146 @@ async fn nothing_is_copied_again_when_the_group_has_forgotten_everything() {
 
 #[tokio::test]
 async fn newcomers_take_their_share_in_the_middle_of_the_work_and_every_record_is_copied_once() {
-    const RECORDS: u32 = 20_000;
     // Slow enough for all of them to come while there is work, most of which is read ahead of a commit.
     let slow = |_| {
         std::thread::sleep(Duration::from_micros(200));
         None
     };
     let (config, shutdown) = (config(), CancellationToken::new());
-    config.ensure_topics(&[Topic::Sales, Topic::States, Topic::Positions], &shutdown).await.unwrap();
-    send(&config, 0..RECORDS);
-    let copies = [0, 1, 2].map(|ordinal| {
-        let running = copy(&config, ordinal, slow, &shutdown);
-        std::thread::sleep(Duration::from_millis(700));
-        running
-    });
-    let seen = wait_for(&config, RECORDS as usize);
+    let watch = watch(&config).await;
+    send(&config, 0..2_000);
+    let mut sent = 2_000;
+    let mut copies = Vec::new();
+    for ordinal in [0, 1, 2] {
+        let (thread, events) = copy(&config, &watch, ordinal, slow, &shutdown);
+        let (begun, had) = (Instant::now(), rebalances(&copies));
+        // There is work until the newcomer has its share, and those who were there before have given it up.
+        while events.rebalances.load(Ordering::Relaxed) == 0 || rebalances(&copies).iter().eq(&had) && ordinal > 0 {
+            assert!(begun.elapsed() < LIMIT, "instance {ordinal} has no share");
+            send(&config, sent..sent + 500);
+            sent += 500;
+        }
+        copies.push((thread, events));
+    }
+    let seen = wait_for(&config, sent as usize);
     shutdown.cancel();
-    let rebalances = copies[0].1.rebalances.load(Ordering::Relaxed);
     for (thread, _) in copies {
         ended(thread).unwrap();
     }
-    assert!(rebalances > 1, "nobody came while there was work");
-    assert_eq!(seen.len(), RECORDS as usize);
+    assert_eq!(seen.len(), sent as usize);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+fn rebalances<T>(copies: &[(T, Arc<Events>)]) -> Vec<u64> {
+    copies.iter().map(|(_, events)| events.rebalances.load(Ordering::Relaxed)).collect()
+}
+
+/// One partition, all of which is copied and the copy stopped.
+async fn copied(count: u32) -> Config {
+    let mut config = config();
+    config.sales_partitions = 1.try_into().unwrap();
+    let (watch, shutdown) = (watch(&config).await, CancellationToken::new());
+    send(&config, 0..count);
+    let (thread, _) = copy(&config, &watch, 0, |_| None, &shutdown);
+    wait_for(&config, count as usize);
+    shutdown.cancel();
+    ended(thread).unwrap();
+    config
+}
+
+/// Deletes topics, and waits until they are gone.
+async fn delete(config: &Config, topics: &[String]) {
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let admin: AdminClient<DefaultClientContext> = config.client().create().unwrap();
+    admin.delete_topics(&topics, &AdminOptions::new()).await.unwrap();
+    let begun = Instant::now();
+    let is_there = |topic: &&&str| {
+        let metadata = admin.inner().fetch_metadata(Some(topic), LIMIT).unwrap();
+        metadata.topics().iter().any(|topic| !topic.partitions().is_empty())
+    };
+    while let Some(topic) = topics.iter().find(is_there) {
+        assert!(begun.elapsed() < LIMIT, "{topic} is still there");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_ends_the_copy_with_what_to_do_and_nothing_is_copied_again() {
+    let config = copied(1_000).await;
+    let sales = config.names().sales();
+    delete(&config, std::slice::from_ref(&sales)).await;
+    let watch = watch(&config).await;
+    send(&config, 0..900);
+
+    let (thread, _) = copy(&config, &watch, 0, |_| None, &CancellationToken::new());
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        assert!(begun.elapsed() < LIMIT, "it goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let words = format!("{:#}", thread.join().unwrap().unwrap_err());
+    assert!(words.contains(&format!("is at offset 1000 of {sales}/0, but kafka's log ends at 900")), "{words}");
+    assert!(words.contains(&format!("echo 'fan-out {sales} 0=900' | kafka-console-producer.sh")), "{words}");
+    assert!(copies(&config).unwrap().values().all(|times| *times == 1), "some were copied twice");
+
+    // What that command does.
+    let producer: BaseProducer = config.idempotent_producer().create().unwrap();
+    let (topic, key) = (config.names().positions(), format!("fan-out {sales} 0"));
+    producer.send(BaseRecord::to(&topic).key(&key).payload("900")).map_err(|(err, _)| err).unwrap();
+    flush(&producer, LIMIT).unwrap();
+    send(&config, 1_000..1_100);
+    let shutdown = CancellationToken::new();
+    let (thread, _) = copy(&config, &watch, 0, |_| None, &shutdown);
+    let seen = wait_for(&config, 1_100);
+    shutdown.cancel();
+    ended(thread).unwrap();
+    assert_eq!(seen.len(), 1_100);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+#[tokio::test]
+async fn what_kafka_deleted_before_it_was_read_is_counted_and_gone_on_behind() {
+    let config = copied(100).await;
+    send(&config, 100..200);
+    let admin: AdminClient<DefaultClientContext> = config.client().create().unwrap();
+    let mut deleted = TopicPartitionList::new();
+    deleted.add_partition_offset(&config.names().sales(), 0, Offset::Offset(150)).unwrap();
+    admin.delete_records(&deleted, &AdminOptions::new()).await.unwrap();
+
+    let (watch, shutdown) = (watch(&config).await, CancellationToken::new());
+    let (thread, events) = copy(&config, &watch, 0, |_| None, &shutdown);
+    let seen = wait_for(&config, 150);
+    shutdown.cancel();
+    ended(thread).unwrap();
+    assert_eq!(seen.keys().copied().collect::<Vec<_>>(), (0..100).chain(150..200).collect::<Vec<_>>());
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_eq!(events.gap_offsets.load(Ordering::Relaxed), 50);
+}
+
+/// A Kafka that was emptied, as far as a copy can tell: the same topics, with other records and another mark.
+#[tokio::test]
+async fn an_emptied_kafka_ends_the_copy_and_the_next_one_leaves_nothing_out() {
+    let config = copied(500).await;
+    let (before, names) = (watch(&config).await, config.names());
+    let (thread, _) = copy(&config, &before, 0, |_| None, &CancellationToken::new());
+    delete(&config, &[names.sales(), names.state(State::Ca), names.blocks()]).await;
+    let after = watch(&config).await;
+    let begun = Instant::now();
+    while !thread.is_finished() {
+        assert!(begun.elapsed() < LIMIT, "it goes on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let words = format!("{:#}", thread.join().unwrap().unwrap_err());
+    assert!(words.contains("kafka was emptied or replaced"), "{words}");
+
+    // More than was there before: the old position would leave some of them out.
+    send(&config, 0..700);
+    let shutdown = CancellationToken::new();
+    let (thread, _) = copy(&config, &after, 0, |_| None, &shutdown);
+    let seen = wait_for(&config, 700);
+    shutdown.cancel();
+    ended(thread).unwrap();
+    assert_eq!(seen.len(), 700);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
 }
 

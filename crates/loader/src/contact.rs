@@ -1,10 +1,12 @@
-//! Watches whether the sales' client still finds Kafka, on a thread of its own, since the question blocks.
+//! Watches whether the sales' client still finds Kafka, and whether it is still the same one, on a thread of its own, since
+//! the questions block.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka::Contact;
 use rdkafka::producer::{Producer, ThreadedProducer};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
@@ -13,22 +15,29 @@ use crate::load::Load;
 /// Between two looks at what was acknowledged; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);
 
-/// Watches until `shutdown`. An error if Kafka is there and the client has lost it for good.
+/// Watches until `sent`, when there is nothing more to send. An error if Kafka is there and the client has lost it for good,
+/// or if it was emptied: the run and its blocks are gone, and the next start begins another run and makes the topics.
 pub(crate) fn watch(
     kafka: &kafka::Config,
     producer: &Arc<ThreadedProducer<Acks>>,
     load: &Load,
-    shutdown: &CancellationToken,
+    runtime: &Handle,
+    sent: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let watch = match runtime.block_on(kafka.watch(sent)) {
+        Err(_) if sent.is_cancelled() => return Ok(()),
+        watch => watch?,
+    };
     let contact = Contact::new(kafka, Instant::now());
     let mut accepted = 0;
-    while !shutdown.is_cancelled() {
+    while !sent.is_cancelled() {
         let now = load.metrics.accepted.get();
         if now != accepted {
             accepted = now;
             contact.heard();
         }
         contact.check(producer.client())?;
+        watch.is_sure()?;
         std::thread::sleep(REST);
     }
     Ok(())

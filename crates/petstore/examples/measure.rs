@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use petstore::{BlockId, Parameters, Petstore, digest};
+use petstore::{BlockId, Parameters, Petstore, Sale, SaleRef, digest};
 
 const BLOCKS: u32 = 50;
 
@@ -30,6 +30,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     let mixed = blocks.iter().flatten().fold(0, |mixed, sale| mixed ^ digest(sale));
     println!("digesting a sale: {:.2} us ({mixed:016x})", millis(started) * 1_000.0 / sales);
+
+    let bodies = blocks.iter().flatten().map(serde_json::to_vec).collect::<Result<Vec<_>, _>>()?;
+    let started = Instant::now();
+    let valid = bodies.iter().filter(|body| SaleRef::parse(body).is_ok()).count();
+    println!("checking a sale's JSON: {:.2} us ({valid} are valid)", millis(started) * 1_000.0 / sales);
+    let started = Instant::now();
+    let read = bodies
+        .iter()
+        .map(|body| serde_json::from_slice::<Sale>(body).map(|sale| sale.items.len()))
+        .sum::<Result<usize, _>>()?;
+    println!("reading a sale: {:.2} us ({read} items)", millis(started) * 1_000.0 / sales);
 
     let items: Vec<_> = blocks.iter().flatten().map(|sale| sale.items.len()).collect();
     let mean = items.iter().sum::<usize>() as f64 / sales;

@@ -28,9 +28,13 @@ mod model;
 mod parameters;
 mod sale;
 mod state;
+mod valid;
 
 pub use ids::{BlockId, ParseIdError, SaleId};
 pub use model::Petstore;
 pub use parameters::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, ParametersError, SKEW, STORES};
 pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_digest};
 pub use state::{ParseStateError, State};
+pub use valid::{
+    Invalid, MAX_DUE_US, MAX_HEADERS_BYTES, MAX_INDEX, MAX_KEY_BYTES, MAX_SALE_BYTES, SaleRef, check_due, check_sizes,
+};

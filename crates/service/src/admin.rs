@@ -1,14 +1,14 @@
 //! The port on which a program is watched.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -19,9 +19,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -30,8 +30,11 @@ use crate::http::{Request, Response, StatusCode, text};
 use crate::report::Histogram;
 use crate::{Figures, Health, Report, cgroup, http, incarnation, listen, own, unix_us};
 
-/// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful.
+/// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful, for milliseconds each.
+/// One more costs the oldest its place: clients that ask nothing, or read no answer, must not hold up the kubelet.
 const CONNECTIONS: usize = 64;
+/// The largest head of a request, and what is buffered of it: hyper's own 400 KiB, 64 times, is more than some pods have.
+const HEAD_BYTES: usize = 16 << 10;
 /// How long the head of a request may take.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 /// How long a connection may last in all; each carries one request.
@@ -72,8 +75,8 @@ impl Default for Config {
     }
 }
 
-/// Serves `/metrics`, `/livez`, `/readyz`, `/report` and `/time` until `shutdown` is cancelled and the
-/// last figures were fetched. See [`Admin`] for programs with more pages.
+/// Serves `/metrics`, `/livez`, `/readyz` and `/report` until `shutdown` is cancelled and the last
+/// figures were fetched. See [`Admin`] for programs with more pages.
 pub async fn serve_admin(
     config: &Config,
     program: &'static str,
@@ -95,6 +98,8 @@ pub struct Admin {
     figures: Box<dyn Fn() -> Figures + Send + Sync>,
     routes: Routes,
     sequence: AtomicU64,
+    /// The program was told to stop, and its loops have ended.
+    ended: AtomicBool,
     reported: Notify,
 }
 
@@ -119,6 +124,7 @@ impl Admin {
             figures: Box::new(figures),
             routes: Box::new(|_| Box::pin(async { None })),
             sequence: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
             reported: Notify::new(),
         }
     }
@@ -144,20 +150,15 @@ impl Admin {
     pub async fn serve_on(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         info!(addr = ?listener.local_addr().ok(), "serving the admin port");
         let admin = Arc::new(self);
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let connections = GracefulShutdown::new();
+        let mut open = VecDeque::new();
         let mut ended = std::pin::pin!(admin.ended(&shutdown));
         loop {
-            // Taken before accepting: further clients wait in the kernel's own bounded queue.
-            let accepted = async {
-                let permit = Arc::clone(&permits).acquire_owned().await;
-                (permit, listener.accept().await)
-            };
-            let (permit, stream) = tokio::select! {
+            let stream = tokio::select! {
                 biased;
                 () = &mut ended => break,
-                (permit, accepted) = accepted => match accepted {
-                    Ok((stream, _)) => (permit.context("taking a connection's permit")?, stream),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
                     Err(err) => {
                         warn!(%err, "accepting on the admin port");
                         sleep(ACCEPT_PAUSE).await;
@@ -165,7 +166,8 @@ impl Admin {
                     }
                 },
             };
-            Arc::clone(&admin).connect(stream, permit, &connections);
+            make_room(&mut open);
+            open.push_back(Arc::clone(&admin).connect(stream, &connections));
         }
         // What is still open then is cut: the program has nothing more to say.
         let _ = timeout(GRACE, connections.shutdown()).await;
@@ -181,11 +183,13 @@ impl Admin {
                 sleep(WORK_CHECK).await;
             }
         };
-        let _ = timeout(WORK_LIMIT, idle).await;
+        if timeout(WORK_LIMIT, idle).await.is_ok() {
+            self.ended.store(true, Ordering::Release);
+        }
         let _ = timeout(LAST_REPORT_LIMIT, self.reported.notified()).await;
     }
 
-    fn connect(self: Arc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit, open: &GracefulShutdown) {
+    fn connect(self: Arc<Self>, stream: TcpStream, open: &GracefulShutdown) -> AbortHandle {
         let service = service_fn(move |request| {
             let admin = Arc::clone(&self);
             async move { Ok::<_, Infallible>(admin.receive(request).await) }
@@ -193,14 +197,15 @@ impl Admin {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_LIMIT)
+            .max_buf_size(HEAD_BYTES)
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
         let connection = open.watch(connection);
         // Bounded by the limit, and joined by `open`.
         tokio::spawn(async move {
             let _ = timeout(CONNECTION_LIMIT, connection).await;
-            drop(permit);
-        });
+        })
+        .abort_handle()
     }
 
     async fn receive(&self, request: hyper::Request<Incoming>) -> Response {
@@ -221,7 +226,6 @@ impl Admin {
             "/livez" => verdict(self.health.live()),
             "/readyz" => verdict(self.health.serving()),
             "/report" => self.report(),
-            "/time" => http::json(&json!({ "at_us": unix_us() })),
             _ => text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
@@ -240,6 +244,8 @@ impl Admin {
     }
 
     fn report(&self) -> Response {
+        // Before the figures are read: those of a program that has ended are its last.
+        let ended = self.ended.load(Ordering::Acquire);
         let figures = (self.figures)();
         let latencies = figures
             .latencies
@@ -258,12 +264,24 @@ impl Admin {
             incarnation: incarnation(),
             sequence: self.sequence.fetch_add(1, Ordering::Relaxed),
             at_us: unix_us(),
+            ended,
             counters: figures.counters,
             gauges: figures.gauges,
             latencies,
+            threads: figures.threads,
             resources: cgroup::read(Path::new("/")).ok(),
             neighbour: figures.neighbour,
         })
+    }
+}
+
+/// Forgets connections that are closed, and cuts the oldest if all places are taken.
+fn make_room(open: &mut VecDeque<AbortHandle>) {
+    open.retain(|connection| !connection.is_finished());
+    if open.len() >= CONNECTIONS
+        && let Some(oldest) = open.pop_front()
+    {
+        oldest.abort();
     }
 }
 

@@ -1,8 +1,8 @@
 //! What every program shares, so that all of them are configured, watched and stopped in one way.
 //!
 //! A program reads its configuration with [`from_env`], logs through [`init_tracing`], answers
-//! `/metrics`, `/livez`, `/readyz`, `/report` and `/time` with [`serve_admin`], and ends when the token
-//! of [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
+//! `/metrics`, `/livez`, `/readyz` and `/report` with [`serve_admin`], and ends when the token of
+//! [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
 //! travel through what is being overloaded.
 
 mod address;
@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod secret;
 pub mod state;
+mod time;
 mod whole;
 
 pub use address::{Host, HostPort};
@@ -33,4 +34,5 @@ pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};
 pub use secret::Secret;
+pub use time::{Activity, Spent, Stopwatch, Time};
 pub use whole::{Port, Whole};

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+/// How a process ends whose stop was cut short: as a shell reports one that a SIGTERM has ended.
+const CUT_SHORT: i32 = 143;
+
 /// Starts the log: plain text on standard error, as much as `RUST_LOG` asks for, `info` if it asks nothing.
 ///
 /// A second call changes nothing.
@@ -20,7 +23,8 @@ pub fn init_tracing() {
     incarnation();
 }
 
-/// Returns a token that is cancelled at SIGTERM (Kubernetes) or SIGINT (a terminal).
+/// Returns a token that is cancelled at SIGTERM (Kubernetes) or SIGINT (a terminal). A second signal ends the process
+/// at once: a stop that takes long can be cut short.
 ///
 /// Must be called inside a tokio runtime.
 pub fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
@@ -29,11 +33,18 @@ pub fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let cancelled = token.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM received, stopping"),
-            _ = interrupt.recv() => info!("SIGINT received, stopping"),
-        }
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let signal = next().await;
+        info!("{signal} received, stopping");
         cancelled.cancel();
+        let signal = next().await;
+        info!("{signal} received while stopping, ending at once");
+        std::process::exit(CUT_SHORT);
     });
     Ok(token)
 }

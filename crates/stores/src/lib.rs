@@ -20,9 +20,13 @@ mod position;
 pub mod postgres;
 pub mod redis;
 mod shell;
+#[cfg(test)]
+#[path = "../../petstore/tests/strange/mod.rs"]
+mod strange;
 
-pub use batch::{MAX_INDEX, Outcome, Part, Record, Unstorable};
+pub use batch::{Outcome, Part, Record};
 pub use error::Error;
+pub use petstore::MAX_INDEX;
 pub use position::{Counts, Partition, Positions};
 
 /// A store that sales are written to. Several writers may write at once, to the same partitions even: the stored

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::table::{Release, Row, grouped};
+use super::table::{Release, Row};
 use crate::findings::Stage;
 use crate::ledger::Account;
+use crate::recount::grouped;
 
 /// Between two questions.
 const REST: Duration = Duration::from_millis(500);

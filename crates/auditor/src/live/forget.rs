@@ -147,6 +147,7 @@ mod tests {
             phase,
             acknowledged: kafka::Ranges::default(),
             end: None,
+            load: None,
             reserved_at_us: updated_at_us - 10,
             updated_at_us,
         };

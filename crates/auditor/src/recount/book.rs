@@ -1,20 +1,24 @@
 //! What was found of each sale, stage by stage. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kafka::SaleHeader;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, Receipt, Sale, SaleId, State};
 use stores::postgres::Conflict;
 
+use super::account::Account;
+use crate::bits::Bits;
 use crate::block::Watched;
 use crate::findings::Stage;
 
-/// Records that are no sale, and sales that nobody sent, that are remembered one by one.
+/// Records that are not a sale, and blocks that the account did not have, that are remembered one by one.
 const ODD: usize = 10_000;
 
 /// The blocks of one pass.
-pub(super) struct Book {
+pub(super) struct Book<'a> {
+    /// The account at the cut.
+    account: &'a Account,
     pub(super) watched: Watched,
     /// How long Redis keeps a block.
     pub(super) redis_keeps_us: i64,
@@ -25,8 +29,10 @@ pub(super) struct Book {
     pub(super) odd_on_sales: HashMap<SaleId, Vec<(Vec<u8>, State)>>,
     /// The same on the states' topics, with the topic.
     pub(super) odd_on_states: HashMap<SaleId, Vec<(Vec<u8>, State, State)>>,
-    /// Sales that no block of the account holds, by where they lie.
-    pub(super) strangers: BTreeMap<(Stage, SaleId), u64>,
+    /// Sales of blocks that had not been reserved at the cut, by where they were found.
+    pub(super) strangers: BTreeMap<(Stage, BlockId), Strangers>,
+    /// The states' topics in which sales were found that are judged.
+    pub(super) topics: BTreeSet<State>,
     /// Records without a sale's header: their places.
     pub(super) garbage: Vec<(Stage, String, String)>,
     pub(super) rejected: u64,
@@ -39,6 +45,21 @@ pub(super) struct Book {
     pub(super) conflicts: Vec<Conflict>,
 }
 
+/// Sales of one block that had not been reserved at the cut.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Strangers {
+    seen: Bits,
+    /// Those that came again, once for each time.
+    again: Vec<u32>,
+}
+
+impl Strangers {
+    /// Each sale, as often as it came.
+    pub(super) fn all(&self) -> Vec<u32> {
+        self.seen.to_ranges().iter().chain(self.again.iter().copied()).collect()
+    }
+}
+
 /// One block.
 pub(super) struct Page {
     pub(super) record: BlockRecord,
@@ -49,6 +70,18 @@ pub(super) struct Page {
     pub(super) outside: Vec<(Stage, u32)>,
 }
 
+impl Page {
+    /// Whether something can be said of a sale: it was acknowledged at the cut, or nothing more came of its block then.
+    pub(super) fn judges(&self, index: u32) -> bool {
+        self.record.phase.is_final() || self.record.acknowledged.contains(index)
+    }
+
+    fn due_s(&self) -> impl Iterator<Item = u32> {
+        let judged = (0..).zip(&self.sales).filter(|(index, line)| self.judges(*index) && line.due_s > 0);
+        judged.map(|(_, line)| line.due_s)
+    }
+}
+
 /// One sale.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
@@ -56,6 +89,8 @@ pub(super) struct Line {
     store: u32,
     digest: u64,
     receipt: u64,
+    /// When it was due: unix time, seconds; 0 if it was not found on a topic.
+    pub(super) due_s: u32,
     /// How often it is on `sales`, as the fan-out takes it; on the states' topics; on `receipts`.
     pub(super) on_sales: u8,
     pub(super) routed: u8,
@@ -103,6 +138,10 @@ impl Line {
         petstore::digest(sale) == self.digest
     }
 
+    fn due(&mut self, due_us: i64) {
+        self.due_s = u32::try_from(due_us / 1_000_000).unwrap_or_default();
+    }
+
     fn set(&mut self, flag: Flag) {
         self.flags |= flag as u16;
     }
@@ -115,9 +154,10 @@ pub(super) struct Record<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl Book {
-    pub(super) fn new(watched: Watched, redis_keeps_us: i64, is_first: bool) -> Self {
+impl<'a> Book<'a> {
+    pub(super) fn new(account: &'a Account, watched: Watched, redis_keeps_us: i64, is_first: bool) -> Self {
         Self {
+            account,
             watched,
             redis_keeps_us,
             blocks: BTreeMap::new(),
@@ -125,6 +165,7 @@ impl Book {
             odd_on_sales: HashMap::new(),
             odd_on_states: HashMap::new(),
             strangers: BTreeMap::new(),
+            topics: BTreeSet::new(),
             garbage: Vec::new(),
             rejected: 0,
             order: HashMap::new(),
@@ -141,6 +182,7 @@ impl Book {
             store: sale.store.id,
             digest: petstore::digest(sale),
             receipt: petstore::receipt_digest(&sale.receipt()),
+            due_s: 0,
             on_sales: 0,
             routed: 0,
             returned: 0,
@@ -149,6 +191,12 @@ impl Book {
         };
         let sales = sales.iter().map(line).collect();
         self.blocks.insert(id, Page { record, sales, repeated: [0; 2], outside: Vec::new() });
+    }
+
+    /// The first and the last due time of what is judged, if anything of it was found: unix time, seconds.
+    pub(super) fn span_s(&self) -> Option<(u32, u32)> {
+        let due = || self.blocks.values().flat_map(Page::due_s);
+        due().min().zip(due().max())
     }
 
     /// The time before which none of the sales was sent: unix time, microseconds.
@@ -169,16 +217,33 @@ impl Book {
     }
 
     fn line(&mut self, stage: Stage, id: SaleId) -> Option<&mut Line> {
-        // Asked twice, since a borrow that is returned lasts.
-        let held = self.blocks.get(&id.block_id()).is_some_and(|page| (id.index as usize) < page.sales.len());
-        if !held {
-            let known = self.strangers.contains_key(&(stage, id)) || self.strangers.len() < ODD;
-            if known && (self.is_first || self.blocks.contains_key(&id.block_id())) {
-                *self.strangers.entry((stage, id)).or_default() += 1;
-            }
+        if !self.blocks.contains_key(&id.block_id()) {
+            self.stranger(stage, id);
             return None;
         }
-        self.blocks.get_mut(&id.block_id())?.sales.get_mut(id.index as usize)
+        let page = self.blocks.get_mut(&id.block_id())?;
+        let index = id.index as usize;
+        if index >= page.sales.len() && page.outside.len() < ODD {
+            page.outside.push((stage, id.index));
+        }
+        page.sales.get_mut(index)
+    }
+
+    /// Notes a sale whose block had not been reserved at the cut: whether it was since, the account says afterwards.
+    fn stranger(&mut self, stage: Stage, id: SaleId) {
+        let key = (stage, id.block_id());
+        if !self.is_first
+            || self.account.has_reserved(id.block_id())
+            || (self.strangers.len() >= ODD && !self.strangers.contains_key(&key))
+        {
+            return;
+        }
+        let strangers = self.strangers.entry(key).or_default();
+        // No writer goes beyond; an index of somebody else's must not cost its size in memory.
+        let index = id.index.min(stores::MAX_INDEX + 1);
+        if !strangers.seen.insert(index) && strangers.again.len() < ODD {
+            strangers.again.push(index);
+        }
     }
 
     /// Notes a record without a sale's header.
@@ -189,14 +254,15 @@ impl Book {
     }
 
     /// Takes a record from `sales`.
-    pub(super) fn accepted(&mut self, Record { header: SaleHeader { id, state, .. }, body }: Record<'_>) {
+    pub(super) fn accepted(&mut self, Record { header: SaleHeader { id, state, due_us }, body }: Record<'_>) {
+        let Some(line) = self.line(Stage::Accepted, id) else { return };
         let sale = serde_json::from_slice::<Sale>(body).ok();
         // What the fan-out looks at.
         let passes = serde_json::from_slice::<Looked>(body)
             .is_ok_and(|looked| looked.id == id && looked.store.state == state && body.len() <= MAX_BYTES);
-        let Some(line) = self.line(Stage::Accepted, id) else { return };
         let right = sale.is_some_and(|sale| petstore::digest(&sale) == line.digest) && state == line.state;
         let (store, first) = (line.store, line.on_sales == 0);
+        line.due(due_us);
         if !right {
             line.set(Flag::Spoilt);
         }
@@ -211,20 +277,25 @@ impl Book {
         }
     }
 
-    /// Takes a record from the topic of a state.
-    pub(super) fn routed(&mut self, topic: State, Record { header: SaleHeader { id, state, .. }, body }: Record<'_>) {
+    /// Takes a record from the topic of a state. Whether the sale is judged: what comes after must pass it, too.
+    pub(super) fn routed(
+        &mut self,
+        topic: State,
+        Record { header: SaleHeader { id, state, due_us }, body }: Record<'_>,
+    ) -> bool {
+        let Some(line) = self.line(Stage::Routed, id) else { return false };
         let sale = serde_json::from_slice::<Sale>(body).ok().filter(|sale| sale.id == id);
-        let Some(line) = self.line(Stage::Routed, id) else { return };
         let (home, store, first) = (line.state, line.store, line.routed == 0);
         let right = sale.as_ref().is_some_and(|sale| petstore::digest(sale) == line.digest);
+        line.due(due_us);
         line.routed = line.routed.saturating_add(1);
-        if sale.clone().is_some_and(|sale| stores::Record::new(sale, 0, 0).is_ok()) {
+        let altered = sale.is_some() && (!right || (state != home && topic == home));
+        if sale.is_some_and(|sale| stores::Record::new(sale, 0, 0).is_ok()) {
             line.storable = line.storable.saturating_add(1);
         }
         if topic != home {
             line.set(Flag::Misrouted);
         }
-        let altered = sale.is_some() && (!right || (state != home && topic == home));
         if altered {
             line.set(Flag::AlteredRouted);
         }
@@ -234,6 +305,11 @@ impl Book {
         if (!right || altered || topic != home) && self.odd_on_states.len() < ODD {
             self.odd_on_states.entry(id).or_default().push((body.to_vec(), state, topic));
         }
+        let judged = self.blocks.get(&id.block_id()).is_some_and(|page| page.judges(id.index));
+        if judged {
+            self.topics.insert(topic);
+        }
+        judged
     }
 
     /// Takes a record from `sales.rejected`.
@@ -246,8 +322,8 @@ impl Book {
 
     /// Takes a record from `receipts`.
     pub(super) fn returned(&mut self, Record { header: SaleHeader { id, .. }, body }: Record<'_>) {
-        let receipt = serde_json::from_slice::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
         let Some(line) = self.line(Stage::Returned, id) else { return };
+        let receipt = serde_json::from_slice::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
         match receipt {
             None => line.set(Flag::BrokenReturned),
             Some(receipt) if petstore::receipt_digest(&receipt) == line.receipt => {}

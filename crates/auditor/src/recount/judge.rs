@@ -3,15 +3,33 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use kafka::blocks::Phase;
-use petstore::{BlockId, SaleId};
+use petstore::{BlockId, SaleId, State};
 
+use super::account::Account;
 use super::book::{Book, Flag, Line, Page};
-use super::{Judged, Passed};
+use super::read::Gaps;
 use crate::findings::{Finding, Kind, Stage, Tallies};
 
 /// Findings that are shown whole, by stage and kind.
 const SHOWN: usize = 100;
+
+/// What is said of one pass.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) tallies: Tallies,
+    pub(crate) findings: Vec<Finding>,
+    /// By stage, the sale that is not there and was due first.
+    pub(crate) oldest: BTreeMap<Stage, Missing>,
+}
+
+/// A sale that is not where it must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Missing {
+    /// When it was due: unix time, seconds; 0 if nobody knows.
+    pub(crate) due_s: u32,
+    pub(crate) id: SaleId,
+    pub(crate) state: State,
+}
 
 /// Sales, and whole blocks, that nobody sent.
 #[derive(Debug, Default)]
@@ -23,12 +41,6 @@ pub(super) struct Strange {
 }
 
 impl Strange {
-    /// Forgets what belongs to a block that is known.
-    pub(super) fn forget(&mut self, known: impl Fn(BlockId) -> bool) {
-        self.sales.retain(|(_, id), _| !known(id.block_id()));
-        self.blocks.retain(|(_, id), _| !known(*id));
-    }
-
     /// Where a block was strange first.
     pub(super) fn first(&self, stage: Stage, id: BlockId) -> bool {
         let before = |at: Stage| {
@@ -41,17 +53,30 @@ impl Strange {
     }
 }
 
-/// Judges the blocks of a pass, and takes what belongs to no block out of it.
-pub(super) fn judge(book: &mut Book, passed: &Passed, strange: &mut Strange) -> Judged {
-    let mut court = Court { judged: Judged::default(), passed, now_us: service::unix_us() };
+/// Judges the blocks of a pass, and takes what belongs to none of them out of it.
+///
+/// `after`: the account as it was when all logs had been read. What came after the cut is no finding, unless even that
+/// account says that it was never sent. `length`: how many sales a block of that account holds.
+pub(super) fn judge(
+    book: &mut Book<'_>,
+    after: &Account,
+    mut length: impl FnMut(BlockId) -> Option<u32>,
+    gaps: &Gaps,
+    strange: &mut Strange,
+) -> Judged {
+    let mut court = Court { judged: Judged::default(), after, gaps, now_us: service::unix_us() };
     for (stage, place, reason) in std::mem::take(&mut book.garbage) {
         court.find(stage, Kind::Malformed, place, reason);
     }
-    for ((stage, id), times) in std::mem::take(&mut book.strangers) {
-        match book.blocks.get_mut(&id.block_id()) {
-            // Beyond the end of a block that is known.
-            Some(page) => (0..times).for_each(|_| page.outside.push((stage, id.index))),
-            None => drop(strange.sales.insert((stage, id), times)),
+    for ((stage, id), strangers) in std::mem::take(&mut book.strangers) {
+        let first_unsent = match after.blocks.get(&id) {
+            Some(record) => record.first_unsent().min(length(id).unwrap_or(u32::MAX)),
+            // Judged long ago, or not to be known: the account was not read to its end.
+            None if after.has_reserved(id) || !after.is_settled => continue,
+            None => 0,
+        };
+        for index in strangers.all().into_iter().filter(|index| *index >= first_unsent) {
+            *strange.sales.entry((stage, id.sale(index))).or_default() += 1;
         }
     }
     for (id, page) in &book.blocks {
@@ -62,7 +87,8 @@ pub(super) fn judge(book: &mut Book, passed: &Passed, strange: &mut Strange) -> 
 
 struct Court<'a> {
     judged: Judged,
-    passed: &'a Passed,
+    after: &'a Account,
+    gaps: &'a Gaps,
     now_us: i64,
 }
 
@@ -81,39 +107,47 @@ impl Court<'_> {
     }
 
     /// A sale that is not where it must be: lost, if the stage has passed it.
-    fn miss(&mut self, stage: Stage, id: SaleId, detail: &str) {
-        if self.passed.get(&stage).copied().unwrap_or(true) {
+    fn miss(&mut self, stage: Stage, id: SaleId, line: &Line, detail: &str) {
+        let missing = Missing { due_s: line.due_s, id, state: line.state() };
+        let oldest = self.judged.oldest.entry(stage).or_insert(missing);
+        *oldest = missing.min(*oldest);
+        if self.gaps.has_passed(stage) {
             self.find(stage, Kind::Lost, id, detail);
         } else {
             self.tallies().at_mut(stage).late += 1;
         }
     }
 
-    fn block(&mut self, book: &Book, id: BlockId, page: &Page) {
+    fn block(&mut self, book: &Book<'_>, id: BlockId, page: &Page) {
         let acknowledged = &page.record.acknowledged;
-        let end = match (page.record.phase, page.record.end) {
-            (Phase::Closed, Some(end)) => end.max(acknowledged.ranges().last().map_or(0, |(_, after)| after)),
-            _ => u32::MAX,
-        };
+        // It may have been closed since the cut, and then it is known where it ends.
+        let first_unsent = self.after.blocks.get(&id).unwrap_or(&page.record).first_unsent();
         // Redis keeps a block for a time after its last sale.
         let is_cached = self.now_us - page.record.updated_at_us < book.redis_keeps_us;
         let mut came_again = 0;
         for (index, line) in (0..).zip(&page.sales) {
             let sale = id.sale(index);
-            self.identity(sale, line, acknowledged.contains(index), index >= end, page.record.phase);
+            came_again += u64::from(line.storable.saturating_sub(1));
+            if index >= first_unsent && line.routed > 0 {
+                let at = if line.on_sales > 0 { Stage::Accepted } else { Stage::Routed };
+                self.find(at, Kind::NeverSent, sale, "behind the end of its block");
+            }
+            if !page.judges(index) {
+                continue;
+            }
+            self.identity(sale, line, acknowledged.contains(index), index >= first_unsent);
             self.content(book, sale, line);
             if acknowledged.contains(index) {
                 self.order(book, sale, line);
             }
             self.stores(book, sale, line, is_cached);
-            came_again += u64::from(line.storable.saturating_sub(1));
         }
         self.outside(id, page);
         self.repeated(book, id, page, came_again);
     }
 
     /// From `sales` to the states' topics.
-    fn identity(&mut self, id: SaleId, line: &Line, acknowledged: bool, is_beyond: bool, phase: Phase) {
+    fn identity(&mut self, id: SaleId, line: &Line, acknowledged: bool, is_unsent: bool) {
         if acknowledged {
             self.tallies().at_mut(Stage::Accepted).expected += 1;
             let seen = line.on_sales > 0 || line.routed > 0 || line.has(Flag::Spoilt);
@@ -126,7 +160,7 @@ impl Court<'_> {
                         "on sales.rejected, and on sales it is not what was sent",
                     );
                 }
-                (false, false, false) => self.find(Stage::Accepted, Kind::Lost, id, "acknowledged, and not on sales"),
+                (false, false, false) => self.miss(Stage::Accepted, id, line, "acknowledged, and not on sales"),
                 (routed, rejected, _) => {
                     self.tallies().at_mut(Stage::Accepted).found += 1;
                     self.tallies().at_mut(Stage::Routed).expected += 1;
@@ -138,17 +172,12 @@ impl Court<'_> {
                             id,
                             "on sales.rejected, though it is right on sales",
                         ),
-                        (false, false) => self.miss(Stage::Routed, id, "on sales, and on no state's topic"),
+                        (false, false) => self.miss(Stage::Routed, id, line, "on sales, and on no state's topic"),
                     }
                 }
             }
-        } else if line.routed > 0 {
-            let at = if line.on_sales > 0 { Stage::Accepted } else { Stage::Routed };
-            if is_beyond {
-                self.find(at, Kind::NeverSent, id, "behind the end of its block");
-            } else if phase.is_final() {
-                self.tallies().at_mut(Stage::Routed).unknown += 1;
-            }
+        } else if line.routed > 0 && !is_unsent {
+            self.tallies().at_mut(Stage::Routed).unknown += 1;
         }
         let before = line.on_sales.max(1) - 1;
         (0..before.min(line.routed.saturating_sub(1)))
@@ -158,7 +187,7 @@ impl Court<'_> {
     }
 
     /// What its records on the states' topics say, and whether they said so on `sales`.
-    fn content(&mut self, book: &Book, id: SaleId, line: &Line) {
+    fn content(&mut self, book: &Book<'_>, id: SaleId, line: &Line) {
         self.tallies().at_mut(Stage::Routed).compared += u64::from(line.routed);
         let Some(odd) = book.odd_on_states.get(&id) else { return };
         let on_sales = book.odd_on_sales.get(&id).map_or(&[][..], Vec::as_slice);
@@ -195,7 +224,7 @@ impl Court<'_> {
         }
     }
 
-    fn order(&mut self, book: &Book, id: SaleId, line: &Line) {
+    fn order(&mut self, book: &Book<'_>, id: SaleId, line: &Line) {
         let [sales, routed, returned] =
             [Flag::LateOnSales, Flag::LateRouted, Flag::LateReturned].map(|flag| line.has(flag));
         let detail = "behind a later sale of the same store";
@@ -209,7 +238,7 @@ impl Court<'_> {
     }
 
     /// What the stores hold, and what came back.
-    fn stores(&mut self, book: &Book, id: SaleId, line: &Line, is_cached: bool) {
+    fn stores(&mut self, book: &Book<'_>, id: SaleId, line: &Line, is_cached: bool) {
         let came = line.storable > 0;
         let altered = line.has(Flag::AlteredRouted);
         for (watched, stage, flag) in [
@@ -225,10 +254,11 @@ impl Court<'_> {
                     if there {
                         self.tallies().at_mut(stage).found += 1;
                     } else {
-                        self.miss(stage, id, "");
+                        self.miss(stage, id, line, "");
                     }
                 }
-                (false, true) if line.routed == 0 => {
+                // A store may have what was routed after that was read.
+                (false, true) if line.routed == 0 && self.gaps.has_passed(Stage::Routed) => {
                     self.find(stage, Kind::NeverSent, id, "nothing of it came this way");
                 }
                 (false, _) => {}
@@ -249,9 +279,9 @@ impl Court<'_> {
             if back {
                 self.tallies().at_mut(Stage::Returned).found += 1;
             } else {
-                self.miss(Stage::Returned, id, "in Postgres, and not on receipts");
+                self.miss(Stage::Returned, id, line, "in Postgres, and not on receipts");
             }
-        } else if back {
+        } else if back && self.gaps.has_passed(Stage::Routed) {
             self.find(Stage::Returned, Kind::NeverSent, id, "on receipts, and on no state's topic");
         }
         self.tallies().at_mut(Stage::Returned).compared += u64::from(line.returned);
@@ -285,7 +315,7 @@ impl Court<'_> {
     }
 
     /// What came again to the stores, and not before. Redis only says how many.
-    fn repeated(&mut self, book: &Book, id: BlockId, page: &Page, came_again: u64) {
+    fn repeated(&mut self, book: &Book<'_>, id: BlockId, page: &Page, came_again: u64) {
         let [cached, stored] = page.repeated.map(|repeated| repeated.saturating_sub(came_again));
         if cached > 0 && book.watched.stores[0] {
             self.find(Stage::Cached, Kind::Duplicate, format!("block {id}"), format!("{cached} sales came again"));

@@ -1,106 +1,208 @@
 //! `kapture-auditor recount`: the whole account from scratch, of all blocks that the logs still hold whole.
 //!
-//! It reads the loaders' account, every log and every store anew, parses every body, and derives from that alone what
-//! the live auditor has put together as it came. Of that one's code it uses nothing but the model and the readers of the
-//! protocols, so that two programs would have to be wrong in the same way. When the pipeline is quiet they must agree.
+//! It reads the loaders' account, every log and every store again, parses every body, and derives from that alone what
+//! the live auditor has put together as it came. Of that one's code it uses nothing but the model, the readers of the
+//! protocols, what a store takes, and the names of findings, so that two programs would have to be wrong in the same way.
+//! When the pipeline is quiet they must agree.
+//!
+//! # On a running pipeline
+//!
+//! It takes a [`Cut`]: what was acknowledged, by the account, and then where `sales` ends. Only that is judged. Each stage
+//! is read when it has provably passed what was found at the stage before it; one that has not in time is late with what
+//! is missing there. What was sent after the cut is left alone: a sale that the account did not have then is looked up in
+//! the account as it is when everything has been read, and is a finding only if it was never sent by that one either.
+//!
+//! # Bounds
 //!
 //! Blocks are counted [`PASS`] sales at a time, each pass reading the logs from the first of its blocks on. Order is
 //! judged within a pass; content of a store that only counts can't be. Of blocks that Redis no longer keeps nothing is
-//! said at cached.
+//! said at cached. [`crate::check`] does one pass, over the newest blocks.
 
+mod account;
 mod book;
+mod cut;
 mod judge;
+mod logs;
 mod read;
 mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::collections::HashMap;
+use std::iter::Peekable;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use kafka::blocks::{Published, read_all};
-use petstore::{BlockId, Parameters, Petstore};
+use anyhow::{Context, bail};
+use kafka::blocks::BlockRecord;
+use petstore::{BlockId, Parameters, Petstore, Sale};
 
 use crate::config::Stores;
-use crate::findings::{Finding, Stage, Tallies};
+use crate::findings::Stage;
 use crate::store::Store;
+pub(crate) use account::{Account, Reach};
 use book::Book;
+pub(crate) use cut::Cut;
+pub(crate) use judge::Missing;
+use judge::Strange;
+pub(crate) use read::{Limit, Limits};
+use read::{Reader, strange_blocks};
 pub use report::Recount;
+pub(crate) use report::grouped;
 
-/// Sales in a pass: some 40 bytes each, so that half of the pod's 256 MiB is not exceeded.
+/// Sales in a pass, acknowledged or not: some 40 bytes each, so that half of the pod's 256 MiB is not exceeded.
 const PASS: u64 = 3_000_000;
 /// Reading the loaders' account.
 const ACCOUNT: Duration = Duration::from_mins(1);
+/// Of the newest blocks, sales that are held for one that is acknowledged: a loader that is killed again and again leaves
+/// blocks of which little was sent.
+const ROOM: u64 = 20;
+/// For each stage to pass the cut.
+const PASSING: Duration = Duration::from_mins(1);
+/// For each topic, or family of them, to be read.
+const READING: Duration = Duration::from_mins(30);
+/// How far the clocks of two pods may differ at the most.
+const CLOCKS: Duration = Duration::from_secs(30);
+/// How far they usually differ at the most.
+const CLOSE_CLOCKS: Duration = Duration::from_secs(3);
 
 /// Recounts everything.
-pub async fn run(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recount> {
-    let account = account(kafka).await?;
-    let mut recount = Recount::default();
-    let mut chains: HashMap<Parameters, Petstore> = HashMap::new();
-    let known: HashSet<BlockId> = account.iter().map(|block| block.id).collect();
-    let keeps = stores.redis.as_ref().and_then(Store::keeps);
-    let redis_keeps_us = keeps.map_or(i64::MAX, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
-    let mut passed = Passed::new();
-    let mut strange = judge::Strange::default();
-    for (number, chunk) in chunks(account).into_iter().enumerate() {
-        let mut book = Book::new(stores.watched(), redis_keeps_us, number == 0);
-        for Published { id, record, .. } in chunk {
-            if !chains.contains_key(&record.parameters) {
-                let chain =
-                    Petstore::new(record.parameters.clone()).with_context(|| format!("generating block {id}"))?;
-                chains.insert(record.parameters.clone(), chain);
-            }
-            if let Some(chain) = chains.get(&record.parameters) {
-                book.open(id, record, &chain.block(id));
-            }
-        }
-        let (mut book, highest) = read::routed(kafka, book, &mut passed).await?;
-        read::stored(kafka, &mut stores, &mut book, &highest, &mut passed).await?;
-        if stores.returned {
-            book = read::returned(kafka, book, &highest, &mut passed).await?;
-        }
-        read::look_again(kafka, &mut book).await?;
-        book.set_aside();
-        recount.add(judge::judge(&mut book, &passed, &mut strange), &book);
-    }
-    read::strange_blocks(&mut stores, &known, &mut strange).await?;
-    // What was reserved meanwhile is not strange.
-    let now = self::account(kafka).await?;
-    strange.forget(|id| known.contains(&id) || now.iter().any(|block| block.id == id));
-    recount.add_strange(&strange);
-    Ok(recount.finish(stores.watched(), &passed))
-}
-
-/// Tallies and findings of one pass.
-#[derive(Debug, Default)]
-struct Judged {
-    tallies: Tallies,
-    findings: Vec<Finding>,
-}
-
-/// Which stages have provably passed all that was acknowledged before.
-type Passed = BTreeMap<Stage, bool>;
-
-async fn account(kafka: &kafka::Config) -> anyhow::Result<Vec<Published>> {
+pub async fn run(kafka: &kafka::Config, stores: Stores) -> anyhow::Result<Recount> {
     let kafka = kafka.clone();
-    tokio::task::spawn_blocking(move || read_all(&kafka, ACCOUNT)).await?.context("reading the loaders' account")
+    tokio::task::spawn_blocking(move || everything(&kafka, stores)).await?
 }
 
-/// The blocks in the order in which they were reserved, as many at a time as have room.
-fn chunks(mut account: Vec<Published>) -> Vec<Vec<Published>> {
-    account.sort_unstable_by_key(|block| (block.record.reserved_at_us, block.id));
-    let (mut chunks, mut sales) = (vec![Vec::new()], 0);
-    for block in account {
-        let acknowledged = u64::from(block.record.acknowledged.len());
-        if sales + acknowledged > PASS && sales > 0 {
-            chunks.push(Vec::new());
-            sales = 0;
+fn everything(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recount> {
+    let cut = Cut::take(kafka, Reach::Whole, Instant::now() + ACCOUNT)?;
+    let limits = Limits { pass: Limit::Each(PASSING), read: Limit::Each(READING), clocks: CLOCKS };
+    let mut counting = Counting::new(kafka, &mut stores, &cut, limits);
+    let mut blocks = cut.blocks().into_iter().peekable();
+    loop {
+        counting.pass(&mut blocks, PASS)?;
+        if let Some((stage, why)) = counting.recount.gaps.unread.first_key_value() {
+            bail!("reading what is {}: {why}", stage.name());
         }
-        sales += acknowledged;
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(block);
+        if blocks.peek().is_none() {
+            break;
         }
     }
-    chunks
+    counting.strange.blocks = strange_blocks(counting.stores, &cut.account)?;
+    let after = counting.account_on(cut.account.start)?;
+    counting.strange.blocks.retain(|(_, id), _| after.is_settled && !after.has_reserved(*id));
+    Ok(counting.finish())
+}
+
+/// Recounts the newest blocks of a cut: about so many sales, in so much memory. Blocks.
+///
+/// It takes the pods' clocks to be close, so as not to read half a minute of sales before the first of its own. If that
+/// seems to have gone wrong, it counts once more. Each of the limits holds for both.
+pub(crate) fn newest(
+    kafka: &kafka::Config,
+    stores: &mut Stores,
+    cut: &Cut,
+    sales: u64,
+    (pass, read): (Instant, Instant),
+) -> anyhow::Result<Recount> {
+    let mut count = |clocks| {
+        let limits = Limits { pass: Limit::Until(pass), read: Limit::Until(read), clocks };
+        let mut counting = Counting::new(kafka, stores, cut, limits);
+        counting.pass(&mut cut.newest(sales).into_iter().peekable(), ROOM * sales)?;
+        anyhow::Ok(counting.finish())
+    };
+    let close = count(CLOSE_CLOCKS)?;
+    if close.stages.is_clean() { Ok(close) } else { count(CLOCKS) }
+}
+
+/// A recount that is going on.
+struct Counting<'a> {
+    kafka: &'a kafka::Config,
+    stores: &'a mut Stores,
+    cut: &'a Cut,
+    limits: Limits,
+    chains: Chains,
+    strange: Strange,
+    is_first: bool,
+    recount: Recount,
+}
+
+impl<'a> Counting<'a> {
+    fn new(kafka: &'a kafka::Config, stores: &'a mut Stores, cut: &'a Cut, limits: Limits) -> Self {
+        let (chains, strange) = (Chains::default(), Strange::default());
+        Self { kafka, stores, cut, limits, chains, strange, is_first: true, recount: Recount::default() }
+    }
+
+    /// Counts as many of the blocks as have room.
+    fn pass<'b>(
+        &mut self,
+        blocks: &mut Peekable<impl Iterator<Item = (BlockId, &'b BlockRecord)>>,
+        room: u64,
+    ) -> anyhow::Result<()> {
+        let keeps = self.stores.redis.as_ref().and_then(Store::keeps);
+        let redis_keeps_us = keeps.map_or(i64::MAX, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
+        let is_first = std::mem::take(&mut self.is_first);
+        let mut book = Book::new(&self.cut.account, self.stores.watched(), redis_keeps_us, is_first);
+        self.chains.open(&mut book, blocks, room)?;
+        let Self { kafka, cut, limits, .. } = *self;
+        let mut gaps = Reader { kafka, stores: self.stores, cut, limits }.read(&mut book);
+        let after = self.account_after(&book).unwrap_or_else(|err| {
+            gaps.unread.insert(Stage::Accepted, format!("{err:#}"));
+            Account::default()
+        });
+        let judged = judge::judge(&mut book, &after, |id| self.chains.length(&after, id), &gaps, &mut self.strange);
+        self.recount.add(judged, &book, gaps);
+        Ok(())
+    }
+
+    /// The account as it is now, with all blocks that there may be sales of.
+    fn account_after(&self, book: &Book<'_>) -> anyhow::Result<Account> {
+        let after = self.account_on(self.cut.account.start)?;
+        // A loader that has written nothing of late is known further back alone.
+        let is_known = |(_, id): &(Stage, BlockId)| after.has_reserved(*id);
+        if after.is_whole || book.strangers.keys().all(is_known) { Ok(after) } else { self.account_on(0) }
+    }
+
+    fn account_on(&self, start: i64) -> anyhow::Result<Account> {
+        let deadline = (Instant::now() + ACCOUNT).min(self.limits.read.deadline());
+        Account::read(self.kafka, Reach::On(start), deadline).context("reading the loaders' account again")
+    }
+
+    fn finish(mut self) -> Recount {
+        self.recount.add_strange(&self.strange);
+        self.recount.finish(self.stores.watched())
+    }
+}
+
+/// What the model says, by the parameters.
+#[derive(Default)]
+struct Chains(HashMap<Parameters, Petstore>);
+
+impl Chains {
+    fn sales(&mut self, id: BlockId, record: &BlockRecord) -> anyhow::Result<Vec<Sale>> {
+        if !self.0.contains_key(&record.parameters) {
+            let chain = Petstore::new(record.parameters.clone()).with_context(|| format!("generating block {id}"))?;
+            self.0.insert(record.parameters.clone(), chain);
+        }
+        Ok(self.0.get(&record.parameters).map(|chain| chain.block(id)).unwrap_or_default())
+    }
+
+    /// Opens blocks while there is room for their sales.
+    fn open<'b>(
+        &mut self,
+        book: &mut Book<'_>,
+        blocks: &mut Peekable<impl Iterator<Item = (BlockId, &'b BlockRecord)>>,
+        room: u64,
+    ) -> anyhow::Result<()> {
+        let mut length = 0;
+        while let Some((id, record)) = blocks.next_if(|_| length < room) {
+            let sales = self.sales(id, record)?;
+            length += sales.len() as u64;
+            book.open(id, record.clone(), &sales);
+        }
+        Ok(())
+    }
+
+    /// How many sales a block of an account holds.
+    fn length(&mut self, account: &Account, id: BlockId) -> Option<u32> {
+        let sales = self.sales(id, account.blocks.get(&id)?).ok()?;
+        u32::try_from(sales.len()).ok()
+    }
 }

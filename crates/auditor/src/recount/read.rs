@@ -1,153 +1,280 @@
-//! Reads all logs and stores into a [`Book`].
+//! Waits until the stages have passed the cut, and reads all logs and stores into a [`Book`].
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use kafka::SaleHeader;
 use petstore::{BlockId, State};
 use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
-use super::Passed;
+use super::account::Account;
 use super::book::{Book, Record};
-use super::judge::Strange;
-use crate::check::scan::{self, Part};
+use super::cut::Cut;
+use super::logs::{Logs, Part, REST, scan, wait_for};
 use crate::config::Stores;
 use crate::findings::Stage;
 use crate::ledger::STORES;
 use crate::store::{Page, Store};
 
-/// How long is waited for a role to pass what it has to. What is missing then is late, not lost.
-const PASSING: Duration = Duration::from_mins(1);
-/// One topic, or family of them, in one pass.
-const READING: Duration = Duration::from_mins(30);
-/// Between two looks at how far a role is.
-const REST: Duration = Duration::from_millis(500);
 /// Conflicts of one block that are read.
 const CONFLICTS: u32 = 1_000;
 
-/// The highest offset of a sale on each state's topic: what the stores and the spout have to pass.
-pub(super) type Highest = BTreeMap<State, i64>;
-
-/// Reads `sales`, `sales.rejected` and the states' topics, these when the fan-out has passed the end of `sales`.
-pub(super) async fn routed(
-    kafka: &kafka::Config,
-    mut book: Book,
-    passed: &mut Passed,
-) -> anyhow::Result<(Book, Highest)> {
-    let names = kafka.names();
-    let sales = parts(kafka, vec![names.sales()], 0).await?;
-    let has_passed = wait(async || committed(kafka, "fan-out", sales.clone()).await).await?;
-    note(passed, Stage::Routed, has_passed);
-    let mut highest = Highest::new();
-    for topics in [vec![names.sales()], vec![names.rejected()], names.states()] {
-        (book, highest) = read(kafka, topics, book, highest).await?;
-    }
-    Ok((book, highest))
+/// How long is waited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// For each thing that is waited for.
+    Each(Duration),
+    /// For everything together.
+    Until(Instant),
 }
 
-/// Reads `receipts` when the spout has passed what was routed.
-pub(super) async fn returned(
-    kafka: &kafka::Config,
-    book: Book,
-    highest: &Highest,
-    passed: &mut Passed,
-) -> anyhow::Result<Book> {
-    let names = kafka.names();
-    let part = |(state, offset): (&State, &i64)| {
-        let topic = names.state(*state);
-        Part { topic, partition: 0, start: 0, end: offset + 1, trimmed: false }
-    };
-    let ends: Vec<Part> = highest.iter().map(part).collect();
-    let has_passed = wait(async || committed(kafka, "spout", ends.clone()).await).await?;
-    note(passed, Stage::Returned, has_passed);
-    Ok(read(kafka, vec![names.receipts()], book, Highest::new()).await?.0)
+/// The limits of one pass.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For a stage to pass the cut. What is missing there then is late, not lost.
+    pub(crate) pass: Limit,
+    /// For a topic, or a family of them, to be read.
+    pub(crate) read: Limit,
+    /// How far the clocks of two pods may differ: a record's time is its producer's.
+    pub(crate) clocks: Duration,
 }
 
-/// Asks until the answer is yes, for as long as that may take.
-async fn wait(ask: impl AsyncFn() -> anyhow::Result<bool>) -> anyhow::Result<bool> {
-    let deadline = Instant::now() + PASSING;
-    loop {
-        if ask().await? {
-            return Ok(true);
+/// Why what is missing at a stage need not be lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gaps {
+    /// It has not passed the cut in time.
+    pub(crate) behind: BTreeMap<Stage, String>,
+    /// It could not be read.
+    pub(crate) unread: BTreeMap<Stage, String>,
+}
+
+/// The highest offset of a sale that is judged on each state's topic: what the stores and the spout have to pass.
+type Highest = BTreeMap<State, i64>;
+
+/// Reads what one cut covers. Blocks: to be used where blocking is allowed, and within a runtime.
+pub(crate) struct Reader<'a> {
+    pub(crate) kafka: &'a kafka::Config,
+    pub(crate) stores: &'a mut Stores,
+    pub(crate) cut: &'a Cut,
+    pub(crate) limits: Limits,
+}
+
+impl Limit {
+    pub(crate) fn deadline(self) -> Instant {
+        match self {
+            Self::Each(time) => Instant::now() + time,
+            Self::Until(deadline) => deadline,
         }
-        if Instant::now() >= deadline {
-            return Ok(false);
-        }
-        tokio::time::sleep(REST).await;
     }
 }
 
-/// Of several passes, all must have passed.
-fn note(passed: &mut Passed, stage: Stage, has_passed: bool) {
-    *passed.entry(stage).or_insert(true) &= has_passed;
+impl Gaps {
+    /// Whether what is missing at a stage will not come.
+    pub(crate) fn has_passed(&self, stage: Stage) -> bool {
+        !self.behind.contains_key(&stage) && !self.unread.contains_key(&stage)
+    }
+
+    /// Adds those of another pass.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.behind.extend(other.behind);
+        self.unread.extend(other.unread);
+    }
+
+    fn note(&mut self, stage: Stage, passed: Result<(), String>) {
+        if let Err(why) = passed {
+            self.behind.insert(stage, why);
+        }
+    }
+
+    fn read<T: Default>(&mut self, stage: Stage, read: anyhow::Result<T>) -> T {
+        read.unwrap_or_else(|err| {
+            self.unread.entry(stage).or_insert_with(|| format!("{err:#}"));
+            T::default()
+        })
+    }
 }
 
-async fn committed(kafka: &kafka::Config, role: &'static str, parts: Vec<Part>) -> anyhow::Result<bool> {
-    let kafka = kafka.clone();
-    tokio::task::spawn_blocking(move || Ok(parts.is_empty() || scan::committed(&kafka, role, &parts)?)).await?
-}
+impl Reader<'_> {
+    /// Goes through the stages in the order of the flow, each being read when it has passed what was found at the one
+    /// before it.
+    pub(crate) fn read(&mut self, book: &mut Book<'_>) -> Gaps {
+        let mut gaps = Gaps::default();
+        let names = self.kafka.names();
+        let accepted = self.accepted(book);
+        gaps.read(Stage::Accepted, accepted);
+        gaps.note(Stage::Routed, wait_for(self.kafka, "fan-out", &self.cut.sales, self.limits.pass.deadline()));
+        let rejected = self.topics(&[names.rejected()], book);
+        gaps.read(Stage::Routed, rejected);
+        let routed = self.topics(&names.states(), book);
+        let highest = gaps.read(Stage::Routed, routed);
+        self.stored(book, &highest, &mut gaps);
+        if self.stores.returned {
+            let part = |(state, offset): (&State, &i64)| {
+                let topic = names.state(*state);
+                Part { topic, partition: 0, start: 0, end: offset + 1, trimmed: false }
+            };
+            let routed: Vec<Part> = highest.iter().map(part).collect();
+            gaps.note(Stage::Returned, wait_for(self.kafka, "spout", &routed, self.limits.pass.deadline()));
+            let returned = self.topics(&[names.receipts()], book);
+            gaps.read(Stage::Returned, returned);
+        }
+        let begins = self.look_again(book);
+        gaps.read(Stage::Accepted, begins);
+        debug!("read where the logs begin");
+        book.set_aside();
+        gaps
+    }
 
-async fn parts(kafka: &kafka::Config, topics: Vec<String>, since_ms: i64) -> anyhow::Result<Vec<Part>> {
-    let kafka = kafka.clone();
-    tokio::task::spawn_blocking(move || scan::parts(&kafka, &topics, since_ms)).await?
-}
+    /// The time before which no record of a sale in the book was written: unix time, milliseconds.
+    fn since_ms(&self, book: &Book<'_>) -> i64 {
+        book.since_us() / 1_000 - i64::try_from(self.limits.clocks.as_millis()).unwrap_or(i64::MAX)
+    }
 
-/// Reads topics to their ends as of now.
-async fn read(
-    kafka: &kafka::Config,
-    topics: Vec<String>,
-    mut book: Book,
-    mut highest: Highest,
-) -> anyhow::Result<(Book, Highest)> {
-    let parts = parts(kafka, topics.clone(), book.since_us() / 1_000).await?;
-    let kafka = kafka.clone();
-    tokio::task::spawn_blocking(move || {
-        let names = kafka.names();
+    /// Reads `sales`, no further than to the cut.
+    fn accepted(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
+        let mut parts = Logs::new(self.kafka)?.since(&[self.kafka.names().sales()], self.since_ms(book))?;
+        for (part, cut) in parts.iter_mut().zip(&self.cut.sales) {
+            part.end = cut.end;
+            part.start = part.start.min(part.end);
+        }
+        self.parts(&parts, book)?;
+        Ok(())
+    }
+
+    /// Reads topics to their ends as of now.
+    fn topics(&self, topics: &[String], book: &mut Book<'_>) -> anyhow::Result<Highest> {
+        let parts = Logs::new(self.kafka)?.since(topics, self.since_ms(book))?;
+        self.parts(&parts, book)
+    }
+
+    fn parts(&self, parts: &[Part], book: &mut Book<'_>) -> anyhow::Result<Highest> {
+        let names = self.kafka.names();
         let (rejected, returned) = (names.rejected(), names.receipts());
-        let read = scan::scan(&kafka, &parts, Instant::now() + READING, |message| {
+        let mut highest = Highest::new();
+        let read = scan(self.kafka, parts, self.limits.read.deadline(), |message| {
             let topic = message.topic();
             match names.state_of(topic) {
                 Some(state) => {
-                    let known = highest.entry(state).or_default();
-                    *known = message.offset().max(*known);
-                    put(&mut book, Log::State(state), message);
+                    if put(book, Log::State(state), message) {
+                        let known = highest.entry(state).or_default();
+                        *known = message.offset().max(*known);
+                    }
                 }
                 None if topic == rejected => book.rejected(SaleHeader::id_in(message)),
-                None if topic == returned => put(&mut book, Log::Receipts, message),
-                None => put(&mut book, Log::Sales, message),
+                None if topic == returned => drop(put(book, Log::Receipts, message)),
+                None => drop(put(book, Log::Sales, message)),
             }
         })?;
-        ensure!(read.left == 0, "{} offsets of {} could not be read in time", read.left, topics.join(", "));
-        if topics[0] != rejected {
+        let topic = parts.first().map_or("", |part| part.topic.as_str());
+        let offsets: i64 = parts.iter().map(|part| part.end - part.start).sum();
+        debug!(topic, partitions = parts.len(), offsets, "read");
+        ensure!(read.left == 0, "{} offsets could not be read in time, of {topic} and its like", read.left);
+        if topic != rejected {
             book.begin_at(read.begins_us);
         }
-        Ok((book, highest))
-    })
-    .await?
+        Ok(highest)
+    }
+
+    /// Looks again where the logs begin: what they have lost since they were read, the auditor may have deleted from
+    /// Postgres before that was.
+    fn look_again(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
+        let names = self.kafka.names();
+        let mut topics = names.states();
+        topics.push(names.sales());
+        topics.extend(book.watched.returned.then(|| names.receipts()));
+        let mut parts = Logs::new(self.kafka)?.since(&topics, self.since_ms(book))?;
+        parts.retain(|part| part.trimmed && part.start < part.end);
+        for part in &mut parts {
+            part.end = part.start + 1;
+        }
+        if !parts.is_empty() {
+            book.begin_at(scan(self.kafka, &parts, self.limits.read.deadline(), |_| {})?.begins_us);
+        }
+        Ok(())
+    }
+
+    /// Reads what the stores hold of the blocks, when each has passed what was routed.
+    fn stored(&mut self, book: &mut Book<'_>, highest: &Highest, gaps: &mut Gaps) {
+        let names = self.kafka.names();
+        let installation = installation(self.kafka, self.limits.pass.deadline());
+        let ids: Vec<BlockId> = book.blocks.keys().copied().collect();
+        for (number, store) in [&mut self.stores.redis, &mut self.stores.postgres].into_iter().enumerate() {
+            let Some(store) = store else { continue };
+            let passed = match &installation {
+                Ok(installation) => pass(store, &names, installation, highest, self.limits.pass.deadline()),
+                Err(err) => Err(format!("{err:#}")),
+            };
+            debug!(?passed, "reading what is {}", STORES[number].name());
+            gaps.note(STORES[number], passed);
+            let deadline = self.limits.read.deadline();
+            let held = ids.iter().try_for_each(|id| {
+                ensure!(Instant::now() < deadline, "not all of it could be read in time");
+                hold(store, number, *id, book)
+            });
+            gaps.read(STORES[number], held);
+        }
+    }
 }
 
-/// Looks again where the logs begin: what they have lost since they were read, the auditor may have deleted from Postgres
-/// before that was.
-pub(super) async fn look_again(kafka: &kafka::Config, book: &mut Book) -> anyhow::Result<()> {
-    let names = kafka.names();
-    let mut topics = names.states();
-    topics.push(names.sales());
-    topics.extend(book.watched.returned.then(|| names.receipts()));
-    let mut parts = parts(kafka, topics, book.since_us() / 1_000).await?;
-    parts.retain(|part| part.trimmed && part.start < part.end);
-    for part in &mut parts {
-        part.end = part.start + 1;
+/// Waits until a store's position has passed these offsets; the error says why not, if it has not in time.
+fn pass(
+    store: &mut Store,
+    names: &kafka::Names,
+    installation: &str,
+    highest: &Highest,
+    deadline: Instant,
+) -> Result<(), String> {
+    loop {
+        let why = match Handle::current().block_on(store.positions(names, installation)) {
+            Ok(positions) => {
+                let is_behind =
+                    |(state, offset): &(&State, &i64)| positions.get(state).is_none_or(|next| next <= offset);
+                let behind = highest.iter().filter(is_behind).count();
+                if behind == 0 {
+                    return Ok(());
+                }
+                format!("has not passed {behind} of {} topics", highest.len())
+            }
+            Err(err) => format!("{err:#}"),
+        };
+        if Instant::now() >= deadline {
+            return Err(why);
+        }
+        std::thread::sleep(REST);
     }
-    if parts.is_empty() {
-        return Ok(());
+}
+
+fn hold(store: &mut Store, number: usize, id: BlockId, book: &mut Book<'_>) -> anyhow::Result<()> {
+    let runtime = Handle::current();
+    let counts = runtime.block_on(store.counts(&[id]))?;
+    let repeated = counts.first().map_or(0, |counts| counts.conflicts);
+    if let Some(page) = book.blocks.get_mut(&id) {
+        page.repeated[number] = repeated;
     }
-    let kafka = kafka.clone();
-    let read =
-        tokio::task::spawn_blocking(move || scan::scan(&kafka, &parts, Instant::now() + READING, |_| {})).await??;
-    book.begin_at(read.begins_us);
+    if repeated > 0 {
+        book.conflicts.extend(runtime.block_on(store.conflicts(id, CONFLICTS))?);
+    }
+    let held = runtime.block_on(store.held(id))?;
+    for row in &held.rows {
+        book.stored(id.sale(row.index), row.digest, row.receipt.as_ref().ok());
+    }
+    if matches!(store, Store::Redis(..)) {
+        held.present.to_ranges().iter().for_each(|index| book.cached(id.sale(index)));
+    }
     Ok(())
+}
+
+/// Which Kafka this is, as the stores keep it with their positions.
+fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
+    let shutdown = CancellationToken::new();
+    let asked = async { tokio::time::timeout_at(deadline.into(), kafka.installation(&shutdown)).await };
+    let answer = Handle::current().block_on(asked);
+    Ok(answer.context("asking which kafka this is: no answer in time")??.to_string())
 }
 
 #[derive(Clone, Copy)]
@@ -157,14 +284,15 @@ enum Log {
     Receipts,
 }
 
-fn put(book: &mut Book, log: Log, message: &BorrowedMessage<'_>) {
+/// Puts a record into the book; true if it is on a state's topic, and its sale is judged.
+fn put(book: &mut Book<'_>, log: Log, message: &BorrowedMessage<'_>) -> bool {
     let (partition, offset) = (message.partition(), message.offset());
     match (SaleHeader::from_message(message), log) {
         (Ok(header), log) => {
             let record = Record { header, body: message.payload().unwrap_or_default() };
             match log {
                 Log::Sales => book.accepted(record),
-                Log::State(state) => book.routed(state, record),
+                Log::State(state) => return book.routed(state, record),
                 Log::Receipts => book.returned(record),
             }
         }
@@ -178,77 +306,31 @@ fn put(book: &mut Book, log: Log, message: &BorrowedMessage<'_>) {
         // It is for the fan-out to reject it.
         (Err(_), Log::Sales) => {}
     }
+    false
 }
 
-/// Reads what the stores hold of the blocks, when each has passed what was routed.
-pub(super) async fn stored(
-    kafka: &kafka::Config,
+/// The blocks in the stores that had not been reserved at the cut, and how many sales they have there.
+pub(super) fn strange_blocks(
     stores: &mut Stores,
-    book: &mut Book,
-    highest: &Highest,
-    passed: &mut Passed,
-) -> anyhow::Result<()> {
-    let (names, installation) = (kafka.names(), crate::check::installation(kafka, Instant::now() + PASSING).await?);
-    let ids: Vec<BlockId> = book.blocks.keys().copied().collect();
-    for (number, store) in [&mut stores.redis, &mut stores.postgres].into_iter().enumerate() {
-        let Some(store) = store else { continue };
-        let deadline = Instant::now() + PASSING;
-        let has_passed = loop {
-            let positions = store.positions(&names, &installation).await?;
-            let behind = highest.iter().any(|(state, offset)| positions.get(state).is_none_or(|next| next <= offset));
-            if !behind || Instant::now() >= deadline {
-                break !behind;
-            }
-            tokio::time::sleep(REST).await;
-        };
-        note(passed, STORES[number], has_passed);
-        for id in &ids {
-            hold(store, number, *id, book).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn hold(store: &mut Store, number: usize, id: BlockId, book: &mut Book) -> anyhow::Result<()> {
-    let counts = store.counts(&[id]).await?;
-    let repeated = counts.first().map_or(0, |counts| counts.conflicts);
-    if let Some(page) = book.blocks.get_mut(&id) {
-        page.repeated[number] = repeated;
-    }
-    if repeated > 0 {
-        book.conflicts.extend(store.conflicts(id, CONFLICTS).await?);
-    }
-    let held = store.held(id).await?;
-    for row in &held.rows {
-        book.stored(id.sale(row.index), row.digest, row.receipt.as_ref().ok());
-    }
-    if matches!(store, Store::Redis(..)) {
-        held.present.to_ranges().iter().for_each(|index| book.cached(id.sale(index)));
-    }
-    Ok(())
-}
-
-/// Looks for blocks in the stores that are not on the loaders' account.
-pub(super) async fn strange_blocks(
-    stores: &mut Stores,
-    known: &HashSet<BlockId>,
-    strange: &mut Strange,
-) -> anyhow::Result<()> {
+    account: &Account,
+) -> anyhow::Result<BTreeMap<(Stage, BlockId), u64>> {
+    let runtime = Handle::current();
+    let mut strange = BTreeMap::new();
     for (stage, store) in [(Stage::Cached, &mut stores.redis), (Stage::Stored, &mut stores.postgres)] {
         let Some(store) = store else { continue };
         let mut page = Page::default();
         loop {
-            let blocks = store.blocks(&mut page).await?;
-            let unknown: Vec<BlockId> = blocks.into_iter().filter(|id| !known.contains(id)).collect();
+            let blocks = runtime.block_on(store.blocks(&mut page))?;
+            let unknown: Vec<BlockId> = blocks.into_iter().filter(|id| !account.has_reserved(*id)).collect();
             if !unknown.is_empty() {
-                let counts = store.counts(&unknown).await?;
+                let counts = runtime.block_on(store.counts(&unknown))?;
                 let counts = unknown.into_iter().zip(counts).filter(|(_, counts)| counts.found > 0);
-                strange.blocks.extend(counts.map(|(id, counts)| ((stage, id), counts.found)));
+                strange.extend(counts.map(|(id, counts)| ((stage, id), counts.found)));
             }
             if page.is_at_start() {
                 break;
             }
         }
     }
-    Ok(())
+    Ok(strange)
 }

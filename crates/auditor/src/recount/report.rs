@@ -1,15 +1,15 @@
 //! What is said at the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use petstore::BlockId;
+use petstore::{BlockId, State};
 use serde::Serialize;
 
 use super::book::Book;
-use super::judge::Strange;
-use super::{Judged, Passed};
+use super::judge::{Judged, Missing, Strange};
+use super::read::Gaps;
 use crate::block::Watched;
-use crate::check::grouped;
 use crate::findings::{Finding, Kind, Stage, Tallies};
 
 /// Blocks beyond retention that are named.
@@ -34,11 +34,23 @@ pub struct Recount {
     pub behind: Vec<Stage>,
     /// No finding, and nothing late.
     pub well: bool,
+    /// Why these stages are behind, or could not be read.
+    #[serde(skip)]
+    pub(crate) gaps: Gaps,
+    /// By stage, the sale that is not there and was due first.
+    #[serde(skip)]
+    pub(crate) oldest: BTreeMap<Stage, Missing>,
+    /// The states' topics in which sales were found.
+    #[serde(skip)]
+    pub(crate) topics: BTreeSet<State>,
+    /// The first and the last due time of the sales that were found: unix time, seconds.
+    #[serde(skip)]
+    pub(crate) span_s: Option<(u32, u32)>,
 }
 
 impl Recount {
     /// Adds one pass.
-    pub(super) fn add(&mut self, judged: Judged, book: &Book) {
+    pub(super) fn add(&mut self, judged: Judged, book: &Book<'_>, gaps: Gaps) {
         self.blocks += book.blocks.len() as u64;
         self.beyond_retention += book.beyond.len() as u64;
         self.beyond.extend(&book.beyond);
@@ -46,6 +58,14 @@ impl Recount {
         self.stages.add(&judged.tallies);
         self.findings.extend(judged.findings);
         self.rejected_records += book.rejected;
+        self.gaps.add(gaps);
+        for (stage, missing) in judged.oldest {
+            let oldest = self.oldest.entry(stage).or_insert(missing);
+            *oldest = missing.min(*oldest);
+        }
+        self.topics.extend(&book.topics);
+        let both = self.span_s.into_iter().chain(book.span_s());
+        self.span_s = both.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));
     }
 
     /// Adds what belongs to no block, where it was first.
@@ -76,7 +96,7 @@ impl Recount {
         }
     }
 
-    pub(super) fn finish(mut self, Watched { stores: [redis, postgres], returned }: Watched, passed: &Passed) -> Self {
+    pub(super) fn finish(mut self, Watched { stores: [redis, postgres], returned }: Watched) -> Self {
         let watched = [true, true, redis, postgres, returned];
         for (stage, watched) in Stage::ALL.into_iter().zip(watched) {
             if watched {
@@ -84,7 +104,7 @@ impl Recount {
             }
         }
         self.stages.0.retain(|stage, _| watched[*stage as usize]);
-        self.behind = passed.iter().filter(|(_, passed)| !**passed).map(|(stage, _)| *stage).collect();
+        self.behind = self.gaps.behind.keys().copied().collect();
         self.well = self.stages.is_clean() && self.stages.0.values().all(|tally| tally.late == 0);
         self
     }
@@ -122,9 +142,35 @@ impl Recount {
             let _ = writeln!(text, "  {} records lie on sales.rejected", grouped(self.rejected_records));
         }
         for stage in &self.behind {
-            let _ = writeln!(text, "  {} has not passed everything: what is missing there is late", stage.name());
+            let why = self.gaps.behind.get(stage).map_or("", String::as_str);
+            let _ = writeln!(text, "  {}: {why}; what is missing there is late", stage.name());
         }
         let _ = writeln!(text, "{}", if self.well { "ok: no finding" } else { "not ok" });
         text
+    }
+}
+
+/// A number with its thousands apart: `1,000,000`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
     }
 }

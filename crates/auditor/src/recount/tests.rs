@@ -2,35 +2,53 @@
 
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader};
-use petstore::{BlockId, Parameters, Petstore, Sale, State};
+use petstore::{BlockId, Parameters, Petstore, Sale, SaleId, State};
 
 use super::book::{Book, Record};
-use super::judge::{Strange, judge};
+use super::judge::{Judged, Strange, judge};
+use super::read::Gaps;
 use super::*;
 use crate::block::Watched;
 use crate::findings::Kind;
 
 const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
+/// A block after it.
+const NEXT: BlockId = BlockId { block: 1, ..ID };
 /// Which sale a fault is done to.
 const AT: usize = 7;
+const WATCHED: Watched = Watched { stores: [true, true], returned: true };
 
 fn sales() -> Vec<Sale> {
-    Petstore::new(Parameters { customers: 200, days: 5, ..Parameters::default() }).unwrap().block(ID)
+    sales_of(ID)
 }
 
-fn book(sales: &[Sale]) -> Book {
-    let all = u32::try_from(sales.len()).unwrap();
-    let record = BlockRecord {
+fn sales_of(id: BlockId) -> Vec<Sale> {
+    Petstore::new(Parameters { customers: 200, days: 5, ..Parameters::default() }).unwrap().block(id)
+}
+
+fn record(phase: Phase, acknowledged: usize, end: Option<u32>) -> BlockRecord {
+    BlockRecord {
         incarnation: 1,
-        parameters: Parameters::default(),
-        phase: Phase::Closed,
-        acknowledged: Ranges::from(vec![(0, all)]),
-        end: None,
+        parameters: Parameters { customers: 200, days: 5, ..Parameters::default() },
+        phase,
+        acknowledged: Ranges::from(vec![(0, u32::try_from(acknowledged).unwrap())]),
+        end,
+        load: None,
         reserved_at_us: 0,
         updated_at_us: 0,
-    };
-    let mut book = Book::new(Watched { stores: [true, true], returned: true }, i64::MAX, true);
-    book.open(ID, record, sales);
+    }
+}
+
+fn account(blocks: impl IntoIterator<Item = (BlockId, BlockRecord)>) -> Account {
+    let mut account = Account { is_settled: true, is_whole: true, ..Account::default() };
+    blocks.into_iter().for_each(|(id, record)| account.add(id, record));
+    account
+}
+
+/// A book with one block, as the account has it.
+fn book<'a>(account: &'a Account, sales: &[Sale]) -> Book<'a> {
+    let mut book = Book::new(account, WATCHED, i64::MAX, true);
+    book.open(ID, account.blocks[&ID].clone(), sales);
     book
 }
 
@@ -43,29 +61,50 @@ struct Flow {
     returned: Vec<Sale>,
 }
 
+impl Flow {
+    fn of(sales: &[Sale]) -> Self {
+        let all = || sales.to_vec();
+        Self { sales: all(), routed: all(), cached: all(), stored: all(), returned: all() }
+    }
+
+    fn put_into(&self, book: &mut Book<'_>) {
+        for sale in &self.sales {
+            book.accepted(Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() });
+        }
+        for sale in &self.routed {
+            let record = Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() };
+            book.routed(sale.state(), record);
+        }
+        self.cached.iter().for_each(|sale| book.cached(sale.id));
+        for sale in &self.stored {
+            book.stored(sale.id, petstore::digest(sale), Some(&sale.receipt()));
+        }
+        for sale in &self.returned {
+            let record = Record { header: header(sale), body: &serde_json::to_vec(&sale.receipt()).unwrap() };
+            book.returned(record);
+        }
+    }
+}
+
+fn header(sale: &Sale) -> SaleHeader {
+    SaleHeader { id: sale.id, due_us: 1, state: sale.state() }
+}
+
+/// Judges by an account that is that of the cut, or a later one.
+fn judged(book: &mut Book<'_>, after: &Account, gaps: &Gaps) -> (Judged, Strange) {
+    let mut strange = Strange::default();
+    let length = |id| Some(u32::try_from(sales_of(id).len()).unwrap());
+    (judge(book, after, length, gaps, &mut strange), strange)
+}
+
 fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
     let sales = sales();
-    let all = || sales.clone();
-    let mut flow = Flow { sales: all(), routed: all(), cached: all(), stored: all(), returned: all() };
+    let mut flow = Flow::of(&sales);
     fault(&mut flow);
-    let mut book = book(&sales);
-    let header = |sale: &Sale| SaleHeader { id: sale.id, due_us: 1, state: sale.state() };
-    for sale in &flow.sales {
-        book.accepted(Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() });
-    }
-    for sale in &flow.routed {
-        let record = Record { header: header(sale), body: &serde_json::to_vec(sale).unwrap() };
-        book.routed(sale.state(), record);
-    }
-    flow.cached.iter().for_each(|sale| book.cached(sale.id));
-    for sale in &flow.stored {
-        book.stored(sale.id, petstore::digest(sale), Some(&sale.receipt()));
-    }
-    for sale in &flow.returned {
-        let record = Record { header: header(sale), body: &serde_json::to_vec(&sale.receipt()).unwrap() };
-        book.returned(record);
-    }
-    let judged = judge(&mut book, &Passed::new(), &mut Strange::default());
+    let account = account([(ID, record(Phase::Closed, sales.len(), None))]);
+    let mut book = book(&account, &sales);
+    flow.put_into(&mut book);
+    let (judged, _) = judged(&mut book, &account, &Gaps::default());
     for (stage, tally) in &judged.tallies.0 {
         let accounted = tally.found + tally.lost + tally.rejected + tally.late;
         assert_eq!(tally.expected, accounted, "{stage:?}: {tally:?}");
@@ -146,42 +185,139 @@ fn each_stage_answers_for_its_own_faults() {
 #[test]
 fn what_has_not_passed_is_late_and_not_lost() {
     let sales = sales();
-    let mut book = book(&sales);
-    for sale in &sales {
-        let header = SaleHeader { id: sale.id, due_us: 1, state: sale.state() };
-        book.accepted(Record { header, body: &serde_json::to_vec(sale).unwrap() });
-    }
-    let judged = judge(&mut book, &Passed::from([(Stage::Routed, false)]), &mut Strange::default());
+    let account = account([(ID, record(Phase::Closed, sales.len(), None))]);
+    let mut book = book(&account, &sales);
+    let flow = Flow { sales: sales.clone(), ..Flow::of(&[]) };
+    flow.put_into(&mut book);
+    let gaps = Gaps { behind: [(Stage::Routed, String::new())].into(), ..Gaps::default() };
+    let (judged, _) = judged(&mut book, &account, &gaps);
     let routed = judged.tallies.at(Stage::Routed);
     assert_eq!((judged.findings.len(), routed.late, routed.lost), (0, sales.len() as u64, 0));
+    assert_eq!(judged.oldest[&Stage::Routed].id, sales[0].id);
+}
+
+#[test]
+fn what_could_not_be_read_is_late_and_not_lost() {
+    let sales = sales();
+    let account = account([(ID, record(Phase::Closed, sales.len(), None))]);
+    let mut book = book(&account, &sales);
+    // The stores have what could not be seen on the states' topics.
+    let flow = Flow { routed: Vec::new(), ..Flow::of(&sales) };
+    flow.put_into(&mut book);
+    let gaps = Gaps { unread: [(Stage::Routed, String::new())].into(), ..Gaps::default() };
+    let (judged, _) = judged(&mut book, &account, &gaps);
+    assert_eq!(judged.findings, []);
+}
+
+/// At the cut, ten sales of the first block were acknowledged and the second was not reserved. All that both hold came
+/// while the logs and stores were read, and some of it not everywhere as yet.
+fn after_the_cut(after: &Account) -> Vec<(Stage, Kind, SaleId)> {
+    let (sales, next) = (sales(), sales_of(NEXT));
+    let at_cut = account([(ID, record(Phase::Progress, 10, None))]);
+    let mut book = book(&at_cut, &sales);
+    let all = [&sales[..], &next[..]].concat();
+    // No stage has all of it, since each is read at another time; the later ones have more.
+    let upto = |count: usize| [&sales[..count], &next[..count / 2]].concat();
+    let flow = Flow { sales: upto(12), routed: upto(30), cached: upto(20), stored: all.clone(), returned: upto(40) };
+    flow.put_into(&mut book);
+    let (judged, strange) = judged(&mut book, after, &Gaps::default());
+    for stage in Stage::ALL {
+        let tally = judged.tallies.at(stage);
+        assert_eq!((tally.expected, tally.found, tally.late), (10, 10, 0), "{stage:?}");
+    }
+    let named = |finding: &crate::findings::Finding| (finding.stage, finding.kind, finding.what.parse().unwrap());
+    let strange = strange.sales.into_keys().map(|(stage, id)| (stage, Kind::NeverSent, id));
+    judged.findings.iter().map(named).chain(strange).collect()
+}
+
+#[test]
+fn what_came_after_the_cut_is_no_finding() {
+    let open = |id: BlockId| (id, record(Phase::Progress, 0, None));
+    assert_eq!(after_the_cut(&account([open(ID), open(NEXT)])), []);
+    assert_eq!(after_the_cut(&account([(ID, record(Phase::Closed, sales().len(), None)), open(NEXT)])), []);
+    // The second was judged and deleted from the account meanwhile; the loader is at its third.
+    assert_eq!(after_the_cut(&account([open(ID), open(BlockId { block: 2, ..ID })])), []);
+    // Nobody can say what the account holds, as long as somebody's transaction is open.
+    assert_eq!(after_the_cut(&Account { is_settled: false, ..account([open(ID)]) }), []);
+}
+
+#[test]
+fn what_even_the_later_account_does_not_know_as_sent_was_never_sent() {
+    let closed = |id: BlockId, end| (id, record(Phase::Closed, 10, Some(end)));
+    let open = |id: BlockId| (id, record(Phase::Progress, 0, None));
+    let never = |stage, sale: &Sale| (stage, Kind::NeverSent, sale.id);
+    let (sales, next) = (sales(), sales_of(NEXT));
+    let routed = |from: usize| sales[from..30].iter().map(|sale| never(Stage::Routed, sale)).collect::<Vec<_>>();
+    assert_eq!(after_the_cut(&account([closed(ID, 28), open(NEXT)])), routed(28));
+    let found = after_the_cut(&account([open(ID), closed(NEXT, 13)]));
+    let expected = [
+        &next[13..15].iter().map(|sale| never(Stage::Routed, sale)).collect::<Vec<_>>()[..],
+        &next[13..20].iter().map(|sale| never(Stage::Returned, sale)).collect::<Vec<_>>()[..],
+    ];
+    assert_eq!(found, expected.concat());
+    let found = after_the_cut(&account([open(ID)]));
+    assert_eq!(found.len(), 6 + 15 + 20, "of a block that nobody reserved, on each topic");
+}
+
+#[test]
+fn a_block_of_a_loader_that_fell_silent_is_final() {
+    let mut account = account([(ID, record(Phase::Progress, 10, None)), (NEXT, record(Phase::Reserved, 0, None))]);
+    let silent_us = i64::try_from(kafka::blocks::SILENT_AFTER.as_micros()).unwrap();
+    account.cut_silent(silent_us);
+    assert!(account.blocks.values().all(|record| !record.phase.is_final()));
+    // A word about one block is a sign of life for the others.
+    account.blocks.get_mut(&NEXT).unwrap().updated_at_us = 1;
+    account.cut_silent(silent_us + 1);
+    assert!(account.blocks.values().all(|record| !record.phase.is_final()));
+    account.cut_silent(silent_us + 2);
+    assert!(account.blocks.values().all(|record| record.phase == Phase::Cut));
 }
 
 #[test]
 fn a_block_that_a_log_no_longer_reaches_back_to_is_set_aside() {
     let sales = sales();
     for (begins_us, beyond) in [(None, vec![]), (Some(0), vec![]), (Some(1), vec![ID])] {
-        let mut book = book(&sales);
+        let account = account([(ID, record(Phase::Closed, sales.len(), None))]);
+        let mut book = book(&account, &sales);
         book.begin_at(begins_us);
         book.set_aside();
         assert_eq!((book.beyond.clone(), book.blocks.len()), (beyond.clone(), 1 - beyond.len()));
     }
 }
 
-#[test]
-fn a_pass_has_as_many_blocks_as_have_room() {
-    let published = |block: u32, sales: u32| {
-        let record = BlockRecord {
-            incarnation: 1,
-            parameters: Parameters::default(),
-            phase: Phase::Closed,
-            acknowledged: Ranges::from(vec![(0, sales)]),
-            end: None,
-            reserved_at_us: block.into(),
-            updated_at_us: 0,
-        };
-        Published { id: BlockId { block, ..ID }, record, offset: 0 }
+/// A cut with blocks of so many acknowledged sales, in the order in which they were reserved.
+fn cut(acknowledged: &[usize]) -> Cut {
+    let block = |(number, sales): (u32, &usize)| {
+        let reserved = BlockRecord { reserved_at_us: number.into(), ..record(Phase::Cut, *sales, None) };
+        (BlockId { block: number, ..ID }, reserved)
     };
-    let chunks = chunks(vec![published(2, 1), published(0, 2_000_000), published(1, 1_000_001), published(3, 5)]);
-    let blocks: Vec<Vec<u32>> = chunks.iter().map(|chunk| chunk.iter().map(|block| block.id.block).collect()).collect();
-    assert_eq!(blocks, [vec![0], vec![1, 2, 3]]);
+    Cut { account: account((0..).zip(acknowledged).map(block)), sales: Vec::new() }
+}
+
+#[test]
+fn a_pass_has_as_many_blocks_as_have_room_whatever_was_acknowledged_of_them() {
+    let cut = cut(&[1, 0, 1, 1]);
+    let account = Account::default();
+    let mut blocks = cut.blocks().into_iter().peekable();
+    let lengths: Vec<usize> = blocks.clone().map(|(id, _)| sales_of(id).len()).collect();
+    let room = u64::try_from(lengths[0] + 1).unwrap();
+    let mut passes = Vec::new();
+    while blocks.peek().is_some() {
+        let mut book = Book::new(&account, WATCHED, i64::MAX, true);
+        Chains::default().open(&mut book, &mut blocks, room).unwrap();
+        passes.push(book.blocks.keys().map(|id| id.block).collect::<Vec<_>>());
+    }
+    assert_eq!(passes, [[0, 1], [2, 3]]);
+}
+
+#[test]
+fn the_newest_blocks_are_those_that_something_was_acknowledged_of() {
+    let newest = |acknowledged: &[usize], sales| {
+        let cut = cut(acknowledged);
+        cut.newest(sales).iter().map(|(id, _)| id.block).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(&[5, 5, 0, 4, 0], 9), [3, 1]);
+    assert_eq!(newest(&[5, 5, 0, 4, 0], 8), [3]);
+    assert_eq!(newest(&[5, 50], 8), [1], "one at least");
+    assert_eq!(newest(&[0], 8), [0; 0]);
 }

@@ -1,8 +1,10 @@
 //! An exporter to be asked.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::registry::Registry;
+use service::state::{Kafka, Percentiles, Stage, State};
 use service::{Figures, Health};
 use tokio_util::sync::CancellationToken;
 
@@ -18,21 +20,12 @@ impl Exporter {
     pub fn start() -> Self {
         let (address, shutdown) = (free_address(), CancellationToken::new());
         let config = service::Config { admin_addr: address, ..service::Config::default() };
-        let looks = std::sync::atomic::AtomicU64::new(0);
+        let looks = AtomicU64::new(0);
         let admin = service::Admin::new(&config, "exporter", Registry::default(), Health::default(), Figures::default)
             .routes(move |request: service::http::Request| {
-                let metrics = (request.uri().path() == "/metrics").then(|| {
-                    let looks = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let stage = |stage| {
-                        format!(
-                            "kapture_stage_sales_total{{stage=\"{stage}\"}} {looks}\n\
-                             kapture_latency_seconds_count{{stage=\"{stage}\"}} {looks}\n"
-                        )
-                    };
-                    let stages = ["accepted", "routed", "cached", "stored", "returned"].map(stage).concat();
-                    stages + "kafka_consumergroup_lag{consumergroup=\"fan-out\"} 0\n"
-                });
-                async move { metrics.map(service::http::html) }
+                let asked = request.uri().path() == "/api/v1/state";
+                let state = asked.then(|| service::http::json(&state(looks.fetch_add(1, Ordering::Relaxed))));
+                async move { state }
             });
         let stopping = shutdown.clone();
         tokio::spawn(async move { admin.serve(stopping).await });
@@ -42,6 +35,17 @@ impl Exporter {
     pub fn address(&self) -> service::HostPort {
         self.address.to_string().try_into().unwrap()
     }
+}
+
+fn state(sales: u64) -> State {
+    let stage = |name: &str| Stage {
+        name: name.to_owned(),
+        sales: Some(sales),
+        latency: Some(Percentiles::default()),
+        ..Stage::default()
+    };
+    let stages = ["accepted", "routed", "cached", "stored", "returned"].map(stage).into();
+    State { stages, kafka: Some(Kafka::default()), ..State::default() }
 }
 
 impl Drop for Exporter {

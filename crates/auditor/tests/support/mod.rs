@@ -88,6 +88,7 @@ impl World {
             phase,
             acknowledged: Ranges::from(vec![(0, acknowledged)]),
             end: (phase == Phase::Closed).then_some(acknowledged),
+            load: None,
             reserved_at_us: ago(reserved),
             updated_at_us: ago(said),
         };

@@ -1,10 +1,11 @@
 //! The loop of a sink: gathers batches from Kafka, and hands them to the writer.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use kafka::{Member, Polled, RangeCheck, Watch};
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
 use service::Ready;
@@ -15,7 +16,7 @@ use super::decode::decode;
 use super::shares::{Batch, Placed, Shares, Taken};
 use super::writer::{self, Reply, Request};
 use super::{LAST_WRITE_LIMIT, Sink};
-use crate::member::{IDLE, Member, Polled};
+use crate::IDLE;
 
 /// Bytes on the wire that a batch may have. Sales have some 550; only a flood of outsized ones gets here.
 const BATCH_BYTES: usize = 8 << 20;
@@ -29,8 +30,6 @@ const HOLD_AFTER: Duration = Duration::from_secs(1);
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 /// A store that had nothing to do for so long is asked for its positions: it may have been away meanwhile.
 const COMPARE_AFTER: Duration = Duration::from_secs(5);
-/// Rest before positions outside of a log are looked at, so that all of them are at once.
-pub(super) const CHECK_AFTER: Duration = Duration::from_millis(500);
 /// Malformed records are logged once in this time.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -49,9 +48,9 @@ pub(super) struct Gather<'a> {
     pub(super) sink: &'a Sink<'a>,
     pub(super) member: Member,
     pub(super) shares: Shares,
-    /// Of the writer; and where everything that is waited for arrives.
+    /// To the writer, and back.
     requests: tokio::sync::mpsc::Sender<Request>,
-    pub(super) replies: (Sender<Reply>, Receiver<Reply>),
+    replies: Receiver<Reply>,
     /// The writer has a request.
     busy: bool,
     /// Sales that the writer has.
@@ -60,13 +59,12 @@ pub(super) struct Gather<'a> {
     answered: Instant,
     /// The store was away, and may have come back with less than it had confirmed: its positions are to be compared.
     compare: bool,
-    installation: String,
-    /// Kafka was away, and may come back as another one.
+    pub(super) watch: Watch,
+    /// Kafka was away, and may come back as another one: nothing is written until that is known.
     pub(super) unsure: bool,
     pub(super) fetch: Fetch,
     full_since: Option<Instant>,
-    pub(super) check_at: Option<Instant>,
-    pub(super) beyond_since: Option<Instant>,
+    pub(super) range: RangeCheck,
     written: BTreeMap<Partition, i64>,
     shown: Option<Instant>,
     logged: Option<Instant>,
@@ -78,20 +76,19 @@ impl<'a> Gather<'a> {
     pub(super) fn new<S: Store + 'static>(
         sink: &'a Sink<'a>,
         store: S,
-        installation: String,
-        replies: (Sender<Reply>, Receiver<Reply>),
+        watch: Watch,
         kafka_ready: Ready,
         store_ready: Ready,
     ) -> anyhow::Result<Self> {
         let reset = store.reset();
         let metrics = sink.metrics.sink.clone();
-        let requests =
-            writer::start(store, replies.0.clone(), metrics, store_ready, sink.shutdown.clone(), sink.runtime);
+        let (reply, replies) = channel();
+        let requests = writer::start(store, reply, metrics, store_ready, sink.shutdown.clone(), sink.runtime);
         // For no partition: it makes the tables and compares the installation, even if this member gets no share.
         requests.try_send(Request::Positions(Vec::new())).context("handing a request to the writer")?;
         Ok(Self {
             sink,
-            member: Member::join(sink.kafka, &sink.role.to_string())?,
+            member: Member::of_states(sink.kafka, &sink.role.to_string())?,
             shares: Shares::default(),
             requests,
             replies,
@@ -99,12 +96,11 @@ impl<'a> Gather<'a> {
             writing: 0,
             answered: Instant::now(),
             compare: false,
-            installation,
+            watch,
             unsure: false,
             fetch: Fetch::Right,
             full_since: None,
-            check_at: None,
-            beyond_since: None,
+            range: RangeCheck::default(),
             written: BTreeMap::new(),
             shown: None,
             logged: None,
@@ -115,13 +111,14 @@ impl<'a> Gather<'a> {
 
     /// One turn of the loop; takes a tenth of a second at most when there is nothing to do.
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
-        while let Ok(reply) = self.replies.1.try_recv() {
+        while let Ok(reply) = self.replies.try_recv() {
             self.receive(reply)?;
         }
         if let Some(partitions) = self.member.rebalanced() {
             self.rebalanced(partitions);
         }
-        if self.check_at.is_some_and(|at| at <= Instant::now()) {
+        self.look_at_kafka()?;
+        if self.range.is_due() && !self.unsure {
             self.check_positions()?;
         }
         self.ask()?;
@@ -134,7 +131,7 @@ impl<'a> Gather<'a> {
     /// Waits for the write in hand, and shows the group what came of it.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         if self.busy
-            && let Ok(reply) = self.replies.1.recv_timeout(LAST_WRITE_LIMIT)
+            && let Ok(reply) = self.replies.recv_timeout(LAST_WRITE_LIMIT)
         {
             self.receive(reply)?;
         }
@@ -166,20 +163,6 @@ impl<'a> Gather<'a> {
                 self.written.extend(self.shares.settle(&batch, &outcomes));
             }
             Reply::Stop(err) => return Err(err.into()),
-            Reply::Kafka(_) if self.sink.shutdown.is_cancelled() => {}
-            Reply::Kafka(installation) => {
-                let installation = installation?.to_string();
-                if installation != self.installation {
-                    let before = &self.installation;
-                    bail!(
-                        "kafka was emptied or replaced while it was away: it was {before} and is {installation}. What was \
-                         read belongs to the one before; the next start begins with the one that is there"
-                    );
-                }
-                info!("kafka is back");
-                self.unsure = false;
-                self.kafka_ready.set(true);
-            }
         }
         Ok(())
     }
@@ -230,6 +213,8 @@ impl<'a> Gather<'a> {
             self.sink.metrics.sink.rebalances.inc();
             info!(partitions = partitions.len(), "assigned");
         }
+        // A group that forgot its members may be that of an emptied Kafka.
+        self.watch.doubt();
         self.shares.assign(partitions);
         self.written.clear();
         (self.fetch, self.full_since) = (Fetch::Right, None);
@@ -243,7 +228,7 @@ impl<'a> Gather<'a> {
         if self.requests.is_closed() {
             bail!("the writer ended without a word");
         }
-        if self.busy || self.unsure {
+        if self.busy || self.unsure || !self.watch.is_sure()? {
             return Ok(());
         }
         let unknown = self.shares.unknown();
@@ -289,7 +274,7 @@ impl<'a> Gather<'a> {
             let since = *self.full_since.get_or_insert_with(Instant::now);
             if self.fetch != Fetch::Held && since.elapsed() < HOLD_AFTER {
                 // A short wait: what is fetched is kept, and the group is not polled.
-                if let Ok(reply) = self.replies.1.recv_timeout(IDLE) {
+                if let Ok(reply) = self.replies.recv_timeout(IDLE) {
                     self.receive(reply)?;
                 }
                 return Ok(());
@@ -300,7 +285,7 @@ impl<'a> Gather<'a> {
             }
         } else {
             self.full_since = None;
-            if self.fetch != Fetch::Right && !self.unsure && self.check_at.is_none() {
+            if self.fetch != Fetch::Right && !self.unsure && !self.range.is_pending() {
                 self.member.fetch(&self.shares.start())?;
                 self.fetch = Fetch::Right;
             }
@@ -330,7 +315,9 @@ impl<'a> Gather<'a> {
                     }
                 }
                 Polled::OutOfRange => {
-                    self.check_at.get_or_insert_with(|| Instant::now() + CHECK_AFTER);
+                    // An emptied Kafka is to be called that.
+                    self.watch.doubt();
+                    self.range.refused();
                 }
                 Polled::AllBrokersDown => self.doubt()?,
                 Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),

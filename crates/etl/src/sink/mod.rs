@@ -19,7 +19,6 @@ mod trouble;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use kafka::Topic;
@@ -29,10 +28,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Sink as Config;
-use crate::member::IDLE;
 use crate::{Metrics, Role};
 use gather::Gather;
-use writer::Reply;
 
 /// The loop turns every tenth of a second; asking Kafka for the ends of its logs may take a few.
 const LOOP_LIMIT: Duration = Duration::from_mins(1);
@@ -63,25 +60,19 @@ impl Sink<'_> {
     /// `open` makes a store for the Kafka that it is given the name of. An error means that a person must look: its text
     /// says what to do.
     pub fn run<S: Store + 'static>(&self, open: impl FnOnce(&str) -> S) -> anyhow::Result<()> {
-        let beat = self.health.loop_(self.role.to_string(), LOOP_LIMIT);
-        let (answer, replies) = mpsc::channel();
         let kafka_ready = self.health.ready("kafka");
         let store_ready = self.health.ready(self.role.to_string());
-
-        self.identify_kafka(&answer);
-        let installation = loop {
-            beat.turned();
-            match replies.recv_timeout(IDLE) {
-                _ if self.shutdown.is_cancelled() => return Ok(()),
-                Ok(Reply::Kafka(installation)) => break installation?.to_string(),
-                Ok(_) => unreachable!("the writer wasn't started"),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => unreachable!("one sender is held here"),
-            }
-        };
-
-        let store = open(&installation);
-        let mut gather = Gather::new(self, store, installation, (answer, replies), kafka_ready, store_ready)?;
+        let watch = self.runtime.block_on(async {
+            self.kafka.ensure_topics(&[Topic::States], self.shutdown).await?;
+            self.kafka.watch(self.shutdown).await
+        });
+        if self.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        let watch = watch?;
+        let beat = self.health.loop_(self.role.to_string(), LOOP_LIMIT);
+        let store = open(&watch.installation().to_string());
+        let mut gather = Gather::new(self, store, watch, kafka_ready, store_ready)?;
         let mut ended = Ok(());
         while ended.is_ok() && !self.shutdown.is_cancelled() {
             beat.turned();
@@ -90,18 +81,5 @@ impl Sink<'_> {
         let ended = ended.and_then(|()| gather.finish());
         gather.leave();
         ended
-    }
-
-    /// Finds out which Kafka this is, as soon as there is one, and has its topics made; the answer is sent.
-    fn identify_kafka(&self, answer: &mpsc::Sender<Reply>) {
-        let (kafka, shutdown, answer) = (self.kafka.clone(), self.shutdown.clone(), answer.clone());
-        self.runtime.spawn(async move {
-            let identified = async {
-                kafka.ensure_topics(&[Topic::States], &shutdown).await?;
-                kafka.installation(&shutdown).await
-            };
-            // Nobody listens any more at the end.
-            let _ = answer.send(Reply::Kafka(identified.await));
-        });
     }
 }

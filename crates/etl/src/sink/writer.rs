@@ -39,8 +39,6 @@ pub(super) enum Reply {
     },
     /// Nothing, ever: only a person can mend it.
     Stop(Error),
-    /// Which Kafka it is that came back; not the writer's, but the loop waits in one place.
-    Kafka(anyhow::Result<kafka::Installation>),
 }
 
 /// The first and the longest rest between tries; each is twice the one before, plus or minus a half.

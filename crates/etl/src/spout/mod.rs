@@ -71,19 +71,19 @@ pub fn run(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (kafka_ready, store_ready) = (health.ready("kafka"), health.ready("postgres"));
-    let identified = runtime.block_on(async {
+    let watch = runtime.block_on(async {
         kafka.ensure_topics(&[Topic::States, Topic::Receipts, Topic::Positions], shutdown).await?;
-        kafka.installation(shutdown).await
+        kafka.watch(shutdown).await
     });
     if shutdown.is_cancelled() {
         return Ok(());
     }
-    let installation = identified?.to_string();
+    let watch = watch?;
     let mut spout = Spout {
         kafka,
         config,
-        store: Follower::new(store.clone(), &installation),
-        shares: Shares::join(kafka, installation, Arc::clone(&metrics), kafka_ready)?,
+        store: Follower::new(store.clone(), watch.installation().to_string()),
+        shares: Shares::join(kafka, watch, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
         rest: config.transaction_interval.get(),
         logged: None,
@@ -100,7 +100,7 @@ pub fn run(
 struct Spout<'a> {
     kafka: &'a kafka::Config,
     config: &'a Config,
-    shares: Shares<'a>,
+    shares: Shares,
     store: Follower,
     topic: String,
     /// Until the next look at Postgres.
@@ -153,7 +153,7 @@ impl Spout<'_> {
             beat.turned();
             match self.turn(transactions) {
                 Ok(()) => {}
-                Err(Stop::Exit(err)) => return Err(err),
+                Err(Stop::Exit(err) | Stop::Failed(Failure::Refused(err))) => return Err(err),
                 Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
                 Err(Stop::Failed(Failure::Abort(err))) => {
                     warn!("aborting the transaction: {err}");
@@ -169,10 +169,10 @@ impl Spout<'_> {
 
     fn turn(&mut self, transactions: &mut Transactions) -> Result<(), Stop> {
         self.shares.listen(self.rest, self.shutdown).map_err(Stop::Exit)?;
-        if !self.shares.is_sure(self.runtime, self.shutdown).map_err(Stop::Exit)? {
+        if !self.shares.is_sure().map_err(Stop::Exit)? {
             return Ok(());
         }
-        let positions = self.shares.positions();
+        let positions = self.shares.positions(self.shutdown);
         match self.runtime.block_on(self.read(positions)) {
             Ok(read) => {
                 self.store_ready.set(true);

@@ -4,26 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use kafka::Committed;
+use anyhow::Context;
 use kafka::transactions::{Events, Failure, Outbox};
+use kafka::{Committed, Member, Polled, Watch};
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use service::Ready;
 use stores::Partition;
-use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::Metrics;
-use crate::member::{IDLE, Member, Polled};
+use crate::{IDLE, Metrics};
 
-/// Finding out which Kafka came back, before the group is polled again.
-const IDENTIFY_LIMIT: Duration = Duration::from_secs(10);
-
-pub(super) struct Shares<'a> {
-    kafka: &'a kafka::Config,
-    installation: String,
+pub(super) struct Shares {
+    watch: Watch,
     member: Member,
     /// What was assigned, and the next offset of it; none if that must be asked for.
     positions: BTreeMap<Partition, Option<i64>>,
@@ -35,21 +29,19 @@ pub(super) struct Shares<'a> {
     ready: Ready,
 }
 
-impl<'a> Shares<'a> {
-    /// Joins the group. `installation` names the Kafka whose sales are brought back.
+impl Shares {
+    /// Joins the group. `watch`: of the Kafka whose sales are brought back.
     pub(super) fn join(
-        kafka: &'a kafka::Config,
-        installation: String,
+        kafka: &kafka::Config,
+        watch: Watch,
         metrics: Arc<Metrics>,
         ready: Ready,
     ) -> anyhow::Result<Self> {
-        let member = Member::join(kafka, "spout")?;
         Ok(Self {
-            kafka,
-            installation,
-            member,
+            member: Member::of_states(kafka, "spout")?,
             positions: BTreeMap::new(),
-            committed: Committed::new(kafka, "spout"),
+            committed: Committed::new(kafka, "spout", watch.installation()),
+            watch,
             unsure: false,
             metrics,
             ready,
@@ -69,6 +61,7 @@ impl<'a> Shares<'a> {
                         self.ready.missing("no broker can be reached");
                     }
                     self.unsure = true;
+                    self.watch.doubt();
                     self.metrics.spout.kafka_errors.inc();
                 }
                 Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => {
@@ -92,35 +85,28 @@ impl<'a> Shares<'a> {
             info!(partitions = partitions.len(), "assigned");
             self.ready.set(true);
         }
+        self.watch.doubt();
         self.positions = partitions.into_iter().map(|partition| (partition, None)).collect();
     }
 
     /// Whether Kafka is there and the one that it was; an error if it is another one, or was emptied: what is stored is
     /// not its own.
-    pub(super) fn is_sure(&mut self, runtime: &Handle, shutdown: &CancellationToken) -> anyhow::Result<bool> {
-        if !self.unsure {
-            return Ok(true);
+    pub(super) fn is_sure(&mut self) -> anyhow::Result<bool> {
+        let is_sure = self.watch.is_sure()?;
+        if is_sure && self.unsure {
+            info!("kafka is back");
+            self.unsure = false;
+            self.ready.set(true);
         }
-        // The limit's clock is made inside: it needs the runtime.
-        let asked =
-            runtime.block_on(async { tokio::time::timeout(IDENTIFY_LIMIT, self.kafka.installation(shutdown)).await });
-        let Ok(Ok(installation)) = asked else { return Ok(false) };
-        let (before, now) = (&self.installation, installation.to_string());
-        if *before != now {
-            bail!("kafka was emptied or replaced while it was away: it was {before} and is {now}");
-        }
-        info!("kafka is back");
-        self.unsure = false;
-        self.ready.set(true);
-        Ok(true)
+        Ok(is_sure)
     }
 
     /// How far this instance is in each of its partitions, as far as that is known: what was committed is asked for.
-    pub(super) fn positions(&mut self) -> Vec<(Partition, i64)> {
+    pub(super) fn positions(&mut self, shutdown: &CancellationToken) -> Vec<(Partition, i64)> {
         let unknown = self.positions.iter().filter(|(_, at)| at.is_none());
         let unknown: Vec<Partition> = unknown.map(|(partition, _)| partition.clone()).collect();
         if !unknown.is_empty() {
-            match self.member.committed(&mut self.committed, &unknown) {
+            match self.member.committed(&mut self.committed, &unknown, shutdown) {
                 Ok(offsets) => self.positions.extend(unknown.into_iter().zip(offsets.into_iter().map(Some))),
                 Err(err) => {
                     self.metrics.spout.kafka_errors.inc();
@@ -139,13 +125,13 @@ impl<'a> Shares<'a> {
     /// Takes what was committed.
     pub(super) fn moved(&mut self, positions: Vec<(Partition, i64)>) {
         for (partition, next) in positions {
-            self.committed.moved(partition.clone(), next);
             self.positions.insert(partition, Some(next));
         }
     }
 
-    /// What was committed must be asked for again.
+    /// What was committed must be asked for again, of a Kafka that is still the same.
     pub(super) fn forget(&mut self) {
+        self.watch.doubt();
         self.positions.values_mut().for_each(|position| *position = None);
     }
 

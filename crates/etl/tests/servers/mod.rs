@@ -45,6 +45,11 @@ impl Part {
         Self { kafka, ..self.clone() }
     }
 
+    /// The same for another role.
+    pub(crate) fn of(&self, role: Role) -> Self {
+        Self { role, ..self.clone() }
+    }
+
     /// Where the store is.
     pub(crate) fn store_port(&self) -> u16 {
         if self.role == Role::Redis { self.redis().port.get() } else { self.postgres().port.get() }

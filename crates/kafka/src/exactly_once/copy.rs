@@ -1,6 +1,6 @@
 //! The loop of one producer: handle, commit, and go back to what is committed when that is not to be had.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::Message;
@@ -11,13 +11,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Stage;
+use super::ahead::Ahead;
 use super::input::Input;
-use crate::transactions::{Failure, Transactions};
+use crate::transactions::{END_LIMIT, Failure, Transactions};
 
 /// More records than this close a transaction early, so that memory and the loss by an abort stay bounded.
 const MAX_RECORDS: u64 = 100_000;
-/// Records that are read while a transaction is committed: what comes in a twentieth of a second at full speed.
-const MAX_AHEAD: usize = 15_000;
 /// Records between two looks at the clock while they come without a pause: looking for each one is a few percent of all
 /// that the thread does.
 const LOOK_EVERY: u64 = 32;
@@ -25,6 +24,9 @@ const LOOK_EVERY: u64 = 32;
 const IDLE_POLL: Duration = Duration::from_millis(20);
 /// The same while a transaction is committed; bounds how late its end is seen.
 const COMMIT_POLL: Duration = Duration::from_millis(1);
+
+/// An abort when the program is to stop, which has waited for the commit before. Without it, Kafka ends the transaction.
+const LAST_ABORT_LIMIT: Duration = Duration::from_secs(3);
 
 /// Why a copy ended before it was told to.
 pub(super) enum Ending {
@@ -36,7 +38,7 @@ pub(super) enum Ending {
 
 /// A copy by one producer: what it has in hand.
 pub(super) struct Copy<'a, V> {
-    input: &'a Input,
+    input: &'a Input<'a>,
     transactions: Transactions,
     /// A transaction is closed after this time.
     interval: Duration,
@@ -45,12 +47,12 @@ pub(super) struct Copy<'a, V> {
     /// Last offset handled + 1, by partition.
     offsets: BTreeMap<i32, i64>,
     /// What was read while the last transaction was committed.
-    ahead: VecDeque<(BorrowedMessage<'a>, V)>,
+    ahead: Ahead<(BorrowedMessage<'a>, V)>,
 }
 
 impl<'a, V> Copy<'a, V> {
-    pub(super) fn new(input: &'a Input, transactions: Transactions, interval: Duration) -> Self {
-        Self { input, transactions, interval, paused: false, offsets: BTreeMap::new(), ahead: VecDeque::new() }
+    pub(super) fn new(input: &'a Input<'a>, transactions: Transactions, interval: Duration) -> Self {
+        Self { input, transactions, interval, paused: false, offsets: BTreeMap::new(), ahead: Ahead::default() }
     }
 
     /// Copies until `shutdown`, and commits what is in hand then.
@@ -64,17 +66,20 @@ impl<'a, V> Copy<'a, V> {
             if let Err(failure) = self.step(stage, beat, shutdown) {
                 match failure {
                     Stop::Shutdown => return Ok(()),
-                    Stop::Exit(err) => return Err(Ending::Exit(err)),
+                    Stop::Exit(err) | Stop::Failed(Failure::Refused(err)) => return Err(Ending::Exit(err)),
                     Stop::Failed(Failure::Rebuild(err)) => return Err(Ending::Rebuild(err)),
                     Stop::Failed(Failure::Abort(err)) => {
                         stage.aborted();
                         self.offsets.clear();
                         self.ahead.clear();
+                        // A commit may have taken its time before it failed.
+                        beat.turned();
                         if self.transactions.is_open() {
                             warn!("aborting the transaction: {err}");
-                            self.transactions.abort().map_err(Ending::Rebuild)?;
+                            let limit = if shutdown.is_cancelled() { LAST_ABORT_LIMIT } else { END_LIMIT };
+                            self.transactions.abort_within(limit).map_err(Ending::Rebuild)?;
                         }
-                        self.input.rewind(beat).map_err(Ending::Exit)?;
+                        self.input.rewind(beat, shutdown).map_err(Ending::Exit)?;
                     }
                 }
             }
@@ -90,6 +95,7 @@ impl<'a, V> Copy<'a, V> {
         let records = self.transactions.records();
         if self.paused || records.is_multiple_of(LOOK_EVERY) {
             beat.turned();
+            self.input.check().map_err(Stop::Exit)?;
             let age = self.transactions.age();
             if records >= MAX_RECORDS || age.is_some_and(|age| age >= self.interval) {
                 return self.commit(stage);
@@ -101,7 +107,7 @@ impl<'a, V> Copy<'a, V> {
                 return Err(Stop::Shutdown);
             }
         }
-        if let Some((message, verdict)) = self.ahead.pop_front() {
+        if let Some((message, verdict)) = self.ahead.pop() {
             self.paused = false;
             return self.handle(message, verdict, stage);
         }
@@ -142,7 +148,7 @@ impl<'a, V> Copy<'a, V> {
             let commit = scope.spawn(|| transactions.commit(&offsets, group));
             let mut read = Ok(());
             while !commit.is_finished() {
-                if read.is_ok() && ahead.len() < MAX_AHEAD {
+                if read.is_ok() && !ahead.is_full() {
                     read = read_ahead(input, ahead, stage);
                 } else {
                     std::thread::sleep(COMMIT_POLL);
@@ -151,7 +157,6 @@ impl<'a, V> Copy<'a, V> {
             (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
         });
         committed?;
-        input.moved(&moved);
         stage.committed();
         read
     }
@@ -159,20 +164,20 @@ impl<'a, V> Copy<'a, V> {
 
 /// Reads one record more while a transaction is committed.
 fn read_ahead<'a, S: Stage>(
-    input: &'a Input,
-    ahead: &mut VecDeque<(BorrowedMessage<'a>, S::Verdict)>,
+    input: &'a Input<'a>,
+    ahead: &mut Ahead<(BorrowedMessage<'a>, S::Verdict)>,
     stage: &S,
 ) -> Result<(), Stop> {
-    ahead.extend(next(input, COMMIT_POLL)?.map(|message| {
-        let verdict = stage.judge(&message);
-        (message, verdict)
-    }));
+    if let Some(message) = next(input, COMMIT_POLL)? {
+        let (bytes, verdict) = (message.payload_len() + message.key_len(), stage.judge(&message));
+        ahead.push(bytes, (message, verdict));
+    }
     Ok(())
 }
 
 /// The next record, if one comes in time. When partitions have come or gone, what was read so far was of another
 /// assignment, and the record is of the new one: all is read again.
-fn next(input: &Input, wait: Duration) -> Result<Option<BorrowedMessage<'_>>, Stop> {
+fn next<'a>(input: &'a Input<'_>, wait: Duration) -> Result<Option<BorrowedMessage<'a>>, Stop> {
     let polled = input.poll(wait).map_err(Stop::Exit)?;
     if input.has_moved() {
         return Err(Stop::Failed(Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::AssignPartitions))));

@@ -1,93 +1,150 @@
 //! Where the records come from: a group's member, and what it has to do when partitions come or go.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use rdkafka::TopicPartitionList;
-use rdkafka::client::ClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, Rebalance};
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{Message, TopicPartitionList};
 use service::Beat;
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
 
 use super::Settings;
 use crate::transactions::{Events, Failure, Outbox};
-use crate::{Committed, Config, Contact};
+use crate::{Checked, Committed, Config, Member, Polled, RangeCheck, Watch};
 
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Between two attempts at it.
 const REWIND_REST: Duration = Duration::from_millis(200);
 
-/// Raises a flag when partitions come or go: the transaction in hand was begun under another assignment.
-struct Watch {
-    moved: AtomicBool,
+/// The member that reads a stage's source.
+pub(super) struct Input<'w> {
+    member: Member,
+    watch: &'w Watch,
+    source: String,
+    committed: RefCell<Committed>,
+    /// The partitions that this member has.
+    assigned: RefCell<Vec<i32>>,
+    /// Partitions have come or gone since this was asked last.
+    moved: Cell<bool>,
+    /// The first offset of each partition that was not read.
+    next: RefCell<BTreeMap<i32, i64>>,
+    range: RefCell<RangeCheck>,
     events: Arc<Events>,
 }
 
-impl ClientContext for Watch {}
-
-impl ConsumerContext for Watch {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        self.moved.store(true, Ordering::Release);
-        if let Rebalance::Assign(partitions) = rebalance {
-            Events::count(&self.events.rebalances);
-            info!(partitions = partitions.count(), "assigned");
-        }
-    }
-}
-
-/// The member that reads a stage's source.
-pub(super) struct Input {
-    consumer: BaseConsumer<Watch>,
-    contact: Contact,
-    source: String,
-    committed: RefCell<Committed>,
-}
-
-impl Input {
+impl<'w> Input<'w> {
     /// A member that has not subscribed as yet.
-    pub(super) fn new(config: &Config, settings: &Settings, events: &Arc<Events>) -> anyhow::Result<Self> {
-        let watch = Watch { moved: AtomicBool::new(false), events: Arc::clone(events) };
-        let member = config.static_member(&settings.role, &settings.ordinal);
+    pub(super) fn new(
+        config: &Config,
+        settings: &Settings,
+        events: &Arc<Events>,
+        watch: &'w Watch,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            consumer: member.create_with_context(watch).context("making the consumer")?,
-            contact: Contact::new(config, Instant::now()),
+            member: Member::new(config, &config.static_member(&settings.role, &settings.ordinal))?,
+            watch,
             source: settings.source.clone(),
-            committed: RefCell::new(Committed::new(config, &settings.role)),
+            committed: RefCell::new(Committed::new(config, &settings.role, watch.installation())),
+            assigned: RefCell::default(),
+            moved: Cell::new(false),
+            next: RefCell::default(),
+            range: RefCell::default(),
+            events: Arc::clone(events),
         })
     }
 
     pub(super) fn subscribe(&self) -> anyhow::Result<()> {
-        self.consumer.subscribe(&[&self.source]).context("subscribing")
+        self.member.subscribe(std::slice::from_ref(&self.source))
     }
 
     /// The next record, if one comes in time. An error means that the process should end.
     pub(super) fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
-        match self.consumer.poll(wait) {
-            Some(Ok(message)) => {
-                self.contact.heard();
-                Ok(Some(message))
-            }
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => Err(anyhow!("consuming {}: {code}", self.source)),
-            // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
-            None | Some(Err(_)) => self.contact.check(self.consumer.client()).map(|()| None),
+        let polled = self.member.poll(wait);
+        if let Some(partitions) = self.member.rebalanced() {
+            self.rebalanced(&partitions);
         }
+        match polled {
+            Polled::Message(message) => {
+                if let Some(next) = self.next.borrow_mut().get_mut(&message.partition()) {
+                    *next = message.offset() + 1;
+                }
+                return Ok(Some(message));
+            }
+            Polled::Error(KafkaError::MessageConsumptionFatal(code)) => bail!("consuming {}: {code}", self.source),
+            Polled::OutOfRange => {
+                // An emptied Kafka is to be called that.
+                self.watch.doubt();
+                self.range.borrow_mut().refused();
+            }
+            Polled::AllBrokersDown => self.watch.doubt(),
+            // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
+            Polled::Error(_) | Polled::Nothing => {}
+        }
+        self.member.check().map(|()| None)
+    }
+
+    fn rebalanced(&self, partitions: &[(String, i32)]) {
+        if !partitions.is_empty() {
+            Events::count(&self.events.rebalances);
+            info!(partitions = partitions.len(), "assigned");
+        }
+        *self.assigned.borrow_mut() = partitions.iter().map(|(_, number)| *number).collect();
+        self.moved.set(true);
     }
 
     /// Whether partitions have come or gone since this was asked last.
     pub(super) fn has_moved(&self) -> bool {
-        self.consumer.context().moved.swap(false, Ordering::AcqRel)
+        self.moved.take()
+    }
+
+    /// Looks after what makes the process end: Kafka is another one, or has lost the end of the source. Goes on behind
+    /// what Kafka deleted.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let is_sure = self.watch.is_sure()?;
+        let mut range = self.range.borrow_mut();
+        if !is_sure || !range.is_due() {
+            return Ok(());
+        }
+        let mut next = self.next.borrow().clone();
+        // A broker answers a connection in order: behind a fetch that waits for records, each answer takes half a second.
+        self.member.fetch(&[])?;
+        let checked = range.check(&self.partitions(&next), |partition| self.member.ends(partition));
+        let checked = checked.map_err(|beyond| {
+            let command = self.committed.borrow().set_command(&beyond.partition, beyond.end);
+            anyhow!("this role {beyond}. To go on from the end of the log, stop this role and run: {command}")
+        })?;
+        let Checked::Gaps(gaps) = checked else { return Ok(()) };
+        for gap in gaps {
+            let (topic, partition) = &gap.partition;
+            error!(topic, partition, from = gap.from, to = gap.to, "kafka deleted records before they were read");
+            Events::add(&self.events.gap_offsets, gap.offsets());
+            next.insert(*partition, gap.to);
+        }
+        self.fetch(next)
+    }
+
+    /// Fetches from these positions, by partition, and nothing else.
+    fn fetch(&self, next: BTreeMap<i32, i64>) -> anyhow::Result<()> {
+        self.member.fetch(&self.partitions(&next))?;
+        *self.next.borrow_mut() = next;
+        Ok(())
+    }
+
+    fn partitions(&self, next: &BTreeMap<i32, i64>) -> Vec<((String, i32), i64)> {
+        next.iter().map(|(number, next)| ((self.source.clone(), *number), *next)).collect()
     }
 
     /// What tells Kafka that it is still this member that commits: to be read for each commit.
     pub(super) fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.consumer.group_metadata()
+        self.member.group()
     }
 
     /// Offsets of the source, by partition, as Kafka takes them.
@@ -101,7 +158,7 @@ impl Input {
 
     /// An error if a newer instance has taken over as a member: it must not be fenced in turn.
     pub(super) fn is_a_member(&self) -> anyhow::Result<()> {
-        match self.consumer.client().fatal_error() {
+        match self.member.fatal_error() {
             Some((code, reason)) => bail!("consuming {}: {code}: {reason}", self.source),
             None => Ok(()),
         }
@@ -113,42 +170,44 @@ impl Input {
         self.committed.borrow().put(outbox, &moved)
     }
 
-    /// Takes what was committed.
-    pub(super) fn moved(&self, next: &[(i32, i64)]) {
-        let mut committed = self.committed.borrow_mut();
-        for (partition, next) in next {
-            committed.moved((self.source.clone(), *partition), *next);
-        }
-    }
-
-    /// Puts the consumer back to what is committed; the beginning of a partition where nothing is.
-    pub(super) fn rewind(&self, beat: &Beat) -> anyhow::Result<()> {
+    /// Puts the consumer back to what is committed; the beginning of a partition where nothing is. Kafka is asked first
+    /// whether it is still the same one: what it says of positions means nothing if it is not. A stop ends the wait.
+    pub(super) fn rewind(&self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let begun = Instant::now();
-        loop {
+        self.watch.doubt();
+        // Nothing comes meanwhile, and what was fetched before is gone.
+        self.fetch(BTreeMap::new())?;
+        while !shutdown.is_cancelled() {
             beat.turned();
-            match self.try_rewind() {
-                Ok(()) => return Ok(()),
-                Err(err) if begun.elapsed() >= REWIND_LIMIT => {
-                    return Err(err).context("rewinding to the committed offsets");
+            if self.watch.is_sure()? {
+                match self.try_rewind(shutdown) {
+                    Ok(()) => return Ok(()),
+                    Err(err) if begun.elapsed() >= REWIND_LIMIT => {
+                        return Err(err).context("rewinding to the committed offsets");
+                    }
+                    Err(err) => info!("rewinding again: {err:#}"),
                 }
-                Err(err) => {
-                    info!("rewinding again: {err:#}");
-                    std::thread::sleep(REWIND_REST);
-                }
+            } else if begun.elapsed() >= REWIND_LIMIT {
+                bail!("rewinding to the committed offsets: kafka does not say which one it is");
             }
+            // The group must go on hearing of this member.
+            self.poll(REWIND_REST)?;
         }
+        Ok(())
     }
 
-    fn try_rewind(&self) -> anyhow::Result<()> {
-        let assignment = self.consumer.assignment().context("reading the assignment")?;
-        let partitions: Vec<(String, i32)> =
-            assignment.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect();
+    fn try_rewind(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let partitions: Vec<_> = self.assigned.borrow().iter().map(|number| (self.source.clone(), *number)).collect();
         if partitions.is_empty() {
             return Ok(());
         }
-        let committed = self.committed.borrow_mut().read(&self.consumer, &partitions)?;
-        let next: Vec<(i32, i64)> = partitions.into_iter().map(|(_, number)| number).zip(committed).collect();
-        // All of what was fetched before is gone by that. An offset that retention has deleted is reset to the earliest.
-        self.consumer.assign(&self.offsets(&next)?).context("assigning positions")
+        let committed = self.member.committed(&mut self.committed.borrow_mut(), &partitions, shutdown)?;
+        self.range.borrow_mut().forget();
+        self.fetch(partitions.into_iter().map(|(_, number)| number).zip(committed).collect())
+    }
+
+    /// Ends; see [`Member::leave`].
+    pub(super) fn leave(self) {
+        self.member.leave();
     }
 }

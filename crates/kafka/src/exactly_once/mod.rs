@@ -7,15 +7,20 @@
 //!   broker, and the input is rewound to what was really committed.
 //! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
 //! - The position lies in the transaction, beside the output, too: where reading begins, after a rebalance as after an
-//!   abort, is what [`crate::Committed`] finds there. The group's own answer was seen to be long past.
+//!   abort, is what [`crate::Committed`] finds there, on a Kafka that is still the same (see [`crate::Watch`]). The group's
+//!   own answer was seen to be long past. No position is ever reset in silence: one behind the start of its log goes on
+//!   there and is counted, one beyond its end ends the process.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
 //! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
 //!   still; none of them is handled before the commit is through.
 //! - The member is static: a restart takes its partitions back in half a second, and closing it sends no `LeaveGroup`,
 //!   in which this version of librdkafka can crash while the coordinator is away.
+//! - A stop ends every wait: it takes as long as the commit or the abort that is under way, which have limits, and some
+//!   seconds for closing the member.
 //!
-//! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; the auditor finds it.
+//! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; it is counted, and the auditor finds it.
 
+mod ahead;
 mod copy;
 mod input;
 
@@ -27,8 +32,8 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::Config;
 use crate::transactions::{Events, Failure, Outbox, Transactions};
+use crate::{Config, Watch};
 use copy::{Copy, Ending};
 use input::Input;
 
@@ -70,16 +75,32 @@ pub trait Stage {
 /// Runs the stage until `shutdown`, then commits what is in hand and returns. Blocks: give it a thread of its own.
 ///
 /// An error means that the process should end: fenced by a newer instance as a group member, committed offsets
-/// unreadable for too long, or a client that will never find Kafka again.
+/// unreadable for too long, a client that will never find Kafka again, or a Kafka that lost what was read of it.
 pub fn run<S: Stage>(
     config: &Config,
     settings: &Settings,
     stage: &mut S,
     events: &Arc<Events>,
+    watch: &Watch,
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let input = Input::new(config, settings, events)?;
+    let input = Input::new(config, settings, events, watch)?;
+    let ended = repeat(config, settings, &input, stage, events, beat, shutdown);
+    input.leave();
+    ended
+}
+
+/// Copies by one producer after the other.
+fn repeat<S: Stage>(
+    config: &Config,
+    settings: &Settings,
+    input: &Input<'_>,
+    stage: &mut S,
+    events: &Arc<Events>,
+    beat: &Beat,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let id = config.names().transactional_id(&settings.role, &settings.ordinal);
     let mut subscribed = false;
     while !shutdown.is_cancelled() {
@@ -93,14 +114,14 @@ pub fn run<S: Stage>(
             }
         };
         if subscribed {
-            input.rewind(beat)?;
+            input.rewind(beat, shutdown)?;
         } else {
             // Only now: an older instance of this id is fenced and its transaction settled, so that the offsets that
             // the group hands out are final.
             input.subscribe()?;
             subscribed = true;
         }
-        match Copy::new(&input, transactions, settings.interval).drive(stage, beat, shutdown) {
+        match Copy::new(input, transactions, settings.interval).drive(stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
             Err(Ending::Rebuild(err)) => {

@@ -114,3 +114,50 @@ fn json(bytes: &mut BytesMut, value: &impl serde::Serialize) -> Result<(), serde
 fn length(bytes: usize) -> i32 {
     i32::try_from(bytes).expect("a record has far less than 2 GiB")
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+    use petstore::{Sale, SaleRef};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strange;
+
+    /// The columns of a row.
+    fn columns(mut row: &[u8]) -> Vec<&[u8]> {
+        let count = row.get_i16();
+        let columns = (0..count).map(|_| {
+            let length = usize::try_from(row.get_i32()).unwrap();
+            let (column, rest) = row.split_at(length);
+            row = rest;
+            column
+        });
+        let columns = columns.collect();
+        assert!(row.is_empty());
+        columns
+    }
+
+    proptest! {
+        #[test]
+        fn every_valid_body_makes_a_row_that_says_the_same(body in strange::body(), due_us in 0..=petstore::MAX_DUE_US) {
+            prop_assume!(SaleRef::parse(&body).is_ok());
+            let sale: Sale = serde_json::from_slice(&body).unwrap();
+            let record = Record::new(sale.clone(), due_us, i64::MAX).unwrap();
+            let part = Part { partition: ("sales.ca".into(), 0), expected: 0, next: 1, records: vec![record.clone()] };
+            let mut bytes = BytesMut::new();
+            row(&mut bytes, &part, &record).unwrap();
+
+            let columns = columns(&bytes);
+            let number = |at: usize| columns[at].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+            let id = sale.id;
+            prop_assert_eq!([number(0), number(1), number(2), number(3)], [id.run, id.loader, id.block, id.index].map(u64::from));
+            prop_assert_eq!(due_us - YEAR_2000_US, number(7).cast_signed());
+            prop_assert_eq!(columns[8], sale.state().code().as_bytes());
+            prop_assert_eq!([number(9), number(10), number(11)], [sale.store.id.into(), sale.customer.id, sale.time]);
+            let items = std::str::from_utf8(&columns[13][1..]).unwrap();
+            prop_assert!(!items.contains("\\u0000"), "{}", items);
+            prop_assert_eq!(serde_json::from_str::<Vec<petstore::Item>>(items).unwrap(), sale.items);
+        }
+    }
+}

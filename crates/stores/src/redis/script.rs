@@ -161,3 +161,39 @@ impl Answer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use petstore::SaleRef;
+    use proptest::prelude::*;
+    use redis::Arg;
+
+    use super::*;
+    use crate::strange;
+
+    proptest! {
+        #[test]
+        fn every_valid_body_makes_arguments_that_say_the_same(body in strange::body()) {
+            prop_assume!(SaleRef::parse(&body).is_ok());
+            let sale: Sale = serde_json::from_slice(&body).unwrap();
+            let record = Record::new(sale.clone(), 1, 0).unwrap();
+            let part = Part { partition: ("sales.ca".into(), 0), expected: 0, next: 1, records: vec![record] };
+            let keys = Keys { prefix: "p:".to_owned() };
+            let command =
+                Call::new(&part).command(&Frame { keys: &keys, sha: "sha", installation: "kafka", ttl_seconds: 1 });
+
+            let text = |arg: Arg<&[u8]>| match arg {
+                Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+                Arg::Cursor => panic!("a cursor"),
+                other => panic!("{other:?}"),
+            };
+            let arguments: Vec<String> = command.args_iter().map(text).collect();
+            prop_assert!(arguments.contains(&sale.id.index.to_string()));
+            prop_assert!(arguments.contains(&keys.recent(sale.customer.id)));
+            let entry: serde_json::Value = serde_json::from_str(arguments.last().unwrap()).unwrap();
+            let expected =
+                serde_json::json!({"id": sale.id, "time": sale.time, "store": sale.store.id, "cents": sale.cents});
+            prop_assert_eq!(entry, expected);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+"""What the benchmarks share: real servers, programs as processes measured from outside, and results that can be repeated."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORK = ROOT / "target" / "benchmark"
+SERVERS = WORK / "servers"
+TICKS = os.sysconf("SC_CLK_TCK")
+# Room for the logs of all topics, of which a state gets its share by population: nothing of a run is deleted in it.
+RETENTION_BYTES = 64 << 30
+# Static members that left without a word are gone after 10 s, deleted logs after 60.
+STOP_SECONDS = 40
+
+
+def run(*command, **environment):
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+                          env={**os.environ, **environment})
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}")
+    return done.stdout.strip()
+
+
+def say(text):
+    print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
+
+
+def commit(unrecorded):
+    """The commit; ends the program if what runs is not what is committed, and is to be recorded."""
+    if not unrecorded and run("git", "status", "--porcelain"):
+        sys.exit("the tree is dirty: commit first, so that the result can be repeated, or say --unrecorded")
+    return run("git", "rev-parse", "--short=10", "HEAD")
+
+
+def arguments(text):
+    """A parser with what all benchmarks take."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--unrecorded", action="store_true", help="print the result instead of writing it; any tree will do")
+    return parser
+
+
+def ticks(pid, first, end):
+    """A process's CPU of its own (fields 11 and 12) and of the children that it has buried (13 and 14); 0 when it is gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[first:end]))
+    return 0
+
+
+class Process:
+    """A process of ours, or one that was started by ci/servers; its CPU and memory as the kernel counts them."""
+
+    def __init__(self, pid, popen=None):
+        self.pid, self.popen = pid, popen
+
+    def cpu(self):
+        """Seconds of CPU since its start, of all its threads and children: Postgres has a child a connection."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return ticks(self.pid, 11, 15) / TICKS + sum(ticks(child, 11, 13) for child in children) / TICKS
+
+    def peak_mib(self):
+        """The most memory that it had resident."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def end(self):
+        """Asks it to end, insists after a while."""
+        self.popen.send_signal(signal.SIGTERM)
+        try:
+            self.popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+
+
+def busy():
+    """Seconds of CPU that anybody used since boot, on all cores; what a hypervisor took away counts."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
+class Bench:
+    """Servers and programs of one benchmark. Ends what it started when it is left."""
+
+    def __init__(self, unrecorded):
+        self.unrecorded, self.commit = unrecorded, commit(unrecorded)
+        # So that what was started is ended, as after an interrupt.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+        say("compiling for release")
+        run("cargo", "build", "--release", "--locked", "--quiet", "-p", "kapture-loader", "-p", "kapture-etl",
+            "-p", "kapture-auditor", "-p", "gauge")
+        self.binaries = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+        self.stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        WORK.mkdir(parents=True, exist_ok=True)
+        run("rm", "-rf", SERVERS)
+        self.stack.callback(run, "ci/servers", "down", SERVERS)
+        run("ci/servers", "up", SERVERS, KAPTURE_KAFKA_HEAP="-Xms1g -Xmx1g")
+        lines = (SERVERS / "servers.env").read_text().splitlines()
+        variables = dict(line.split("=", 1) for line in lines)
+        self.servers = {name: Process(int(variables.pop(f"{name.upper()}_PID"))) for name in ("kafka", "postgres", "redis")}
+        self.variables = {**variables, "KAFKA_RETENTION_BYTES": str(RETENTION_BYTES)}
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+        run("rm", "-rf", SERVERS)
+
+    def environment(self, *servers, **more):
+        """The variables that a program needs to reach these servers."""
+        wanted = tuple(f"{server.upper()}_" for server in servers)
+        return {**{name: value for name, value in self.variables.items() if name.startswith(wanted)}, **more}
+
+    def gauge(self, *arguments, **more):
+        """Runs a command of the gauge and returns its answer."""
+        return json.loads(run(self.binaries / "gauge", *arguments, **self.environment("kafka", "postgres", "redis"), **more))
+
+    @contextlib.contextmanager
+    def watching(self, *arguments, **more):
+        """Runs a command of the gauge meanwhile; call what is yielded for its answer."""
+        environment = {**os.environ, **self.environment("kafka", "postgres", "redis"), **more}
+        command = [self.binaries / "gauge", *map(str, arguments)]
+        popen = subprocess.Popen(command, cwd=WORK, env=environment, text=True, stdout=subprocess.PIPE)
+
+        def answer():
+            out, _ = popen.communicate()
+            if popen.returncode:
+                sys.exit(f"gauge {' '.join(map(str, arguments))} failed; its words are above")
+            return json.loads(out)
+
+        try:
+            # Its clients have connected.
+            time.sleep(0.3)
+            yield answer
+        finally:
+            if popen.poll() is None:
+                popen.kill()
+                popen.wait()
+
+    @contextlib.contextmanager
+    def program(self, name, command, environment):
+        """Runs a program meanwhile; its words go to target/benchmark/NAME.log."""
+        with open(WORK / f"{name}.log", "w") as log:
+            popen = subprocess.Popen(list(map(str, command)), cwd=WORK, env={**os.environ, **environment},
+                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = Process(popen.pid, popen)
+        try:
+            yield process
+            if not process.running():
+                sys.exit(f"{name} ended: see target/benchmark/{name}.log")
+        finally:
+            process.end()
+
+    def role(self, role, address="127.0.0.1:0", **more):
+        """Runs a role of the etl meanwhile."""
+        servers = {"fan-out": ["kafka"], "spout": ["kafka", "postgres"]}.get(role, ["kafka", role])
+        environment = self.environment(*servers, ETL_ROLE=role, SERVICE_ADMIN_ADDR=address, **more)
+        return self.program(role, [self.binaries / "kapture-etl"], environment)
+
+    def empty(self, store, **apart):
+        """Deletes what the store holds of one round."""
+        tools, known = pathlib.Path(run("ci/fetch/debian")) / "bin", self.variables
+        if store == "redis":
+            run(tools / "redis-cli", "-p", known["REDIS_PORT"], "flushall", REDISCLI_AUTH=known["REDIS_PASSWORD"])
+        else:
+            run(tools / "psql", "--quiet", "--host=127.0.0.1", f"--port={known['POSTGRES_PORT']}", f"--username={known['POSTGRES_USER']}",
+                f"--dbname={known['POSTGRES_DATABASE']}", f"--command=drop schema \"{apart['POSTGRES_SCHEMA']}\" cascade",
+                PGPASSWORD=known["POSTGRES_PASSWORD"], PGOPTIONS="--client-min-messages=warning")
+
+    def result(self, name, title, lines):
+        """Writes benchmark/programs/results/<date>-<name>.md and says where."""
+        cores = os.cpu_count()
+        cpu = run("sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        today = datetime.date.today().isoformat()
+        command = " ".join([f"benchmark/programs/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
+        text = "\n".join([
+            f"# {title}, {today}",
+            "",
+            f"By `{command}`, commit {self.commit}, on {cores} cores ({cpu}) and {memory:.0f} GiB, Linux {os.uname().release}.",
+            "Servers, programs and the measurement share them; \"others\" is what everything but the processes of this table used",
+            "meanwhile, in cores.",
+            "",
+            *lines,
+            "",
+        ])
+        if self.unrecorded:
+            print(text)
+            return
+        result = ROOT / "benchmark" / "programs" / "results" / f"{today}-{name}.md"
+        result.parent.mkdir(exist_ok=True)
+        result.write_text(text)
+        print(f"written: {result.relative_to(ROOT)}")
+
+
+class Usage:
+    """CPU of some processes, and of everybody else, from one moment to another."""
+
+    def __init__(self, **processes):
+        self.processes = processes
+        self.before = {name: process.cpu() for name, process in processes.items()}
+        self.busy, self.begun = busy(), time.time()
+
+    def read(self):
+        used = {name: process.cpu() - self.before[name] for name, process in self.processes.items()}
+        seconds = time.time() - self.begun
+        return {**used, "others": (busy() - self.busy - sum(used.values())) / seconds}
+
+
+def spread(values, form="{:,.0f}"):
+    """Median, with lowest and highest."""
+    values = list(values)
+    median, low, high = (form.format(value) for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} ({low} to {high})"

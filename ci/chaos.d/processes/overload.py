@@ -1,0 +1,64 @@
+"""More sales than the pipeline carries, and then half of what it carries: every stage must catch up without a hand."""
+
+import statistics
+import time
+
+from results import say
+
+# More than this machine can make; the loader sends what it can.
+FLOOD_RATE = 60_000
+CATCH_UP_SECONDS = 600
+LOOK_SECONDS = 5
+# A stage that is no further behind has caught up: what a busy machine needs for one sale's way.
+ABREAST_SECONDS = 5
+
+
+class Overload:
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+        first, count = pipeline.one("loader"), len(pipeline.of("loader"))
+        self.loader = lambda number, rate: pipeline.clone(first, LOADER_ORDINAL=count + number, LOADER_RATE=rate)
+
+    def run(self, seconds):
+        part = self.pipeline.outcome.part("more sales than the pipeline carries, and then half of what it carries")
+        fault = part.fault(f"flooded for {seconds} s")
+        flood = self.loader(0, FLOOD_RATE)
+        self.pipeline.supervisor.start(flood)
+        carried = self.carried(seconds)
+        self.pipeline.supervisor.stop(flood)
+        half = self.loader(1, carried // 2)
+        say(f"the last stage carried {carried:,} sales/s; {carried // 2:,}/s go on, with this behind: {self.behind()}")
+        self.pipeline.supervisor.start(half)
+        fault.times += 1
+        at = time.monotonic()
+        if self.pipeline.within(CATCH_UP_SECONDS, lambda: self.abreast(carried // 2)):
+            fault.seconds.append(time.monotonic() - at)
+        else:
+            self.pipeline.outcome.problem(f"not caught up within {CATCH_UP_SECONDS} s: {self.behind()}; {self.pipeline.state()}")
+        self.pipeline.supervisor.stop(half)
+        self.pipeline.settle(part)
+
+    def carried(self, seconds):
+        """What arrived at the last stage in a second, while the flood went on."""
+        rates, deadline = [], time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+            rates += [stage["rate"] for stage in self.stages()[-1:] if stage["rate"]]
+        return int(statistics.median(rates[len(rates) // 2 :])) if rates else 0
+
+    def stages(self):
+        state = self.pipeline.one("exporter").asked("/api/v1/state")
+        return state["stages"] if state else []
+
+    def behind(self):
+        """Sales behind, by stage, and what the auditor has yet to judge."""
+        account = self.pipeline.account()
+        late = {stage: tally["late"] for stage, tally in account["stages"].items()} if account else None
+        return {"lag": {stage["name"]: stage["lag"] for stage in self.stages()}, "audited late": late}
+
+    def abreast(self, rate):
+        time.sleep(LOOK_SECONDS)
+        seen = self.behind()
+        counts = [*seen["lag"].values(), *(seen["audited late"] or {"auditor": None}).values()]
+        few = all(count is not None and count <= ABREAST_SECONDS * rate for count in counts)
+        return few and all(ready() for ready in self.pipeline.waits_for_ready())

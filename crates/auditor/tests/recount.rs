@@ -1,0 +1,213 @@
+//! The recount of a pipeline that is running: what goes on meanwhile is no finding, and what is wrong is found.
+//!
+//! Needs the servers of `ci/servers up`: see the crate `test-servers`.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use auditor::findings::{Kind, Stage};
+use auditor::recount::Recount;
+use auditor::{Store, Stores, recount};
+use kafka::SaleHeader;
+use kafka::blocks::Phase;
+use petstore::{BlockId, Sale, SaleId, State};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use stores::{Outcome, Part, Record, Store as _};
+use support::{BLOCK, LIMIT, World, count};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+/// Some hundred sales a second, in blocks of a few hundred.
+const TICK: Duration = Duration::from_millis(100);
+const SALES: usize = 100;
+/// A loader publishes its account less often than it sends.
+const PUBLISHES: u64 = 5;
+const DUE_US: i64 = 1_700_000_000_000_001;
+
+/// A whole pipeline that one task turns, stage by stage.
+struct Load {
+    world: World,
+    block: BlockId,
+    begun: Instant,
+    sales: Vec<Sale>,
+    sent: usize,
+    ticks: u64,
+    loader: BaseProducer,
+    ends: kafka::Asker,
+    fan_out: BaseConsumer,
+    spout: BaseConsumer,
+    redis: stores::redis::Writer,
+    postgres: stores::postgres::Writer,
+    /// The next offset of each state's topic, as the stores have it.
+    next: BTreeMap<State, i64>,
+}
+
+impl Load {
+    async fn new(world: World) -> Self {
+        let installation = world.installation().await;
+        let mut redis = stores::redis::Writer::new(world.redis.clone(), &installation);
+        let mut postgres = stores::postgres::Writer::new(world.postgres.clone(), &installation);
+        let partitions: Vec<_> = State::ALL.into_iter().map(|state| (world.kafka.names().state(state), 0)).collect();
+        redis.positions(&partitions).await.unwrap();
+        postgres.positions(&partitions).await.unwrap();
+        let load = Self {
+            block: BLOCK,
+            begun: Instant::now(),
+            sales: World::sales(BLOCK),
+            sent: 0,
+            ticks: 0,
+            loader: world.kafka.idempotent_producer().create().unwrap(),
+            ends: kafka::Asker::new(&world.kafka, "reader").unwrap(),
+            fan_out: world.kafka.member("fan-out").create().unwrap(),
+            spout: world.kafka.member("spout").create().unwrap(),
+            redis,
+            postgres,
+            next: BTreeMap::new(),
+            world,
+        };
+        load.publish(Phase::Reserved);
+        load
+    }
+
+    fn publish(&self, phase: Phase) {
+        self.world.account_since(self.begun.elapsed(), self.block, phase, u32::try_from(self.sent).unwrap());
+    }
+
+    /// Sends the next sales, and has each stage pass them.
+    async fn turn(&mut self) {
+        if self.sent == self.sales.len() {
+            self.publish(Phase::Closed);
+            self.block.block += 1;
+            (self.sales, self.sent, self.begun) = (World::sales(self.block), 0, Instant::now());
+            self.publish(Phase::Reserved);
+        }
+        let upto = self.sales.len().min(self.sent + SALES);
+        let sales = self.sales[self.sent..upto].to_vec();
+        self.sent = upto;
+        let names = self.world.kafka.names();
+        for sale in &sales {
+            send(&self.loader, &names.sales(), sale, &serde_json::to_vec(sale).unwrap());
+        }
+        self.loader.flush(LIMIT).unwrap();
+        self.world.transaction(|producer| {
+            for sale in &sales {
+                send(producer, &names.state(sale.state()), sale, &serde_json::to_vec(sale).unwrap());
+            }
+        });
+        let partitions = (0..self.world.kafka.sales_partitions.get()).map(|partition| (names.sales(), partition));
+        self.fan_out.commit(&self.ends_of(partitions), CommitMode::Sync).unwrap();
+        let routed = self.ends_of(names.states().into_iter().map(|topic| (topic, 0)));
+        self.store(&sales, &routed).await;
+        self.world.transaction(|producer| {
+            for sale in &sales {
+                send(producer, &names.receipts(), sale, &serde_json::to_vec(&sale.receipt()).unwrap());
+            }
+        });
+        self.spout.commit(&routed, CommitMode::Sync).unwrap();
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(PUBLISHES) {
+            self.publish(Phase::Progress);
+        }
+    }
+
+    async fn store(&mut self, sales: &[Sale], routed: &TopicPartitionList) {
+        let mut records: BTreeMap<State, Vec<Record>> = BTreeMap::new();
+        for sale in sales {
+            records.entry(sale.state()).or_default().push(Record::new(sale.clone(), DUE_US, 0).unwrap());
+        }
+        let mut parts = Vec::new();
+        for (state, records) in records {
+            let topic = self.world.kafka.names().state(state);
+            let Offset::Offset(next) = routed.find_partition(&topic, 0).unwrap().offset() else { panic!("no end") };
+            let expected = self.next.insert(state, next).unwrap_or(0);
+            parts.push(Part { partition: (topic, 0), expected, next, records });
+        }
+        for outcomes in [self.redis.write(&parts).await.unwrap(), self.postgres.write(&parts).await.unwrap()] {
+            assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Written { conflicts: 0 }), "{outcomes:?}");
+        }
+    }
+
+    fn ends_of(&self, partitions: impl Iterator<Item = (String, i32)>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        partitions.for_each(|(topic, partition)| list.add_partition_offset(&topic, partition, Offset::End).unwrap());
+        self.ends.ask(|client| client.offsets_for_times(list, LIMIT)).unwrap()
+    }
+
+    async fn run(mut self, turns: Arc<AtomicU64>, shutdown: CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !shutdown.is_cancelled() {
+            ticks.tick().await;
+            self.turn().await;
+            turns.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn send(producer: &BaseProducer, topic: &str, sale: &Sale, body: &[u8]) {
+    let headers = SaleHeader { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
+    let key = sale.store.id.to_string();
+    producer.send(BaseRecord::to(topic).key(&key).payload(body).headers(headers)).map_err(|(err, _)| err).unwrap();
+}
+
+fn stores(redis: &stores::redis::Config, postgres: &stores::postgres::Config) -> Stores {
+    Stores {
+        redis: Some(Store::redis(redis.clone())),
+        postgres: Some(Store::postgres(postgres.clone())),
+        returned: true,
+    }
+}
+
+async fn delete_row(schema: &str, servers: &test_servers::Servers, id: SaleId) {
+    let mut config = tokio_postgres::Config::new();
+    config.host(servers.get("POSTGRES_HOST")).port(servers.get("POSTGRES_PORT").parse().unwrap());
+    config.dbname(servers.get("POSTGRES_DATABASE")).user(servers.get("POSTGRES_USER"));
+    config.password(servers.get("POSTGRES_PASSWORD"));
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+    let running = tokio::spawn(connection);
+    let SaleId { run, loader, block, index } = id;
+    let this = format!("(run, loader, block, index) = ({run}, {loader}, {block}, {index})");
+    let deleted = client.execute(&format!("DELETE FROM \"{schema}\".sale_events WHERE {this}"), &[]).await.unwrap();
+    assert_eq!(deleted, 1);
+    drop(client);
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found() {
+    let world = World::new().await;
+    let (kafka, redis, postgres) = (world.kafka.clone(), world.redis.clone(), world.postgres.clone());
+    let (schema, servers) = (world.schema.clone(), world.servers.clone());
+    let (turns, shutdown) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+    let _stop = shutdown.clone().drop_guard();
+    let running = tokio::spawn(Load::new(world).await.run(turns.clone(), shutdown.clone()));
+    let block = u64::from(count(&World::sales(BLOCK)));
+    let sent = || turns.load(Ordering::Relaxed) * SALES as u64;
+    while sent() < 3 * block {
+        tokio::time::sleep(TICK).await;
+    }
+
+    for _ in 0..3 {
+        let before = sent();
+        let Recount { stages, findings, well, .. } = recount::run(&kafka, stores(&redis, &postgres)).await.unwrap();
+        let meanwhile = sent() - before;
+        println!("{meanwhile} sales were sent meanwhile");
+        assert!(meanwhile > 0);
+        assert!(well && findings.is_empty(), "{findings:#?}\n{stages:#?}");
+        assert!(stages.at(Stage::Returned).found > block, "{stages:#?}");
+    }
+    let gone = World::sales(BLOCK)[7].id;
+    delete_row(&schema, &servers, gone).await;
+    let recount = recount::run(&kafka, stores(&redis, &postgres)).await.unwrap();
+    println!("{}", recount.table());
+    let found: Vec<_> = recount.findings.iter().map(|found| (found.stage, found.kind, found.what.as_str())).collect();
+    assert_eq!((found, recount.well), (vec![(Stage::Stored, Kind::Lost, gone.to_string().as_str())], false));
+    shutdown.cancel();
+    running.await.unwrap();
+}

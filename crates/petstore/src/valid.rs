@@ -1,0 +1,357 @@
+//! What a valid sale is: the rules that a record must keep to, so that every store can hold it unaltered.
+//!
+//! [`SaleRef::parse`] applies those of the body without copying it, [`check_due`] and [`check_sizes`] those of what is
+//! beside it: for the stage that decides what goes on. [`Sale::check`] does the same for a sale in memory.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::str::Utf8Error;
+
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::{Customer, Item, Pets, Sale, SaleId, State, Store};
+
+/// The longest body of a sale. A generated one has some 550 bytes; what is a hundred times as large is not a sale.
+pub const MAX_SALE_BYTES: usize = 64 << 10;
+
+/// The longest key of a sale's record. A loader's is the store's number.
+pub const MAX_KEY_BYTES: usize = 4 << 10;
+
+/// The most that the headers of a sale's record may take, names and values. A loader writes one of some 50 bytes.
+pub const MAX_HEADERS_BYTES: usize = 16 << 10;
+
+/// The highest index in a block. A block has a few thousand sales; without a bound, one wrong id would make Redis
+/// allocate half a gigabyte for its bitmap.
+pub const MAX_INDEX: u32 = (1 << 20) - 1;
+
+/// The latest due time, in microseconds since 1970: the end of the year 9999.
+pub const MAX_DUE_US: i64 = 253_402_300_799_999_999;
+
+/// Why something isn't a valid sale. Generated ones always are.
+#[derive(Debug, thiserror::Error)]
+pub enum Invalid {
+    /// A part of the record is longer than that of any sale.
+    #[error("{part} of {bytes} bytes is too large for a sale, {most} are the most")]
+    Size {
+        /// Which part.
+        part: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
+    /// The body isn't text.
+    #[error("the body is not a sale: {0}")]
+    Text(#[from] Utf8Error),
+    /// The body isn't the JSON of a sale.
+    #[error("the body is not a sale: {0}")]
+    Json(#[from] serde_json::Error),
+    /// A field has a value that not every store can hold.
+    #[error("{field} of the sale can't be stored: {value}")]
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What is in it, as far as it can be shown.
+        value: String,
+    },
+}
+
+/// A valid sale in the body that it was read from. Text is borrowed from there unless it has escapes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SaleRef<'a> {
+    /// As in [`Sale`].
+    pub id: SaleId,
+    /// As in [`Sale`].
+    pub time: u64,
+    /// As in [`Sale`].
+    #[serde(borrow)]
+    pub store: StoreRef<'a>,
+    /// As in [`Sale`].
+    #[serde(borrow)]
+    pub customer: CustomerRef<'a>,
+    /// As in [`Sale`].
+    pub items: Checked,
+    /// As in [`Sale`].
+    pub cents: u32,
+}
+
+/// A [`Store`] in the body that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StoreRef<'a> {
+    /// As in [`Store`].
+    pub id: u32,
+    /// As in [`Store`].
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    /// As in [`Store`].
+    pub state: State,
+    /// As in [`Store`].
+    #[serde(borrow)]
+    pub city: Text<'a>,
+    /// As in [`Store`].
+    #[serde(borrow)]
+    pub zip: Text<'a>,
+}
+
+/// A [`Customer`] in the body that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CustomerRef<'a> {
+    /// As in [`Customer`].
+    pub id: u64,
+    /// As in [`Customer`].
+    #[serde(borrow)]
+    pub first: Text<'a>,
+    /// As in [`Customer`].
+    #[serde(borrow)]
+    pub last: Text<'a>,
+    /// As in [`Customer`].
+    pub state: State,
+    /// As in [`Customer`].
+    #[serde(borrow)]
+    pub city: Text<'a>,
+    /// As in [`Customer`].
+    pub pets: Pets,
+}
+
+/// Items that were looked at, one by one, and not kept: a list of them would be an allocation for each sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// How many there are.
+    pub count: usize,
+}
+
+/// A text that every store can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl<'a> SaleRef<'a> {
+    /// Reads a sale from its JSON, or says why it isn't a valid one.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
+        within("a body", body.len(), MAX_SALE_BYTES)?;
+        // As text: looked at once as a whole, not string by string.
+        let sale: Self = serde_json::from_str(str::from_utf8(body)?)?;
+        check_numbers(sale.id, sale.time, sale.customer.id)?;
+        Ok(sale)
+    }
+}
+
+impl Sale {
+    /// Says whether every store can hold this sale unaltered.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let Self { id, time, store, customer, items, cents: _ } = self;
+        check_numbers(*id, *time, customer.id)?;
+        let Store { id: _, name, state: _, city, zip } = store;
+        check_texts("store", [name, city, zip])?;
+        let Customer { id: _, first, last, state: _, city, pets: _ } = customer;
+        check_texts("customer", [first, last, city])?;
+        items.iter().try_for_each(|Item { category, brand, flavor, size, cents: _ }| {
+            check_texts("items", [category, brand, flavor, size])
+        })
+    }
+}
+
+/// Says whether every store can hold a due time, in microseconds since 1970.
+pub fn check_due(due_us: i64) -> Result<(), Invalid> {
+    if (0..=MAX_DUE_US).contains(&due_us) { Ok(()) } else { refuse("due time", &due_us) }
+}
+
+/// Says whether a record's key and headers, names and values together, are no larger than those of a sale.
+pub fn check_sizes(key: usize, headers: usize) -> Result<(), Invalid> {
+    within("a key", key, MAX_KEY_BYTES)?;
+    within("a set of headers", headers, MAX_HEADERS_BYTES)
+}
+
+fn within(part: &'static str, bytes: usize, most: usize) -> Result<(), Invalid> {
+    if bytes <= most { Ok(()) } else { Err(Invalid::Size { part, bytes, most }) }
+}
+
+/// Columns are signed: what is beyond them has no place.
+fn check_numbers(id: SaleId, time: u64, customer: u64) -> Result<(), Invalid> {
+    for (field, number) in [("loader", id.loader), ("block", id.block)] {
+        if i32::try_from(number).is_err() {
+            return refuse(field, &number);
+        }
+    }
+    if id.index > MAX_INDEX {
+        return refuse("index", &id.index);
+    }
+    for (field, number) in [("time", time), ("customer", customer)] {
+        if i64::try_from(number).is_err() {
+            return refuse(field, &number);
+        }
+    }
+    Ok(())
+}
+
+fn check_texts<const N: usize>(field: &'static str, texts: [&Cow<'static, str>; N]) -> Result<(), Invalid> {
+    match texts.into_iter().find(|text| !can_be_stored(text)) {
+        None => Ok(()),
+        Some(text) => refuse(field, &text.escape_default()),
+    }
+}
+
+/// Postgres has no text with a zero byte.
+fn can_be_stored(text: &str) -> bool {
+    !text.contains('\0')
+}
+
+fn refuse(field: &'static str, value: &dyn Display) -> Result<(), Invalid> {
+    Err(Invalid::Field { field, value: value.to_string() })
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            /// Text without escapes: JSON has no zero byte in it.
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                if can_be_stored(text) {
+                    return Ok(Text(Cow::Owned(text.to_owned())));
+                }
+                Err(E::custom("a text with a zero byte can't be stored"))
+            }
+        }
+
+        deserializer.deserialize_str(Reader)
+    }
+}
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// As [`Item`]: what is read of each.
+        #[derive(Deserialize)]
+        #[expect(dead_code, reason = "an item is only looked at")]
+        struct ItemRef<'a> {
+            #[serde(borrow)]
+            category: Text<'a>,
+            #[serde(borrow)]
+            brand: Text<'a>,
+            #[serde(borrow)]
+            flavor: Text<'a>,
+            #[serde(borrow)]
+            size: Text<'a>,
+            cents: u32,
+        }
+
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Checked;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of items")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
+                let mut count = 0;
+                while items.next_element::<ItemRef<'de>>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Checked { count })
+            }
+        }
+
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BlockId, Parameters, Petstore};
+
+    fn sale() -> Sale {
+        let petstore = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap();
+        petstore.block(BlockId { run: 1, loader: 0, block: 0 }).swap_remove(0)
+    }
+
+    /// What is said of a changed sale: in memory and of its JSON.
+    fn refusals(change: impl Fn(&mut Sale)) -> [String; 2] {
+        let mut sale = sale();
+        change(&mut sale);
+        let json = serde_json::to_vec(&sale).unwrap();
+        [sale.check().unwrap_err().to_string(), SaleRef::parse(&json).unwrap_err().to_string()]
+    }
+
+    #[test]
+    fn a_generated_sale_is_valid_and_borrowed() {
+        let sale = sale();
+        let json = serde_json::to_vec(&sale).unwrap();
+        let read = SaleRef::parse(&json).unwrap();
+        assert_eq!((read.id, read.time, read.cents), (sale.id, sale.time, sale.cents));
+        assert_eq!((read.store.id, read.store.state), (sale.store.id, sale.state()));
+        assert_eq!((read.customer.id, read.items.count), (sale.customer.id, sale.items.len()));
+        assert!(matches!(read.store.name.0, Cow::Borrowed(name) if name == sale.store.name));
+        assert!(sale.check().is_ok() && check_due(0).is_ok() && check_due(MAX_DUE_US).is_ok());
+    }
+
+    #[test]
+    fn what_no_store_can_hold_is_refused_by_name() {
+        for refusal in refusals(|sale| sale.id.index = MAX_INDEX + 1) {
+            assert_eq!(refusal, "index of the sale can't be stored: 1048576");
+        }
+        for refusal in refusals(|sale| sale.id.block = u32::MAX) {
+            assert_eq!(refusal, "block of the sale can't be stored: 4294967295");
+        }
+        assert!(refusals(|sale| sale.id.loader = 1 << 31)[1].starts_with("loader of the sale"));
+        assert!(refusals(|sale| sale.time = u64::MAX)[1].ends_with(": 18446744073709551615"));
+        assert!(refusals(|sale| sale.customer.id = u64::MAX)[1].starts_with("customer of the sale"));
+        for due_us in [-1, MAX_DUE_US + 1] {
+            let refusal = check_due(due_us).unwrap_err().to_string();
+            assert_eq!(refusal, format!("due time of the sale can't be stored: {due_us}"));
+        }
+    }
+
+    #[test]
+    fn no_text_has_a_zero_byte() {
+        let changes: [fn(&mut Sale); 3] = [
+            |sale| sale.items[0].brand = "a\0b".into(),
+            |sale| sale.store.name = "a\0b".into(),
+            |sale| sale.customer.city = "a\0b".into(),
+        ];
+        for (change, field) in changes.into_iter().zip(["items", "store", "customer"]) {
+            let [memory, json] = refusals(change);
+            assert_eq!(memory, format!("{field} of the sale can't be stored: a\\u{{0}}b"));
+            assert!(json.contains("a text with a zero byte can't be stored at line 1 column"), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_a_sale_is_refused_with_the_reason() {
+        let refusal = |body: &[u8]| SaleRef::parse(body).unwrap_err().to_string();
+        assert!(refusal(b"{\xff}").contains("invalid utf-8"));
+        assert!(refusal(b"{").contains("EOF"));
+        let large = refusal(&vec![b' '; MAX_SALE_BYTES + 1]);
+        assert_eq!(large, "a body of 65537 bytes is too large for a sale, 65536 are the most");
+        assert!(check_sizes(MAX_KEY_BYTES, MAX_HEADERS_BYTES).is_ok());
+        assert!(check_sizes(MAX_KEY_BYTES + 1, 0).unwrap_err().to_string().starts_with("a key of 4097 bytes"));
+        assert!(
+            check_sizes(0, MAX_HEADERS_BYTES + 1).unwrap_err().to_string().starts_with("a set of headers of 16385")
+        );
+        let json = serde_json::to_string(&sale()).unwrap();
+        assert!(refusal(format!("{json} x").as_bytes()).contains("trailing characters"));
+        for (from, to, reason) in [
+            ("\"time\":", "\"when\":", "missing field `time`"),
+            ("\"time\":", "\"cents\":1,\"time\":", "duplicate field `cents`"),
+            ("\"pets\":{", "\"pets\":{\"cats\":256,\"x\":{", "invalid value: integer `256`, expected u8"),
+            ("\"zip\":\"", "\"zip\":\"\\ud800", "hex escape"),
+            ("\"first\":\"", "\"first\":7,\"x\":\"", "invalid type: integer `7`, expected a text"),
+            ("\"items\":[", "\"items\":[7,", "invalid type: integer `7`"),
+        ] {
+            let changed = json.replacen(from, to, 1);
+            assert!(refusal(changed.as_bytes()).contains(reason), "{changed}: {}", refusal(changed.as_bytes()));
+        }
+    }
+}
