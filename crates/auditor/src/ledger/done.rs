@@ -176,16 +176,15 @@ impl Done {
     /// as far as that isn't kept here. `None` if the stage was not watched.
     pub fn late(&mut self, stage: Stage, id: SaleId, length: Option<u32>) -> Option<Late> {
         let block = id.block_id();
-        let late = match self.odd.get_mut(&block) {
-            Some(odd) => odd.late(stage, id.index)?,
-            None => {
-                let loader = self.loaders.get(&(id.run, id.loader))?;
-                if stage == Stage::Returned && !loader.returned.contains(id.block) {
-                    return None;
-                }
-                let is_outside = length.is_some_and(|length| id.index >= length);
-                Late::Found(if is_outside { Kind::NeverSent } else { Kind::Duplicate })
+        let late = if let Some(odd) = self.odd.get_mut(&block) {
+            odd.late(stage, id.index)?
+        } else {
+            let loader = self.loaders.get(&(id.run, id.loader))?;
+            if stage == Stage::Returned && !loader.returned.contains(id.block) {
+                return None;
             }
+            let is_outside = length.is_some_and(|length| id.index >= length);
+            Late::Found(if is_outside { Kind::NeverSent } else { Kind::Duplicate })
         };
         self.change(block, |tallies| {
             let tally = tallies.at_mut(stage);

@@ -105,9 +105,11 @@ impl Ledger {
                 Fate::Spoilt => {
                     (Stage::Accepted, Kind::Rejected, "on sales.rejected, and on sales it is not what was sent")
                 }
-                Fate::Lost | Fate::NotAuditable => {
-                    (Stage::Routed, Kind::Lost, "by kafka or by the fan-out: sales no longer reaches back so far")
-                }
+                Fate::Lost | Fate::NotAuditable => (
+                    Stage::Routed,
+                    Kind::Lost,
+                    "by kafka or by the fan-out: sales no longer reaches back so far, or is too long to search",
+                ),
             };
             self.findings.add(stage, kind, &id.sale(index).to_string(), detail);
         }

@@ -25,18 +25,20 @@ const EVERY: Duration = Duration::from_mins(1);
 /// Between two looks whether it is time, or whether to stop.
 const REST: Duration = Duration::from_secs(1);
 /// Reading the account of blocks.
-const ACCOUNT: Duration = Duration::from_secs(60);
+const ACCOUNT: Duration = Duration::from_mins(1);
 /// Blocks deleted in one transaction.
 const BLOCKS: usize = 1_000;
 
 /// Deletes until `shutdown`. Blocks: give it a thread of its own.
 pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let beginnings = Beginnings::new(kafka)?;
-    let mut looked: Option<Instant> = None;
+    let (mut looked, mut pruned_us): (Option<Instant>, i64) = (None, i64::MIN);
     while !shutdown.is_cancelled() {
         beat.turned();
-        if live.started.get() && looked.is_none_or(|at| at.elapsed() >= EVERY) {
-            looked = Some(Instant::now());
+        let pruned_now_us = live.pruned_before_us.load(Ordering::Acquire);
+        let is_time = looked.is_none_or(|at| at.elapsed() >= EVERY) || pruned_now_us > pruned_us;
+        if live.started.get() && is_time {
+            (looked, pruned_us) = (Some(Instant::now()), pruned_now_us);
             if let Err(err) = turn(kafka, live, &beginnings, beat, shutdown) {
                 live.metrics.errors.inc();
                 info!("deleting blocks again in a moment: {err:#}");
