@@ -136,7 +136,7 @@ impl Block {
         let new = self.routed.sale(index);
         if !new {
             seen.faults.push(Kind::Duplicate);
-        } else if index >= self.end() {
+        } else if index >= self.record.first_unsent() {
             seen.faults.push(Kind::NeverSent);
         } else {
             seen.is_back = self.lost.contains(index);
@@ -157,20 +157,9 @@ impl Block {
         seen
     }
 
-    /// The first index that was never handed to Kafka's client.
-    fn end(&self) -> u32 {
-        match (self.record.phase, self.record.end) {
-            // What was acknowledged was sent, whatever else is said.
-            (Phase::Closed, Some(end)) => {
-                end.max(self.record.acknowledged.ranges().last().map_or(0, |(_, after)| after))
-            }
-            _ => u32::MAX,
-        }
-    }
-
     /// The first index that was never sent, if that is known.
     pub fn known_end(&self) -> Option<u32> {
-        (self.end() < u32::MAX).then(|| self.end())
+        Some(self.record.first_unsent()).filter(|end| *end < u32::MAX)
     }
 
     /// How many sales the model has in it, if any was seen.
