@@ -15,6 +15,12 @@ impl Bits {
         Self { words: Vec::new(), count: 0 }
     }
 
+    /// What it takes besides itself.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> usize {
+        self.words.capacity() * 8
+    }
+
     /// Adds an index; `false` if it was there.
     pub fn insert(&mut self, index: u32) -> bool {
         let (word, bit) = place(index);

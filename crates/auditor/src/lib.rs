@@ -11,10 +11,12 @@
 //! never sent: it is nowhere. What is wrong is named by kind, stage and sale. "Lost" is never a matter of time: a sale is
 //! late until the stage has provably passed it; see [`ledger`].
 //!
-//! What it has given account of, and Kafka's logs no longer hold, it deletes from Postgres.
+//! What it has given account of, and Kafka's logs no longer hold, it deletes from Postgres and from `kapture.blocks`.
 //!
 //! Content is compared of every block while the auditor keeps up, and of one in so many (the account says of how many)
-//! while it doesn't. Memory is bounded whatever happens; see [`truth`], [`order`] and the constants beside each queue.
+//! while it doesn't. Memory is bounded whatever happens, also while a store is away for hours: reading pauses then, and what
+//! waits in Kafka is judged later. See [`truth`], [`order`] and the constants beside each queue. Where Kafka's retention
+//! overtakes the auditor, it says so in words, and judges the next block that it can.
 //!
 //! [`recount`] says the same of all that the logs still hold, from scratch, on a running pipeline as well. It shares with
 //! the live account the model, what a store takes, the readers of the protocols and the names of findings. [`check`] is
@@ -23,6 +25,9 @@
 //! # What can still go wrong, and what it can't see
 //!
 //! - What a log deleted before it was read, or before the auditor's own position, is "not auditable", never lost.
+//! - A loader that said nothing for two minutes is taken for gone, and its blocks are judged. If it goes on after all, what
+//!   it sends of blocks that are done is "unknown".
+//! - A block of another release's model is not judged, and counted apart. What Redis may have forgotten is left out there.
 //! - Redis only counts: there, what was sold to whom is not compared, and a duplicate names its block, not its sale.
 //! - A row of Postgres, or a bit of Redis, that is changed after its block is done is seen by a recount only. Of a row, what
 //!   is no part of a receipt (topic, offset, due time) is not compared; nor is the due time in a header, which no model

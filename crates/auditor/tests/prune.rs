@@ -62,6 +62,54 @@ async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
     assert_eq!((recount.blocks, recount.well), (1, true), "only the last one is judged: {recount:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_done_block_that_no_log_holds_is_deleted_from_the_account() {
+    let mut world = World::new().await;
+    let [old, open, last] = [0, 1, 2].map(|number| BlockId { block: BLOCK.block + number, ..BLOCK });
+    let [old_sales, last_sales] = [old, last].map(World::sales);
+    world.account_closed(HOUR, old, count(&old_sales));
+    world.account_since(HOUR, open, Phase::Reserved, 0);
+    world.accept(&old_sales);
+    world.route(&old_sales);
+    world.fan_out_has_passed_all();
+    let auditor = Auditor::start(&world.kafka, Stores::default());
+    auditor.account(|account| account.done_blocks == 1).await;
+    auditor.checkpointed().await;
+    auditor.stop().await;
+
+    let mut ends = world.ends(petstore::State::ALL);
+    for partition in 0..world.kafka.sales_partitions.get() {
+        let topic = world.kafka.names().sales();
+        let end = rdkafka::Offset::Offset(world.end(&topic, partition));
+        ends.add_partition_offset(&topic, partition, end).unwrap();
+    }
+    world.forget(&ends).await;
+    world.account_since(Duration::ZERO, last, Phase::Reserved, 0);
+    world.accept(&last_sales);
+    world.route(&last_sales);
+    world.fan_out_has_passed_all();
+    world.account_closed(Duration::ZERO, last, count(&last_sales));
+    let auditor = Auditor::start(&world.kafka, Stores::default());
+    assert_eq!(on_the_account(&world, |blocks| blocks.len() < 3).await, [open, last]);
+    let account = auditor.settled().await;
+    assert_eq!((account.done_blocks, account.counts), (2, vec![]));
+    auditor.stop().await;
+}
+
+/// Which blocks are on the loaders' account, as soon as that is `enough`.
+async fn on_the_account(world: &World, enough: impl Fn(&[BlockId]) -> bool) -> Vec<BlockId> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let blocks = kafka::blocks::read_all(&world.kafka, LIMIT).unwrap();
+        let mut blocks: Vec<BlockId> = blocks.into_iter().map(|block| block.id).collect();
+        blocks.sort_unstable();
+        if enough(&blocks) || Instant::now() > deadline {
+            return blocks;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// What Postgres has of blocks, as soon as that is `enough`.
 async fn in_postgres(world: &World, blocks: [BlockId; 4], enough: impl Fn(&[Counts]) -> bool) -> Vec<Counts> {
     let (mut reader, deadline) = (Reader::new(world.postgres.clone()), Instant::now() + LIMIT);

@@ -5,10 +5,12 @@
 mod servers;
 
 use std::process::{Child, Command};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use petstore::Sale;
-use servers::receipts::{assert_exact, part, receipts};
+use servers::proxy::Proxy;
+use servers::receipts::{assert_exact, multiply, part, receipts};
 use servers::{Part, eventually, sales};
 use test_servers::Servers;
 
@@ -50,6 +52,57 @@ async fn a_row_that_somebody_spoilt_is_left_out_and_nothing_stops() {
     let others: Vec<Sale> = sales.iter().filter(|sale| !(7..10).contains(&sale.id.index)).cloned().collect();
     assert_exact(&receipts(&part), &others);
     assert_eq!(spout.stop().await.spout.malformed.get(), 3);
+    part.remove().await;
+}
+
+/// What is read at once takes Postgres longer than it may, until it is asked for less.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backlog_that_postgres_cannot_read_in_time_drains_and_the_spout_stays_in_its_group() {
+    let (part, mut filler) = part().await;
+    let block = sales();
+    filler.fill(&block).await;
+    let sales = multiply(&part, &block, 60).await;
+    part.sql(
+        "ALTER TABLE sale_events RENAME TO kept; \
+         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, \
+         customer, time, cents, digest, \
+         CASE WHEN index % 100 > 0 OR pg_sleep(0.005) IS NOT NULL THEN items END AS items FROM kept",
+    )
+    .await;
+    let part = part.hurried("500ms").await;
+    let spout = part.start();
+    let returned = || spout.metrics.spout.sales.get();
+    eventually("all is back", async || returned() >= sales.len() as u64).await;
+    assert_eq!(spout.metrics.transactions.rebalances.load(Ordering::Relaxed), 1, "it stayed in its group");
+    assert!(spout.metrics.spout.store_errors.get() > 0, "nothing took too long");
+    assert_exact(&receipts(&part), &sales);
+    assert_eq!(spout.stop().await.spout.sales.get(), sales.len() as u64);
+    part.remove().await;
+}
+
+/// Longer than a member may be silent, which is half a minute.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_does_not_answer_costs_no_membership_and_holds_up_no_stop() {
+    let (part, mut filler) = part().await;
+    let proxy = Proxy::new(part.store_port()).await;
+    let part = part.by_way_of(proxy.port);
+    let sales = &sales()[..200];
+    let spout = part.start();
+    filler.fill(&sales[..100]).await;
+    eventually("something is back", async || spout.metrics.spout.sales.get() == 100).await;
+    proxy.hold(true);
+    tokio::time::sleep(Duration::from_secs(36)).await;
+    proxy.hold(false);
+    filler.fill(&sales[100..]).await;
+    eventually("the rest is back", async || spout.metrics.spout.sales.get() == 200).await;
+    assert_eq!(spout.metrics.transactions.rebalances.load(Ordering::Relaxed), 1, "it stayed in its group");
+
+    proxy.hold(true);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    spout.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "stopped after {} ms", begun.elapsed().as_millis());
+    assert_exact(&receipts(&part), sales);
     part.remove().await;
 }
 

@@ -1,6 +1,7 @@
 //! `EXPORTER_*`: whom to ask, and how often.
 
 use anyhow::{Context, ensure};
+use pipeline::Role;
 use serde::Deserialize;
 use service::{HostPort, Interval};
 
@@ -51,9 +52,9 @@ impl Targets {
         self.0.iter().any(|target| target.component == component)
     }
 
-    /// The roles of etl among them, which are also the names of their consumer groups.
-    pub fn etl_roles(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|target| target.component.strip_prefix("etl-"))
+    /// The roles of etl among them.
+    pub fn etl_roles(&self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(|role| self.has(role.component()))
     }
 }
 
@@ -103,7 +104,7 @@ mod tests {
         let expected =
             [("loader", "kapture-loader:8080"), ("etl-fan-out", "a:1 b:2"), ("kafka", "[fd00::1]:8080 [fd00::2]:8080")];
         assert_eq!(names, expected.map(|(component, names)| (component, names.to_owned())));
-        assert_eq!(targets.etl_roles().collect::<Vec<_>>(), ["fan-out"]);
+        assert_eq!(targets.etl_roles().collect::<Vec<_>>(), [Role::FanOut]);
         assert!(targets.has("loader") && !targets.has("etl-redis"));
     }
 

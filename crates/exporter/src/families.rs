@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use service::encode_seconds;
 
@@ -38,11 +38,11 @@ impl Families<'_> {
     }
 
     /// `name` without its `_total`.
-    pub(crate) fn counters(
+    pub(crate) fn counters<V: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (Labels, u64)>,
+        rows: impl IntoIterator<Item = (Labels, V)>,
     ) -> fmt::Result {
         let mut rows = rows.into_iter().peekable();
         if rows.peek().is_none() {
@@ -50,7 +50,7 @@ impl Families<'_> {
         }
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in rows {
-            family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, V, u64>(&value, None)?;
         }
         Ok(())
     }

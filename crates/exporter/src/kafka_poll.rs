@@ -1,5 +1,6 @@
-//! Asks Kafka at intervals, and keeps its last answer while it is away.
+//! Asks Kafka at intervals, and keeps its last answer for a while when it is away.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::lag;
 use crate::offsets::{Group, Snapshot, Watcher};
+use crate::poll::Reports;
+
+/// Offsets of an answer older than this are no longer among the metrics: a lag that doesn't move looks as if nothing
+/// happened.
+const KEPT: Duration = Duration::from_mins(1);
 
 /// Kafka's last answer. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +26,10 @@ pub(crate) struct Offsets(Arc<Mutex<Last>>);
 pub(crate) struct Last {
     /// The answer and when it came; none until the first.
     pub(crate) answer: Option<(Arc<Snapshot>, Instant)>,
-    /// When it came, in microseconds since 1970.
+    /// When Kafka last answered all that it was asked, in microseconds since 1970.
     pub(crate) at_us: Option<i64>,
+    /// Whether it answered at all when it was last asked; none before that.
+    pub(crate) is_up: Option<bool>,
     /// Why there is no newer one, or what was missing in it.
     pub(crate) error: Option<String>,
 }
@@ -34,17 +43,14 @@ impl Offsets {
     pub(crate) fn summary(&self, now: Instant) -> Option<state::Kafka> {
         let last = self.last();
         let (snapshot, came) = last.answer.as_ref()?;
-        let group = |(name, group): (&String, &Group)| state::Group {
-            name: name.clone(),
-            members: group.members,
-            lag: snapshot.lags(group).map(|(_, _, lag)| lag.unsigned_abs()).sum(),
-        };
+        let group =
+            |group: &Group| state::Group { name: group.name.clone(), members: group.members, lag: snapshot.lag(group) };
         Some(state::Kafka {
             age_seconds: now.saturating_duration_since(*came).as_secs_f64(),
             brokers: snapshot.brokers,
             under_replicated: snapshot.partitions().filter(|it| it.under_replicated()).count(),
             leaderless: snapshot.partitions().filter(|it| it.leader.is_none()).count(),
-            groups: snapshot.groups.iter().map(group).collect(),
+            groups: snapshot.groups.values().map(group).collect(),
             error: last.error.clone(),
         })
     }
@@ -55,6 +61,7 @@ pub(crate) async fn run(
     watcher: Watcher,
     every: Duration,
     offsets: &Offsets,
+    reports: &Reports,
     beat: Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -66,24 +73,37 @@ pub(crate) async fn run(
         let (watcher, before) = (Arc::clone(&watcher), offsets.last().answer.clone());
         let before = before.map(|(snapshot, _)| snapshot).unwrap_or_default();
         // Each request has its limit, so that a shutdown waits for a few seconds at most.
+        let asked = Instant::now();
         let polled = tokio::task::spawn_blocking(move || watcher.poll(&before)).await.context("asking kafka")?;
+        if let Ok((snapshot, _)) = &polled {
+            let left = left(snapshot);
+            lag::observe(&mut reports.ledger(), &left, asked.elapsed(), Instant::now());
+        }
         offsets.last().take(polled);
     }
     Ok(())
 }
 
+/// What the group of each role has left.
+fn left(snapshot: &Snapshot) -> BTreeMap<String, u64> {
+    snapshot.groups.iter().filter_map(|(role, group)| Some((role.clone(), snapshot.lag(group)?))).collect()
+}
+
 impl Last {
+    /// The answer, unless it is too old to be shown without its age.
+    pub(crate) fn fresh(&self, now: Instant) -> Option<Arc<Snapshot>> {
+        let (snapshot, came) = self.answer.as_ref()?;
+        (now.saturating_duration_since(*came) <= KEPT).then(|| Arc::clone(snapshot))
+    }
+
     fn take(&mut self, polled: anyhow::Result<(Snapshot, Option<String>)>) {
+        self.is_up = Some(polled.is_ok());
         let error = match polled {
-            Ok((snapshot, None)) => {
-                self.answer = Some((Arc::new(snapshot), Instant::now()));
-                self.at_us = Some(unix_us());
-                None
-            }
             Ok((snapshot, problem)) => {
-                // Part of it is of before: so is its age.
-                let came = self.answer.as_ref().map_or_else(Instant::now, |(_, came)| *came);
-                self.answer = Some((Arc::new(snapshot), came));
+                self.answer = Some((Arc::new(snapshot), Instant::now()));
+                if problem.is_none() {
+                    self.at_us = Some(unix_us());
+                }
                 problem
             }
             Err(err) => Some(format!("{err:#}")),
@@ -118,14 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_a_part_of_before_has_the_age_of_before() {
-        let offsets = Offsets::default();
-        offsets.last().take(Ok((answered(3), None)));
-        let first = offsets.last().answer.as_ref().unwrap().1;
-        let first_us = offsets.last().at_us;
-        offsets.last().take(Ok((answered(2), Some("1 partitions did not tell their ends".to_owned()))));
-        assert_eq!(offsets.summary(Instant::now()).unwrap().brokers, 2);
-        assert_eq!(offsets.last().answer.as_ref().unwrap().1, first);
-        assert_eq!(offsets.last().at_us, first_us);
+    fn offsets_of_a_minute_ago_are_no_longer_shown() {
+        let mut last = Last::default();
+        assert_eq!(last.is_up, None);
+        last.take(Ok((answered(3), None)));
+        last.take(Err(anyhow::anyhow!("timed out")));
+        assert_eq!(last.is_up, Some(false));
+        let came = last.answer.as_ref().unwrap().1;
+        assert!(last.fresh(came + Duration::from_secs(59)).is_some());
+        assert!(last.fresh(came + Duration::from_secs(61)).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_lacks_a_part_is_no_success() {
+        let mut last = Last::default();
+        last.take(Ok((answered(3), None)));
+        last.at_us = Some(7);
+        last.take(Ok((answered(2), Some("1 partitions did not tell their ends".to_owned()))));
+        assert_eq!((last.at_us, last.is_up), (Some(7), Some(true)));
+        assert_eq!(last.answer.as_ref().unwrap().0.brokers, 2, "what it has is of now");
     }
 }

@@ -1,26 +1,31 @@
 //! What every instance last said, and totals that never fall.
 //!
 //! A program's counters begin at 0 with each start, so the totals add up what each incarnation has *gained*
-//! since its previous report. A pod that goes takes nothing with it.
+//! since its previous report. A pod that goes takes nothing with it but what it has counted since; one that was told to
+//! stop says so in its last report, and then nothing is missing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use service::Report;
 
+use crate::audit::{Account, Audit};
+use crate::clock::Clock;
 use crate::config::Targets;
+use crate::lag::Base;
 use crate::merged::Merged;
 use crate::window::Window;
 
 /// Reports come each second. Without one for this long the figures are of then, not of now.
 pub(crate) const STALE: Duration = Duration::from_secs(5);
 
-/// An instance that DNS no longer knows and that no longer answers is forgotten after this.
+/// An instance that DNS no longer knows and that no longer answers is forgotten after this. DNS may name one that has
+/// stopped in an orderly way for as long.
 const FORGET: Duration = Duration::from_mins(1);
 
-/// Incarnations remembered, so that one that comes back isn't counted twice.
-const INCARNATIONS: usize = 512;
+/// Incarnations remembered that no address answers with any more, so that one that comes back isn't counted twice.
+const GONE: usize = 512;
 
 /// How many rounds back "recent" latencies begin.
 const RECENT: usize = 10;
@@ -30,7 +35,13 @@ const RECENT: usize = 10;
 pub(crate) struct Ledger {
     pub(crate) targets: Targets,
     pub(crate) addresses: BTreeMap<(String, SocketAddr), Address>,
+    /// Of each stage, by name: see [`crate::lag`].
+    pub(crate) bases: BTreeMap<&'static str, Base>,
+    /// What the auditor last said.
+    pub(crate) audit: Option<Audit>,
     incarnations: BTreeMap<Key, Incarnation>,
+    /// How often an instance of a component went without a last report.
+    lost: BTreeMap<String, u64>,
     totals: BTreeMap<String, Totals>,
     /// The latencies at the end of each of the last rounds.
     past: VecDeque<BTreeMap<String, BTreeMap<String, Merged>>>,
@@ -52,7 +63,13 @@ pub(crate) struct Incarnation {
     pub(crate) report: Report,
     pub(crate) received: Instant,
     pub(crate) window: Window,
+    pub(crate) clock: Clock,
+    /// It fell silent, or was followed by another, without a last report.
+    pub(crate) is_lost: bool,
 }
+
+/// An address of a component, and who answers there.
+pub(crate) type Instance<'a> = (&'a str, SocketAddr, &'a Address, Option<&'a Incarnation>);
 
 type Key = (String, String, u64);
 
@@ -67,7 +84,10 @@ impl Ledger {
         Self {
             targets,
             addresses: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            audit: None,
             incarnations: BTreeMap::new(),
+            lost: BTreeMap::new(),
             totals: BTreeMap::new(),
             past: VecDeque::new(),
         }
@@ -87,7 +107,21 @@ impl Ledger {
         address.is_some_and(|address| address.error.replace(error).is_none())
     }
 
-    /// Takes a report. One that can't be read is an error, and changes nothing.
+    /// Takes the auditor's account.
+    pub(crate) fn audited(&mut self, account: Account, now: Instant) {
+        self.audit = Some(Audit { account, received: now });
+    }
+
+    /// Notes when a report that has come was asked for and answered, by this program's clock, and made, by its own.
+    pub(crate) fn timed(&mut self, component: &str, address: SocketAddr, at_us: i64, asked_us: i64, answered_us: i64) {
+        let answered = self.addresses.get(&(component.to_owned(), address)).and_then(|it| it.answered.as_ref());
+        if let Some(incarnation) = answered.and_then(|key| self.incarnations.get_mut(key)) {
+            incarnation.clock.take(at_us, asked_us, answered_us);
+        }
+    }
+
+    /// Takes a report. One that can't be read is an error, and changes nothing; nor does one that is older than what is
+    /// known, as when a pod is asked at two addresses.
     pub(crate) fn received(
         &mut self,
         component: &str,
@@ -98,18 +132,38 @@ impl Ledger {
         let Some(address) = self.addresses.get_mut(&(component.to_owned(), address)) else { return Ok(()) };
         let key = (component.to_owned(), report.pod.clone(), report.incarnation);
         let before = self.incarnations.get(&key).map(|incarnation| &incarnation.report);
-        self.totals.entry(component.to_owned()).or_default().gain(before, &report)?;
+        let is_news = before.is_none_or(|before| report.sequence > before.sequence);
+        if is_news {
+            self.totals.entry(component.to_owned()).or_default().gain(before, &report)?;
+        }
         address.answered = Some(key.clone());
         address.error = None;
+        if !is_news {
+            return Ok(());
+        }
+        if before.is_none() {
+            self.follows(&key);
+        }
         let incarnation = self.incarnations.entry(key).or_insert_with(|| Incarnation {
             report: report.clone(),
             received: now,
             window: Window::default(),
+            clock: Clock::default(),
+            is_lost: false,
         });
-        incarnation.window.push(&report);
+        incarnation.window.push(&report, now);
         incarnation.received = now;
+        incarnation.is_lost = false;
         incarnation.report = report;
         Ok(())
+    }
+
+    /// Notes that a pod's program has started again: what the one before had not reported is lost.
+    fn follows(&mut self, (component, pod, _): &Key) {
+        let of_pod = (component.clone(), pod.clone(), 0)..=(component.clone(), pod.clone(), u64::MAX);
+        for (_, before) in self.incarnations.range_mut(of_pod) {
+            lose(&mut self.lost, component, before);
+        }
     }
 
     /// Ends a round: remembers the latencies as they are now, and forgets who is gone.
@@ -119,39 +173,58 @@ impl Ledger {
         if self.past.len() > RECENT + 1 {
             self.past.pop_front();
         }
-        let Self { addresses, incarnations, .. } = self;
+        let Self { addresses, incarnations, lost, .. } = self;
+        for ((component, ..), silent) in incarnations.iter_mut().filter(|(_, it)| it.is_stale(now)) {
+            lose(lost, component, silent);
+        }
         addresses.retain(|_, address| {
             let answered = address.answered.as_ref().and_then(|key| incarnations.get(key));
             let heard = answered.map_or(address.known_since, |incarnation| incarnation.received);
             now - address.in_dns < FORGET || now - heard < FORGET
         });
-        while incarnations.len() > INCARNATIONS {
-            let oldest = incarnations.iter().min_by_key(|(_, incarnation)| incarnation.received);
-            let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { return };
-            incarnations.remove(&oldest);
+        let answering: HashSet<_> = addresses.values().filter_map(|address| address.answered.as_ref()).collect();
+        let gone = incarnations.iter().filter(|(key, _)| !answering.contains(key));
+        let mut gone: Vec<_> = gone.map(|(key, incarnation)| (incarnation.received, key.clone())).collect();
+        gone.sort_unstable();
+        let excess = gone.len().saturating_sub(GONE);
+        for (_, key) in &gone[..excess] {
+            incarnations.remove(key);
         }
     }
 
     /// The instances of all components: each address with who answered there last.
     ///
-    /// A pod that has come back at another address, or as a new incarnation, is listed once.
-    pub(crate) fn instances(&self) -> impl Iterator<Item = (&str, SocketAddr, &Address, Option<&Incarnation>)> {
-        self.addresses.iter().filter_map(|((component, socket), address)| {
-            let answered = address.answered.as_ref().and_then(|key| self.incarnations.get(key));
-            if answered.is_some_and(|answered| self.superseded(component, answered)) {
-                return None;
-            }
-            Some((component.as_str(), *socket, address, answered))
+    /// A pod that has come back at another address, as a new incarnation, or that has two addresses, is listed once. One
+    /// that has stopped in an orderly way is left out until DNS has had its time to forget it.
+    pub(crate) fn instances(&self, now: Instant) -> impl Iterator<Item = Instance<'_>> {
+        let newest = self.newest();
+        self.addresses.iter().filter_map(move |((component, socket), address)| {
+            let answered = address.answered.as_ref().and_then(|key| Some((key, self.incarnations.get(key)?)));
+            let is_listed = answered.is_none_or(|(key, incarnation)| {
+                let has_stopped = incarnation.report.ended && address.error.is_some() && incarnation.age(now) < FORGET;
+                newest[&(key.0.as_str(), key.1.as_str())].1 == *socket && !has_stopped
+            });
+            is_listed.then(|| (component.as_str(), *socket, address, answered.map(|(_, incarnation)| incarnation)))
         })
     }
 
-    /// Whether the same pod was heard elsewhere since.
-    fn superseded(&self, component: &str, old: &Incarnation) -> bool {
-        self.addresses
-            .iter()
-            .filter(|((other, _), _)| other == component)
-            .filter_map(|(_, address)| self.incarnations.get(address.answered.as_ref()?))
-            .any(|other| other.report.pod == old.report.pod && other.received > old.received + STALE)
+    /// Of each pod, where it was heard last.
+    fn newest(&self) -> HashMap<(&str, &str), (Instant, SocketAddr)> {
+        let mut newest = HashMap::new();
+        for ((_, socket), address) in &self.addresses {
+            let Some(key) = &address.answered else { continue };
+            let Some(incarnation) = self.incarnations.get(key) else { continue };
+            let last = newest.entry((key.0.as_str(), key.1.as_str())).or_insert((incarnation.received, *socket));
+            if incarnation.received > last.0 {
+                *last = (incarnation.received, *socket);
+            }
+        }
+        newest
+    }
+
+    /// How often an instance of a component went without a last report.
+    pub(crate) fn lost(&self, component: &str) -> u64 {
+        self.lost.get(component).copied().unwrap_or_default()
     }
 
     /// What a component has counted; none if it was never heard.
@@ -168,6 +241,14 @@ impl Ledger {
     pub(crate) fn recent(&self, component: &str, latency: &str) -> Option<Merged> {
         let first = self.past.front()?.get(component)?.get(latency)?;
         Some(self.latency(component, latency)?.since(first))
+    }
+}
+
+/// Notes, once, that an incarnation went without a last report.
+fn lose(lost: &mut BTreeMap<String, u64>, component: &str, incarnation: &mut Incarnation) {
+    if !incarnation.report.ended && !incarnation.is_lost {
+        incarnation.is_lost = true;
+        *lost.entry(component.to_owned()).or_default() += 1;
     }
 }
 

@@ -18,9 +18,9 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn pods(ledger: &Ledger) -> Vec<Option<(&str, u64)>> {
+fn pods(ledger: &Ledger, now: Instant) -> Vec<Option<(&str, u64)>> {
     ledger
-        .instances()
+        .instances(now)
         .map(|(_, _, _, answered)| answered.map(|it| (it.report.pod.as_str(), it.report.incarnation)))
         .collect()
 }
@@ -43,7 +43,7 @@ fn totals_survive_a_restart_and_a_pod_that_goes() {
     ledger.received("loader", A, report("loader-0", 2, 11, &[("accepted", 3)]), start).unwrap();
     assert_eq!(ledger.total("loader", "accepted"), Some(13));
     ledger.end_round(start + seconds(100));
-    assert_eq!(pods(&ledger), []);
+    assert_eq!(pods(&ledger, start + seconds(100)), []);
     assert_eq!(ledger.total("loader", "accepted"), Some(13));
 }
 
@@ -65,7 +65,7 @@ fn who_is_silent_is_stale_and_keeps_its_figures() {
     let now = start + seconds(50);
     ledger.resolved("loader", &[A, B], now);
     ledger.end_round(now);
-    let (_, _, address, answered) = ledger.instances().next().unwrap();
+    let (_, _, address, answered) = ledger.instances(now).next().unwrap();
     let answered = answered.unwrap();
     assert!(answered.is_stale(now));
     assert_eq!(answered.age(now), seconds(50));
@@ -80,18 +80,18 @@ fn who_has_vanished_from_dns_is_forgotten_once_silent() {
     ledger.received("loader", B, report("loader-1", 2, 1, &[]), start).unwrap();
     ledger.received("loader", B, report("loader-1", 2, 59, &[]), start + seconds(58)).unwrap();
     ledger.end_round(start + seconds(59));
-    assert_eq!(pods(&ledger), [Some(("loader-0", 1)), Some(("loader-1", 2))]);
+    assert_eq!(pods(&ledger, start + seconds(59)), [Some(("loader-0", 1)), Some(("loader-1", 2))]);
     ledger.end_round(start + seconds(61));
-    assert_eq!(pods(&ledger), [Some(("loader-1", 2))], "it answers, though DNS is away");
+    assert_eq!(pods(&ledger, start + seconds(61)), [Some(("loader-1", 2))], "it answers, though DNS is away");
 }
 
 #[test]
 fn a_pod_at_a_new_address_is_listed_once() {
     let (mut ledger, start) = ledger();
     ledger.received("loader", A, report("loader-0", 1, 1, &[]), start).unwrap();
-    assert_eq!(pods(&ledger), [Some(("loader-0", 1)), None], "the second has not been heard yet");
+    assert_eq!(pods(&ledger, start), [Some(("loader-0", 1)), None], "the second has not been heard yet");
     ledger.received("loader", B, report("loader-0", 2, 20, &[]), start + seconds(20)).unwrap();
-    assert_eq!(pods(&ledger), [Some(("loader-0", 2))]);
+    assert_eq!(pods(&ledger, start + seconds(20)), [Some(("loader-0", 2))]);
 }
 
 #[test]
@@ -107,4 +107,62 @@ fn recent_latencies_are_those_of_the_last_rounds() {
     }
     assert_eq!(ledger.latency("loader", "accepted").unwrap().histogram.len(), 210);
     assert_eq!(ledger.recent("loader", "accepted").unwrap().histogram.len(), 70);
+}
+
+#[test]
+fn a_pod_with_two_addresses_is_counted_and_listed_once() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 6, &[("accepted", 10)]), start).unwrap();
+    ledger.received("loader", B, report("loader-0", 1, 5, &[("accepted", 8)]), start).unwrap();
+    ledger.received("loader", A, report("loader-0", 1, 7, &[("accepted", 12)]), start).unwrap();
+    assert_eq!(ledger.total("loader", "accepted"), Some(12));
+    assert_eq!(pods(&ledger, start), [Some(("loader-0", 1))]);
+}
+
+#[test]
+fn of_many_that_answer_none_is_forgotten() {
+    let (mut ledger, start) = ledger();
+    for round in 1..=3 {
+        for n in 0..600_u16 {
+            let [high, low] = n.to_be_bytes();
+            let address = SocketAddr::from(([10, 1, high, low], 8080));
+            ledger.resolved("loader", &[address], start);
+            ledger
+                .received("loader", address, report(&format!("loader-{n}"), 1, round, &[("accepted", 9)]), start)
+                .unwrap();
+        }
+        ledger.end_round(start);
+    }
+    assert_eq!(ledger.total("loader", "accepted"), Some(600 * 9));
+}
+
+#[test]
+fn one_that_has_stopped_in_an_orderly_way_is_not_missed() {
+    let (mut ledger, start) = ledger();
+    ledger.received("loader", A, report("loader-0", 1, 1, &[]), start).unwrap();
+    ledger.received("loader", B, report("loader-1", 2, 1, &[]), start).unwrap();
+    let mut last = report("loader-1", 2, 2, &[]);
+    last.ended = true;
+    ledger.received("loader", B, last, start + seconds(1)).unwrap();
+    for address in [A, B] {
+        ledger.failed("loader", address, "connection refused".to_owned());
+    }
+    let now = start + seconds(9);
+    ledger.resolved("loader", &[A, B], now);
+    ledger.end_round(now);
+    assert_eq!(pods(&ledger, now), [Some(("loader-0", 1))]);
+    assert_eq!(ledger.lost("loader"), 1, "of the other nobody knows what it did last");
+    ledger.received("loader", B, report("loader-1", 3, 10, &[]), now).unwrap();
+    assert_eq!((pods(&ledger, now).len(), ledger.lost("loader")), (2, 1), "it is back");
+    ledger.resolved("loader", &[B], start + seconds(99));
+    assert_eq!(pods(&ledger, start + seconds(99)).len(), 2);
+}
+
+#[test]
+fn a_program_that_is_killed_and_starts_again_is_noticed_at_once() {
+    let (mut ledger, start) = ledger();
+    for incarnation in 1..=3 {
+        ledger.received("loader", A, report("loader-0", incarnation, 1, &[]), start + seconds(incarnation)).unwrap();
+    }
+    assert_eq!(ledger.lost("loader"), 2);
 }

@@ -4,14 +4,18 @@
 //! Promises: a total never falls, whatever restarts; a lag is never negative and never silent; what is missing is
 //! shown as stale, with its age, and never as zero; and the measurement doesn't travel through what is measured.
 
+mod audit;
+mod clock;
 mod config;
 mod families;
 mod kafka_poll;
+mod lag;
 mod ledger;
 mod merged;
 mod metrics;
 mod offsets;
 mod poll;
+mod remainder;
 #[cfg(test)]
 mod samples;
 mod usage;
@@ -66,7 +70,7 @@ pub async fn run(
         admin.serve_on(listener, shutdown.clone()),
         poll::resolve(&config, &reports, &shutdown),
         poll::run(&config, &reports, polling, &shutdown),
-        kafka_poll::run(watcher, config.kafka_interval.get(), &offsets, asking, &shutdown),
+        kafka_poll::run(watcher, config.kafka_interval.get(), &offsets, &reports, asking, &shutdown),
     )?;
     Ok(())
 }

@@ -44,12 +44,13 @@ impl Merged {
         since
     }
 
-    /// Percentiles; none if nothing was measured.
+    /// Percentiles; none if nothing was measured, and without values if all of it was below zero.
     pub(crate) fn percentiles(&self) -> Option<Percentiles> {
         if self.histogram.is_empty() && self.negative == 0 {
             return None;
         }
-        let at = |quantile| self.histogram.value_at_quantile(quantile);
+        let some = |value| (!self.histogram.is_empty()).then_some(value);
+        let at = |quantile| some(self.histogram.value_at_quantile(quantile));
         Some(Percentiles {
             n: self.histogram.len(),
             negative: self.negative,
@@ -57,7 +58,7 @@ impl Merged {
             p90_us: at(0.9),
             p99_us: at(0.99),
             p999_us: at(0.999),
-            max_us: self.histogram.max(),
+            max_us: some(self.histogram.max()),
         })
     }
 }
@@ -86,8 +87,8 @@ mod tests {
         }
         let percentiles = merged.percentiles().unwrap();
         assert_eq!((percentiles.n, percentiles.negative), (100, 1));
-        assert!(merged.histogram.equivalent(percentiles.p99_us, 1_000), "{percentiles:?}");
-        assert!(merged.histogram.equivalent(percentiles.p999_us, 9_000), "{percentiles:?}");
+        assert!(merged.histogram.equivalent(percentiles.p99_us.unwrap(), 1_000), "{percentiles:?}");
+        assert!(merged.histogram.equivalent(percentiles.p999_us.unwrap(), 9_000), "{percentiles:?}");
     }
 
     #[test]
@@ -109,6 +110,16 @@ mod tests {
     #[test]
     fn a_histogram_that_cannot_be_read_is_an_error() {
         assert!(Merged::between(None, &Histogram { v2: "????".to_owned(), negative: 3 }).is_err());
+    }
+
+    #[test]
+    fn latencies_below_zero_are_counted_and_have_no_percentiles() {
+        let latency = Latency::default();
+        latency.record_n(1_000, 0, 7);
+        let mut merged = Merged::default();
+        merged.gain(&Merged::between(None, &Histogram::encode(&latency).unwrap()).unwrap());
+        assert_eq!(merged.percentiles(), Some(Percentiles { negative: 7, ..Percentiles::default() }));
+        assert_eq!(Percentiles::default().p99_us, None);
     }
 
     #[test]

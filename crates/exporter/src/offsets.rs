@@ -1,16 +1,21 @@
 //! What Kafka says of its topics and consumer groups.
 //!
-//! The committed offsets are read before the ends of the partitions, so that a lag is never below zero. Kafka is
-//! only asked, and by few requests: the ends of all partitions come by one call.
+//! The committed offsets are read before the ends of the partitions, so that a lag is never below zero. Kafka is asked by
+//! few requests: the ends of all partitions come by one call. What it doesn't say of a partition or a group is unknown:
+//! an end of before beside a commit of now would look like a log that was read to its end. What is left where nothing
+//! moves is read, once: see [`crate::remainder`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::Asker;
-use rdkafka::TopicPartitionList;
+use pipeline::Role;
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+use crate::remainder::{self, Id, Read};
 
 /// One request to Kafka. All requests of a poll together take no longer than a few of these.
 const REQUEST_LIMIT: Duration = Duration::from_secs(3);
@@ -20,7 +25,10 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) struct Snapshot {
     pub(crate) brokers: usize,
     pub(crate) topics: BTreeMap<String, BTreeMap<i32, Partition>>,
+    /// By the role whose group it is.
     pub(crate) groups: BTreeMap<String, Group>,
+    /// What was read behind committed offsets.
+    pub(crate) read: BTreeMap<Id, Read>,
 }
 
 /// One partition of a topic.
@@ -37,9 +45,10 @@ pub(crate) struct Partition {
 /// One consumer group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
+    pub(crate) name: String,
     pub(crate) members: usize,
     /// By topic and partition; none where nothing has been committed yet.
-    pub(crate) committed: BTreeMap<(String, i32), Option<i64>>,
+    pub(crate) committed: BTreeMap<Id, Option<i64>>,
 }
 
 impl Partition {
@@ -49,15 +58,48 @@ impl Partition {
 }
 
 impl Snapshot {
-    /// Offsets between what a group committed and the end, by topic and partition. A group that has committed
-    /// nothing will begin at the oldest record.
-    pub(crate) fn lags<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (&'a str, i32, i64)> {
-        group.committed.iter().filter_map(|((topic, partition), committed)| {
-            let of = self.topics.get(topic)?.get(partition)?;
-            let position = committed.or(of.oldest)?;
-            // Below zero only where Kafka was emptied under a group that had committed more.
-            Some((topic.as_str(), *partition, (of.end? - position).max(0)))
-        })
+    /// Offsets between what a group committed and the end, by topic and partition; none where that is unknown.
+    pub(crate) fn lags<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = (&'a str, i32, Option<i64>)> {
+        let ids = group.committed.keys();
+        ids.map(|id| (id.0.as_str(), id.1, self.span(group, id).map(|(from, to)| self.left(id, from, to))))
+    }
+
+    /// The same, all partitions together.
+    pub(crate) fn lag(&self, group: &Group) -> Option<u64> {
+        self.lags(group).map(|(_, _, lag)| lag.map(i64::unsigned_abs)).sum()
+    }
+
+    /// The offset that a group reads next of a partition, and the end. A group that has committed nothing, or whose
+    /// position was deleted, reads on at the oldest record. One that has committed more than there is was left behind by a
+    /// log that has lost its end, and nobody knows what it has to read.
+    fn span(&self, group: &Group, id: &Id) -> Option<(i64, i64)> {
+        let of = self.topics.get(&id.0)?.get(&id.1)?;
+        let (oldest, end) = (of.oldest?, of.end?);
+        let next = group.committed.get(id)?.map_or(oldest, |committed| committed.max(oldest));
+        (next <= end).then_some((next, end))
+    }
+
+    fn left(&self, id: &Id, next: i64, end: i64) -> i64 {
+        let is_left = self.read.get(id).and_then(|read| read.is_left(next, end));
+        if is_left == Some(false) { 0 } else { end - next }
+    }
+
+    /// What neither a group nor the log has moved since `before`, and was not read yet: from where to where.
+    fn resting(&self, before: &Self) -> BTreeMap<Id, (i64, i64)> {
+        let mut resting: BTreeMap<Id, (i64, i64)> = BTreeMap::new();
+        for (role, group) in &self.groups {
+            let Some(last) = before.groups.get(role) else { continue };
+            for id in group.committed.keys() {
+                let Some((next, end)) = self.span(group, id) else { continue };
+                let is_known = next == end || self.read.get(id).is_some_and(|read| read.is_left(next, end).is_some());
+                if !is_known && before.span(last, id) == Some((next, end)) {
+                    // Of several groups, the one that is furthest behind: what it has left the others have, or less.
+                    let from = resting.get(id).map_or(next, |(from, _)| next.min(*from));
+                    resting.insert(id.clone(), (from, end));
+                }
+            }
+        }
+        resting
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
@@ -68,11 +110,13 @@ impl Snapshot {
 /// Asks Kafka. Blocks: to be called on a thread that may wait.
 pub(crate) struct Watcher {
     ends: Asker,
+    reader: ClientConfig,
     groups: Vec<Watched>,
     known: BTreeSet<String>,
 }
 
 struct Watched {
+    role: String,
     name: String,
     topics: Vec<String>,
     asker: Asker,
@@ -80,33 +124,27 @@ struct Watched {
 
 impl Watcher {
     /// Makes the clients, without connecting them yet. `roles` are those of etl.
-    pub(crate) fn new<'a>(config: &kafka::Config, roles: impl Iterator<Item = &'a str>) -> anyhow::Result<Self> {
+    pub(crate) fn new(config: &kafka::Config, roles: impl Iterator<Item = Role>) -> anyhow::Result<Self> {
         let names = config.names();
-        let mut known = BTreeSet::from([names.sales(), names.rejected(), names.blocks(), names.audit()]);
-        known.extend(names.states());
         let groups = roles
             .map(|role| {
-                // The fan-out reads what is sold, the sinks what it has routed.
-                let topics = if role == "fan-out" { vec![names.sales()] } else { names.states() };
-                Ok(Watched { name: names.group(role), topics, asker: Asker::new(config, role)? })
+                let (topics, name) = (names.of(role.topics()), names.group(role.name()));
+                Ok(Watched { role: role.name().to_owned(), name, topics, asker: Asker::new(config, role.name())? })
             })
             .collect::<anyhow::Result<_>>()?;
-        Ok(Self { ends: Asker::new(config, "reader")?, groups, known })
+        let known = names.topics().into_iter().collect();
+        Ok(Self { ends: Asker::new(config, "reader")?, reader: config.reader(), groups, known })
     }
 
-    /// Asks for everything. What couldn't be read of single partitions or groups keeps its value of `before`.
+    /// Asks for everything. Says what couldn't be had, which is then missing.
     pub(crate) fn poll(&self, before: &Snapshot) -> anyhow::Result<(Snapshot, Option<String>)> {
         let deadline = Instant::now() + 4 * REQUEST_LIMIT;
         let mut problems = Vec::new();
         let mut snapshot = self.metadata()?;
         for group in &self.groups {
-            let last = before.groups.get(&group.name);
             match group.read(&snapshot, remaining(deadline)) {
-                Ok(now) => drop(snapshot.groups.insert(group.name.clone(), now)),
-                Err(err) => {
-                    problems.push(format!("{err:#}"));
-                    snapshot.groups.extend(last.map(|last| (group.name.clone(), last.clone())));
-                }
+                Ok(now) => drop(snapshot.groups.insert(group.role.clone(), now)),
+                Err(err) => problems.push(format!("{err:#}")),
             }
         }
         for (offset, put) in [
@@ -117,7 +155,14 @@ impl Watcher {
                 problems.push(format!("{err:#}"));
             }
         }
-        keep_missing_ends(&mut snapshot, before);
+        snapshot.read.clone_from(&before.read);
+        let resting = snapshot.resting(before);
+        if !resting.is_empty() {
+            match remainder::read(&self.reader, &resting) {
+                Ok(read) => snapshot.read.extend(read),
+                Err(err) => problems.push(format!("{err:#}")),
+            }
+        }
         Ok((snapshot, (!problems.is_empty()).then(|| problems.join("; "))))
     }
 
@@ -134,7 +179,7 @@ impl Watcher {
             });
             (topic.name().to_owned(), partitions.collect())
         });
-        Ok(Snapshot { brokers: metadata.brokers().len(), topics: topics.collect(), groups: BTreeMap::new() })
+        Ok(Snapshot { brokers: metadata.brokers().len(), topics: topics.collect(), ..Snapshot::default() })
     }
 
     /// Looks up one end of all partitions that have a leader: "by time", with the two times that stand for the ends.
@@ -181,11 +226,11 @@ impl Watched {
                 wanted.add_partition(topic, *partition);
             }
         }
+        let mut group = Group { name: self.name.clone(), ..Group::default() };
         if wanted.count() == 0 {
-            return Ok(Group::default());
+            return Ok(group);
         }
         let offsets = self.asker.ask(|client| client.committed_offsets(wanted, limit)).with_context(doing)?;
-        let mut group = Group::default();
         for element in offsets.elements() {
             element.error().with_context(doing)?;
             let committed = match element.offset() {
@@ -205,16 +250,6 @@ fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now()).min(REQUEST_LIMIT).max(REQUEST_LIMIT / 10)
 }
 
-fn keep_missing_ends(snapshot: &mut Snapshot, before: &Snapshot) {
-    for (topic, partitions) in &mut snapshot.topics {
-        for (id, partition) in partitions {
-            let last = before.topics.get(topic).and_then(|topic| topic.get(id));
-            partition.oldest = partition.oldest.or(last.and_then(|last| last.oldest));
-            partition.end = partition.end.or(last.and_then(|last| last.end));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,35 +260,66 @@ mod tests {
 
     fn snapshot(committed: Option<i64>, end: i64) -> Snapshot {
         let topics = BTreeMap::from([("sales".to_owned(), BTreeMap::from([(0, partition(5, end))]))]);
-        let committed = BTreeMap::from([(("sales".to_owned(), 0), committed)]);
-        let groups = BTreeMap::from([("fan-out".to_owned(), Group { members: 1, committed })]);
-        Snapshot { brokers: 1, topics, groups }
+        let committed = BTreeMap::from([(id(), committed)]);
+        let groups = BTreeMap::from([("fan-out".to_owned(), Group { members: 1, committed, ..Group::default() })]);
+        Snapshot { brokers: 1, topics, groups, ..Snapshot::default() }
     }
 
-    fn lag(snapshot: &Snapshot) -> Vec<i64> {
-        snapshot.lags(&snapshot.groups["fan-out"]).map(|(_, _, lag)| lag).collect()
+    fn id() -> Id {
+        ("sales".to_owned(), 0)
+    }
+
+    fn lag(snapshot: &Snapshot) -> Option<u64> {
+        snapshot.lag(&snapshot.groups["fan-out"])
     }
 
     #[test]
     fn lag_is_what_lies_between_commit_and_end() {
-        assert_eq!(lag(&snapshot(Some(12), 20)), [8]);
+        assert_eq!(lag(&snapshot(Some(12), 20)), Some(8));
     }
 
     #[test]
     fn a_group_that_never_committed_has_all_before_it() {
-        assert_eq!(lag(&snapshot(None, 20)), [15]);
+        assert_eq!(lag(&snapshot(None, 20)), Some(15));
     }
 
     #[test]
-    fn lag_is_not_negative_on_a_kafka_that_was_emptied() {
-        assert_eq!(lag(&snapshot(Some(99), 20)), [0]);
+    fn a_position_behind_the_start_of_the_log_counts_from_the_start() {
+        assert_eq!(lag(&snapshot(Some(2), 20)), Some(15));
     }
 
     #[test]
-    fn an_end_that_was_not_told_is_that_of_before() {
-        let mut now = snapshot(Some(12), 20);
-        now.topics.get_mut("sales").unwrap().get_mut(&0).unwrap().end = None;
-        keep_missing_ends(&mut now, &snapshot(Some(10), 18));
-        assert_eq!(lag(&now), [6]);
+    fn what_a_group_has_left_of_a_log_that_lost_its_end_is_unknown() {
+        assert_eq!(lag(&snapshot(Some(99), 20)), None);
+    }
+
+    #[test]
+    fn without_an_end_or_a_start_the_lag_is_unknown_and_not_0() {
+        for forget in [|it: &mut Partition| it.end = None, |it: &mut Partition| it.oldest = None] {
+            let mut now = snapshot(Some(12), 20);
+            forget(now.topics.get_mut("sales").unwrap().get_mut(&0).unwrap());
+            assert_eq!(lag(&now), None);
+        }
+    }
+
+    #[test]
+    fn a_marker_behind_the_last_record_is_no_lag() {
+        let mut now = snapshot(Some(19), 20);
+        now.read.insert(id(), Read { from: 19, to: 20, record: None });
+        assert_eq!(lag(&now), Some(0));
+        now.read.insert(id(), Read { from: 19, to: 20, record: Some(19) });
+        assert_eq!(lag(&now), Some(1), "it is a record");
+    }
+
+    #[test]
+    fn only_what_rests_and_is_not_known_yet_is_read() {
+        let (moving, resting) = (snapshot(Some(11), 20), snapshot(Some(19), 20));
+        assert_eq!(resting.resting(&moving), BTreeMap::new());
+        assert_eq!(resting.resting(&resting), BTreeMap::from([(id(), (19, 20))]));
+        let mut known = resting.clone();
+        known.read.insert(id(), Read { from: 19, to: 20, record: None });
+        assert_eq!(known.resting(&resting), BTreeMap::new());
+        let at_the_end = snapshot(Some(20), 20);
+        assert_eq!(at_the_end.resting(&at_the_end), BTreeMap::new());
     }
 }

@@ -1,6 +1,6 @@
 "use strict";
 // Every text from the outside is set as text, never as markup.
-const STALE_SECONDS = 5, HISTORY = 600, SHOWN = 8;
+const STALE_SECONDS = 5, KAFKA_SILENT_SECONDS = 20, HISTORY = 600, SHOWN = 8;
 const history = { rate: [], p99: [], lag: [] };
 let last = null, heard = 0, failed = false;
 
@@ -54,27 +54,55 @@ function tile(label, value, unit, note, values, cls) {
 
 const ends = (state) => state.stages.filter((stage) => stage.name === "cached" || stage.name === "stored");
 const lastStage = (state) => ends(state).at(-1) || state.stages.at(-1);
+// A sale has arrived when the slower store has it.
+const slowest = (state) => ends(state).reduce((worst, stage) =>
+  (stage.recent?.p99_us ?? -1) > (worst?.recent?.p99_us ?? -1) ? stage : worst, lastStage(state));
 const worstLag = (state) => state.stages.reduce((worst, stage) => known(stage.lag) ? Math.max(worst ?? 0, stage.lag) : worst, null);
 
+function findings(found) {
+  if (!found) return tile("Findings", UNKNOWN, "", "the auditor says nothing yet");
+  const worst = found.counts.filter((it) => it.findings > 0).sort((a, b) => b.findings - a.findings).slice(0, 3);
+  const named = worst.map((it) => `${count(it.findings)} ${it.kind.replaceAll("_", " ")} at ${it.stage}`).join(", ");
+  const judged = found.auditable ? "every sale that was judged is right" : "not everything can be judged";
+  const note = [named || judged, ...(found.remarks ?? [])].join("; ");
+  return tile("Findings", count(found.total), found.total === 1 ? "finding" : "findings", note, null,
+    found.total > 0 ? "bad" : found.auditable ? "good" : "warn");
+}
+
+function kafkaTile(kafka) {
+  if (!kafka) return tile("Kafka", UNKNOWN, "brokers", "has not answered yet");
+  const silent = kafka.age_seconds > KAFKA_SILENT_SECONDS;
+  const note = silent ? `answered ${seconds(kafka.age_seconds)} ago` : `${kafka.under_replicated} under-replicated, ${kafka.leaderless} leaderless`;
+  return tile("Kafka", count(kafka.brokers), kafka.brokers === 1 ? "broker" : "brokers", note, null,
+    silent || kafka.leaderless ? "bad" : kafka.under_replicated ? "warn" : "");
+}
+
 function tiles(state) {
-  const end = lastStage(state), load = state.load || {}, kafka = state.kafka;
+  const end = lastStage(state), slow = slowest(state), load = state.load || {};
   const lag = worstLag(state), drain = known(lag) && end?.rate > 0 ? `${seconds(lag / end.rate)} at today's rate` : "";
+  const untold = state.stages.filter((stage) => !known(stage.lag)).map((stage) => stage.name).join(", ");
+  const negative = slow?.recent?.negative ? `; ${count(slow.recent.negative)} below zero: clocks differ` : "";
   const late = load.schedule_lag?.p99_us;
   const worst = state.resources[0];
   const short = known(load.asked) && known(load.sent) && load.sent < 0.95 * load.asked;
   $("tiles").replaceChildren(
+    findings(state.findings),
     tile("Offered", number(load.sent), "sales/s", `of ${number(load.asked)} asked`, null, short ? "warn" : ""),
     tile(`Arrived: ${end?.name ?? ""}`, number(end?.rate), "sales/s", `${count(end?.sales)} in all`, history.rate),
-    tile("p99 from due to there", latency(end?.recent?.p99_us), "", `last 10 s, n = ${count(end?.recent?.n)}`, history.p99),
-    tile("Lag", count(lag), "sales", drain || "accepted and not found yet", history.lag),
+    tile(`p99 from due to ${slow?.name ?? ""}`, latency(slow?.recent?.p99_us), "", `last 10 s, n = ${count(slow?.recent?.n)}${negative}`, history.p99),
+    tile("Lag", count(lag), "sales", untold ? `not known of ${untold}` : drain || "accepted and not found yet", history.lag),
     tile("Schedule lag p99", latency(late), "", `due to handed over; blocked p99 ${latency(load.blocked?.p99_us)}`, null, late > 5e4 ? "warn" : ""),
-    tile("Kafka", kafka ? count(kafka.brokers) : UNKNOWN, kafka?.brokers === 1 ? "broker" : "brokers",
-      kafka ? `${kafka.under_replicated} under-replicated, ${kafka.leaderless} leaderless` : "has not answered yet",
-      null, kafka?.leaderless ? "bad" : kafka?.under_replicated ? "warn" : ""),
+    kafkaTile(state.kafka),
     tile("Nearest limit", worst ? percent(worst.ratio) : UNKNOWN, "", worst ? `${worst.resource} of ${worst.pod}` : "no limits known",
       null, worst?.ratio > 0.95 ? "bad" : worst?.ratio > 0.8 ? "warn" : ""),
   );
 }
+
+// What takes most of a role's time.
+const mostly = (time) => {
+  const [activity, share] = Object.entries(time).sort((a, b) => b[1] - a[1])[0];
+  return `${activity.replaceAll("_", " ")}, ${percent(share)}`;
+};
 
 function flow(state) {
   const boxes = [];
@@ -90,10 +118,13 @@ function flow(state) {
     fact("total", count(stage.sales));
     if (stage.name !== "accepted") fact("lag", count(stage.lag), behind ? "warn" : "");
     fact("p99", latency(stage.recent?.p99_us));
+    // Only of roles that say where their time goes.
+    if (stage.time) fact("mostly", mostly(stage.time));
+    if (known(stage.ceiling)) fact("ceiling", `${number(stage.ceiling)}/s`);
     fact("age", seconds(stage.age_seconds), stage.stale ? "bad" : "");
     fact("pods", stage.stale ? `${stage.instances - stage.stale} of ${stage.instances} report` : count(stage.instances), stage.stale ? "bad" : "");
     boxes.push(el("div", `card ${stage.stale ? "stale" : behind ? "behind" : ""}`,
-      el("div", "label", stage.name), el("div", "value", number(stage.rate), el("span", "unit", " sales/s")), facts));
+      el("div", "label", behind ? `${stage.name}: behind` : stage.name), el("div", "value", number(stage.rate), el("span", "unit", " sales/s")), facts));
   }
   $("flow").replaceChildren(...boxes);
 }
@@ -114,8 +145,8 @@ function tables(state) {
   table("resources", ["pod", "limit", "used", "share", "throttled"], state.resources.slice(0, SHOWN).map((use) =>
     [use.pod + (use.stale ? " (stale)" : ""), `${use.container}: ${use.resource}`, `${amount(use, use.used)} of ${amount(use, use.limit)}`, bar(use.ratio), percent(use.throttled)]),
     "no container has a limit");
-  table("latency", ["stage", "p50", "p90", "p99", "p99.9", "max", "n"], state.stages.map(({ name, latency: all }) =>
-    [name, ...["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map((key) => latency(all?.[key])), count(all?.n)]), "no stage");
+  table("latency", ["stage", "p50", "p90", "p99", "p99.9", "max", "n", "below zero"], state.stages.map(({ name, latency: all }) =>
+    [name, ...["p50_us", "p90_us", "p99_us", "p999_us", "max_us"].map((key) => latency(all?.[key])), count(all?.n), count(all?.negative)]), "no stage");
   table("groups", ["consumer group", "members", "lag (offsets)"], (state.kafka?.groups ?? []).map((group) =>
     [group.name, count(group.members), count(group.lag)]), "no consumer group known yet");
   table("instances", ["pod", "component", "node", "age", ""], state.instances.map((it) =>
@@ -124,8 +155,7 @@ function tables(state) {
 }
 
 function show(state) {
-  const end = lastStage(state);
-  const now = { rate: end?.rate, p99: end?.recent?.p99_us, lag: worstLag(state) };
+  const now = { rate: lastStage(state)?.rate, p99: slowest(state)?.recent?.p99_us, lag: worstLag(state) };
   for (const [name, values] of Object.entries(history)) {
     values.push(now[name] ?? null);
     if (values.length > HISTORY) values.shift();
@@ -149,9 +179,11 @@ function age() {
   const troubles = [
     failed ? "the exporter does not answer" : "",
     stale ? `${stale} of ${last.instances.length} instances do not report` : "",
-    kafka && kafka.age_seconds > 20 ? `Kafka's own figures are ${seconds(kafka.age_seconds + since)} old` : "",
+    kafka && kafka.age_seconds + since > KAFKA_SILENT_SECONDS ? "Kafka does not answer" : "",
   ];
-  $("trouble").textContent = troubles.filter(Boolean).join("; ");
+  const text = troubles.filter(Boolean).join("; ");
+  // Announced to those who don't see it: only when it changes.
+  if ($("trouble").textContent !== text) $("trouble").textContent = text;
 }
 
 async function refresh() {

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use serde::de::DeserializeOwned;
 use service::{Beat, Report, http, unix_us};
 use tokio::net::lookup_host;
 use tokio::sync::Semaphore;
@@ -16,7 +17,7 @@ use tracing::{debug, info};
 
 use crate::config::{Config, Target};
 use crate::ledger::Ledger;
-use crate::view::LOADER;
+use crate::view::{AUDITOR, LOADER};
 
 /// How long an instance may take to answer. It may be late because its node is busy, which is no fault.
 const ANSWER_LIMIT: Duration = Duration::from_millis(900);
@@ -30,12 +31,12 @@ const HEAD_START: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
     ledger: Arc<Mutex<Ledger>>,
-    last_round_us: Arc<Mutex<Option<i64>>>,
+    heard_us: Arc<Mutex<Option<i64>>>,
 }
 
 impl Reports {
     pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { ledger: Arc::new(Mutex::new(ledger)), last_round_us: Arc::default() }
+        Self { ledger: Arc::new(Mutex::new(ledger)), heard_us: Arc::default() }
     }
 
     /// The ledger, for a moment.
@@ -43,14 +44,13 @@ impl Reports {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the last round ended, in microseconds since 1970.
-    pub(crate) fn last_round_us(&self) -> Option<i64> {
-        *self.last_round_us.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When the last report came, in microseconds since 1970.
+    pub(crate) fn heard_us(&self) -> Option<i64> {
+        *self.heard_us.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn round_ended(&self) {
-        self.ledger().end_round(Instant::now());
-        *self.last_round_us.lock().unwrap_or_else(PoisonError::into_inner) = Some(unix_us());
+    fn heard(&self, at_us: i64) {
+        *self.heard_us.lock().unwrap_or_else(PoisonError::into_inner) = Some(at_us);
     }
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn run(
             () = shutdown.cancelled() => return Ok(()),
             Some(done) = polls.tasks.join_next() => polls.finished(done)?,
             _ = ticks.tick() => {
-                reports.round_ended();
+                reports.ledger().end_round(Instant::now());
                 beat.turned();
                 polls.round().await?;
             }
@@ -113,11 +113,14 @@ pub(crate) async fn run(
     }
 }
 
+/// An address of a component. Two components can have the same for a while, when pods come and go.
+type Asked = (String, SocketAddr);
+
 struct Polls {
     reports: Reports,
     permits: Arc<Semaphore>,
-    tasks: JoinSet<SocketAddr>,
-    busy: HashSet<SocketAddr>,
+    tasks: JoinSet<Asked>,
+    busy: HashSet<Asked>,
 }
 
 impl Polls {
@@ -145,39 +148,62 @@ impl Polls {
         Ok(())
     }
 
-    fn start(&mut self, addresses: Vec<(String, SocketAddr)>) {
-        for (component, address) in addresses {
+    fn start(&mut self, addresses: Vec<Asked>) {
+        for asked in addresses {
             // One that still hangs from the last round isn't asked twice.
-            if self.busy.insert(address) {
+            if self.busy.insert(asked.clone()) {
                 let (reports, permits) = (self.reports.clone(), Arc::clone(&self.permits));
                 self.tasks.spawn(async move {
                     let _permit = permits.acquire().await;
-                    poll(&reports, &component, address).await;
-                    address
+                    poll(&reports, &asked.0, asked.1).await;
+                    asked
                 });
             }
         }
     }
 
-    fn finished(&mut self, done: Result<SocketAddr, JoinError>) -> anyhow::Result<()> {
+    fn finished(&mut self, done: Result<Asked, JoinError>) -> anyhow::Result<()> {
         self.busy.remove(&done.context("polling")?);
         Ok(())
     }
 }
 
 async fn poll(reports: &Reports, component: &str, address: SocketAddr) {
-    let outcome = match fetch(address).await {
-        Ok(report) => reports.ledger().received(component, address, report, Instant::now()),
-        Err(err) => Err(err),
-    };
-    if let Err(err) = outcome
+    if let Err(err) = ask(reports, component, address).await
         && reports.ledger().failed(component, address, format!("{err:#}"))
     {
         info!(component, %address, "no report: {err:#}");
     }
 }
 
-async fn fetch(address: SocketAddr) -> anyhow::Result<Report> {
-    let body = http::get(&address.to_string(), "/report", ANSWER_LIMIT).await?;
-    serde_json::from_slice(&body).context("decoding the report")
+async fn ask(reports: &Reports, component: &str, address: SocketAddr) -> anyhow::Result<()> {
+    let asked_us = unix_us();
+    let report: Report = fetch(address, "/report").await?;
+    let (answered_us, at_us) = (unix_us(), report.at_us);
+    let program = program(component);
+    ensure!(report.program == program, "the address is one of {} now", report.program);
+    reports.ledger().received(component, address, report, Instant::now())?;
+    reports.ledger().timed(component, address, at_us, asked_us, answered_us);
+    reports.heard(answered_us);
+    if component == AUDITOR {
+        // Until it has found its checkpoint it has no account, which is no fault of the report's.
+        match fetch(address, "/api/v1/account").await {
+            Ok(account) => reports.ledger().audited(account, Instant::now()),
+            Err(err) => debug!("no account: {err:#}"),
+        }
+    }
+    Ok(())
+}
+
+/// The program that reports for a component.
+fn program(component: &str) -> &str {
+    match component {
+        "kafka" | "redis" | "postgres" => "probe",
+        itself => itself,
+    }
+}
+
+async fn fetch<T: DeserializeOwned>(address: SocketAddr, path: &str) -> anyhow::Result<T> {
+    let body = http::get(&address.to_string(), path, ANSWER_LIMIT).await?;
+    serde_json::from_slice(&body).with_context(|| format!("decoding {path}"))
 }

@@ -17,6 +17,7 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         gauges: BTreeMap::new(),
         latencies: BTreeMap::new(),
+        threads: BTreeMap::new(),
         resources: None,
         neighbour: None,
     }

@@ -52,16 +52,17 @@ fn part(container: &str, resource: &str, used: f64, limit: f64) -> Option<Use> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use service::{Disk, Neighbour};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::samples::report;
     use crate::window::Window;
 
     fn broker() -> Incarnation {
-        let mut window = Window::default();
+        let (mut window, start) = (Window::default(), Instant::now());
         let mut last = report("kafka-0", 1, 0, &[]);
         for second in 0..2 {
             last = report("kafka-0", 1, second, &[]);
@@ -77,9 +78,9 @@ mod tests {
             let disk = Some(Disk { size_bytes: 100, free_bytes: 90 });
             last.resources = Some(Resources { memory_limit_bytes: None, ..resources });
             last.neighbour = Some(Neighbour { name: "kafka".to_owned(), resources, disk });
-            window.push(&last);
+            window.push(&last, start + Duration::from_secs(second));
         }
-        Incarnation { report: last, received: Instant::now(), window }
+        Incarnation { report: last, received: start, window, clock: Clock::default(), is_lost: false }
     }
 
     #[test]

@@ -2,31 +2,16 @@
 
 use std::time::Instant;
 
-use service::state::{Instance, Kafka, Load, Received, Stage, State, Use};
+use service::state::{Findings, Instance, Kafka, Load, Received, Shares, Stage, State, Use};
 use service::unix_us;
 
+use crate::lag;
 use crate::ledger::{Incarnation, Ledger};
 use crate::merged::Merged;
 use crate::usage;
 
-/// A place where every sale must come by, and who counts the sales there. The counter and the latency in that
-/// component's report have the stage's name.
-pub(crate) struct Place {
-    pub(crate) stage: &'static str,
-    pub(crate) component: &'static str,
-}
-
-/// In the order of the flow. The first is what the others are compared with.
-pub(crate) const PLACES: [Place; 5] = [
-    Place { stage: "accepted", component: LOADER },
-    Place { stage: "routed", component: "etl-fan-out" },
-    Place { stage: "cached", component: "etl-redis" },
-    Place { stage: "stored", component: "etl-postgres" },
-    Place { stage: "returned", component: "etl-spout" },
-];
-
-pub(crate) const LOADER: &str = "loader";
-const AUDITOR: &str = "auditor";
+pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
+pub(crate) const AUDITOR: &str = "auditor";
 
 /// Puts everything together as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -37,31 +22,35 @@ pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> Stat
         instances: instances(ledger, now),
         resources: resources(ledger, now),
         kafka,
+        findings: findings(ledger, now),
     }
 }
 
-/// The stages that this installation has.
+/// What the auditor has found; none while it says nothing.
+pub(crate) fn findings(ledger: &Ledger, now: Instant) -> Option<Findings> {
+    ledger.audit.as_ref()?.findings(now)
+}
+
+/// The stages that this installation has. The counter and the latency in a component's report have the stage's name.
 pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
-    let accepted = ledger.total(PLACES[0].component, PLACES[0].stage);
-    let offered = rate(ledger, PLACES[0].component, PLACES[0].stage, now);
-    PLACES
-        .iter()
-        .filter(|place| ledger.targets.has(place.component))
-        .map(|place| {
-            let counted = ledger.total(place.component, place.stage);
-            let audited = |what: &str| audited(ledger, &format!("{}_{what}", place.stage), now);
-            let of_it: Vec<_> = of(ledger, place.component).collect();
+    pipeline::Stage::ALL
+        .into_iter()
+        .filter(|stage| ledger.targets.has(stage.component()))
+        .map(|stage| {
+            let of_it: Vec<_> = of(ledger, stage.component(), now).collect();
             let stale = of_it.iter().filter(|answered| answered.is_none_or(|it| it.is_stale(now))).count();
             let ages = of_it.iter().flatten().map(|it| it.age(now).as_secs_f64());
             Stage {
-                name: place.stage.to_owned(),
-                component: place.component.to_owned(),
-                sales: audited("found").or(counted),
-                rate: rate(ledger, place.component, place.stage, now),
-                lag: audited("late")
-                    .or_else(|| accepted.zip(counted).and_then(|(accepted, found)| lag(accepted, found, offered))),
-                latency: ledger.latency(place.component, place.stage).and_then(Merged::percentiles),
-                recent: recent(ledger, place.component, place.stage),
+                name: stage.name().to_owned(),
+                component: stage.component().to_owned(),
+                sales: ledger.total(stage.component(), stage.name()),
+                rate: rate(ledger, stage.component(), stage.name(), now),
+                lag: lag::of(ledger, stage, now),
+                audited: ledger.audit.as_ref().and_then(|audit| audit.of(stage.name(), now)),
+                time: busiest(ledger, stage.component(), now),
+                ceiling: ceiling(ledger, stage, now),
+                latency: ledger.latency(stage.component(), stage.name()).and_then(Merged::percentiles),
+                recent: recent(ledger, stage.component(), stage.name()),
                 age_seconds: ages.reduce(f64::max),
                 instances: of_it.len(),
                 stale,
@@ -70,32 +59,10 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
         .collect()
 }
 
-/// Sales accepted and not found, by the programs' own counters: for want of an auditor.
-///
-/// Found is polled first, but a sale may be found before its loader has heard that it was accepted: a little below
-/// zero is zero. Far below, accepted sales were never reported, since a loader was killed or the exporter came later
-/// than the load: then nobody knows.
-fn lag(accepted: u64, found: u64, offered: Option<f64>) -> Option<u64> {
-    let early = found.saturating_sub(accepted) as f64;
-    (early <= offered.unwrap_or(0.0) * SKEW_SECONDS + SKEW_SALES).then(|| accepted.saturating_sub(found))
-}
-
-/// How much later than others a loader may report: two polls.
-const SKEW_SECONDS: f64 = 2.0;
-/// A batch, when the load has just begun.
-const SKEW_SALES: f64 = 100.0;
-
-/// What the auditor says of a stage: its account outlives the programs, as their counters do not.
-fn audited(ledger: &Ledger, gauge: &str, now: Instant) -> Option<u64> {
-    let auditor = of(ledger, AUDITOR).flatten().find(|it| !it.is_stale(now))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the auditor counts sales")]
-    auditor.report.gauges.get(gauge).map(|count| *count as u64)
-}
-
 /// The last report of every instance.
 pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
     ledger
-        .instances()
+        .instances(now)
         .filter_map(|(component, socket, _, answered)| {
             let answered = answered?;
             Some(Received {
@@ -110,20 +77,24 @@ pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
 
 fn load(ledger: &Ledger, now: Instant) -> Option<Load> {
     ledger.targets.has(LOADER).then(|| Load {
-        asked: of(ledger, LOADER)
-            .flatten()
-            .filter(|it| !it.is_stale(now))
-            .filter_map(|it| it.report.gauges.get("rate").copied())
-            .reduce(|all, one| all + one),
+        asked: asked(ledger, now).map(|(_, rate)| rate).reduce(|all, one| all + one),
         sent: rate(ledger, LOADER, "sent", now),
         schedule_lag: recent(ledger, LOADER, "schedule_lag"),
         blocked: recent(ledger, LOADER, "blocked"),
     })
 }
 
+/// Sales per second that each loader that reports was asked for, by pod.
+pub(crate) fn asked(ledger: &Ledger, now: Instant) -> impl Iterator<Item = (&str, f64)> {
+    of(ledger, LOADER, now)
+        .flatten()
+        .filter(move |it| !it.is_stale(now))
+        .filter_map(|it| Some((it.report.pod.as_str(), *it.report.gauges.get("rate")?)))
+}
+
 fn instances(ledger: &Ledger, now: Instant) -> Vec<Instance> {
     ledger
-        .instances()
+        .instances(now)
         .map(|(component, socket, address, answered)| {
             let mut instance = Instance {
                 component: component.to_owned(),
@@ -140,6 +111,7 @@ fn instances(ledger: &Ledger, now: Instant) -> Vec<Instance> {
                 instance.sequence = Some(report.sequence);
                 instance.age_seconds = Some(answered.age(now).as_secs_f64());
                 instance.stale = answered.is_stale(now);
+                instance.clock = answered.clock.best();
                 instance.counters.clone_from(&report.counters);
                 instance.gauges.clone_from(&report.gauges);
             }
@@ -151,7 +123,7 @@ fn instances(ledger: &Ledger, now: Instant) -> Vec<Instance> {
 /// What the pods use of their limits, the nearest to its limit first.
 pub(crate) fn resources(ledger: &Ledger, now: Instant) -> Vec<Use> {
     let mut uses: Vec<Use> = ledger
-        .instances()
+        .instances(now)
         .filter_map(|(component, _, _, answered)| Some((component, answered?)))
         .flat_map(|(component, answered)| usage::of(component, answered, answered.is_stale(now)))
         .collect();
@@ -159,16 +131,39 @@ pub(crate) fn resources(ledger: &Ledger, now: Instant) -> Vec<Use> {
     uses
 }
 
-fn of<'a>(ledger: &'a Ledger, component: &str) -> impl Iterator<Item = Option<&'a Incarnation>> {
-    ledger.instances().filter(move |(other, ..)| *other == component).map(|(_, _, _, answered)| answered)
+/// The instances of a component; none for one that was never heard.
+pub(crate) fn of<'a>(
+    ledger: &'a Ledger,
+    component: &str,
+    now: Instant,
+) -> impl Iterator<Item = Option<&'a Incarnation>> {
+    ledger.instances(now).filter(move |(other, ..)| *other == component).map(|(_, _, _, answered)| answered)
 }
 
 /// The sum of what the instances that report have counted per second; none if none of them does.
-fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant) -> Option<f64> {
-    of(ledger, component)
+pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant) -> Option<f64> {
+    of(ledger, component, now)
         .flatten()
         .filter(|it| !it.is_stale(now))
         .filter_map(|it| it.window.rate(counter))
+        .reduce(|all, one| all + one)
+}
+
+/// Where the time goes of the instance that waits least for input.
+fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
+    let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
+    times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+}
+
+/// What all instances together could do that say where their time goes, and did not only wait.
+fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64> {
+    of(ledger, stage.component(), now)
+        .flatten()
+        .filter(|it| !it.is_stale(now))
+        .filter_map(|it| {
+            let busy = 1.0 - it.window.time()?.waiting_for_input;
+            Some(it.window.rate(stage.name())? / Some(busy).filter(|busy| *busy > 0.0)?)
+        })
         .reduce(|all, one| all + one)
 }
 
@@ -180,6 +175,8 @@ fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::st
 mod tests {
     use std::net::SocketAddr;
     use std::time::Duration;
+
+    use service::Spent;
 
     use super::*;
     use crate::config::Targets;
@@ -212,39 +209,59 @@ mod tests {
         assert!(state.instances.iter().all(|instance| instance.stale && instance.age_seconds.is_none()));
     }
 
+    /// Kafka says that nothing is left before any stage.
+    fn caught_up(ledger: &mut Ledger, now: Instant) {
+        let left = ["fan-out", "postgres"].map(|role| (role.to_owned(), 0)).into();
+        lag::observe(ledger, &left, Duration::ZERO, now);
+    }
+
+    fn count(ledger: &mut Ledger, second: u64, start: Instant, counts: [u64; 3]) {
+        let stages = [("loader", "accepted"), ("etl-fan-out", "routed"), ("etl-postgres", "stored")];
+        for (n, ((component, counter), count)) in stages.into_iter().zip(counts).enumerate() {
+            let report = report("a", 1, second, &[(counter, count)]);
+            ledger.received(component, address(n), report, start + Duration::from_secs(second)).unwrap();
+        }
+    }
+
     #[test]
-    fn lag_is_accepted_minus_found_and_never_negative() {
+    fn lag_is_accepted_minus_found_at_every_stage() {
         let (mut ledger, start) = flow();
-        let counts = [("loader", "accepted", 100), ("etl-fan-out", "routed", 90), ("etl-postgres", "stored", 101)];
-        for (n, (component, counter, count)) in counts.into_iter().enumerate() {
-            ledger.received(component, address(n), report("a", 1, 1, &[(counter, count)]), start).unwrap();
-        }
-        let lags: Vec<_> = stages(&ledger, start).iter().map(|stage| stage.lag).collect();
-        assert_eq!(lags, [Some(0), Some(10), Some(0)]);
+        count(&mut ledger, 0, start, [0, 0, 0]);
+        let lags = |ledger: &Ledger, now| stages(ledger, now).iter().map(|stage| stage.lag).collect::<Vec<_>>();
+        assert_eq!(lags(&ledger, start), [Some(0), None, None], "unknown until Kafka says what is left");
+        caught_up(&mut ledger, start);
+        count(&mut ledger, 1, start, [30_000, 20_000, 10_000]);
+        let now = start + Duration::from_secs(1);
+        assert_eq!(lags(&ledger, now), [Some(0), Some(10_000), Some(20_000)], "of all that was accepted");
     }
 
     #[test]
-    fn the_auditor_knows_better_than_counters_that_began_anew() {
+    fn while_a_loader_does_not_report_the_lag_is_absent() {
+        let (mut ledger, start) = flow();
+        count(&mut ledger, 0, start, [0, 0, 0]);
+        caught_up(&mut ledger, start);
+        let later = start + Duration::from_secs(9);
+        ledger.received("etl-fan-out", address(1), report("a", 1, 9, &[("routed", 0)]), later).unwrap();
+        assert_eq!(stages(&ledger, later)[1].lag, None);
+    }
+
+    #[test]
+    fn what_the_auditor_says_changes_no_figure_of_the_pipeline() {
         let start = Instant::now();
-        let targets = "loader=l:1,etl-postgres=p:1,auditor=a:1".to_owned();
-        let mut ledger = Ledger::new(Targets::try_from(targets).unwrap());
-        for (n, component) in ["loader", "etl-postgres", "auditor"].into_iter().enumerate() {
-            ledger.resolved(component, &[address(n)], start);
-        }
-        ledger.received("loader", address(0), report("l", 1, 1, &[("accepted", 900)]), start).unwrap();
-        ledger.received("etl-postgres", address(1), report("p", 1, 1, &[("stored", 10)]), start).unwrap();
-        let mut account = report("a", 1, 1, &[]);
-        account.gauges = [("stored_found".to_owned(), 890.0), ("stored_late".to_owned(), 10.0)].into();
-        ledger.received("auditor", address(2), account, start).unwrap();
-        let stored = &stages(&ledger, start)[1];
-        assert_eq!((stored.sales, stored.lag), (Some(890), Some(10)));
-    }
-
-    #[test]
-    fn a_lag_that_the_counts_cannot_tell_is_absent() {
-        assert_eq!(lag(1_000, 1_300, Some(200.0)), Some(0), "heard before the loader was");
-        assert_eq!(lag(1_000, 5_000, Some(200.0)), None, "sales that nobody reported as accepted");
-        assert_eq!(lag(1_000, 1_101, None), None);
+        let mut ledger = flow().0;
+        count(&mut ledger, 0, start, [0, 0, 0]);
+        caught_up(&mut ledger, start);
+        count(&mut ledger, 1, start, [900, 890, 880]);
+        let now = start + Duration::from_secs(1);
+        let figures =
+            |ledger: &Ledger, now| stages(ledger, now).iter().map(|stage| (stage.sales, stage.lag)).collect::<Vec<_>>();
+        let without = figures(&ledger, now);
+        assert_eq!(without[2], (Some(880), Some(20)));
+        let account = r#"{"stages": {"stored": {"found": 500, "late": 390, "lost": 1}}}"#;
+        ledger.audited(serde_json::from_str(account).unwrap(), now);
+        assert_eq!(figures(&ledger, now), without);
+        let audited = service::state::Audited { found: 500, late: 390, lost: 1 };
+        assert_eq!(stages(&ledger, now)[2].audited, Some(audited));
     }
 
     #[test]
@@ -258,6 +275,22 @@ mod tests {
         assert_eq!((routed(4).sales, routed(4).rate, routed(4).stale), (Some(28), Some(7.0), 0));
         assert_eq!((routed(20).sales, routed(20).rate, routed(20).stale), (Some(28), None, 1));
         assert_eq!(routed(20).age_seconds, Some(16.0));
+    }
+
+    #[test]
+    fn a_ceiling_is_what_a_stage_would_do_without_waiting_for_input() {
+        let (mut ledger, start) = flow();
+        for second in 0..4 {
+            let mut report = report("a", 1, second, &[("routed", second * 100)]);
+            let spent = Spent { input_us: second * 750_000, kafka_us: second * 250_000, ..Spent::default() };
+            report.threads.insert("sales".to_owned(), spent);
+            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+        }
+        let stages = stages(&ledger, start + Duration::from_secs(3));
+        assert_eq!((stages[1].rate, stages[1].ceiling), (Some(100.0), Some(400.0)));
+        let expected = Shares { waiting_for_input: 0.75, waiting_for_kafka: 0.25, ..Shares::default() };
+        assert_eq!(stages[1].time, Some(expected));
+        assert_eq!((stages[2].time, stages[2].ceiling), (None, None), "of what says nothing nothing is known");
     }
 
     #[test]

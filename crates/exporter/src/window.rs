@@ -1,11 +1,17 @@
 //! The last ten seconds of one incarnation, by its own clock: what turns counts into rates.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
-use service::{Report, Resources};
+use service::state::Shares;
+use service::{Activity, Report, Resources, Spent};
 
 /// How far back rates look: long enough to be steady, short enough to see a stall.
 pub(crate) const WINDOW_US: i64 = 10_000_000;
+
+/// A clock that differs by more than this from how long the exporter waited between two reports was set meanwhile. One
+/// answer may come late by a second.
+const STEP: Duration = Duration::from_secs(2);
 
 /// The newest samples, at most one older than the window.
 #[derive(Debug, Default)]
@@ -14,7 +20,9 @@ pub(crate) struct Window(VecDeque<Sample>);
 #[derive(Debug)]
 struct Sample {
     at_us: i64,
+    received: Instant,
     counters: BTreeMap<String, u64>,
+    threads: BTreeMap<String, Spent>,
     own: Option<Resources>,
     neighbour: Option<Resources>,
 }
@@ -38,14 +46,16 @@ pub(crate) struct Cpu {
 }
 
 impl Window {
-    pub(crate) fn push(&mut self, report: &Report) {
-        if self.0.back().is_some_and(|last| report.at_us <= last.at_us) {
-            // Its clock was set back: what was measured across the step means nothing.
+    pub(crate) fn push(&mut self, report: &Report, received: Instant) {
+        if self.0.back().is_some_and(|last| last.clock_was_set(report.at_us, received)) {
+            // What was measured across the step means nothing.
             self.0.clear();
         }
         self.0.push_back(Sample {
             at_us: report.at_us,
+            received,
             counters: report.counters.clone(),
+            threads: report.threads.clone(),
             own: report.resources,
             neighbour: report.neighbour.as_ref().map(|neighbour| neighbour.resources),
         });
@@ -59,6 +69,13 @@ impl Window {
         let (first, last, seconds) = self.ends()?;
         let count = |sample: &Sample| sample.counters.get(counter).copied();
         Some(count(last)?.saturating_sub(count(first).unwrap_or(0)) as f64 / seconds)
+    }
+
+    /// Where the time of the thread goes that waits least for input; none if no thread says so.
+    pub(crate) fn time(&self) -> Option<Shares> {
+        let (first, last, _) = self.ends()?;
+        let shares = last.threads.iter().filter_map(|(thread, last)| shares(first.threads.get(thread)?, last));
+        shares.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
     }
 
     pub(crate) fn cpu(&self, container: Container) -> Option<Cpu> {
@@ -77,7 +94,24 @@ impl Window {
     }
 }
 
+fn shares(first: &Spent, last: &Spent) -> Option<Shares> {
+    let all = last.total().checked_sub(first.total()).filter(|all| *all > 0)? as f64;
+    let share = |activity| last.of(activity).saturating_sub(first.of(activity)) as f64 / all;
+    Some(Shares {
+        working: share(Activity::Working),
+        waiting_for_input: share(Activity::Input),
+        waiting_for_kafka: share(Activity::Kafka),
+        waiting_for_store: share(Activity::Store),
+    })
+}
+
 impl Sample {
+    fn clock_was_set(&self, at_us: i64, received: Instant) -> bool {
+        let Ok(passed) = u64::try_from(at_us - self.at_us) else { return true };
+        let waited = received.saturating_duration_since(self.received);
+        passed == 0 || Duration::from_micros(passed).abs_diff(waited) > STEP
+    }
+
     fn resources(&self, container: Container) -> Option<Resources> {
         match container {
             Container::Own => self.own,
@@ -91,13 +125,18 @@ mod tests {
     use super::*;
     use crate::samples::report;
 
+    /// Reports that come as they are made.
+    fn push(window: &mut Window, start: Instant, report: &Report) {
+        window.push(report, start + Duration::from_micros(report.at_us.unsigned_abs()));
+    }
+
     #[test]
     fn a_rate_is_that_of_the_last_ten_seconds() {
-        let mut window = Window::default();
+        let (mut window, start) = (Window::default(), Instant::now());
         for second in 0..60 {
             // 5/s at first, then 20/s.
             let sales = if second < 30 { second * 5 } else { 150 + (second - 30) * 20 };
-            window.push(&report("a", 1, second, &[("sales", sales)]));
+            push(&mut window, start, &report("a", 1, second, &[("sales", sales)]));
         }
         assert!((window.rate("sales").unwrap() - 20.0).abs() < 1e-9);
         assert_eq!(window.0.len(), 11);
@@ -105,25 +144,44 @@ mod tests {
 
     #[test]
     fn one_report_makes_no_rate() {
-        let mut window = Window::default();
-        window.push(&report("a", 1, 1, &[("sales", 5)]));
+        let (mut window, start) = (Window::default(), Instant::now());
+        push(&mut window, start, &report("a", 1, 1, &[("sales", 5)]));
         assert_eq!(window.rate("sales"), None);
-        window.push(&report("a", 1, 2, &[("sales", 5)]));
+        push(&mut window, start, &report("a", 1, 2, &[("sales", 5)]));
         assert_eq!(window.rate("sales"), Some(0.0));
         assert_eq!(window.rate("other"), None);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_starts_anew() {
-        let mut window = Window::default();
-        window.push(&report("a", 1, 100, &[("sales", 5)]));
-        window.push(&report("a", 1, 50, &[("sales", 6)]));
-        assert_eq!(window.rate("sales"), None);
+    fn a_clock_that_is_set_starts_the_window_again() {
+        for set_to in [50, 100, 3_700] {
+            let (mut window, start) = (Window::default(), Instant::now());
+            window.push(&report("a", 1, 100, &[("sales", 5)]), start);
+            window.push(&report("a", 1, set_to, &[("sales", 15)]), start + Duration::from_secs(1));
+            assert_eq!(window.rate("sales"), None, "{set_to}");
+            window.push(&report("a", 1, set_to + 1, &[("sales", 25)]), start + Duration::from_secs(2));
+            assert_eq!(window.rate("sales"), Some(10.0), "{set_to}");
+        }
+    }
+
+    #[test]
+    fn time_is_that_of_the_busiest_thread() {
+        let (mut window, start) = (Window::default(), Instant::now());
+        assert_eq!(window.time(), None);
+        for second in 0..3 {
+            let mut report = report("a", 1, second, &[]);
+            let idle = Spent { input_us: second * 900_000, working_us: second * 100_000, ..Spent::default() };
+            let busy = Spent { input_us: second * 250_000, store_us: second * 750_000, ..Spent::default() };
+            report.threads = [("0".to_owned(), idle), ("1".to_owned(), busy)].into();
+            push(&mut window, start, &report);
+        }
+        let busiest = Shares { waiting_for_input: 0.25, waiting_for_store: 0.75, ..Shares::default() };
+        assert_eq!(window.time(), Some(busiest));
     }
 
     #[test]
     fn cpu_is_in_cores_and_throttling_a_share_of_periods() {
-        let mut window = Window::default();
+        let (mut window, start) = (Window::default(), Instant::now());
         for second in 0..2 {
             let mut report = report("a", 1, second, &[]);
             report.resources = Some(Resources {
@@ -132,7 +190,7 @@ mod tests {
                 cpu_throttled_periods: second * 4,
                 ..Resources::default()
             });
-            window.push(&report);
+            push(&mut window, start, &report);
         }
         assert_eq!(window.cpu(Container::Own), Some(Cpu { cores: 1.5, throttled: Some(0.4) }));
         assert_eq!(window.cpu(Container::Neighbour), None);

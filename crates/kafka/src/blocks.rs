@@ -38,10 +38,26 @@ pub struct BlockRecord {
     /// Indices from here on were never handed to the client. Known once the block is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<u32>,
+    /// The load that it is sent for; earlier releases didn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadRecord>,
     /// When the block was reserved: unix time, microseconds. None of its sales is older.
     pub reserved_at_us: i64,
     /// When this record was written: unix time, microseconds.
     pub updated_at_us: i64,
+}
+
+/// A load: what its loader was asked to do, and since when. It goes on over restarts of the loader, and ends once.
+///
+/// It stands in every block's record, so that it is known as long as any of its blocks is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// When it began: unix time, microseconds.
+    pub began_at_us: i64,
+    /// Its rate: sales in a million seconds.
+    pub micro_rate: u64,
+    /// How long it lasts, in microseconds.
+    pub length_us: u64,
 }
 
 /// How far a block has come.
@@ -163,6 +179,7 @@ mod tests {
                 phase,
                 acknowledged: Ranges::from(acknowledged.to_vec()),
                 end,
+                load: None,
                 reserved_at_us: 0,
                 updated_at_us: 0,
             };

@@ -65,6 +65,11 @@ impl Names {
         self.name(Topic::Positions.name())
     }
 
+    /// All topics.
+    pub fn topics(&self) -> Vec<String> {
+        Topic::ALL.into_iter().flat_map(|topic| self.of(topic)).collect()
+    }
+
     /// The consumer group of a role, such as `fan-out`.
     pub fn group(&self, role: &str) -> String {
         self.name(role)
@@ -92,6 +97,13 @@ mod tests {
         }
         assert_eq!(names.state_of(&names.sales()), None);
         assert_eq!(names.state_of(&names.rejected()), None);
+    }
+
+    #[test]
+    fn receipts_and_positions_are_among_the_topics() {
+        let (names, topics) = (Names::new("a-"), Names::new("a-").topics());
+        assert_eq!(topics.len(), State::ALL.len() + 6);
+        assert!(topics.contains(&names.receipts()) && topics.contains(&names.positions()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use kafka::blocks::{BlockRecord, Phase};
+use kafka::blocks::{BlockRecord, LoadRecord, Phase};
 use petstore::{BlockId, Parameters};
 
 use crate::bits::Bits;
@@ -24,6 +24,8 @@ pub struct Owner {
     pub incarnation: u64,
     /// What the blocks are generated from.
     pub parameters: Parameters,
+    /// The load that they are sent for.
+    pub load: LoadRecord,
 }
 
 /// The open blocks, in the order of their numbers.
@@ -187,8 +189,7 @@ impl Account {
     /// that was begun is open.
     pub fn settled(&self) -> Option<u64> {
         let block = self.blocks.iter().find(|block| block.begins_at.is_some() && !block.is_settled())?;
-        let prefix = block.acknowledged.ranges().ranges().next().filter(|(start, _)| *start == 0);
-        Some(block.begins_at? + prefix.map_or(0, |(_, end)| u64::from(end)))
+        Some(block.begins_at? + u64::from(block.acknowledged.prefix()))
     }
 
     /// Whether a block is reserved for certain and not begun.
@@ -212,6 +213,7 @@ impl Account {
             phase,
             acknowledged: block.acknowledged.ranges(),
             end: block.handed.filter(|_| block.cut_short && phase == Phase::Closed),
+            load: Some(self.owner.load),
             reserved_at_us: block.reserved_at_us,
             updated_at_us: now_us,
         }

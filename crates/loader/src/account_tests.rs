@@ -3,7 +3,8 @@ use kafka::Ranges;
 use super::*;
 
 fn account() -> Account {
-    let owner = Owner { run: 0xab, loader: 3, incarnation: 9, parameters: Parameters::default() };
+    let load = LoadRecord { began_at_us: 400, micro_rate: 1, length_us: 2 };
+    let owner = Owner { run: 0xab, loader: 3, incarnation: 9, parameters: Parameters::default(), load };
     Account::new(owner, 17)
 }
 
@@ -33,6 +34,7 @@ fn a_block_is_sent_only_after_its_reservation_is_committed() {
     let draft = account.draft(600, false);
     assert_eq!(brief(&draft.records), [(17, Phase::Reserved, vec![], None), (18, Phase::Reserved, vec![], None)]);
     assert_eq!((draft.records[0].1.reserved_at_us, draft.records[0].1.updated_at_us), (500, 600));
+    assert_eq!(draft.records[1].1.load.unwrap().began_at_us, 400);
     assert_eq!(account.counts().reserved, 0);
     assert_eq!(account.committed(&draft), [id(17), id(18)]);
     assert_eq!(account.counts(), Counts { reserved: 2, closed: 0 });

@@ -32,6 +32,13 @@ impl Bits {
         self.count == 0
     }
 
+    /// How many numbers from 0 on are in the set without a gap.
+    pub(crate) fn prefix(&self) -> u32 {
+        let full = self.words.iter().take_while(|word| **word == u64::MAX).count();
+        let rest = self.words.get(full).map_or(0, |word| word.trailing_ones());
+        u32::try_from(full * 64).unwrap_or(u32::MAX).saturating_add(rest)
+    }
+
     /// The same set as ranges.
     pub(crate) fn ranges(&self) -> Ranges {
         let mut ranges: Vec<(u32, u32)> = Vec::new();
@@ -63,8 +70,19 @@ mod tests {
             bits.insert(number);
         }
         assert_eq!(bits.len(), 9);
+        assert_eq!(bits.prefix(), 3);
         let ranges: Vec<(u32, u32)> = bits.ranges().into();
         assert_eq!(ranges, [(0, 3), (63, 66), (199, 201), (4_000, 4_001)]);
+    }
+
+    #[test]
+    fn the_prefix_ends_at_the_first_gap() {
+        let mut bits = Bits::default();
+        assert_eq!(bits.prefix(), 0);
+        for (number, prefix) in [(1, 0), (0, 2)].into_iter().chain((2..200).map(|number| (number, number + 1))) {
+            bits.insert(number);
+            assert_eq!(bits.prefix(), prefix);
+        }
     }
 
     #[test]

@@ -15,22 +15,22 @@ use crate::load::Load;
 /// Between two looks at what was acknowledged; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);
 
-/// Watches until `shutdown`. An error if Kafka is there and the client has lost it for good, or if it was emptied: the run
-/// and its blocks are gone, and the next start begins another run and makes the topics.
+/// Watches until `sent`, when there is nothing more to send. An error if Kafka is there and the client has lost it for good,
+/// or if it was emptied: the run and its blocks are gone, and the next start begins another run and makes the topics.
 pub(crate) fn watch(
     kafka: &kafka::Config,
     producer: &Arc<ThreadedProducer<Acks>>,
     load: &Load,
     runtime: &Handle,
-    shutdown: &CancellationToken,
+    sent: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let watch = match runtime.block_on(kafka.watch(shutdown)) {
-        Err(_) if shutdown.is_cancelled() => return Ok(()),
+    let watch = match runtime.block_on(kafka.watch(sent)) {
+        Err(_) if sent.is_cancelled() => return Ok(()),
         watch => watch?,
     };
     let contact = Contact::new(kafka, Instant::now());
     let mut accepted = 0;
-    while !shutdown.is_cancelled() {
+    while !sent.is_cancelled() {
         let now = load.metrics.accepted.get();
         if now != accepted {
             accepted = now;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use kafka::Topic;
-use kafka::blocks::Phase;
+use kafka::blocks::{LoadRecord, Phase};
 use petstore::{BlockId, Parameters};
 use service::{Beat, Health, Ready, unix_us};
 use tokio::runtime::Handle;
@@ -17,7 +17,8 @@ use tracing::{info, warn};
 use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
 use crate::load::Load;
-use crate::opening::Past;
+use crate::opening::{Past, left};
+use crate::schedule::Plan;
 
 /// How often news is published: twice as often as promised, so that a slow commit doesn't break the promise.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -38,6 +39,8 @@ pub struct Ledger {
     pub loader: u32,
     /// What the blocks are generated from.
     pub parameters: Parameters,
+    /// How long the load lasts, from its first start on.
+    pub stop_after: Duration,
     /// The load whose account is kept.
     pub load: Arc<Load>,
     /// Blocks that may be sent.
@@ -93,10 +96,14 @@ impl Ledger {
     fn try_open(&self) -> Result<(Journal, HashSet<u64>), Trouble> {
         let (journal, past) = Journal::open(&self.kafka, self.loader).map_err(Trouble::Other)?;
         let (run, next) = past.resume(&self.parameters).unwrap_or_else(|| (new_run(&past), 0));
-        let incarnation = service::incarnation();
-        let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone() };
+        let (incarnation, now_us) = (service::incarnation(), unix_us());
+        let load = past.load(&self.parameters, self.wanted(now_us));
+        let plan = Plan::new(self.load.rate(), left(load, now_us));
+        let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone(), load };
         let mut account = Account::new(owner, next);
-        let now_us = unix_us();
+        if plan.total() == 0 {
+            account.stop(None);
+        }
         account.reserve(self.ahead(), now_us);
         let draft = account.draft(now_us, false);
         let mut records = past.cuts(incarnation, now_us);
@@ -105,7 +112,7 @@ impl Ledger {
         journal.write(&records)?;
         info!(run = format!("{run:08x}"), next, cut, reserved = draft.records.len(), "the account is open");
         let reserved = account.committed(&draft);
-        self.load.open(account);
+        self.load.open(account, plan);
         self.hand_out(reserved);
         self.ready.set(true);
         Ok((journal, past.writers().filter(|writer| *writer != incarnation).collect()))
@@ -118,8 +125,14 @@ impl Ledger {
         }
     }
 
+    /// The load that is asked for, as if it began now.
+    fn wanted(&self, now_us: i64) -> LoadRecord {
+        let length_us = u64::try_from(self.stop_after.as_micros()).unwrap_or(u64::MAX);
+        LoadRecord { began_at_us: now_us, micro_rate: self.load.rate().micro(), length_us }
+    }
+
     fn ahead(&self) -> f64 {
-        self.load.plan.rate().per_second() * AHEAD_S
+        self.load.rate().per_second() * AHEAD_S
     }
 }
 

@@ -9,8 +9,9 @@
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
 //! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
 //!
-//! A load begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
-//! was. That is so after `LOADER_STOP_AFTER` too: the load ends then, the process stays, and a restart begins another.
+//! The schedule begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
+//! was. The load does not: `LOADER_STOP_AFTER` counts from its first start, and once it has ended it stays ended, though the
+//! process stays or is started again. Another rate, length or parameter is another load.
 #![deny(missing_docs)]
 
 pub mod account;
@@ -45,7 +46,6 @@ pub use config::Config;
 use ledger::Ledger;
 pub use load::Load;
 pub use metrics::Metrics;
-use schedule::Plan;
 use sending::Sending;
 
 /// The schedule's loop turns every 50 ms, whatever Kafka does.
@@ -55,7 +55,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(24);
 
 /// The load that `config` describes, not begun.
 pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
-    Arc::new(Load::new(Plan::new(config.rate, config.stop_after.get()), metrics))
+    Arc::new(Load::new(config.rate, metrics))
 }
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
@@ -79,6 +79,7 @@ pub async fn run(
         kafka: kafka.clone(),
         loader: config.ordinal,
         parameters: config.parameters(),
+        stop_after: config.stop_after.get(),
         load: Arc::clone(&load),
         reserved: reserve,
         ready: health.ready("a reserved block"),
@@ -89,12 +90,14 @@ pub async fn run(
     let making = thread("maker", move || stock::make(&petstore, &reserved, &make))?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
-    let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), shutdown.clone());
+    // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.
+    let sent = shutdown.child_token();
+    let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), sent.clone());
     let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &runtime, &stop))?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
         // Dropped at the end, which tells the ledger to close the account.
-        let _sending = sending;
+        let (_sending, _sent) = (sending, sent.drop_guard());
         schedule.run(&beat, &stop)
     })?;
 

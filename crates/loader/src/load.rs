@@ -2,21 +2,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use service::Figures;
 
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::rate::Rate;
 use crate::schedule::Plan;
 
 /// What the schedule, the acknowledgements and the ledger have in common.
 #[derive(Debug)]
 pub struct Load {
-    /// When what is due.
-    pub plan: Plan,
     /// What happened so far.
     pub metrics: Metrics,
+    rate: Rate,
+    plan: OnceLock<Plan>,
     clock: OnceLock<Clock>,
     account: OnceLock<Mutex<Account>>,
     held: AtomicBool,
@@ -24,9 +26,31 @@ pub struct Load {
 
 impl Load {
     /// A load that has not begun.
-    pub fn new(plan: Plan, metrics: Metrics) -> Self {
-        metrics.rate.set(plan.rate().per_second());
-        Self { plan, metrics, clock: OnceLock::new(), account: OnceLock::new(), held: AtomicBool::new(false) }
+    pub fn new(rate: Rate, metrics: Metrics) -> Self {
+        metrics.rate.set(rate.per_second());
+        Self {
+            metrics,
+            rate,
+            plan: OnceLock::new(),
+            clock: OnceLock::new(),
+            account: OnceLock::new(),
+            held: AtomicBool::new(false),
+        }
+    }
+
+    /// Sales per second.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// When what is due; nothing until it is known what is left of the load.
+    pub fn plan(&self) -> Plan {
+        self.plan.get().copied().unwrap_or_else(|| Plan::new(self.rate, Duration::ZERO))
+    }
+
+    /// Whether nothing is left of the load, and that is known.
+    pub fn is_over(&self) -> bool {
+        self.plan.get().is_some_and(|plan| plan.total() == 0)
     }
 
     /// Begins the load now, if it has not begun: from here on sales become due.
@@ -39,8 +63,9 @@ impl Load {
         self.clock.get()
     }
 
-    /// Opens the account; a second time changes nothing.
-    pub fn open(&self, account: Account) {
+    /// Opens the account of what is left of the load; a second time changes nothing.
+    pub fn open(&self, account: Account, plan: Plan) {
+        let _ = self.plan.set(plan);
         let _ = self.account.set(Mutex::new(account));
     }
 
@@ -71,7 +96,7 @@ impl Load {
     /// Brings up to date what follows from the clock, even if the schedule's loop is stuck.
     pub fn observe(&self) {
         if let Some(clock) = self.clock() {
-            let due = self.plan.due_by(clock.elapsed_us());
+            let due = self.plan().due_by(clock.elapsed_us());
             self.metrics.due.inner().fetch_max(due, Ordering::Relaxed);
             self.metrics.clock_steps.inner().fetch_max(clock.steps(), Ordering::Relaxed);
         }
@@ -95,21 +120,31 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use kafka::blocks::LoadRecord;
+    use petstore::Parameters;
 
     use super::*;
+    use crate::account::Owner;
+
+    fn account() -> Account {
+        let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
+        Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load }, 0)
+    }
 
     #[test]
     fn nothing_is_due_before_the_load_begins() {
-        let load = Load::new(Plan::new("1000000".parse().unwrap(), Duration::MAX), Metrics::default());
+        let rate = "1000000".parse().unwrap();
+        let load = Load::new(rate, Metrics::default());
         assert_eq!(load.figures().counters["due"], 0);
+        assert!(!load.is_over(), "nobody knows");
+        load.open(account(), Plan::new(rate, Duration::MAX));
         load.begin();
         assert!(load.figures().counters["due"] >= 1);
     }
 
     #[test]
     fn what_has_no_answer_is_in_flight() {
-        let load = Load::new(Plan::new("1".parse().unwrap(), Duration::MAX), Metrics::default());
+        let load = Load::new("1".parse().unwrap(), Metrics::default());
         load.metrics.sent.inc_by(5);
         load.metrics.accepted.inc_by(2);
         load.metrics.unknown.inc();

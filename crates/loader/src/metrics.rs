@@ -18,8 +18,10 @@ pub struct Metrics {
     pub sent: Counter,
     /// Sales that Kafka acknowledged.
     pub accepted: Counter,
-    /// Sales refused for good, or of which nobody can say whether they arrived.
+    /// Sales that Kafka refused for good, or of which nobody can say whether they arrived.
     pub unknown: Counter,
+    /// Times that the client refused a sale, for another reason than a full queue. It was not sent, and is tried again.
+    pub refused: Counter,
     /// Sales handed over more than 5 ms after they were due.
     pub late: Counter,
     /// Those of them that would not have been late if Kafka had taken them.
@@ -52,11 +54,12 @@ impl Metrics {
     /// Makes the metrics and lists them in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { due, sent, accepted, unknown, late, late_blocked, queue_full, .. } = &metrics;
+        let Self { due, sent, accepted, unknown, refused, late, late_blocked, queue_full, .. } = &metrics;
         registry.register("due", "Sales that were due by the schedule", due.clone());
         registry.register("sent", "Sales handed to the client", sent.clone());
         registry.register("accepted", "Sales that Kafka acknowledged", accepted.clone());
         registry.register("unknown", "Sales refused, or without a known outcome", unknown.clone());
+        registry.register("refused", "Times that the client refused a sale, to be tried again", refused.clone());
         registry.register("late", "Sales handed over more than 5 ms after they were due", late.clone());
         registry.register("late_blocked", "Late sales that Kafka is to blame for", late_blocked.clone());
         registry.register("queue_full", "Times that the client's queue was full", queue_full.clone());
@@ -99,6 +102,7 @@ impl Metrics {
             .counter("sent", self.sent.get())
             .counter("accepted", self.accepted.get())
             .counter("unknown", self.unknown.get())
+            .counter("refused", self.refused.get())
             .counter("late", self.late.get())
             .counter("late_blocked", self.late_blocked.get())
             .counter("queue_full", self.queue_full.get())

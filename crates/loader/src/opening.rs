@@ -1,8 +1,9 @@
 //! What a loader takes over from those of its ordinal that came before it. Pure: reads records, says what to do.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use kafka::blocks::{BlockRecord, Phase, Published};
+use kafka::blocks::{BlockRecord, LoadRecord, Phase, Published};
 use petstore::{BlockId, Parameters};
 
 /// The earlier blocks of one loader, as far as they matter: bounded by the number of runs and of open blocks.
@@ -14,6 +15,8 @@ pub struct Past {
     open: HashMap<BlockId, BlockRecord>,
     /// Incarnations that wrote a block's last record: one for each start of the loader.
     writers: HashSet<u64>,
+    /// What the last record says: it is of the last load.
+    last: Option<(Parameters, LoadRecord)>,
 }
 
 #[derive(Debug)]
@@ -26,7 +29,7 @@ struct Run {
 impl Past {
     /// Nothing is known yet of the loader with this ordinal.
     pub fn of(loader: u32) -> Self {
-        Self { loader, runs: HashMap::new(), open: HashMap::new(), writers: HashSet::new() }
+        Self { loader, runs: HashMap::new(), open: HashMap::new(), writers: HashSet::new(), last: None }
     }
 
     /// Takes the next record of the topic, in the topic's order; other loaders' are passed over.
@@ -35,6 +38,7 @@ impl Past {
             return;
         }
         self.writers.insert(record.incarnation);
+        self.last = record.load.map(|load| (record.parameters.clone(), load));
         let run = self.runs.entry(id.run).or_insert_with(|| Run {
             parameters: record.parameters.clone(),
             reserved_at_us: record.reserved_at_us,
@@ -54,6 +58,16 @@ impl Past {
     pub fn resume(&self, parameters: &Parameters) -> Option<(u32, u32)> {
         let same = self.runs.iter().filter(|(_, run)| run.parameters == *parameters && run.highest < u32::MAX);
         same.max_by_key(|(_, run)| run.reserved_at_us).map(|(run, known)| (*run, known.highest + 1))
+    }
+
+    /// The load to go on with: the last one, if it was asked for in the same way, or else a new one that begins now.
+    ///
+    /// `wanted` says how; when it began counts for a new one alone.
+    pub fn load(&self, parameters: &Parameters, wanted: LoadRecord) -> LoadRecord {
+        let same = |(theirs, last): &&(Parameters, LoadRecord)| {
+            theirs == parameters && LoadRecord { began_at_us: wanted.began_at_us, ..*last } == wanted
+        };
+        self.last.as_ref().filter(same).map_or(wanted, |(_, last)| *last)
     }
 
     /// Whether a run of this number is there.
@@ -80,6 +94,12 @@ impl Past {
     }
 }
 
+/// What is left of a load. A clock that was put back does not make it longer than it was.
+pub fn left(load: LoadRecord, now_us: i64) -> Duration {
+    let passed = u64::try_from(now_us.saturating_sub(load.began_at_us)).unwrap_or(0);
+    Duration::from_micros(load.length_us.saturating_sub(passed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,10 +113,16 @@ mod tests {
             phase,
             acknowledged: acknowledged.into(),
             end: None,
+            load: Some(load(reserved_at_us)),
             reserved_at_us,
             updated_at_us: reserved_at_us,
         };
         Published { id: BlockId { run, loader, block }, record, offset: 0 }
+    }
+
+    /// A load of an hour.
+    fn load(began_at_us: i64) -> LoadRecord {
+        LoadRecord { began_at_us, micro_rate: 1_000_000, length_us: 3_600_000_000 }
     }
 
     fn past(records: impl IntoIterator<Item = Published>) -> Past {
@@ -141,6 +167,37 @@ mod tests {
             published((8, 3, 4), Phase::Closed, 40, 2),
         ]);
         assert_eq!(past.resume(&with_seed(1)), Some((9, 1)));
+    }
+
+    #[test]
+    fn a_load_goes_on_from_its_first_start_if_nothing_else_is_asked_for() {
+        let mut past = past([published((7, 3, 4), Phase::Closed, 10, 1)]);
+        assert_eq!(past.load(&with_seed(1), load(99)), load(10));
+        assert_eq!(past.load(&with_seed(2), load(99)), load(99), "other parameters");
+        for other in [LoadRecord { micro_rate: 1, ..load(99) }, LoadRecord { length_us: 1, ..load(99) }] {
+            assert_eq!(past.load(&with_seed(1), other), other);
+        }
+        // Back to what there was before is another load, too.
+        past.see(published((8, 3, 0), Phase::Closed, 20, 2));
+        assert_eq!(past.load(&with_seed(1), load(99)), load(99));
+        assert_eq!(past.load(&with_seed(2), load(99)), load(20));
+        assert_eq!(Past::of(3).load(&with_seed(1), load(99)), load(99));
+    }
+
+    #[test]
+    fn a_release_that_said_nothing_of_its_load_left_none_to_go_on_with() {
+        let mut old = published((7, 3, 4), Phase::Closed, 10, 1);
+        old.record.load = None;
+        assert_eq!(past([old]).load(&with_seed(1), load(99)), load(99));
+    }
+
+    #[test]
+    fn a_load_that_has_ended_has_nothing_left() {
+        let left = |now_us| left(load(10), now_us);
+        assert_eq!(left(10), Duration::from_hours(1));
+        assert_eq!(left(10 + 3_599_999_999), Duration::from_micros(1));
+        assert_eq!([left(10 + 3_600_000_000), left(i64::MAX)], [Duration::ZERO; 2]);
+        assert_eq!(left(-5), Duration::from_hours(1), "the clock was put back");
     }
 
     #[test]

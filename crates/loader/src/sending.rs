@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::SaleHeader;
+use petstore::SaleId;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use service::Beat;
@@ -31,6 +32,8 @@ const TICK: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(50);
 /// How often the wall clock is looked at.
 const CLOCK_CHECK_US: u64 = 1_000_000;
+/// Sales that the client refuses are logged once in this time.
+const LOG_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for Kafka's answers, of the 30 s that Kubernetes gives.
 const FLUSH_LIMIT: Duration = Duration::from_secs(15);
 /// How long the client may take to give back what was purged.
@@ -43,25 +46,35 @@ pub struct Sending {
     topic: String,
     stock: Receiver<Stock>,
     schedule: Schedule,
+    catch_up: CatchUp,
     blame: Blame,
     current: Option<Current>,
+    /// When a refusal was logged.
+    logged: Option<Instant>,
     /// The key of the sale in hand, kept for its memory.
     key: String,
     clock_checked_us: u64,
 }
 
-/// The block in hand and the sale of it that is next.
+/// The block in hand: the piece of it that is at hand, and the sale that is next.
 struct Current {
     stock: Stock,
     index: u32,
 }
 
+impl Current {
+    /// Whether the block goes on in another piece.
+    fn is_spent(&self) -> bool {
+        self.index >= self.stock.end() && !self.stock.is_last()
+    }
+}
+
 /// What became of the attempt to hand over the next sale.
 enum Handed {
     Over,
-    /// Kafka is to blame: the queue is full, or it let no block be reserved.
+    /// Kafka is to blame: the client takes no sale, or Kafka let no block be reserved.
     Blocked,
-    /// The loader is to blame: the next block isn't made yet.
+    /// The loader is to blame: what comes next isn't made yet.
     Starved,
 }
 
@@ -79,10 +92,12 @@ impl Sending {
             .create_with_context(Acks::new(Arc::clone(&load)))
             .context("making the producer")?;
         Ok(Self {
-            schedule: Schedule::new(load.plan, catch_up),
+            schedule: Schedule::new(load.plan(), catch_up),
+            catch_up,
             topic: config.names().sales(),
             blame: Blame::new(catch_up),
             current: None,
+            logged: None,
             key: String::new(),
             clock_checked_us: 0,
             load,
@@ -103,14 +118,14 @@ impl Sending {
         if self.first_block(beat, shutdown) {
             let load = Arc::clone(&self.load);
             let clock = load.begin();
-            info!(rate = load.plan.rate().per_second(), "the load begins");
+            info!(rate = load.rate().per_second(), sales = load.plan().total(), "the load begins");
             while !shutdown.is_cancelled() && !self.schedule.is_done() {
                 beat.turned();
                 self.turn(clock)?;
                 std::thread::sleep(self.rest(clock.elapsed_us()));
             }
             if !shutdown.is_cancelled() {
-                info!(sales = load.plan.total(), "the load has ended as planned");
+                info!(sales = load.plan().total(), "the load has ended as planned");
             }
         }
         self.stop(beat, shutdown);
@@ -120,8 +135,15 @@ impl Sending {
     fn first_block(&mut self, beat: &Beat, shutdown: &CancellationToken) -> bool {
         while !shutdown.is_cancelled() {
             beat.turned();
+            if self.load.is_over() {
+                info!(
+                    "this load has ended before, and stays ended: another rate, stopAfter or parameter begins another"
+                );
+                return false;
+            }
             match self.stock.recv_timeout(IDLE) {
                 Ok(stock) => {
+                    self.schedule = Schedule::new(self.load.plan(), self.catch_up);
                     self.take(stock);
                     return true;
                 }
@@ -161,11 +183,12 @@ impl Sending {
     }
 
     fn hand_over(&mut self, clock: &Clock) -> anyhow::Result<Handed> {
-        if self.current.is_none() {
+        if self.current.as_ref().is_none_or(Current::is_spent) {
             match self.stock.try_recv() {
                 Ok(stock) => self.take(stock),
                 Err(TryRecvError::Empty) => {
-                    let reserved = self.load.account().is_some_and(|account| account.has_unused());
+                    let reserved =
+                        self.current.is_some() || self.load.account().is_some_and(|account| account.has_unused());
                     return Ok(if reserved { Handed::Starved } else { Handed::Blocked });
                 }
                 Err(TryRecvError::Disconnected) => bail!("no more blocks are made"),
@@ -173,10 +196,10 @@ impl Sending {
         }
         let Some(mut current) = self.current.take() else { return Ok(Handed::Starved) };
         let handed = self.hand_over_of(&mut current, clock)?;
-        if current.index < current.stock.len() {
+        if current.index < current.stock.end() || current.is_spent() {
             self.current = Some(current);
         } else if let Some(mut account) = self.load.account() {
-            account.finish(current.stock.id().block, current.stock.len());
+            account.finish(current.stock.id().block, current.index);
         }
         Ok(handed)
     }
@@ -187,13 +210,8 @@ impl Sending {
         let due_us = self.schedule.next_due_at();
         self.key.clear();
         write!(self.key, "{}", sale.store)?;
-        match send(&self.producer, &self.topic, &self.key, sale, id, clock.unix_us(due_us)) {
-            Ok(()) => {}
-            Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => {
-                self.load.metrics.queue_full.inc();
-                return Ok(Handed::Blocked);
-            }
-            Err(err) => self.refused(id.block, &err)?,
+        if let Err(err) = send(&self.producer, &self.topic, &self.key, sale, id, clock.unix_us(due_us)) {
+            return self.not_taken(id, &err);
         }
         let now_us = clock.elapsed_us();
         let (lateness, blocked_us) = self.blame.handed(now_us, now_us.saturating_sub(due_us));
@@ -204,24 +222,31 @@ impl Sending {
         Ok(Handed::Over)
     }
 
-    /// The client refused a sale for good.
-    fn refused(&self, block: u32, err: &KafkaError) -> anyhow::Result<()> {
+    /// The client did not take a sale, so it was certainly not sent: it is tried again, unless the client can't go on.
+    fn not_taken(&mut self, id: SaleId, err: &KafkaError) -> anyhow::Result<Handed> {
+        if matches!(err, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
+            self.load.metrics.queue_full.inc();
+            return Ok(Handed::Blocked);
+        }
         if let Some((_, reason)) = self.producer.client().fatal_error() {
             bail!("the producer can't go on: {reason}");
         }
-        warn!(block, "the client did not take a sale: {err}");
-        self.load.metrics.unknown.inc();
-        if let Some(mut account) = self.load.account() {
-            account.failed(block);
+        self.load.metrics.refused.inc();
+        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+            self.logged = Some(Instant::now());
+            warn!(sale = %id, "the client does not take a sale, which is tried again: {err}");
         }
-        Ok(())
+        Ok(Handed::Blocked)
     }
 
     fn take(&mut self, stock: Stock) {
-        if let Some(mut account) = self.load.account() {
+        let index = stock.first();
+        if index == 0
+            && let Some(mut account) = self.load.account()
+        {
             account.begin(stock.id().block, self.schedule.next());
         }
-        self.current = Some(Current { stock, index: 0 });
+        self.current = Some(Current { stock, index });
     }
 
     /// How long nothing will be due.
@@ -283,10 +308,101 @@ fn send(
     topic: &str,
     key: &str,
     sale: Encoded<'_>,
-    id: petstore::SaleId,
+    id: SaleId,
     due_us: i64,
 ) -> Result<(), KafkaError> {
     let headers = SaleHeader { id, due_us, state: sale.state }.to_owned_headers();
     let record = BaseRecord::with_opaque_to(topic, pack(id.block, id.index)).key(key).payload(sale.body);
     producer.send(record.headers(headers)).map_err(|(err, _)| err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use kafka::blocks::LoadRecord;
+    use petstore::{BlockId, Parameters, Petstore};
+
+    use super::*;
+    use crate::account::{Account, Owner};
+    use crate::schedule::Plan;
+    use crate::stock::pieces;
+
+    const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
+
+    /// A load with one reserved block.
+    fn load() -> Arc<Load> {
+        let rate = "1000000".parse().unwrap();
+        let load = Load::new(rate, Metrics::default());
+        let parameters = Parameters::default();
+        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
+        let mut account = Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters, load: record }, 0);
+        account.reserve(0.0, 0);
+        let draft = account.draft(0, false);
+        account.committed(&draft);
+        load.open(account, Plan::new(rate, Duration::from_secs(1)));
+        Arc::new(load)
+    }
+
+    /// No Kafka is there.
+    fn nobody() -> kafka::Config {
+        serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap()
+    }
+
+    /// A client that takes records up to this size.
+    fn producer(kafka: &kafka::Config, load: &Arc<Load>, bytes: &str) -> Arc<ThreadedProducer<Acks>> {
+        let mut producer = kafka.idempotent_producer();
+        producer.set("message.max.bytes", bytes);
+        Arc::new(producer.create_with_context(Acks::new(Arc::clone(load))).unwrap())
+    }
+
+    #[test]
+    fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
+        let kafka = nobody();
+        let mut sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
+        sales[0].store.name = "x".repeat(2_000).into();
+        let (ready, stock) = channel();
+        pieces(ID, &sales).for_each(|piece| ready.send(piece.unwrap()).unwrap());
+        let load = load();
+        let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let (clock, metrics) = (load.begin(), &load.metrics);
+
+        sending.producer = producer(&kafka, &load, "1000");
+        for times in 1..=3 {
+            assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked));
+            assert_eq!([metrics.refused.get(), metrics.sent.get(), metrics.unknown.get()], [times, 0, 0]);
+        }
+        sending.producer = producer(&kafka, &load, "1000000");
+        assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
+        assert_eq!([metrics.refused.get(), metrics.sent.get()], [3, 1]);
+        assert_eq!(sending.current.as_ref().unwrap().index, 1, "the same sale, and no other");
+    }
+
+    #[test]
+    fn a_block_is_sent_piece_by_piece_to_its_end() {
+        let kafka = nobody();
+        let sales = Petstore::new(Parameters::default()).unwrap().block(ID);
+        let mut made: Vec<Stock> = pieces(ID, &sales).map(Result::unwrap).collect();
+        let (ready, stock) = channel();
+        let load = load();
+        let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let clock = load.begin();
+
+        let second = made.split_off(1);
+        let end = made[0].end();
+        ready.send(made.remove(0)).unwrap();
+        for _ in 0..end {
+            assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
+        }
+        assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Starved), "the block goes on: not Kafka's fault");
+        for piece in second {
+            ready.send(piece).unwrap();
+        }
+        for _ in end as usize..sales.len() {
+            assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
+        }
+        assert!(sending.current.is_none());
+        assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked), "no other block is reserved");
+        assert_eq!(load.metrics.sent.get(), sales.len() as u64);
+    }
 }

@@ -5,14 +5,21 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use anyhow::Context;
 use petstore::{BlockId, Petstore, Sale, State};
 
-/// Blocks that wait, encoded, for the sending thread; one more is being made and one being sent. Each is a few
-/// megabytes: two hide the time that generating takes, more would only cost memory.
-pub const WAITING: usize = 2;
+/// Bytes of bodies in a piece, at most by a little. Blocks have some two megabytes, or twenty if they last ten years: as
+/// pieces, what is ahead takes the same memory whatever a block has.
+const PIECE_BYTES: usize = 1 << 20;
+/// More than most sales take.
+const SALE_BYTES: usize = 640;
+/// Pieces that wait for the sending thread; one more is being made and one being sent, 18 MiB in all. They hide the time
+/// that generating a block takes, more would only cost memory.
+pub const WAITING: usize = 16;
 
-/// One block, encoded: all bodies in one piece of memory.
+/// A piece of a block, encoded: all bodies in one piece of memory.
 #[derive(Debug)]
 pub struct Stock {
     id: BlockId,
+    first: u32,
+    is_last: bool,
     bodies: Vec<u8>,
     sales: Vec<Entry>,
 }
@@ -36,47 +43,69 @@ struct Entry {
 }
 
 impl Stock {
-    /// Encodes a block's sales.
-    pub fn encode(id: BlockId, sales: &[Sale]) -> anyhow::Result<Self> {
-        let mut stock =
-            Self { id, bodies: Vec::with_capacity(sales.len() * 640), sales: Vec::with_capacity(sales.len()) };
+    /// Encodes the sales of a block from the one at `first` on, as many as a piece holds.
+    fn encode(id: BlockId, first: u32, sales: &[Sale]) -> anyhow::Result<Self> {
+        let expected = (sales.len() * SALE_BYTES).min(PIECE_BYTES);
+        let bodies = Vec::with_capacity(expected + SALE_BYTES);
+        let mut stock = Self { id, first, is_last: false, bodies, sales: Vec::with_capacity(expected / SALE_BYTES) };
         for sale in sales {
+            if stock.bodies.len() + SALE_BYTES > PIECE_BYTES {
+                return Ok(stock);
+            }
             serde_json::to_writer(&mut stock.bodies, sale).with_context(|| format!("encoding sale {}", sale.id))?;
             stock.sales.push(Entry { end: stock.bodies.len(), store: sale.store.id, state: sale.state() });
         }
+        stock.is_last = true;
         Ok(stock)
     }
 
-    /// Which block it is.
+    /// Which block it is of.
     pub fn id(&self) -> BlockId {
         self.id
     }
 
-    /// How many sales it has.
-    pub fn len(&self) -> u32 {
-        u32::try_from(self.sales.len()).unwrap_or(u32::MAX)
+    /// The index of its first sale.
+    pub fn first(&self) -> u32 {
+        self.first
     }
 
-    /// Whether it has no sales.
-    pub fn is_empty(&self) -> bool {
-        self.sales.is_empty()
+    /// The index behind its last sale.
+    pub fn end(&self) -> u32 {
+        u32::try_from(self.sales.len()).unwrap_or(u32::MAX).saturating_add(self.first)
     }
 
-    /// The sale at `index`, if there are so many.
+    /// Whether the block ends with it.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// The block's sale at `index`, if it is in this piece.
     pub fn get(&self, index: u32) -> Option<Encoded<'_>> {
-        let index = index as usize;
+        let index = index.checked_sub(self.first)? as usize;
         let entry = self.sales.get(index)?;
         let start = index.checked_sub(1).map_or(0, |before| self.sales[before].end);
         Some(Encoded { store: entry.store, state: entry.state, body: &self.bodies[start..entry.end] })
     }
 }
 
+/// The pieces of a block, made one by one.
+pub(crate) fn pieces(id: BlockId, sales: &[Sale]) -> impl Iterator<Item = anyhow::Result<Stock>> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let first = next?;
+        let piece = Stock::encode(id, first, sales.get(first as usize..).unwrap_or_default());
+        next = piece.as_ref().ok().filter(|piece| !piece.is_last).map(Stock::end);
+        Some(piece)
+    })
+}
+
 /// Generates the blocks that were reserved, in order, until nobody reserves or sends any more. Blocks.
 pub fn make(petstore: &Petstore, reserved: &Receiver<BlockId>, ready: &SyncSender<Stock>) -> anyhow::Result<()> {
     for id in reserved {
-        let stock = Stock::encode(id, &petstore.block(id))?;
-        if ready.send(stock).is_err() {
-            break;
+        for piece in pieces(id, &petstore.block(id)) {
+            if ready.send(piece?).is_err() {
+                return Ok(());
+            }
         }
     }
     Ok(())
@@ -94,19 +123,44 @@ mod tests {
         Petstore::new(Parameters { customers: 200, days: 30, ..Parameters::default() }).unwrap()
     }
 
+    const ID: BlockId = BlockId { run: 1, loader: 2, block: 3 };
+
     #[test]
     fn every_sale_is_there_as_it_was_generated() {
-        let id = BlockId { run: 1, loader: 2, block: 3 };
-        let sales = petstore().block(id);
-        let stock = Stock::encode(id, &sales).unwrap();
-        assert_eq!(stock.len() as usize, sales.len());
-        assert!(!stock.is_empty());
-        for (index, sale) in (0..).zip(&sales) {
-            let encoded = stock.get(index).unwrap();
-            assert_eq!(&serde_json::from_slice::<Sale>(encoded.body).unwrap(), sale);
-            assert_eq!((encoded.store, encoded.state), (sale.store.id, sale.state()));
+        let sales = Petstore::new(Parameters::default()).unwrap().block(ID);
+        let pieces: Vec<Stock> = pieces(ID, &sales).map(Result::unwrap).collect();
+        assert!(pieces.len() > 1);
+        let mut rest = (0..).zip(&sales);
+        for (number, piece) in (1..).zip(&pieces) {
+            assert_eq!((piece.id(), piece.is_last()), (ID, number == pieces.len()));
+            assert_eq!(piece.get(piece.end()), None);
+            assert_eq!(piece.first().checked_sub(1).and_then(|before| piece.get(before)), None);
+            for index in piece.first()..piece.end() {
+                let (expected, sale) = rest.next().unwrap();
+                assert_eq!(index, expected);
+                let encoded = piece.get(index).unwrap();
+                assert_eq!(&serde_json::from_slice::<Sale>(encoded.body).unwrap(), sale);
+                assert_eq!((encoded.store, encoded.state), (sale.store.id, sale.state()));
+            }
         }
-        assert_eq!(stock.get(stock.len()), None);
+        assert_eq!(rest.next(), None);
+    }
+
+    #[test]
+    fn a_block_without_sales_is_one_empty_piece() {
+        let pieces: Vec<Stock> = pieces(ID, &[]).map(Result::unwrap).collect();
+        assert_eq!(pieces.iter().map(|piece| (piece.end(), piece.is_last())).collect::<Vec<_>>(), [(0, true)]);
+    }
+
+    #[test]
+    fn what_is_ahead_takes_twenty_megabytes_however_long_a_block_is() {
+        let petstore = Petstore::new(Parameters { days: 3_660, ..Parameters::default() }).unwrap();
+        let sales = petstore.block(ID);
+        let bytes = |piece: &Stock| piece.bodies.capacity() + piece.sales.capacity() * size_of::<Entry>();
+        let pieces: Vec<usize> = pieces(ID, &sales).map(|piece| bytes(&piece.unwrap())).collect();
+        assert!(pieces.iter().sum::<usize>() > 15_000_000, "the block alone is large: {pieces:?}");
+        let largest = pieces.into_iter().max().unwrap();
+        assert!(largest * (WAITING + 2) < 20_500_000, "{largest}");
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use kafka::blocks::Phase;
 use petstore::digest;
-use support::{Audit, Kafka, Loader};
+use support::{Audit, Kafka, LIMIT, Loader};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_graceful_stop_what_was_acknowledged_is_exactly_what_is_there() {
@@ -124,6 +125,61 @@ async fn other_parameters_begin_another_run() {
     };
     assert_eq!((runs(1).len(), runs(2).len()), (1, 1), "the same parameters go on in their run");
     assert!(runs(1).is_disjoint(&runs(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_has_ended_stays_ended_and_another_length_begins_another() {
+    let kafka = Kafka::new();
+    let variables = [("LOADER_RATE", "500"), ("LOADER_DAYS", "30"), ("LOADER_STOP_AFTER", "3s")];
+    let mut first = Loader::start(&kafka, &variables);
+    first.reports("all sales", |counters| counters["accepted"] == 1_500).await;
+    first.reports("closed", |counters| counters["blocks_closed"] == counters["blocks_reserved"]).await;
+    let deadline = Instant::now() + LIMIT;
+    while first.threads().contains(&"contact".to_owned()) {
+        assert!(Instant::now() < deadline, "a Kafka that goes away now would still end it: {:?}", first.threads());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    first.stop().await;
+
+    let mut second = Loader::start(&kafka, &variables);
+    let deadline = Instant::now() + LIMIT;
+    while !second.log().contains("has ended before, and stays ended") {
+        assert!(Instant::now() < deadline, "{}", second.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(second.is_ready().await);
+    second.reports("nothing", |counters| counters["due"] == 0 && counters["blocks_reserved"] == 0).await;
+    second.stop().await;
+    assert_eq!(kafka.audit().acknowledged, 1_500);
+
+    let mut third = Loader::start(&kafka, &[("LOADER_STOP_AFTER", "2s"), variables[0], variables[1]]);
+    third.reports("all sales", |counters| counters["accepted"] == 1_000).await;
+    third.stop().await;
+    let audit = kafka.audit();
+    assert_eq!((audit.acknowledged, audit.unknown), (2_500, 0));
+    goes_on(&audit, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_ends_when_it_would_have_although_its_loader_was_killed() {
+    let kafka = Kafka::new();
+    let variables = [("LOADER_RATE", "500"), ("LOADER_DAYS", "30"), ("LOADER_STOP_AFTER", "20s")];
+    let mut first = Loader::start(&kafka, &variables);
+    first.reports("4 s of sales", |counters| counters["accepted"] >= 2_000).await;
+    first.signal("KILL");
+    first.ended().await;
+
+    let mut second = Loader::start(&kafka, &variables);
+    let closed = second
+        .reports("the end", |counters| {
+            counters["blocks_reserved"] > 0 && counters["blocks_closed"] == counters["blocks_reserved"]
+        })
+        .await;
+    second.stop().await;
+    let sent = closed.counters["sent"];
+    assert!(sent > 0 && sent <= 500 * 16, "{sent} in what was left of 20 s");
+    let loads: BTreeSet<_> = kafka.blocks().iter().map(|block| block.record.load.unwrap().began_at_us).collect();
+    assert_eq!(loads.len(), 1, "it is one load");
 }
 
 /// The successor took new blocks of the same run, right after the highest that was reserved.

@@ -268,6 +268,7 @@ impl Admin {
             counters: figures.counters,
             gauges: figures.gauges,
             latencies,
+            threads: figures.threads,
             resources: cgroup::read(Path::new("/")).ok(),
             neighbour: figures.neighbour,
         })

@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod secret;
 pub mod state;
+mod time;
 mod whole;
 
 pub use address::{Host, HostPort};
@@ -33,4 +34,5 @@ pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};
 pub use secret::Secret;
+pub use time::{Activity, Spent, Stopwatch, Time};
 pub use whole::{Port, Whole};

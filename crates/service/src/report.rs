@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::{Latency, Resources};
+use crate::{Latency, Resources, Spent, Time};
 
 /// A program's own figures, gathered anew for each report.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Figures {
     pub gauges: BTreeMap<String, f64>,
     /// Latencies by stage, and other durations.
     pub latencies: BTreeMap<String, Latency>,
+    /// Where the time of each thread goes.
+    pub threads: BTreeMap<String, Spent>,
     /// What a probe saw of the process it watches.
     pub neighbour: Option<Neighbour>,
 }
@@ -42,6 +44,13 @@ impl Figures {
     #[must_use]
     pub fn latency(mut self, name: impl Into<String>, latency: &Latency) -> Self {
         self.latencies.insert(name.into(), latency.clone());
+        self
+    }
+
+    /// Adds where the time goes.
+    #[must_use]
+    pub fn time(mut self, time: &Time) -> Self {
+        self.threads = time.spent();
         self
     }
 
@@ -77,6 +86,9 @@ pub struct Report {
     pub gauges: BTreeMap<String, f64>,
     /// Latencies in microseconds.
     pub latencies: BTreeMap<String, Histogram>,
+    /// Where the time of each thread that moves sales goes.
+    #[serde(default)]
+    pub threads: BTreeMap<String, Spent>,
     /// What the program itself uses of its limits; none where no cgroup can be read.
     pub resources: Option<Resources>,
     /// What a probe saw of the process it watches.
@@ -148,13 +160,14 @@ mod tests {
             counters: BTreeMap::from([("accepted".to_owned(), u64::MAX)]),
             gauges: BTreeMap::from([("rate".to_owned(), 0.5)]),
             latencies: BTreeMap::from([("accepted".to_owned(), Histogram::encode(&latency).unwrap())]),
+            threads: BTreeMap::from([("sales".to_owned(), Spent { kafka_us: 7, ..Spent::default() })]),
             resources: Some(Resources { cpu_usage_us: 9, ..Resources::default() }),
             neighbour: None,
         };
         let text = serde_json::to_string(&report).unwrap();
         let back: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(back.counters, report.counters);
-        assert_eq!(back.resources, report.resources);
+        assert_eq!((back.resources, back.threads), (report.resources, report.threads));
         assert_eq!(back.latencies["accepted"].negative, 1);
         assert_eq!(back.latencies["accepted"].decode().unwrap(), latency.snapshot());
     }

@@ -24,6 +24,9 @@ pub struct State {
     pub resources: Vec<Use>,
     /// Kafka's own view; absent until Kafka has answered for the first time.
     pub kafka: Option<Kafka>,
+    /// What the auditor has found; absent while it says nothing.
+    #[serde(default)]
+    pub findings: Option<Findings>,
 }
 
 /// A place where every sale must come by.
@@ -33,13 +36,23 @@ pub struct Stage {
     pub name: String,
     /// The component that counts it.
     pub component: String,
-    /// Sales since the exporter first saw the component; never falls.
+    /// Sales counted by the component's instances, as far as the exporter heard of them; never falls.
     pub sales: Option<u64>,
     /// Sales per second over the last ten seconds, by the instances' own clocks; absent when none of them
     /// reports.
     pub rate: Option<f64>,
-    /// Sales accepted and not found here.
+    /// Sales accepted and not found here, by the programs' own counters; absent when they can't tell.
     pub lag: Option<u64>,
+    /// What the auditor says of the stage; absent while it says nothing.
+    #[serde(default)]
+    pub audited: Option<Audited>,
+    /// Where the time of its busiest thread goes, over the last ten seconds; absent if no instance says so.
+    #[serde(default)]
+    pub time: Option<Shares>,
+    /// Sales per second that it could do as it is: its rate, had it never to wait for input. A low estimate, since larger
+    /// batches are cheaper; absent where the time is.
+    #[serde(default)]
+    pub ceiling: Option<f64>,
     /// Latency from the due time, since the start.
     pub latency: Option<Percentiles>,
     /// The same over the last ten seconds.
@@ -50,6 +63,61 @@ pub struct Stage {
     pub instances: usize,
     /// See `instances`.
     pub stale: usize,
+}
+
+/// Shares of a thread's time, which add up to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shares {
+    /// Its own work.
+    pub working: f64,
+    /// Nothing was there to be done.
+    pub waiting_for_input: f64,
+    /// Waiting for Kafka.
+    pub waiting_for_kafka: f64,
+    /// Waiting for its store.
+    pub waiting_for_store: f64,
+}
+
+/// What the auditor says of a stage. Its figures are compared with those of the stage before, and lag behind by what it
+/// has not read yet: they are not the pipeline's lag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audited {
+    /// Sales that it found.
+    pub found: u64,
+    /// Sales that it has not found yet, and that may still come.
+    pub late: u64,
+    /// Sales that won't come any more.
+    pub lost: u64,
+}
+
+/// What the auditor has found, all stages together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Seconds since it said so.
+    pub age_seconds: f64,
+    /// False if there is something that it can't judge.
+    pub auditable: bool,
+    /// What it can't say or says late, in words.
+    #[serde(default)]
+    pub remarks: Vec<String>,
+    /// Records that it has still to read: its own backlog, which says nothing of the pipeline.
+    #[serde(default)]
+    pub backlog: Option<u64>,
+    /// All findings.
+    pub total: u64,
+    /// By stage and kind, also those of which there are none.
+    pub counts: Vec<Count>,
+}
+
+/// How many findings there are of one kind at one stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Where, such as `stored`.
+    pub stage: String,
+    /// What, such as `lost`.
+    pub kind: String,
+    /// How many.
+    pub findings: u64,
 }
 
 /// How the load was offered, all loaders together.
@@ -65,7 +133,7 @@ pub struct Load {
     pub blocked: Option<Percentiles>,
 }
 
-/// Percentiles of merged histograms, in microseconds.
+/// Percentiles of merged histograms, in microseconds; absent if none could be measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// How many were measured.
@@ -73,15 +141,15 @@ pub struct Percentiles {
     /// How many were below zero, since two clocks differ; they aren't in the percentiles.
     pub negative: u64,
     /// Median.
-    pub p50_us: u64,
+    pub p50_us: Option<u64>,
     /// 90th percentile.
-    pub p90_us: u64,
+    pub p90_us: Option<u64>,
     /// 99th percentile.
-    pub p99_us: u64,
+    pub p99_us: Option<u64>,
     /// 99.9th percentile.
-    pub p999_us: u64,
+    pub p999_us: Option<u64>,
     /// The longest.
-    pub max_us: u64,
+    pub max_us: Option<u64>,
 }
 
 /// One pod of a component, as far as it has been heard.
@@ -105,10 +173,22 @@ pub struct Instance {
     pub stale: bool,
     /// Why the last poll failed.
     pub error: Option<String>,
+    /// How its clock differs from the exporter's.
+    #[serde(default)]
+    pub clock: Option<Clock>,
     /// The last report's counters.
     pub counters: BTreeMap<String, u64>,
     /// The last report's gauges.
     pub gauges: BTreeMap<String, f64>,
+}
+
+/// How the clock of an instance differs from the exporter's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// Its time less the exporter's, in microseconds.
+    pub offset_us: i64,
+    /// How far the offset may be off, either way: half the round trip by which it was measured.
+    pub error_us: u64,
 }
 
 /// What somebody uses of one limit.
@@ -158,8 +238,9 @@ pub struct Group {
     pub name: String,
     /// Its members.
     pub members: usize,
-    /// Offsets between what it committed and the end; transaction markers leave 1 per partition.
-    pub lag: u64,
+    /// Offsets between what it committed and the end; 0 if nothing but transaction markers is left, absent if one of its
+    /// partitions can't tell.
+    pub lag: Option<u64>,
 }
 
 /// The last report of an instance, as `/api/v1/reports` lists them.

@@ -12,7 +12,7 @@
 //! Positions say which Kafka they count in ([`Error::OtherKafka`]): offsets of an emptied Kafka mean other records.
 //!
 //! Writers and readers connect when they are used and again after every failure; an [`Error::Unavailable`] is to be
-//! tried again, and when is the caller's to decide. Every wait inside has a limit.
+//! tried again, and when is the caller's to decide; after an [`Error::TooMuch`], with less. Every wait inside has a limit.
 
 mod batch;
 mod error;

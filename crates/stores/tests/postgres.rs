@@ -5,10 +5,10 @@ mod servers;
 use std::time::Duration;
 
 use servers::{DUE_US, KAFKA, block_id, part, postgres_config, sales};
-use stores::postgres::{Conflict, Follower, Reader, Stored, Writer};
-use stores::{Counts, Outcome, Store};
+use stores::postgres::{BYTES, Config, Conflict, Follower, Name, Reader, Stored, Writer};
+use stores::{Counts, Error, Outcome, Store};
 
-async fn writer(config: &stores::postgres::Config) -> Writer {
+async fn writer(config: &Config) -> Writer {
     let mut writer = Writer::new(config.clone(), KAFKA);
     writer.positions(&[("a".to_owned(), 0), ("b".to_owned(), 0)]).await.unwrap();
     writer
@@ -43,15 +43,7 @@ async fn a_writer_frozen_in_the_middle_of_what_it_sends_holds_up_the_others_for_
     let config = postgres_config();
     let sales = sales();
     let mut successor = writer(&config).await;
-    let (host, port) = (config.host.as_str(), config.port.get());
-    let mut raw = tokio_postgres::Config::new();
-    raw.host(host)
-        .port(port)
-        .dbname(config.database.as_str())
-        .user(config.user.as_str())
-        .password(config.password.expose());
-    let (frozen, connection) = raw.application_name("kapture").connect(tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
+    let frozen = connect(&config).await;
     let schema = &config.schema;
     let locks = format!("SET search_path TO {schema}; BEGIN; SELECT FROM positions FOR UPDATE");
     frozen.batch_execute(&locks).await.unwrap();
@@ -101,11 +93,117 @@ async fn a_row_holds_the_whole_sale_whichever_way_it_came() {
     assert_eq!(writer.write(&[part("b", 0, &repeated)]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
 
     let spans = ["a", "b"].map(|topic| ((topic.to_owned(), 0), (0, 1_000)));
-    let read = Follower::new(config, KAFKA).read(&spans, 1_000).await.unwrap();
+    let read = Follower::new(config, KAFKA).read(&spans).await.unwrap();
     for (rows, (first, sales)) in read.iter().zip([(0, &sales[..300]), (1, &sales[300..600])]) {
         let stored = |sale: &petstore::Sale| Ok(Stored { receipt: sale.receipt(), due_us: DUE_US });
         assert_eq!(*rows, (first..).zip(sales.iter().map(stored)).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn a_hundred_conflicts_of_a_block_are_kept_the_others_counted_and_all_go_with_the_block() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut writer = writer(&config).await;
+    writer.write(&[part("a", 0, &sales[..300])]).await.unwrap();
+    let mut next = 0;
+    for repeated in [&sales[..70], &sales[70..300]] {
+        let part = part("b", next, repeated);
+        next = part.next;
+        let conflicts = repeated.len() as u64;
+        assert_eq!(writer.write(&[part]).await.unwrap(), [Outcome::Written { conflicts }]);
+    }
+    let mut reader = Reader::new(config);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 300, conflicts: 300 }]);
+    let kept = reader.conflicts(block_id(), 1_000).await.unwrap();
+    assert_eq!(
+        kept.iter().map(|one| one.id).collect::<Vec<_>>(),
+        sales[..100].iter().map(|one| one.id).collect::<Vec<_>>()
+    );
+
+    assert_eq!(reader.prune(&[block_id()]).await.unwrap(), 300);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts::default()]);
+    assert_eq!(reader.conflicts(block_id(), 1_000).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_takes_the_server_too_long_is_told_apart_and_less_of_it_is_done() {
+    let config = postgres_config();
+    let sales = sales();
+    writer(&config).await.write(&[part("a", 0, &sales[..100])]).await.unwrap();
+    let hurried = hurried(&config, "500ms").await;
+    run(
+        &config,
+        "ALTER TABLE sale_events RENAME TO kept; \
+         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, \
+         customer, time, cents, digest, CASE WHEN pg_sleep(0.02) IS NOT NULL THEN items END AS items FROM kept",
+    )
+    .await;
+    let span = |below| [(("a".to_owned(), 0), (0, below))];
+    let mut follower = Follower::new(hurried, KAFKA);
+    let refused = follower.read(&span(100)).await.unwrap_err();
+    assert!(matches!(refused, Error::TooMuch(_)), "{refused:?}");
+    assert!(refused.to_string().starts_with("reading sales: "), "{refused}");
+    assert_eq!(follower.read(&span(10)).await.unwrap()[0].len(), 10);
+}
+
+#[tokio::test]
+async fn a_read_of_more_bytes_than_memory_is_for_is_given_up() {
+    let config = postgres_config();
+    let mut sales = sales()[..40].to_vec();
+    for sale in &mut sales {
+        sale.items[0].brand = "x".repeat(BYTES / 30).into();
+    }
+    writer(&config).await.write(&[part("a", 0, &sales)]).await.unwrap();
+    let span = |below| [(("a".to_owned(), 0), (0, below))];
+    let mut follower = Follower::new(config, KAFKA);
+    let refused = follower.read(&span(40)).await.unwrap_err();
+    assert!(matches!(refused, Error::TooMuch(_)), "{refused:?}");
+    assert_eq!(follower.read(&span(20)).await.unwrap()[0].len(), 20);
+}
+
+/// Longer than a lock may be waited for, and than a statement may take.
+#[tokio::test]
+async fn a_migration_may_take_longer_than_anything_else() {
+    let config = postgres_config();
+    let hurried = hurried(&config, "1s").await;
+    let other = connect(&config).await;
+    let lock = format!("SELECT pg_advisory_lock(hashtextextended('kapture migrations of {}', 0))", config.schema);
+    other.batch_execute(&lock).await.unwrap();
+    let waiting = tokio::spawn(async move { Writer::new(hurried, KAFKA).positions(&[("a".to_owned(), 0)]).await });
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert!(!waiting.is_finished(), "{:?}", waiting.await);
+    drop(other);
+    assert_eq!(waiting.await.unwrap().unwrap(), [0]);
+}
+
+/// The same for a user whose statements the server ends after `limit`.
+async fn hurried(config: &Config, limit: &str) -> Config {
+    let user = format!("hurried-{:08x}", rand::random::<u32>());
+    let password = config.password.expose();
+    run(
+        config,
+        &format!(
+            "CREATE ROLE \"{user}\" SUPERUSER LOGIN PASSWORD '{password}'; \
+             ALTER ROLE \"{user}\" SET statement_timeout = '{limit}'"
+        ),
+    )
+    .await;
+    Config { user: Name::try_from(user).unwrap(), ..config.clone() }
+}
+
+async fn run(config: &Config, statements: &str) {
+    let statements = format!("SET search_path TO {}; {statements}", config.schema);
+    connect(config).await.batch_execute(&statements).await.unwrap();
+}
+
+async fn connect(config: &Config) -> tokio_postgres::Client {
+    let mut login = tokio_postgres::Config::new();
+    login.host(config.host.as_str()).port(config.port.get()).dbname(config.database.as_str());
+    login.user(config.user.as_str()).password(config.password.expose()).application_name("kapture");
+    let (client, connection) = login.connect(tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ impl Block {
             ..self.accepted
         };
         let found = u64::from(seen.count_in(&self.record.acknowledged));
-        let behind_end = u64::from(seen.count_between(self.end(), u32::MAX));
+        let behind_end = u64::from(seen.count_between(self.record.first_unsent(), u32::MAX));
         let unannounced = u64::from(seen.count()) - found - behind_end;
 
         let counts = &self.routed.counts;

@@ -22,6 +22,11 @@ pub(super) struct Returned {
 }
 
 impl Returned {
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.sightings.bytes()
+    }
+
     pub(super) fn suspect(&mut self) {
         self.suspect = true;
     }

@@ -57,6 +57,11 @@ pub struct Span {
 }
 
 impl Sightings {
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.seen.bytes() + self.spans.capacity() * size_of::<Span>()
+    }
+
     /// Notes where a record lies.
     pub(super) fn at(&mut self, source: Source, offset: i64) {
         match self.spans.iter_mut().find(|span| span.source == source) {

@@ -84,6 +84,7 @@ fn record() -> BlockRecord {
         phase: Phase::Progress,
         acknowledged: Ranges::default(),
         end: None,
+        load: None,
         reserved_at_us: 0,
         updated_at_us: 0,
     }

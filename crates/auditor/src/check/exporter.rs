@@ -70,8 +70,8 @@ fn judge(state: &State, stages: &[&str], moving: bool, first: &mut Option<Vec<u6
 pub(super) async fn p99_ms(exporter: &str, stage: &str) -> Option<f64> {
     let known = state(exporter).await.ok()?;
     let stage = known.stages.into_iter().find(|found| found.name == stage)?;
-    let percentiles = stage.recent.filter(|recent| recent.n > 0).or(stage.latency)?;
-    Some(percentiles.p99_us as f64 / 1_000.0)
+    let p99_us = stage.recent.and_then(|recent| recent.p99_us).or(stage.latency?.p99_us)?;
+    Some(p99_us as f64 / 1_000.0)
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use service::HostPort;
 
 use crate::config::Stores;
-use crate::recount::{Account, Cut, Limit, Limits, Reach, Recount, grouped, newest};
+use crate::findings::Stage;
+use crate::recount::{Account, Cut, Reach, Recount, grouped, newest};
 use table::{Release, Row, Table};
 
 /// The variables `TEST_*`.
@@ -97,10 +98,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let (start, is_whole) = (cut.account.start, cut.account.is_whole);
     let acknowledged = cut.account.acknowledged();
     let rounds = live::rounds(settings.auditor.as_str()).await;
-    let limits = Limits {
-        pass: Limit::Until((Instant::now() + patience.pass).min(begun + PASSED)),
-        read: Limit::Until(begun + READ),
-    };
+    let limits = ((Instant::now() + patience.pass).min(begun + PASSED), begun + READ);
     let found = match count(kafka, stores, cut, limits).await {
         Ok(found) => found,
         Err(err) => {
@@ -119,7 +117,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
 
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
     let stages = table.right_of(["accepted", "routed", "cached", "stored", "returned"]);
-    let moves = found.gaps.has_passed(crate::findings::Stage::Routed);
+    let moves = found.gaps.has_passed(Stage::Routed);
     let (auditor, exporter) =
         tokio::join!(live::row(settings.auditor.as_str(), rounds, moves, alive, &release), async {
             let sending = is_sending(kafka, start, acknowledged).await;
@@ -132,7 +130,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     {
         table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
     }
-    let counted = found.stages.at(crate::findings::Stage::Accepted).expected;
+    let counted = found.stages.at(Stage::Accepted).expected;
     if !is_whole || counted < acknowledged {
         table.note(format!(
             "the newest {} sales were counted; the auditor answers for all, and `kapture-auditor recount` counts them again",
@@ -146,7 +144,12 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     Outcome { text, well }
 }
 
-async fn count(kafka: &kafka::Config, mut stores: Stores, cut: Cut, limits: Limits) -> anyhow::Result<Recount> {
+async fn count(
+    kafka: &kafka::Config,
+    mut stores: Stores,
+    cut: Cut,
+    limits: (Instant, Instant),
+) -> anyhow::Result<Recount> {
     let kafka = kafka.clone();
     tokio::task::spawn_blocking(move || newest(&kafka, &mut stores, &cut, MOST, limits)).await?
 }

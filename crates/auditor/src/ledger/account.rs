@@ -108,6 +108,9 @@ impl Ledger {
         for (id, block) in &self.open {
             stages.add(&block.tallies(self.silence.is_silent(*id)));
         }
+        for reserved in self.reserved.values() {
+            stages.add(&reserved.tallies());
+        }
         let mut strays = Tallies::default();
         for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
             *strays.at_mut(stage) = tally;
@@ -129,7 +132,7 @@ impl Ledger {
             counts: counts(&stages),
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
             stages,
-            open_blocks: self.open.len() as u64,
+            open_blocks: (self.open.len() + self.reserved.len()) as u64,
             done_blocks: self.done.count(),
             other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
             findings: self.findings.iter().cloned().collect(),
@@ -148,17 +151,19 @@ impl Ledger {
 
     /// Some open blocks, the oldest first.
     pub fn blocks(&self) -> Vec<BlockView> {
-        let mut blocks: Vec<_> = self.open.iter().collect();
-        blocks.sort_unstable_by_key(|(id, block)| (block.record().reserved_at_us, **id));
-        blocks
-            .into_iter()
-            .take(SHOWN)
-            .map(|(id, block)| BlockView {
-                id: *id,
-                phase: block.record().phase,
-                stages: block.tallies(self.silence.is_silent(*id)),
-            })
-            .collect()
+        let open = self.open.iter().map(|(id, block)| (block.record().reserved_at_us, *id));
+        let reserved = self.reserved.iter().map(|(id, reserved)| (reserved.record.reserved_at_us, *id));
+        let mut blocks: Vec<(i64, BlockId)> = open.chain(reserved).collect();
+        blocks.sort_unstable();
+        blocks.into_iter().take(SHOWN).filter_map(|(_, id)| self.block(id)).collect()
+    }
+
+    fn block(&self, id: BlockId) -> Option<BlockView> {
+        let (phase, stages) = match (self.open.get(&id), self.reserved.get(&id)) {
+            (Some(block), _) => (block.record().phase, block.tallies(self.silence.is_silent(id))),
+            (None, reserved) => reserved.map(|reserved| (reserved.record.phase, reserved.tallies()))?,
+        };
+        Some(BlockView { id, phase, stages })
     }
 }
 

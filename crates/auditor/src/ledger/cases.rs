@@ -57,7 +57,7 @@ pub enum Origin {
     Accepted(Kind),
     /// It was not there.
     Routed,
-    /// `sales` no longer reaches back so far.
+    /// `sales` no longer reaches back so far, or is too long to search.
     Unknown,
 }
 
@@ -109,7 +109,7 @@ impl Ledger {
                 Some(block) => block.close_case(kind, accepted),
                 None if accepted.is_none() => {}
                 None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => {
-                    self.strangers.was_accepted(id.block_id())
+                    self.strangers.was_accepted(id.block_id());
                 }
                 None => self.done.was_accepted(id.block_id(), kind),
             }
@@ -121,7 +121,8 @@ impl Ledger {
                 }
                 Origin::Unknown => {
                     let to = (Stage::Routed, kind);
-                    let detail = "sales no longer reaches back so far: it may have been so there";
+                    let detail =
+                        "sales no longer reaches back so far, or is too long to search: it may have been so there";
                     self.findings.put_down_to(Stage::Routed, kind, &what, to, detail);
                 }
                 Origin::Routed => {}

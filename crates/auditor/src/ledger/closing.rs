@@ -10,7 +10,7 @@ use super::done::{Loader, Odd};
 use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
 use super::{Case, Ledger, Overtaken};
-use crate::block::{Behind, Block};
+use crate::block::Behind;
 use crate::findings::{Findings, Stage, Tally};
 use crate::source::Source;
 
@@ -147,7 +147,7 @@ impl Ledger {
             return Ok(None);
         }
         let mut needed = self.read.clone();
-        for span in self.open.values().flat_map(Block::spans) {
+        for span in self.open.values().flat_map(|block| block.spans()) {
             needed.set(span.source, span.low.min(needed.at(span.source)));
         }
         let log = |source: Source| (source, Log { needed: needed.at(source), read: self.read.at(source) });

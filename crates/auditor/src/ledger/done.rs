@@ -73,13 +73,16 @@ pub struct Small {
     /// The stages that are watched.
     stages: Box<[Stage]>,
     /// Stage, number of the count, count.
-    counts: Box<[(Stage, u8, u64)]>,
+    counts: Box<[(Stage, u8, u32)]>,
 }
 
 impl From<Tallies> for Small {
     fn from(tallies: Tallies) -> Self {
         let counts = tallies.0.iter().flat_map(|(stage, tally)| {
-            (0..).zip(tally.counts()).filter(|(_, count)| *count > 0).map(|(number, count)| (*stage, number, count))
+            (0..).zip(tally.counts()).filter(|(_, count)| *count > 0).map(|(number, count)| {
+                // A block holds some thousands; more records of it than this are as bad as this many.
+                (*stage, number, u32::try_from(count).unwrap_or(u32::MAX))
+            })
         });
         Self { stages: tallies.0.keys().copied().collect(), counts: counts.collect() }
     }
@@ -90,11 +93,19 @@ impl From<Small> for Tallies {
         let of = |stage: Stage| {
             let mut counts = [0; COUNTS];
             for (_, number, count) in small.counts.iter().filter(|(at, ..)| *at == stage) {
-                counts[usize::from(*number)] = *count;
+                counts[usize::from(*number)] = u64::from(*count);
             }
             (stage, Tally::of_counts(counts))
         };
         Self(small.stages.iter().map(|stage| of(*stage)).collect())
+    }
+}
+
+#[cfg(test)]
+impl Small {
+    /// What it takes besides itself.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.stages) + size_of_val(&*self.counts)
     }
 }
 
@@ -165,16 +176,15 @@ impl Done {
     /// as far as that isn't kept here. `None` if the stage was not watched.
     pub fn late(&mut self, stage: Stage, id: SaleId, length: Option<u32>) -> Option<Late> {
         let block = id.block_id();
-        let late = match self.odd.get_mut(&block) {
-            Some(odd) => odd.late(stage, id.index)?,
-            None => {
-                let loader = self.loaders.get(&(id.run, id.loader))?;
-                if stage == Stage::Returned && !loader.returned.contains(id.block) {
-                    return None;
-                }
-                let is_outside = length.is_some_and(|length| id.index >= length);
-                Late::Found(if is_outside { Kind::NeverSent } else { Kind::Duplicate })
+        let late = if let Some(odd) = self.odd.get_mut(&block) {
+            odd.late(stage, id.index)?
+        } else {
+            let loader = self.loaders.get(&(id.run, id.loader))?;
+            if stage == Stage::Returned && !loader.returned.contains(id.block) {
+                return None;
             }
+            let is_outside = length.is_some_and(|length| id.index >= length);
+            Late::Found(if is_outside { Kind::NeverSent } else { Kind::Duplicate })
         };
         self.change(block, |tallies| {
             let tally = tallies.at_mut(stage);

@@ -11,6 +11,9 @@ use super::Ledger;
 use crate::block::Fate;
 use crate::findings::{Kind, Stage};
 
+/// Blocks of which nothing was seen that are judged in one round.
+const UNSEEN: usize = 1_000;
+
 /// Everything that a round of proof is about.
 #[derive(Debug, Default)]
 pub struct Suspects {
@@ -38,6 +41,14 @@ impl Ledger {
     /// What is missing now, to begin a round with.
     pub fn suspects(&self) -> Suspects {
         let mut suspects = Suspects::default();
+        for (id, reserved) in &self.reserved {
+            if reserved.record.phase.is_final() || self.silence.is_silent(*id) {
+                suspects.ended.push(*id);
+            }
+            if !reserved.record.acknowledged.is_empty() {
+                suspects.missing.push((*id, reserved.record.acknowledged.clone()));
+            }
+        }
         for (id, block) in &self.open {
             if (block.record().phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed() {
                 suspects.ended.push(*id);
@@ -55,7 +66,14 @@ impl Ledger {
     }
 
     /// Those of the suspects that have not come, the fan-out having provably passed them all.
-    pub fn convict(&self, suspects: &Suspects) -> Vec<Missing> {
+    pub fn convict(&mut self, suspects: &Suspects) -> Vec<Missing> {
+        let mut room = self.room();
+        for (id, _) in &suspects.missing {
+            if room > 0 && self.reserved.contains_key(id) {
+                self.open(*id);
+                room -= 1;
+            }
+        }
         let convict = |(id, suspects): &(BlockId, Ranges)| {
             let block = self.open.get(id)?;
             let indices = block.still_missing(suspects);
@@ -70,6 +88,12 @@ impl Ledger {
         suspects.missing.iter().filter_map(convict).collect()
     }
 
+    /// How many blocks of which nothing was seen may be judged now: each takes memory until the stores have said that they
+    /// have nothing of it either. The others are judged in a later round.
+    fn room(&self) -> usize {
+        if self.is_full() { 0 } else { UNSEEN }
+    }
+
     /// Says what became of a sale that was convicted.
     pub fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
         let Some(block) = self.open.get_mut(&id) else { return };
@@ -81,9 +105,11 @@ impl Ledger {
                 Fate::Spoilt => {
                     (Stage::Accepted, Kind::Rejected, "on sales.rejected, and on sales it is not what was sent")
                 }
-                Fate::Lost | Fate::NotAuditable => {
-                    (Stage::Routed, Kind::Lost, "by kafka or by the fan-out: sales no longer reaches back so far")
-                }
+                Fate::Lost | Fate::NotAuditable => (
+                    Stage::Routed,
+                    Kind::Lost,
+                    "by kafka or by the fan-out: sales no longer reaches back so far, or is too long to search",
+                ),
             };
             self.findings.add(stage, kind, &id.sale(index).to_string(), detail);
         }
@@ -99,7 +125,13 @@ impl Ledger {
                 self.findings.add(Stage::Returned, Kind::NeverSent, &what, "on receipts, and on no state's topic");
             }
         }
+        let mut room = self.room();
         for id in &suspects.ended {
+            // Of the others, what is missing was not convicted.
+            if room > 0 && self.reserved.get(id).is_some_and(|reserved| reserved.record.acknowledged.is_empty()) {
+                self.open(*id);
+                room -= 1;
+            }
             if let Some(block) = self.open.get_mut(id) {
                 block.finish_routed();
             }

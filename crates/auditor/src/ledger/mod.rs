@@ -10,10 +10,13 @@ mod cases;
 mod closing;
 mod done;
 mod judging;
+#[cfg(test)]
+mod memory_tests;
 mod pace;
 mod reading;
 mod rejected;
 mod remarks;
+mod reserved;
 #[cfg(test)]
 mod restart_tests;
 mod returning;
@@ -50,20 +53,24 @@ use crate::source::{Positions, Source};
 use crate::truth::{Body, Generate, Truths, difference};
 use cases::Cases;
 use pace::Pace;
+use reserved::Reserved;
 use sampling::Sampling;
 use silence::Silence;
 use strangers::Strangers;
 use waiting::Waiting;
 
-/// Open blocks that may wait for a store before reading pauses: about 3 KB each.
-const WAITING_BLOCKS: usize = 20_000;
+/// Open blocks that may wait for a store before reading pauses: about 4 KB each, so 50 MB.
+const WAITING_BLOCKS: usize = 12_000;
 
 /// See the module.
 pub struct Ledger {
     truths: Truths,
     watched: Watched,
     sampling: Sampling,
-    open: HashMap<BlockId, Block>,
+    /// Blocks of which nothing was seen yet.
+    reserved: HashMap<BlockId, Reserved>,
+    /// The others, until they are done.
+    open: HashMap<BlockId, Box<Block>>,
     done: Done,
     /// Blocks whose record or parameters this program does not understand, by run and loader.
     unreadable: BTreeMap<(u32, u32), Ranges>,
@@ -108,6 +115,7 @@ impl Ledger {
             truths: Truths::new(generate),
             watched,
             sampling: Sampling::default(),
+            reserved: HashMap::new(),
             open: HashMap::new(),
             done: Done::new(watched.returned),
             unreadable: BTreeMap::new(),
@@ -151,16 +159,12 @@ impl Ledger {
             self.accuse(id, Stage::Returned);
             return;
         }
-        let mut block = Block::new(self.pace.count(), record, self.watched);
-        for (before_us, source) in self.suspect_before_us.into_iter().zip([Source::all(0)[0], Source::Receipts(0)]) {
-            if block.record().reserved_at_us < before_us {
-                block.suspect(source);
-            }
+        if let Some(reserved) = self.reserved.get_mut(&id) {
+            reserved.record = record;
+            return;
         }
-        if let Some(disorder) = self.disorder.remove(&id) {
-            block.remember_disorder(&disorder);
-        }
-        self.open.insert(id, block);
+        let number = self.pace.count();
+        self.reserved.insert(id, Reserved { number, record, suspect: [false; 2] });
         for (record, body) in self.waiting.of(id) {
             self.sale(Record { body: Body::new(&body), ..record });
         }
@@ -171,7 +175,7 @@ impl Ledger {
         if self.done.contains(id) {
             return;
         }
-        self.open.remove(&id);
+        self.forget(id);
         self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
     }
 
@@ -180,7 +184,7 @@ impl Ledger {
         if self.done.contains(id) {
             return;
         }
-        self.open.remove(&id);
+        self.forget(id);
         self.others.entry((id.run, id.loader)).or_default().insert(id.block);
         self.waiting.of(id);
     }
@@ -190,7 +194,7 @@ impl Ledger {
         let id = record.id.block_id();
         let stage = stage(record.source);
         let new = record.offset >= self.counted.at(record.source);
-        if self.open.contains_key(&id) {
+        if self.is_open(id) {
             match self.see(&record, new) {
                 Ok(seen) => self.note(stage, &record, &seen, true),
                 Err(err) => {
@@ -225,6 +229,7 @@ impl Ledger {
 
     /// `new`: not read before a restart as well.
     fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
+        self.open(record.id.block_id());
         let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
         self.pace.reach(record.source, block.number());
         let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
@@ -339,6 +344,7 @@ impl Ledger {
 
     /// Looks up a sale of the model, whole. `None` if its block isn't open, or doesn't hold it.
     pub fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
+        self.open(id.block_id());
         let block = self.open.get(&id.block_id())?;
         self.truths.sale(id, &block.record().parameters)
     }

@@ -3,7 +3,6 @@
 use anyhow::ensure;
 
 use super::{Evidence, Ledger, place, stage, strays};
-use crate::block::Block;
 use crate::findings::{Kind, Stage};
 use crate::record::Record;
 use crate::source::{Positions, Source};
@@ -99,7 +98,8 @@ impl Ledger {
             self.overtaken.add(source, start.saturating_sub(next), now_us);
             let suspect = &mut self.suspect_before_us[strays(stage(source))];
             *suspect = now_us.max(*suspect);
-            self.open.values_mut().for_each(|block: &mut Block| block.suspect(source));
+            self.open.values_mut().for_each(|block| block.suspect(source));
+            self.reserved.values_mut().for_each(|reserved| reserved.suspect[strays(stage(source))] = true);
         }
         start
     }

@@ -74,7 +74,9 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
 
 fn restore(entries: &[Entry], fresh: impl Fn() -> Ledger) -> Ledger {
     let mut restoring = Restoring::new(fresh());
-    entries.iter().for_each(|entry| restoring.take(&entry.key, entry.value.as_deref()));
+    for entry in entries {
+        restoring.take(&entry.key, entry.value.as_deref());
+    }
     restoring.finish(fresh()).0
 }
 

@@ -9,7 +9,7 @@ use kafka::Ranges;
 use petstore::BlockId;
 
 use super::Ledger;
-use crate::block::Span;
+use crate::block::{Block, Span};
 use crate::findings::{Kind, Stage};
 
 /// Sales of one block that are in Postgres and have not come back.
@@ -30,12 +30,12 @@ impl Unreturned {
 impl Ledger {
     /// What has not come back, to begin a round with.
     pub fn unreturned(&self) -> Vec<Unreturned> {
-        let unreturned = |(id, block): (&BlockId, &crate::block::Block)| {
+        let unreturned = |(id, block): (&BlockId, &Block)| {
             let missing = block.missing_returned();
             let spans = block.routed_spans().to_vec();
             (!missing.is_empty()).then_some(Unreturned { id: *id, missing, spans })
         };
-        self.open.iter().filter_map(unreturned).collect()
+        self.open.iter().map(|(id, block)| (id, &**block)).filter_map(unreturned).collect()
     }
 
     /// Gives up those that have not come since, the spout having provably passed them all.

@@ -106,9 +106,6 @@ impl Ledger {
     }
 
     fn knows(&self, id: BlockId) -> bool {
-        self.open.contains_key(&id)
-            || self.done.contains(id)
-            || self.is_unreadable(id)
-            || self.is_of_another_release(id)
+        self.is_open(id) || self.done.contains(id) || self.is_unreadable(id) || self.is_of_another_release(id)
     }
 }

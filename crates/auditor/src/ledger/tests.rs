@@ -75,6 +75,7 @@ pub(super) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>
         phase,
         acknowledged: Ranges::from(acknowledged.to_vec()),
         end,
+        load: None,
         reserved_at_us: NOW,
         updated_at_us: NOW,
     }

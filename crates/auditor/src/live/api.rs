@@ -6,6 +6,7 @@ use service::Figures;
 use service::http::{Method, Request, Response, StatusCode, json, text};
 
 use super::Live;
+use crate::findings::Kind;
 
 /// `/api/v1/account` and `/api/v1/blocks`; other paths are not ours.
 pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Response> {
@@ -25,7 +26,7 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     })
 }
 
-/// The account in the report: `<stage>_found` and the like; counts can shrink when a finding is taken back, so they
+/// The account in the report: `<stage>_found`, `<stage>_<kind of finding>` and the like, of the stages that are watched; counts can shrink when a finding is taken back, so they
 /// are gauges.
 pub(super) fn figures(live: Option<&Arc<Live>>) -> Figures {
     let Some(live) = live.filter(|live| live.started.get()) else { return Figures::default() };
@@ -45,9 +46,10 @@ pub(super) fn figures(live: Option<&Arc<Live>>) -> Figures {
             .gauge(named("expected"), tally.expected as f64)
             .gauge(named("found"), tally.found as f64)
             .gauge(named("late"), tally.late as f64)
-            .gauge(named("lost"), tally.lost as f64)
-            .gauge(named("duplicate"), tally.duplicate as f64)
             .gauge(named("unknown"), tally.unknown as f64);
+        for kind in Kind::ALL {
+            figures = figures.gauge(named(kind.name()), tally.of(kind) as f64);
+        }
     }
     figures
 }

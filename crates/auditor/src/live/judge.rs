@@ -75,7 +75,9 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
             live.wait_for(&format!("kafka: {err:#}"));
             info!("judging again in a moment: {err:#}");
         }
-        live.show();
+        if live.started.get() {
+            live.show();
+        }
         std::thread::sleep(REST);
     }
     Ok(())
@@ -174,7 +176,7 @@ impl Judge<'_> {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }
         if let Step::Reading(ends) = &round.step {
-            let ledger = self.live.ledger();
+            let mut ledger = self.live.ledger();
             let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
             let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
             if passed(&positions, ends) {

@@ -1,11 +1,12 @@
 //! The auditor that runs beside the pipeline.
 //!
-//! One thread reads ([`reader`]), one judges ([`judge`]), one task watches each store ([`watch`]); all of them share
+//! One thread reads ([`reader`]), one judges ([`judge`]), one deletes ([`forget`]), one task watches each store ([`watch`]); all of them share
 //! the [`Ledger`] behind one lock, which is held for a batch at a time. None of them waits for another: Kafka or a
 //! store that is away only makes sales late.
 
 mod api;
 mod checkpoint;
+mod forget;
 mod judge;
 mod logs;
 mod metrics;
@@ -30,7 +31,6 @@ use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::block::Watched;
 use crate::config::Stores;
 use crate::ledger::{Account, Ledger, STORES};
 use crate::source::Source;
@@ -54,6 +54,10 @@ struct Live {
     ledger: Mutex<Ledger>,
     /// The next offset of the account of blocks.
     blocks_read: AtomicI64,
+    /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
+    pruned_before_us: AtomicI64,
+    /// How long Redis keeps a block, if it is watched.
+    redis_keeps: Option<Duration>,
     started: Started,
     progress: Mutex<Progress>,
     metrics: Metrics,
@@ -83,7 +87,6 @@ pub async fn run(
     let ready = health.ready("kafka");
     let mut registry = Registry::with_prefix("kapture_auditor");
     let metrics = Metrics::register(&mut registry);
-    let watched = stores.watched();
 
     let shared: Arc<std::sync::OnceLock<Arc<Live>>> = Arc::default();
     let (figures, routes) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -95,17 +98,19 @@ pub async fn run(
     );
 
     let work = async {
-        let Some(live) = prepare(&kafka, watched, metrics, ready, &shutdown).await? else { return Ok(()) };
+        let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
         let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let [read, judge] = ["read", "judge"].map(|name| health.loop_(name, STUCK));
+        let [read, judge, forget] = ["read", "judge", "forget"].map(|name| health.loop_(name, STUCK));
         let reader =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
         let judge =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
+        let forget =
+            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| forget::run(kafka, live, &forget, shutdown));
         let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
             (watch(&kafka, &live, 0, redis, &health, &shutdown), watch(&kafka, &live, 1, postgres, &health, &shutdown));
-        tokio::try_join!(reader, judge, redis, postgres)?;
+        tokio::try_join!(reader, judge, forget, redis, postgres)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -121,11 +126,13 @@ pub async fn run(
 /// Waits for Kafka and its topics, and restores what an earlier auditor knew. `None` if stopped meanwhile.
 async fn prepare(
     kafka: &kafka::Config,
-    watched: Watched,
+    stores: &Stores,
     metrics: Metrics,
     ready: Ready,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<Live>> {
+    let watched = stores.watched();
+    let redis_keeps = stores.redis.as_ref().and_then(Store::keeps);
     let names = kafka.names();
     let prepared = async {
         kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
@@ -185,6 +192,8 @@ async fn prepare(
         sources,
         ledger: Mutex::new(ledger),
         blocks_read: AtomicI64::new(0),
+        redis_keeps,
+        pruned_before_us: AtomicI64::new(if watched.stores[1] { i64::MIN } else { i64::MAX }),
         started: Started { flag: AtomicBool::new(false), ready },
         progress: Mutex::default(),
         metrics,
@@ -292,7 +301,7 @@ impl Live {
 
     /// Puts the account into the metrics.
     fn show(&self) {
-        self.metrics.show(&self.account());
+        self.metrics.show(self.account());
     }
 }
 

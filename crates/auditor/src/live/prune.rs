@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -73,9 +74,10 @@ impl Pruning {
             let left = self.blocks.len().saturating_sub(BLOCKS);
             let next = &self.blocks[left..];
             let sales = postgres.prune(next).await?;
-            live.metrics.pruned.inc_by(sales);
+            live.metrics.pruned_sales.inc_by(sales);
             debug!(sales, blocks = next.len(), left, "deleted sales that kafka no longer holds");
             self.blocks.truncate(left);
+            self.say(live);
         }
         Ok(())
     }
@@ -87,8 +89,8 @@ impl Pruning {
         };
         let (sales, mut partitions) = (live.names.sales(), live.partitions());
         partitions.retain(|(topic, _)| *topic != live.names.rejected());
-        let begin_us = tokio::task::spawn_blocking(move || beginnings.latest_us(&sales, partitions)).await??;
-        let before_us = begin_us.saturating_sub(i64::try_from(CLOCKS.as_micros()).unwrap_or(i64::MAX));
+        let begin = tokio::task::spawn_blocking(move || beginnings.read(&sales, partitions)).await??;
+        let before_us = sooner(begin.latest_us);
         if before_us <= self.before_us {
             return Ok(());
         }
@@ -108,46 +110,75 @@ impl Pruning {
         let kafka = self.kafka.clone();
         self.blocks = tokio::task::spawn_blocking(move || reserved_before(&kafka, before_us, done)).await??;
         self.before_us = before_us;
+        self.say(live);
         Ok(())
+    }
+
+    /// Says up to when all is deleted, once it is.
+    fn say(&self, live: &Live) {
+        if self.blocks.is_empty() {
+            live.pruned_before_us.store(self.before_us, Ordering::Release);
+        }
     }
 }
 
+/// A time less what clocks may differ by.
+pub(super) fn sooner(time_us: i64) -> i64 {
+    time_us.saturating_sub(i64::try_from(CLOCKS.as_micros()).unwrap_or(i64::MAX))
+}
+
 /// Looks where logs begin.
-struct Beginnings {
+pub(super) struct Beginnings {
     logs: Logs,
     consumer: BaseConsumer,
 }
 
+/// When logs begin: unix time, microseconds.
+pub(super) struct Begin {
+    /// The latest time at which a log that has lost its beginning now begins; the lowest number if none has.
+    pub(super) latest_us: i64,
+    /// The time before which no log holds anything; the lowest number if that could not be found out.
+    pub(super) earliest_us: i64,
+}
+
 impl Beginnings {
-    fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
+    pub(super) fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
         // One record of each log is wanted, and the memory is the live account's.
         let mut reader = kafka.reader();
         reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
         Ok(Self { logs: Logs::new(kafka, "reader")?, consumer: reader.create().context("making a consumer")? })
     }
 
-    /// The latest time at which a log that has lost its beginning now begins: unix time, microseconds. Blocks.
-    fn latest_us(&self, sales: &str, mut partitions: Vec<(String, i32)>) -> anyhow::Result<i64> {
+    /// Reads the first record of each of `partitions` and of `sales`. Blocks.
+    pub(super) fn read(&self, sales: &str, mut partitions: Vec<(String, i32)>) -> anyhow::Result<Begin> {
         partitions.extend((0..self.logs.partitions(sales)?).map(|partition| (sales.to_owned(), partition)));
         let (beginnings, ends) = (self.logs.beginnings(&partitions)?, self.logs.ends(&partitions)?);
         let mut unread = TopicPartitionList::new();
         for ((topic, partition), (beginning, end)) in partitions.iter().zip(beginnings.into_iter().zip(ends)) {
-            if 0 < beginning && beginning < end {
+            if beginning < end {
                 unread.add_partition_offset(topic, *partition, Offset::Offset(beginning))?;
             }
         }
         self.consumer.assign(&unread).context("beginning to read")?;
-        let (mut unread, mut latest_us, deadline) = (unread.count(), i64::MIN, Instant::now() + READING);
+        let (mut unread, deadline) = (unread.count(), Instant::now() + READING);
+        let mut begin = Begin { latest_us: i64::MIN, earliest_us: i64::MAX };
         while unread > 0 && Instant::now() < deadline {
             let Some(Ok(message)) = self.consumer.poll(Duration::from_millis(100)) else { continue };
             let mut read = TopicPartitionList::new();
             read.add_partition(message.topic(), message.partition());
             self.consumer.incremental_unassign(&read).context("ending to read")?;
             unread -= 1;
-            latest_us = latest_us.max(message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000));
+            let time_us = message.timestamp().to_millis().unwrap_or(0).saturating_mul(1_000);
+            begin.earliest_us = begin.earliest_us.min(time_us);
+            if message.offset() > 0 {
+                begin.latest_us = begin.latest_us.max(time_us);
+            }
         }
         self.consumer.unassign().context("ending to read")?;
-        Ok(latest_us)
+        if unread > 0 {
+            begin.earliest_us = i64::MIN;
+        }
+        Ok(begin)
     }
 }
 

@@ -63,6 +63,8 @@ struct Reader<'a> {
     asked: Option<Instant>,
     /// Whether reading each source rests.
     rests: Vec<bool>,
+    /// And the account of blocks.
+    account_rests: bool,
 }
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
@@ -104,6 +106,7 @@ impl<'a> Reader<'a> {
             overtaken: false,
             asked: None,
             rests: vec![false; live.sources.len()],
+            account_rests: false,
         })
     }
 
@@ -222,6 +225,7 @@ impl<'a> Reader<'a> {
         self.consumer.assign(&assignment).context("reading on")?;
         // What is assigned does not rest.
         self.rests.fill(false);
+        self.account_rests = false;
         self.overtaken = false;
         Ok(())
     }
@@ -229,7 +233,9 @@ impl<'a> Reader<'a> {
     /// A store that is away must not fill the memory, nor a log be far ahead of others: what waits in Kafka waits safely,
     /// up to its retention.
     fn rest(&mut self) -> anyhow::Result<()> {
-        let rests = self.live.ledger().rest(&self.rests);
+        let ledger = self.live.ledger();
+        let (rests, account_rests) = (ledger.rest(&self.rests), ledger.rests_account());
+        drop(ledger);
         let changed = |to: bool| {
             let mut list = TopicPartitionList::new();
             for ((source, before), now) in self.live.sources.iter().zip(&self.rests).zip(&rests) {
@@ -238,12 +244,15 @@ impl<'a> Reader<'a> {
                     list.add_partition(&topic, partition);
                 }
             }
+            if account_rests != self.account_rests && account_rests == to {
+                list.add_partition(&self.live.names.blocks(), 0);
+            }
             list
         };
-        if rests != self.rests {
+        if rests != self.rests || account_rests != self.account_rests {
             self.consumer.pause(&changed(true)).context("pausing")?;
             self.consumer.resume(&changed(false)).context("resuming")?;
-            self.rests = rests;
+            (self.rests, self.account_rests) = (rests, account_rests);
         }
         Ok(())
     }

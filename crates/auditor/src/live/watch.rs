@@ -81,7 +81,7 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
     let mut looked_at = 0;
     if let Some(keeps) = store.keeps() {
         // Sooner rather than later, since loaders have clocks of their own.
-        let age = i64::try_from((keeps - keeps / 16).as_micros()).unwrap_or(i64::MAX);
+        let age = i64::try_from((keeps / 16 * 15).as_micros()).unwrap_or(i64::MAX);
         live.ledger().store_forgets(number, service::unix_us().saturating_sub(age));
     }
     loop {
@@ -115,7 +115,9 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
         if !whole.is_empty() {
             let positions = store.positions(&live.names, &live.installation).await?;
             let mut ledger = live.ledger();
-            whole.into_iter().for_each(|(asked, found)| ledger.store_has_all(number, asked, found, &positions));
+            for (asked, found) in whole {
+                ledger.store_has_all(number, asked, found, &positions);
+            }
         }
     }
     strange_blocks(live, STORES[number], store, page).await

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER, decode};
+use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER, decode, removed};
 use petstore::BlockId;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::logs::{Logs, Part, scan};
 
@@ -54,6 +54,7 @@ impl Account {
         let part = Part { topic, partition: 0, start, end, trimmed: false };
         let read = scan(kafka, &[part], deadline, |message| account.take(message))?;
         account.is_settled = read.left == 0;
+        debug!(?reach, start, end, blocks = account.blocks.len(), "read the loaders' account");
         if !account.is_settled && !matches!(reach, Reach::On(_)) {
             bail!("the end of the loaders' account was not reached in time: {} offsets were left", read.left);
         }
@@ -63,16 +64,16 @@ impl Account {
     fn take<M: Message>(&mut self, message: &M) {
         match decode(message) {
             Ok(Some(published)) => self.add(published.id, published.record),
-            Ok(None) if message.payload().is_none() => {
-                if let Some(id) = block_of(message) {
-                    self.blocks.remove(&id);
+            Ok(None) => {
+                if let Some(id) = removed(message) {
                     self.note(id);
+                    self.blocks.remove(&id);
                 }
             }
-            Ok(None) => {}
             Err(err) => {
                 warn!("leaving out a block: {err:#}");
-                block_of(message).inspect(|id| self.note(*id));
+                let id = message.key().and_then(|key| str::from_utf8(key).ok()?.parse().ok());
+                id.inspect(|id| self.note(*id));
             }
         }
     }
@@ -114,8 +115,4 @@ impl Account {
             }
         }
     }
-}
-
-fn block_of<M: Message>(message: &M) -> Option<BlockId> {
-    str::from_utf8(message.key()?).ok()?.parse().ok()
 }

@@ -10,14 +10,12 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tracing::info;
+use tracing::{debug, info};
 
 /// One question to Kafka.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Between two words about how far the reading is.
 const PROGRESS: Duration = Duration::from_secs(10);
-/// A record's time is its producer's: how far the clocks of two pods may differ.
-const CLOCKS_MS: i64 = 30_000;
 /// Between two looks at how far a role is.
 pub(super) const REST: Duration = Duration::from_millis(250);
 
@@ -58,7 +56,7 @@ impl Logs {
         }
         // The beginnings come first: what is deleted after that is noticed by whoever reads.
         let lows = self.offsets(&partitions, Offset::Beginning)?;
-        let starts = self.offsets(&partitions, Offset::Offset((since_ms - CLOCKS_MS).max(0)))?;
+        let starts = self.offsets(&partitions, Offset::Offset(since_ms.max(0)))?;
         let ends = self.offsets(&partitions, Offset::End)?;
         let mut parts = Vec::with_capacity(partitions.len());
         for (((topic, partition), low), (start, end)) in
@@ -178,7 +176,10 @@ pub(super) fn wait_for(kafka: &kafka::Config, role: &str, parts: &[Part], deadli
     let asker = Asker::new(kafka, role).map_err(|err| format!("{err:#}"))?;
     loop {
         let why = match has_passed(&asker, parts) {
-            Ok(true) => return Ok(()),
+            Ok(true) => {
+                debug!("the {role} has passed the cut");
+                return Ok(());
+            }
             Ok(false) => format!("the {role} has not passed the cut"),
             // A coordinator that moves is silent for a while.
             Err(err) => format!("{err:#}"),

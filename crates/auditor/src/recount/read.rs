@@ -10,6 +10,7 @@ use rdkafka::Message;
 use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 use super::account::Account;
 use super::book::{Book, Record};
@@ -39,6 +40,8 @@ pub(crate) struct Limits {
     pub(crate) pass: Limit,
     /// For a topic, or a family of them, to be read.
     pub(crate) read: Limit,
+    /// How far the clocks of two pods may differ: a record's time is its producer's.
+    pub(crate) clocks: Duration,
 }
 
 /// Why what is missing at a stage need not be lost.
@@ -122,13 +125,19 @@ impl Reader<'_> {
         }
         let begins = self.look_again(book);
         gaps.read(Stage::Accepted, begins);
+        debug!("read where the logs begin");
         book.set_aside();
         gaps
     }
 
+    /// The time before which no record of a sale in the book was written: unix time, milliseconds.
+    fn since_ms(&self, book: &Book<'_>) -> i64 {
+        book.since_us() / 1_000 - i64::try_from(self.limits.clocks.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Reads `sales`, no further than to the cut.
     fn accepted(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
-        let mut parts = Logs::new(self.kafka)?.since(&[self.kafka.names().sales()], book.since_us() / 1_000)?;
+        let mut parts = Logs::new(self.kafka)?.since(&[self.kafka.names().sales()], self.since_ms(book))?;
         for (part, cut) in parts.iter_mut().zip(&self.cut.sales) {
             part.end = cut.end;
             part.start = part.start.min(part.end);
@@ -139,7 +148,7 @@ impl Reader<'_> {
 
     /// Reads topics to their ends as of now.
     fn topics(&self, topics: &[String], book: &mut Book<'_>) -> anyhow::Result<Highest> {
-        let parts = Logs::new(self.kafka)?.since(topics, book.since_us() / 1_000)?;
+        let parts = Logs::new(self.kafka)?.since(topics, self.since_ms(book))?;
         self.parts(&parts, book)
     }
 
@@ -162,6 +171,8 @@ impl Reader<'_> {
             }
         })?;
         let topic = parts.first().map_or("", |part| part.topic.as_str());
+        let offsets: i64 = parts.iter().map(|part| part.end - part.start).sum();
+        debug!(topic, partitions = parts.len(), offsets, "read");
         ensure!(read.left == 0, "{} offsets could not be read in time, of {topic} and its like", read.left);
         if topic != rejected {
             book.begin_at(read.begins_us);
@@ -176,7 +187,7 @@ impl Reader<'_> {
         let mut topics = names.states();
         topics.push(names.sales());
         topics.extend(book.watched.returned.then(|| names.receipts()));
-        let mut parts = Logs::new(self.kafka)?.since(&topics, book.since_us() / 1_000)?;
+        let mut parts = Logs::new(self.kafka)?.since(&topics, self.since_ms(book))?;
         parts.retain(|part| part.trimmed && part.start < part.end);
         for part in &mut parts {
             part.end = part.start + 1;
@@ -198,6 +209,7 @@ impl Reader<'_> {
                 Ok(installation) => pass(store, &names, installation, highest, self.limits.pass.deadline()),
                 Err(err) => Err(format!("{err:#}")),
             };
+            debug!(?passed, "reading what is {}", STORES[number].name());
             gaps.note(STORES[number], passed);
             let deadline = self.limits.read.deadline();
             let held = ids.iter().try_for_each(|id| {

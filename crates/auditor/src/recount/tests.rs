@@ -33,6 +33,7 @@ fn record(phase: Phase, acknowledged: usize, end: Option<u32>) -> BlockRecord {
         phase,
         acknowledged: Ranges::from(vec![(0, u32::try_from(acknowledged).unwrap())]),
         end,
+        load: None,
         reserved_at_us: 0,
         updated_at_us: 0,
     }

@@ -72,15 +72,25 @@ impl World {
 
     /// The same of a block that was reserved so long ago.
     pub fn account_since(&self, age: Duration, id: BlockId, phase: Phase, acknowledged: u32) {
-        let now = service::unix_us();
+        self.publish(age, Duration::ZERO, id, phase, acknowledged);
+    }
+
+    /// The same of a block that was closed so long ago.
+    pub fn account_closed(&self, age: Duration, id: BlockId, acknowledged: u32) {
+        self.publish(age, age, id, Phase::Closed, acknowledged);
+    }
+
+    fn publish(&self, reserved: Duration, said: Duration, id: BlockId, phase: Phase, acknowledged: u32) {
+        let ago = |age: Duration| service::unix_us() - i64::try_from(age.as_micros()).unwrap();
         let record = BlockRecord {
             incarnation: 1,
             parameters: parameters(),
             phase,
             acknowledged: Ranges::from(vec![(0, acknowledged)]),
             end: (phase == Phase::Closed).then_some(acknowledged),
-            reserved_at_us: now - i64::try_from(age.as_micros()).unwrap(),
-            updated_at_us: now,
+            load: None,
+            reserved_at_us: ago(reserved),
+            updated_at_us: ago(said),
         };
         let value = serde_json::to_vec(&record).unwrap();
         let (topic, key) = (self.kafka.names().blocks(), id.to_string());
@@ -170,7 +180,7 @@ impl World {
     }
 
     /// Where a log ends, be its last transaction settled or not: its marker may come a moment after the commit.
-    fn end(&self, topic: &str, partition: i32) -> i64 {
+    pub fn end(&self, topic: &str, partition: i32) -> i64 {
         let asker = kafka::Asker::new(&self.kafka, "reader").unwrap();
         asker.ask(|client| client.fetch_watermarks(topic, partition, LIMIT)).unwrap().1
     }

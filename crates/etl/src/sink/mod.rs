@@ -6,7 +6,8 @@
 //!
 //! One thread reads Kafka and never waits for the store; one task writes, a batch at a time, while the next one is
 //! gathered. While the store is away the task tries for ever, the second batch fills, fetching ends and its buffers are
-//! let go, and the thread goes on polling so that the member stays in its group: back-pressure in bounded memory.
+//! let go, and the thread goes on polling so that the member stays in its group: back-pressure in bounded memory. A batch
+//! that takes the store too long is written in pieces, which halve until the store takes them.
 //!
 //! A store that crashed may come back with less than it had confirmed (Redis writes its log once a second), data and
 //! positions alike. So after each failed request, and after five seconds without one, all positions are compared, and
@@ -14,6 +15,7 @@
 
 mod decode;
 mod gather;
+mod pieces;
 mod shares;
 mod trouble;
 mod writer;

@@ -8,11 +8,15 @@
 //! - Whoever gets a partition reads on at exactly what was committed, and waits for a transaction that is still open.
 //! - A member that lost a partition, and does not know it yet, is refused at the commit.
 //! - One state's topic is in one hand at a time: receipts of a store come in the order of its sales.
+//! - A backlog of any size drains: it is read in bites, of which one that Postgres can't read in time is halved, and the
+//!   group is listened to meanwhile.
 //!
 //! What still can go wrong: a sale that is deleted from Postgres before it was read never comes back; the auditor finds it.
 
 mod shares;
+mod spans;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +27,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
 use service::{Beat, Health, Ready};
-use stores::postgres::{Follower, Span, Stored};
-use stores::{Error, Partition};
+use stores::Error;
+use stores::postgres::{Follower, Rows, Span, Stored};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::{Metrics, Role};
+use crate::bite::Bite;
+use crate::{IDLE, Metrics, Role};
 use shares::Shares;
+use spans::{Backlog, spans};
 
 /// The role's own variables.
 #[derive(Clone, Debug, Deserialize)]
@@ -49,9 +55,9 @@ fn interval() -> TransactionInterval {
     TransactionInterval::from_ms::<100>()
 }
 
-/// Sales of one partition in one transaction. With 51 partitions that are all far behind it bounds memory to some 50 MB.
-const SALES: u32 = 1_000;
-/// A turn may wait for Postgres twice, and for Kafka as long as one of its transactions may last.
+/// Sales in one transaction at most: some 20 MB in memory, and a few tenths of a second.
+const SALES: usize = 20_000;
+/// A turn may wait for Kafka as long as one of its transactions may last; while it waits for Postgres, the loop turns.
 const LOOP_LIMIT: Duration = Duration::from_mins(3);
 /// The longest rest between two tries of Postgres; the first is one interval.
 const LONGEST_REST: Duration = Duration::from_secs(5);
@@ -85,6 +91,8 @@ pub fn run(
         store: Follower::new(store.clone(), watch.installation().to_string()),
         shares: Shares::join(kafka, watch, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
+        bite: Bite::new(SALES),
+        turns: 0,
         rest: config.transaction_interval.get(),
         logged: None,
         metrics,
@@ -103,6 +111,8 @@ struct Spout<'a> {
     shares: Shares,
     store: Follower,
     topic: String,
+    bite: Bite,
+    turns: usize,
     /// Until the next look at Postgres.
     rest: Duration,
     logged: Option<Instant>,
@@ -151,7 +161,7 @@ impl Spout<'_> {
     fn drive(&mut self, transactions: &mut Transactions, beat: &Beat) -> anyhow::Result<Option<KafkaError>> {
         while !self.shutdown.is_cancelled() {
             beat.turned();
-            match self.turn(transactions) {
+            match self.turn(transactions, beat) {
                 Ok(()) => {}
                 Err(Stop::Exit(err) | Stop::Failed(Failure::Refused(err))) => return Err(err),
                 Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
@@ -167,62 +177,75 @@ impl Spout<'_> {
         Ok(None)
     }
 
-    fn turn(&mut self, transactions: &mut Transactions) -> Result<(), Stop> {
+    fn turn(&mut self, transactions: &mut Transactions, beat: &Beat) -> Result<(), Stop> {
         self.shares.listen(self.rest, self.shutdown).map_err(Stop::Exit)?;
         if !self.shares.is_sure().map_err(Stop::Exit)? {
             return Ok(());
         }
-        let positions = self.shares.positions(self.shutdown);
-        match self.runtime.block_on(self.read(positions)) {
-            Ok(read) => {
+        match self.read(beat) {
+            Ok(None) => Ok(()),
+            Ok(Some(read)) => {
                 self.store_ready.set(true);
                 self.rest = self.config.transaction_interval.get();
-                if read.is_empty() { Ok(()) } else { self.send(transactions, read) }
+                if read.spans.is_empty() { Ok(()) } else { self.send(transactions, read) }
             }
-            Err(Error::Unavailable(err)) => {
+            Err(Unread::Stop(err)) => Err(Stop::Exit(err)),
+            Err(Unread::Store(err @ Error::OtherKafka { .. })) => Err(Stop::Exit(err.into())),
+            Err(Unread::Store(Error::Unavailable(err))) => {
                 if self.rest <= self.config.transaction_interval.get() {
                     info!("waiting for the store: {err:#}");
                 }
-                self.metrics.spout.store_errors.inc();
-                self.store_ready.missing(format!("{err:#}"));
+                self.failed(&err);
                 self.rest = (self.rest * 2).min(LONGEST_REST).max(self.config.transaction_interval.get());
                 Ok(())
             }
-            Err(err) => Err(Stop::Exit(err.into())),
+            Err(Unread::Store(Error::TooMuch(err))) => {
+                warn!(next = self.bite.size(), "asking the store for less at once: {err:#}");
+                self.failed(&err);
+                self.rest = self.config.transaction_interval.get();
+                Ok(())
+            }
         }
     }
 
-    /// What is stored beyond the own positions, as far as one transaction takes it.
-    async fn read(&mut self, positions: Vec<(Partition, i64)>) -> Result<Vec<(Span, Rows)>, Error> {
-        if positions.is_empty() {
-            return Ok(Vec::new());
+    fn failed(&self, err: &anyhow::Error) {
+        self.metrics.spout.store_errors.inc();
+        self.store_ready.missing(format!("{err:#}"));
+    }
+
+    /// What is stored beyond the own positions, as far as one transaction takes it; none if that became nobody's concern
+    /// meanwhile: the group shared out anew, or this is the end.
+    fn read(&mut self, beat: &Beat) -> Result<Option<Read>, Unread> {
+        let (partitions, next): (Vec<_>, Vec<_>) = self.shares.positions(self.shutdown).into_iter().unzip();
+        if partitions.is_empty() {
+            return Ok(Some(Read { spans: Vec::new(), rows: Vec::new(), whole: true }));
         }
-        let partitions: Vec<Partition> = positions.iter().map(|(partition, _)| partition.clone()).collect();
-        let stored = self.store.positions(&partitions).await?;
-        let behind = positions.into_iter().zip(stored).filter(|((_, own), stored)| own < stored);
-        let spans: Vec<Span> = behind.map(|((partition, own), stored)| (partition, (own, stored))).collect();
+        let listening = Listening { shares: &mut self.shares, beat, runtime: self.runtime, shutdown: self.shutdown };
+        let Some(stored) = listening.until(self.store.positions(&partitions))? else { return Ok(None) };
+        let stored = stored.map_err(Unread::Store)?;
+        let backlog: Vec<Backlog> = partitions.into_iter().zip(next.into_iter().zip(stored)).collect();
+        self.turns = self.turns.wrapping_add(1);
+        let (spans, whole) = spans(&backlog, self.bite.size(), self.turns);
         if spans.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Read { spans, rows: Vec::new(), whole }));
         }
-        let rows = self.store.read(&spans, SALES).await?;
-        Ok(spans.into_iter().zip(rows).collect())
+        let listening = Listening { shares: &mut self.shares, beat, runtime: self.runtime, shutdown: self.shutdown };
+        let Some(rows) = listening.until(self.store.read(&spans))? else { return Ok(None) };
+        if let Err(Error::TooMuch(_)) = rows {
+            let tried: i64 = spans.iter().map(|(_, (low, high))| high - low).sum();
+            self.bite.shrink(usize::try_from(tried).expect("no more than the bite"));
+        }
+        let rows = rows.map_err(Unread::Store)?;
+        Ok(self.shares.hold(&spans).then_some(Read { spans, rows, whole }))
     }
 
     /// Sends all of it in one transaction, and the positions with it.
-    fn send(&mut self, transactions: &mut Transactions, read: Vec<(Span, Rows)>) -> Result<(), Stop> {
+    fn send(&mut self, transactions: &mut Transactions, Read { spans, rows, whole }: Read) -> Result<(), Stop> {
         let mut outbox = transactions.outbox()?;
         let mut due_us = Vec::new();
         let mut unreadable = 0;
-        let mut moved = Vec::with_capacity(read.len());
-        for ((partition, (_, stored)), rows) in read {
-            // All of the span, unless it was cut short: then up to its last, and on at once.
-            let mut next = stored;
-            if rows.len() >= SALES as usize
-                && let Some((last, _)) = rows.last()
-            {
-                (next, self.rest) = (last + 1, Duration::ZERO);
-            }
-            moved.push((partition.clone(), next));
+        let mut moved = Vec::with_capacity(spans.len());
+        for ((partition, (_, next)), rows) in spans.into_iter().zip(rows) {
             for (offset, stored) in rows {
                 match stored {
                     Ok(stored) => {
@@ -238,6 +261,7 @@ impl Spout<'_> {
                     }
                 }
             }
+            moved.push((partition, next));
         }
         self.shares.put(&mut outbox, &moved)?;
         let mut offsets = TopicPartitionList::with_capacity(moved.len());
@@ -246,6 +270,10 @@ impl Spout<'_> {
         }
         transactions.commit(&offsets, self.shares.group())?;
         self.shares.moved(moved);
+        if !whole {
+            self.bite.grow();
+            self.rest = Duration::ZERO;
+        }
         self.metrics.spout.sales.inc_by(due_us.len() as u64);
         self.metrics.spout.malformed.inc_by(unreadable);
         self.metrics.spout.latency.record_each(due_us, service::unix_us());
@@ -253,8 +281,47 @@ impl Spout<'_> {
     }
 }
 
-/// Sales of one span, each with its offset; instead of one that can't be read, the reason.
-type Rows = Vec<(i64, Result<Stored, String>)>;
+/// One bite.
+struct Read {
+    spans: Vec<Span>,
+    /// Of each span.
+    rows: Vec<Rows>,
+    /// Nothing more is stored.
+    whole: bool,
+}
+
+/// Why there is none.
+enum Unread {
+    Store(Error),
+    Stop(anyhow::Error),
+}
+
+/// What goes on while Postgres is waited for: a member that is not heard of for long is put out of its group.
+struct Listening<'a> {
+    shares: &'a mut Shares,
+    beat: &'a Beat,
+    runtime: &'a Handle,
+    shutdown: &'a CancellationToken,
+}
+
+impl Listening<'_> {
+    /// The answer; none at a stop.
+    fn until<T>(self, answer: impl Future<Output = T>) -> Result<Option<T>, Unread> {
+        let mut answer = pin!(answer);
+        loop {
+            self.beat.turned();
+            // The limit's clock is made inside: it needs the runtime.
+            let waited = self.runtime.block_on(async { tokio::time::timeout(IDLE, &mut answer).await });
+            if self.shutdown.is_cancelled() {
+                return Ok(None);
+            }
+            match waited {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(_) => self.shares.listen(Duration::ZERO, self.shutdown).map_err(Unread::Stop)?,
+            }
+        }
+    }
+}
 
 fn send(outbox: &mut Outbox<'_>, topic: &str, Stored { receipt, due_us }: &Stored) -> Result<(), Stop> {
     let header = SaleHeader { id: receipt.id, due_us: *due_us, state: receipt.state };

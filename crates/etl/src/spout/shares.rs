@@ -11,6 +11,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::KafkaError;
 use service::Ready;
 use stores::Partition;
+use stores::postgres::Span;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -115,6 +116,11 @@ impl Shares {
             }
         }
         self.positions.iter().filter_map(|(partition, at)| Some((partition.clone(), (*at)?))).collect()
+    }
+
+    /// Whether all of these begin where this instance is: not any more, once the group has spoken.
+    pub(super) fn hold(&self, spans: &[Span]) -> bool {
+        !self.unsure && spans.iter().all(|(partition, (low, _))| self.positions.get(partition) == Some(&Some(*low)))
     }
 
     /// Puts the positions that a transaction reaches into it.

@@ -32,6 +32,8 @@ pub(crate) struct Part {
     name: String,
     /// Where instances find the store, if not where it is.
     store_port: Option<u16>,
+    /// As whom instances log in to Postgres, if not as its owner.
+    user: Option<String>,
 }
 
 impl Part {
@@ -60,10 +62,22 @@ impl Part {
         Self { store_port: Some(port), ..self.clone() }
     }
 
+    /// The same, whose instances reach Postgres as a user whose statements the server ends after `limit`.
+    pub(crate) async fn hurried(&self, limit: &str) -> Self {
+        let user = format!("{}-hurried", self.name);
+        let password = self.postgres().password;
+        self.sql(&format!(
+            "CREATE ROLE \"{user}\" SUPERUSER LOGIN PASSWORD '{}'; ALTER ROLE \"{user}\" SET statement_timeout = '{limit}'",
+            password.expose()
+        ))
+        .await;
+        Self { user: Some(user), ..self.clone() }
+    }
+
     async fn named(role: Role, name: String) -> Self {
         let kafka: kafka::Config = Servers::running().kafka(&format!("{name}-"));
         kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
-        Self { kafka, role, name, store_port: None }
+        Self { kafka, role, name, store_port: None, user: None }
     }
 
     pub(crate) fn redis(&self) -> stores::redis::Config {
@@ -107,6 +121,9 @@ impl Part {
         if let Some(port) = self.store_port {
             let port = u64::from(port).try_into().unwrap();
             (redis.port, postgres.port) = (port, port);
+        }
+        if let Some(user) = &self.user {
+            postgres.user = user.clone().try_into().unwrap();
         }
         let config = match self.role {
             Role::Spout => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use etl::Role;
 use kafka::{SaleHeader, read_to_end};
-use petstore::{Receipt, Sale, State};
+use petstore::{Receipt, Sale, SaleId, State};
 use rdkafka::Message;
 use stores::postgres::Writer;
 use stores::{Outcome, Record, Store};
@@ -47,6 +47,21 @@ impl Filler {
             self.next.insert(state, next);
         }
     }
+}
+
+/// Multiplies what `filler` wrote of one block: so many blocks of the same sales come after it.
+pub(crate) async fn multiply(part: &Part, sales: &[Sale], blocks: u32) -> Vec<Sale> {
+    let columns = "due, state, store, customer, time, cents, items, digest";
+    part.sql(&format!(
+        "INSERT INTO sale_events (run, loader, block, index, topic, partition, kafka_offset, {columns}) \
+         SELECT run, loader, block + n, index, topic, partition, kafka_offset + n * next_offset, {columns} \
+         FROM generate_series(1, {blocks}) AS n, sale_events JOIN positions USING (topic, partition) ORDER BY n; \
+         UPDATE positions SET next_offset = next_offset * ({blocks} + 1); ANALYZE sale_events"
+    ))
+    .await;
+    let block =
+        |n| sales.iter().map(move |sale| Sale { id: SaleId { block: sale.id.block + n, ..sale.id }, ..sale.clone() });
+    (0..=blocks).flat_map(block).collect()
 }
 
 /// Receipts in their order, as a reader of committed records sees them.

@@ -190,6 +190,14 @@ impl Loader {
         signal(name, &self.child.id().to_string());
     }
 
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let name =
+            |thread: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok();
+        threads.filter_map(name).map(|name| name.trim().to_owned()).collect()
+    }
+
     /// Waits for the end, and returns it with the log.
     pub async fn ended(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + LIMIT;
@@ -210,7 +218,7 @@ impl Loader {
         log
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 }

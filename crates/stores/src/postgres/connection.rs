@@ -1,14 +1,15 @@
 //! Reaching Postgres, with a limit to every wait: the client library has none of its own.
 
 use std::fmt;
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::{Deserialize, Deserializer};
 use service::{Host, Port, Secret};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
-use tracing::debug;
+use tracing::{debug, info, warn};
 
 use super::statements::Statements;
 use crate::{Error, shell};
@@ -121,10 +122,21 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const TCP_LIMIT: Duration = Duration::from_secs(20);
 /// The longest that anything asked of Postgres may take, by our clock; the server's own limits are shorter.
 const LIMIT: Duration = Duration::from_secs(40);
-/// A statement; a row lock that somebody holds; a transaction whose client fell silent, so that a frozen writer's
-/// locks are given to the next one.
-const SERVER_LIMITS: &str =
-    "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
+/// The longest that a statement may take, by the server's clock, unless the user's own `statement_timeout` is shorter.
+const STATEMENT_LIMIT: &str = "\
+    RESET statement_timeout; \
+    SELECT set_config('statement_timeout', least(nullif(setting::bigint, 0), 30000)::text, false) \
+    FROM pg_settings WHERE name = 'statement_timeout'";
+/// A row lock that somebody holds; a transaction whose client fell silent, so that a frozen writer's locks are given to
+/// the next one.
+const SERVER_LIMITS: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
+/// An index of a table that has grown for weeks takes minutes, and one that is given up is begun again from nothing. So
+/// the server's limits don't hold for a migration, nor for those who wait for their turn.
+const NO_LIMITS: &str = "SET statement_timeout = 0; SET lock_timeout = 0";
+/// The longest that migrations may take, by our clock. A peer that vanished is noticed long before.
+const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
+/// A migration that takes long is logged once in this time.
+const LOG_EVERY: Duration = Duration::from_secs(30);
 
 /// Ends writers that stand still in the middle of what they send: none of the server's limits reaches a COPY that waits for
 /// its client, and others would wait for its locks as long as it is frozen. One that lives has given up by then, and one
@@ -180,37 +192,43 @@ impl Connection {
                 self.open = Some(open);
                 Ok(answer)
             }
-            Ok(Err(Error::Unavailable(err))) => Err(err.context(what.to_owned()).into()),
-            Ok(Err(err)) => Err(err),
-            Err(_) => Err(anyhow::anyhow!("{what}: no answer within {} s", LIMIT.as_secs()).into()),
+            Ok(Err(err)) => Err(err.context(what)),
+            Err(_) => Err(Error::TooMuch(anyhow::anyhow!("{what}: no answer within {} s", LIMIT.as_secs()))),
         }
     }
 
     async fn connect(&self) -> anyhow::Result<Open> {
-        let address = self.address();
-        let connecting = async {
-            let (mut client, connection) = self.library_config().connect(NoTls).await?;
-            let io = tokio::spawn(async move {
-                if let Err(err) = connection.await {
-                    debug!("connection to postgres ended: {err}");
-                }
-            });
-            let schema = &self.config.schema;
-            client.batch_execute(&format!("{SERVER_LIMITS}; SET search_path TO {schema}")).await?;
-            if self.migrates {
-                let ended = client.query(END_FROZEN, &[&APPLICATION, &LIMIT.as_secs_f64()]).await?;
-                if !ended.is_empty() {
-                    tracing::warn!(writers = ended.len(), "ended writers that stood still");
-                }
-                migrate(&mut client, schema).await?;
-            }
-            let statements = Statements::default();
-            anyhow::Ok(Open { client, statements, io })
-        };
-        tokio::time::timeout(LIMIT, connecting)
+        let (mut client, io) = within(LIMIT, self.log_in()).await.with_context(|| self.connecting())?;
+        if self.migrates {
+            let migrating = logged_while("migrating postgres", migrate(&mut client, &self.config.schema));
+            within(MIGRATION_LIMIT, migrating).await.with_context(|| self.connecting())?;
+        }
+        within(LIMIT, async { Ok(client.batch_execute(&format!("{SERVER_LIMITS}; {STATEMENT_LIMIT}")).await?) })
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", LIMIT.as_secs())))
-            .with_context(|| format!("connecting to postgres at {address}"))
+            .with_context(|| self.connecting())?;
+        Ok(Open { client, statements: Statements::default(), io })
+    }
+
+    /// Without the server's limits as yet.
+    async fn log_in(&self) -> anyhow::Result<(Client, JoinHandle<()>)> {
+        let (client, connection) = self.library_config().connect(NoTls).await?;
+        let io = tokio::spawn(async move {
+            if let Err(err) = connection.await {
+                debug!("connection to postgres ended: {err}");
+            }
+        });
+        client.batch_execute(&format!("{NO_LIMITS}; SET search_path TO {}", self.config.schema)).await?;
+        if self.migrates {
+            let ended = client.query(END_FROZEN, &[&APPLICATION, &LIMIT.as_secs_f64()]).await?;
+            if !ended.is_empty() {
+                warn!(writers = ended.len(), "ended writers that stood still");
+            }
+        }
+        Ok((client, io))
+    }
+
+    fn connecting(&self) -> String {
+        format!("connecting to postgres at {}", self.address())
     }
 
     fn library_config(&self) -> tokio_postgres::Config {
@@ -248,6 +266,23 @@ impl Connection {
     }
 }
 
+async fn within<T>(limit: Duration, asked: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::time::timeout(limit, asked)
+        .await
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", limit.as_secs())))
+}
+
+/// Says from time to time that `work` goes on.
+async fn logged_while<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let (mut work, begun) = (pin!(work), Instant::now());
+    loop {
+        if let Ok(done) = tokio::time::timeout(LOG_EVERY, &mut work).await {
+            return done;
+        }
+        info!("{what}: {} s so far", begun.elapsed().as_secs());
+    }
+}
+
 /// Brings the schema up to date. Pods that start together take turns.
 async fn migrate(client: &mut Client, schema: &Schema) -> anyhow::Result<()> {
     // Held by the session: whoever dies lets go of it.
@@ -257,7 +292,7 @@ async fn migrate(client: &mut Client, schema: &Schema) -> anyhow::Result<()> {
     let migrated = embedded::migrations::runner().run_async(client).await.context("migrating the schema");
     client.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", &[&lock]).await?;
     for migration in migrated?.applied_migrations() {
-        tracing::info!(%migration, "migrated postgres");
+        info!(%migration, "migrated postgres");
     }
     Ok(())
 }

@@ -1,14 +1,17 @@
 //! What the spout asks Postgres: the sales of a partition, in the order of their offsets.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::pin::{Pin, pin};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use futures_util::TryStreamExt;
 use petstore::{Receipt, SaleId};
-use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, RowStream};
 
 use super::Config;
 use super::connection::Connection;
-use super::receipt::{number, receipt, receipt_columns};
+use super::receipt::{items, number, receipt, receipt_columns};
 use crate::{Error, Partition};
 
 /// Follows the stored positions: what lies below one is final, and is read in the order in which it came.
@@ -51,37 +54,60 @@ impl Follower {
         }
     }
 
-    /// The first `limit` sales at most of each span, in the order of `spans`, each with its offset. One that can't be
-    /// read, since somebody changed it, has the reason instead.
-    pub async fn read(&mut self, spans: &[Span], limit: u32) -> Result<Vec<Vec<(i64, Result<Stored, String>)>>, Error> {
+    /// The sales of each span, in the order of `spans`, each with its offset. One that can't be read, since somebody
+    /// changed it, has the reason instead. [`Error::TooMuch`] if they have more than [`BYTES`], or take too long.
+    pub async fn read(&mut self, spans: &[Span]) -> Result<Vec<Rows>, Error> {
         let partitions: Vec<Partition> = spans.iter().map(|(partition, _)| partition.clone()).collect();
         let (topics, numbers) = columns(&partitions);
         let (from, below): (Vec<i64>, Vec<i64>) = spans.iter().map(|(_, ends)| *ends).unzip();
-        let limit = i64::from(limit);
-        let rows = self
-            .connection
+        let parameters: [&(dyn ToSql + Sync); 4] = [&topics, &numbers, &from, &below];
+        self.connection
             .run("reading sales", async |open| {
-                Ok(open
-                    .client
-                    .query(ROWS, &[&topics, &numbers, &from, &below, &limit])
-                    .await
-                    .map_err(anyhow::Error::new)?)
+                let reading = async {
+                    let rows = open.client.query_raw(ROWS, parameters).await.map_err(anyhow::Error::new)?;
+                    collect(pin!(rows), spans.len()).await
+                };
+                let late = || Error::TooMuch(anyhow!("not within {} s", READ_LIMIT.as_secs()));
+                tokio::time::timeout(READ_LIMIT, reading).await.unwrap_or_else(|_| Err(late()))
             })
-            .await?;
-        let mut read: Vec<Vec<_>> = spans.iter().map(|_| Vec::new()).collect();
-        for row in &rows {
-            let span = usize::try_from(row.get::<_, i64>(0) - 1).ok().and_then(|n| read.get_mut(n));
-            span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored(row)));
-        }
-        Ok(read)
+            .await
     }
+}
+
+/// Sales of one span, each with its offset; instead of one that can't be read, the reason.
+pub type Rows = Vec<(i64, Result<Stored, String>)>;
+
+/// What the items of one read may have, as text: some 40,000 sales as they are generated. Only a flood of outsized ones
+/// gets here.
+pub const BYTES: usize = 16 << 20;
+
+/// The longest that one read may take. Shorter than a statement may: who asks for too much learns it soon.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+
+async fn collect(mut rows: Pin<&mut RowStream>, spans: usize) -> Result<Vec<Rows>, Error> {
+    let mut read: Vec<Rows> = vec![Vec::new(); spans];
+    let mut bytes = 0;
+    while let Some(row) = rows.try_next().await.map_err(anyhow::Error::new)? {
+        bytes += items(&row, RECEIPT).len();
+        if bytes > BYTES {
+            return Err(Error::TooMuch(anyhow!("more than {} MiB", BYTES >> 20)));
+        }
+        let span = usize::try_from(row.get::<_, i64>(0) - 1).ok().and_then(|n| read.get_mut(n));
+        span.context("a row of no span").map_err(Error::Unavailable)?.push((row.get(1), stored(&row)));
+    }
+    // As they come each span is in order already, but SQL promises it for the whole answer or not at all.
+    for rows in &mut read {
+        rows.sort_by_key(|(offset, _)| *offset);
+    }
+    Ok(read)
 }
 
 const POSITIONS: &str = "\
     SELECT coalesce(next_offset, 0), installation \
     FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS wanted (topic, partition, n) \
     LEFT JOIN positions USING (topic, partition) ORDER BY n";
-/// Each span by the index of offsets, up to the limit.
+/// Each span by the index of offsets. Not ordered as a whole: for that Postgres would write all of it to a file and read
+/// it again.
 const ROWS: &str = concat!(
     "SELECT n, sale.* \
      FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n), \
@@ -89,8 +115,11 @@ const ROWS: &str = concat!(
     receipt_columns!(),
     " FROM sale_events AS s \
      WHERE (s.topic, s.partition) = (span.topic, span.partition) AND kafka_offset >= low AND kafka_offset < high \
-     ORDER BY s.topic, s.partition, kafka_offset LIMIT $5) AS sale ORDER BY n, kafka_offset"
+     ORDER BY s.topic, s.partition, kafka_offset) AS sale"
 );
+
+/// The first of the columns that a receipt is made of.
+const RECEIPT: usize = 7;
 
 fn columns(partitions: &[Partition]) -> (Vec<&str>, Vec<i32>) {
     partitions.iter().map(|(topic, number)| (topic.as_str(), *number)).unzip()
@@ -105,5 +134,5 @@ fn stored(row: &Row) -> Result<Stored, String> {
     };
     let due = row.get::<_, SystemTime>(6).duration_since(UNIX_EPOCH).map_err(|_| "due is before 1970".to_owned())?;
     let due_us = i64::try_from(due.as_micros()).map_err(|_| "due is too late".to_owned())?;
-    Ok(Stored { receipt: receipt(id, row, 7)?, due_us })
+    Ok(Stored { receipt: receipt(id, row, RECEIPT)?, due_us })
 }

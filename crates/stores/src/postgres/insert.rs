@@ -25,16 +25,34 @@ const INSERT: &str = concat!(
     incoming!(),
     " ON CONFLICT DO NOTHING"
 );
-/// What the insert left out, with what stands there instead. A row from the very same offset is no conflict: it is
-/// there because somebody put positions back.
+/// What the insert left out, with what stands there instead: the first hundred of a block are kept, the others counted. A
+/// row from the very same offset is no conflict: it is there because somebody put positions back.
 const CONFLICTS: &str = concat!(
-    "INSERT INTO conflicts (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-     time, cents, items, digest, kept_topic, kept_partition, kept_offset, kept_digest) \
-     SELECT new.*, kept.topic, kept.partition, kept.kafka_offset, kept.digest FROM ",
+    "WITH came AS ( \
+        SELECT new.*, kept.topic AS kept_topic, kept.partition AS kept_partition, kept.kafka_offset AS kept_offset, \
+               kept.digest AS kept_digest FROM ",
     incoming!(),
-    " JOIN sale_events AS kept USING (run, loader, block, index) \
-     WHERE (kept.topic, kept.partition, kept.kafka_offset) <> (new.topic, new.partition, new.kafka_offset) \
-     ON CONFLICT DO NOTHING RETURNING topic, partition"
+    "   JOIN sale_events AS kept USING (run, loader, block, index) \
+        WHERE (kept.topic, kept.partition, kept.kafka_offset) <> (new.topic, new.partition, new.kafka_offset) \
+          AND NOT EXISTS (SELECT FROM conflicts AS c \
+            WHERE (c.run, c.loader, c.block, c.index) = (new.run, new.loader, new.block, new.index) \
+              AND (c.topic, c.partition, c.kafka_offset) = (new.topic, new.partition, new.kafka_offset)) \
+    ), numbered AS ( \
+        SELECT came.*, (SELECT count(*) FROM conflicts AS c \
+                WHERE (c.run, c.loader, c.block) = (came.run, came.loader, came.block)) \
+            + row_number() OVER (PARTITION BY run, loader, block ORDER BY topic, partition, kafka_offset) AS nth FROM came \
+    ), written AS ( \
+        INSERT INTO conflicts (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, \
+            cents, items, digest, kept_topic, kept_partition, kept_offset, kept_digest) \
+        SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, cents, items, \
+            digest, kept_topic, kept_partition, kept_offset, kept_digest FROM numbered WHERE nth <= 100 \
+        ON CONFLICT DO NOTHING \
+    ), counted AS ( \
+        INSERT INTO conflicts_left_out AS c (run, loader, block, conflicts) \
+        SELECT run, loader, block, count(*) FROM numbered WHERE nth > 100 \
+        GROUP BY run, loader, block ORDER BY run, loader, block \
+        ON CONFLICT (run, loader, block) DO UPDATE SET conflicts = c.conflicts + excluded.conflicts \
+    ) SELECT topic, partition FROM came"
 );
 
 /// Inserts what isn't there yet. Returns topic and partition of each sale that is a conflict.

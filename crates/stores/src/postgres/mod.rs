@@ -10,6 +10,6 @@ mod statements;
 mod write;
 
 pub use connection::{Config, Name, Schema};
-pub use follow::{Follower, Span, Stored};
+pub use follow::{BYTES, Follower, Rows, Span, Stored};
 pub use read::{Conflict, Reader, Row};
 pub use write::Writer;

@@ -103,7 +103,7 @@ impl Reader {
         Ok(rows.iter().map(id).collect())
     }
 
-    /// The conflicts of a block, `limit` of them at most.
+    /// The conflicts of a block that are kept, `limit` of them at most.
     pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> Result<Vec<Conflict>, Error> {
         let rows = self
             .query(
@@ -133,14 +133,17 @@ impl Reader {
         Ok(rows.first().map_or(0, |row| count(row, 0)))
     }
 
-    /// Deletes the sales of blocks that need not be kept, and returns how many there were. Conflicts stay.
+    /// Deletes the sales of blocks that need not be kept, and their conflicts; returns how many sales there were.
+    ///
+    /// Each block in a statement of its own: what is deleted stays so when a later one fails.
     pub async fn prune(&mut self, blocks: &[BlockId]) -> Result<u64, Error> {
-        let Keys { run, loader, block } = Keys::new(blocks);
-        self.connection
-            .run("pruning sales", async |Open { client, .. }| {
-                Ok(client.execute(PRUNE, &[&run, &loader, &block]).await.map_err(anyhow::Error::new)?)
-            })
-            .await
+        let mut sales = 0;
+        for block in blocks {
+            let (run, loader, block) = key(*block);
+            let deleted = self.query("pruning sales", PRUNE, &[&run, &loader, &block]).await?;
+            sales += deleted.first().map_or(0, |row| count(row, 0));
+        }
+        Ok(sales)
     }
 
     async fn query(
@@ -178,13 +181,17 @@ const BLOCKS: &str = "\
 const COUNTS: &str = "\
     SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
            (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \
+           + coalesce((SELECT c.conflicts FROM conflicts_left_out AS c \
+                WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)), 0) \
     FROM unnest($1::bigint[], $2::integer[], $3::integer[]) WITH ORDINALITY AS b (run, loader, block, n) ORDER BY n";
 const CONFLICTS: &str = "\
     SELECT index, topic, partition, kafka_offset, kept_topic, kept_partition, kept_offset, digest = kept_digest \
     FROM conflicts WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index, topic, partition, kafka_offset LIMIT $4";
 const PRUNE: &str = "\
-    DELETE FROM sale_events AS s USING unnest($1::bigint[], $2::integer[], $3::integer[]) AS b (run, loader, block) \
-    WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)";
+    WITH sales AS (DELETE FROM sale_events WHERE (run, loader, block) = ($1, $2, $3) RETURNING 1), \
+         kept AS (DELETE FROM conflicts WHERE (run, loader, block) = ($1, $2, $3)), \
+         left_out AS (DELETE FROM conflicts_left_out WHERE (run, loader, block) = ($1, $2, $3)) \
+    SELECT count(*) FROM sales";
 
 impl Row {
     fn read(block: BlockId, row: &SqlRow) -> Self {
@@ -200,14 +207,20 @@ struct Keys {
 }
 
 impl Keys {
-    /// A number beyond what is ever stored becomes a negative one, which is never found.
     fn new(blocks: &[BlockId]) -> Self {
-        Self {
-            run: blocks.iter().map(|id| id.run.into()).collect(),
-            loader: blocks.iter().map(|id| id.loader.cast_signed()).collect(),
-            block: blocks.iter().map(|id| id.block.cast_signed()).collect(),
+        let mut keys = Self { run: Vec::new(), loader: Vec::new(), block: Vec::new() };
+        for (run, loader, block) in blocks.iter().copied().map(key) {
+            keys.run.push(run);
+            keys.loader.push(loader);
+            keys.block.push(block);
         }
+        keys
     }
+}
+
+/// The columns that name a block. A number beyond what is ever stored becomes a negative one, which is never found.
+fn key(block: BlockId) -> (i64, i32, i32) {
+    (block.run.into(), block.loader.cast_signed(), block.block.cast_signed())
 }
 
 fn count(row: &SqlRow, column: usize) -> u64 {

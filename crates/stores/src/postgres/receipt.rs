@@ -15,16 +15,20 @@ pub(super) use receipt_columns;
 /// our back is not bound to what a sale can be.
 pub(super) fn receipt(id: SaleId, row: &Row, first: usize) -> Result<Receipt, String> {
     let state: &str = row.get(first + 1);
-    let items: &str = row.get(first + 4);
     Ok(Receipt {
         id,
         time: number(row, first, "time")?,
         state: state.parse().map_err(|_| format!("state is {state:?}"))?,
         store: number(row, first + 2, "store")?,
         customer: number(row, first + 3, "customer")?,
-        items: serde_json::from_str::<Vec<Item>>(items).map_err(|err| format!("items are none: {err}"))?,
+        items: serde_json::from_str::<Vec<Item>>(items(row, first)).map_err(|err| format!("items are none: {err}"))?,
         cents: number(row, first + 5, "cents")?,
     })
+}
+
+/// The items as text, of the columns from number `first` on.
+pub(super) fn items(row: &Row, first: usize) -> &str {
+    row.get(first + 4)
 }
 
 /// A number as narrow as it must be.

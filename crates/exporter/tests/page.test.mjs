@@ -1,0 +1,122 @@
+// What the live page shows of a state. Run by `node --test crates/exporter/tests/page.test.mjs`: the script runs as it is, in
+// a document that keeps what is put into it.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import vm from "node:vm";
+
+const SCRIPT = readFileSync(new URL("../src/page.js", import.meta.url), "utf8");
+
+class Node {
+  constructor(tag) {
+    Object.assign(this, { tag, className: "", children: [], style: {}, attributes: {}, sets: 0 });
+  }
+  append(...children) { this.children.push(...children); }
+  replaceChildren(...children) { this.children = children; }
+  setAttribute(name, value) { this.attributes[name] = value; }
+  get textContent() { return this.children.map((child) => child instanceof Node ? child.textContent : String(child)).join(""); }
+  set textContent(text) { this.sets += 1; this.children = [text]; }
+  find(cls) {
+    return this.children.filter((child) => child instanceof Node)
+      .flatMap((child) => [...(child.className.split(" ").includes(cls) ? [child] : []), ...child.find(cls)]);
+  }
+}
+
+// The page after an answer of the exporter's.
+function page(...states) {
+  const nodes = {};
+  const document = {
+    getElementById: (id) => (nodes[id] ??= new Node(id)),
+    createElement: (tag) => new Node(tag),
+    createElementNS: (_, tag) => new Node(tag),
+  };
+  const context = vm.createContext({
+    document, Node, performance: { now: () => 0 }, AbortSignal: { timeout: () => null },
+    fetch: () => new Promise(() => {}), setTimeout: () => {},
+  });
+  vm.runInContext(SCRIPT, context);
+  for (const state of states) {
+    context.given = state;
+    vm.runInContext("last = given; heard = 0; show(given); age();", context);
+  }
+  const tile = (label) => {
+    const found = nodes.tiles.children.find((card) => card.find("label")[0].textContent.startsWith(label));
+    const value = found.find("value")[0];
+    return { label: found.find("label")[0].textContent, value: String(value.children[0]), note: found.find("note")[0].textContent, cls: value.className };
+  };
+  const row = (id, first) => nodes[id].children.map((row) => row.children.map((cell) => cell.textContent)).find((cells) => cells[0] === first);
+  return { nodes, tile, row };
+}
+
+const none = { n: 0, negative: 0, p50_us: null, p90_us: null, p99_us: null, p999_us: null, max_us: null };
+const p99 = (ms) => ({ ...none, n: 9, p99_us: ms * 1000 });
+const stage = (name, more) => ({
+  name, component: name, sales: 100, rate: 10, lag: 0, latency: none, recent: p99(1), age_seconds: 0.5, instances: 1, stale: 0, ...more,
+});
+const state = (more) => ({
+  at_us: 0, load: null, instances: [{ age_seconds: 0.5, stale: false, component: "loader" }], resources: [], kafka: null,
+  findings: null, stages: [stage("accepted"), stage("routed"), stage("cached"), stage("stored")], ...more,
+});
+const findings = (total, counts = [], more = {}) => ({ age_seconds: 0, auditable: true, total, counts, ...more });
+
+test("findings are green at 0, red above, and unknown without an auditor", () => {
+  assert.equal(page(state({ findings: findings(0) })).tile("Findings").value, "0");
+  assert.match(page(state({ findings: findings(0) })).tile("Findings").cls, /good/);
+  const counts = [{ stage: "routed", kind: "altered", findings: 1 }, { stage: "stored", kind: "lost", findings: 3 }, { stage: "cached", kind: "lost", findings: 0 }];
+  const found = page(state({ findings: findings(4, counts) })).tile("Findings");
+  assert.equal(found.value, "4");
+  assert.match(found.cls, /bad/);
+  assert.equal(found.note, "3 lost at stored, 1 altered at routed");
+  const unknown = page(state({})).tile("Findings");
+  assert.equal(unknown.value, "\u2013");
+  assert.doesNotMatch(unknown.cls, /good|bad/);
+});
+
+test("an account that can't judge everything is not green", () => {
+  const tile = page(state({ findings: findings(0, [], { auditable: false, remarks: ["it reads late"] }) })).tile("Findings");
+  assert.match(tile.cls, /warn/);
+  assert.equal(tile.note, "not everything can be judged; it reads late");
+});
+
+test("p99 is that of the slower store, whichever is listed last", () => {
+  const stages = [stage("accepted"), stage("routed"), stage("cached", { recent: p99(900) }), stage("stored", { recent: p99(40) })];
+  const { label, value } = page(state({ stages })).tile("p99");
+  assert.deepEqual([label, value], ["p99 from due to cached", "900 ms"]);
+});
+
+test("a percentile of nothing is unknown, and what is below zero is said", () => {
+  const negative = { ...none, negative: 7 };
+  const shown = page(state({ stages: [stage("accepted"), stage("stored", { recent: negative, latency: negative })] }));
+  assert.equal(shown.tile("p99").value, "\u2013");
+  assert.match(shown.tile("p99").note, /7 below zero: clocks differ/);
+  assert.deepEqual(shown.row("latency", "stored").slice(1), ["\u2013", "\u2013", "\u2013", "\u2013", "\u2013", "0", "7"]);
+});
+
+test("a lag that one stage can't tell is not taken for 0", () => {
+  const stages = [stage("accepted"), stage("routed", { lag: null }), stage("stored", { lag: 5 })];
+  assert.match(page(state({ stages })).tile("Lag").note, /not known of routed/);
+  assert.equal(page(state({ stages: [stage("routed", { lag: null })] })).tile("Lag").value, "\u2013");
+});
+
+test("the first stage that is behind says so in words", () => {
+  const stages = [stage("accepted"), stage("routed", { lag: 900 }), stage("stored", { lag: 900 })];
+  const labels = page(state({ stages })).nodes.flow.find("label").map((label) => label.textContent);
+  assert.deepEqual(labels, ["accepted", "routed: behind", "stored"]);
+});
+
+test("a role that says where its time goes is shown with its ceiling", () => {
+  const time = { working: 0.2, waiting_for_input: 0.1, waiting_for_kafka: 0, waiting_for_store: 0.7 };
+  const shown = page(state({ stages: [stage("accepted"), stage("stored", { time, ceiling: 111 })] })).nodes.flow.textContent;
+  assert.match(shown, /mostlywaiting for store, 70 %/);
+  assert.match(shown, /ceiling111\/s/);
+});
+
+test("what is wrong is announced when it changes, and not each second", () => {
+  const kafka = { age_seconds: 30, brokers: 3, under_replicated: 0, leaderless: 0, groups: [{ name: "g", members: 1, lag: null }], error: "timed out" };
+  const later = { ...kafka, age_seconds: 31 };
+  const { nodes, tile, row } = page(state({ kafka }), state({ kafka: later }), state({ kafka: later }));
+  assert.equal(nodes.trouble.textContent, "Kafka does not answer");
+  assert.equal(nodes.trouble.sets, 1);
+  assert.match(tile("Kafka").note, /31 s ago/);
+  assert.equal(row("groups", "g")[2], "\u2013");
+});
