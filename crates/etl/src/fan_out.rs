@@ -67,6 +67,7 @@ pub fn run(
         ordinal: config.ordinal.to_string(),
         source: kafka.names().sales(),
         interval: config.transaction_interval.get(),
+        time: metrics.time.clone(),
     };
     let events = Arc::clone(&metrics.transactions);
     let mut router = Router::new(kafka, metrics);

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use service::{Figures, Latency};
+use service::{Figures, Latency, Time};
 
 use crate::Role;
 
@@ -29,6 +29,8 @@ pub struct Metrics {
     pub sink: SinkMetrics,
     /// What the spout counts.
     pub spout: SpoutMetrics,
+    /// Where the time of the role's threads goes.
+    pub time: Time,
 }
 
 /// What a sink counts.
@@ -111,14 +113,15 @@ impl Metrics {
                 .into_iter()
                 .fold(figures, |figures, (name, _, count)| figures.counter(name, count))
         };
-        match role {
+        let figures = match role {
             Role::FanOut => with_transactions(Figures::default())
                 .counter("routed", self.routed.get())
                 .counter("rejected", self.rejected.get())
                 .latency("routed", &self.routed_latency),
             Role::Redis | Role::Postgres => self.sink.figures(role),
             Role::Spout => with_transactions(self.spout.figures()),
-        }
+        };
+        figures.time(&self.time)
     }
 }
 

@@ -18,7 +18,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
-use service::Health;
+use service::{Health, Time};
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
@@ -81,6 +81,7 @@ fn copy(
             ordinal: ordinal.to_string(),
             source: config.names().sales(),
             interval: INTERVAL,
+            time: Time::default(),
         };
         let mut stage = Copy { target: config.names().state(State::Ca), handled: 0, fail };
         let beat = Health::default().loop_("copy", Duration::from_mins(1));

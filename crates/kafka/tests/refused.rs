@@ -10,7 +10,7 @@ use kafka::transactions::{Events, Failure, Outbox};
 use kafka::{Topic, flush};
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
-use service::Health;
+use service::{Health, Time};
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,7 @@ async fn a_record_that_the_client_refuses_ends_the_process_with_a_sentence() {
         ordinal: "0".to_owned(),
         source: config.names().sales(),
         interval: Duration::from_millis(100),
+        time: Time::default(),
     };
     let mut stage = Inflate { target: config.names().rejected() };
     let stop = shutdown.clone();

@@ -87,7 +87,8 @@ pub async fn run(
     };
     let schedule = Sending::new(kafka, Arc::clone(&load), config.catch_up, stock)?;
 
-    let making = thread("maker", move || stock::make(&petstore, &reserved, &make))?;
+    let time = load.time.start("maker");
+    let making = thread("maker", move || stock::make(&petstore, &reserved, &make, &time))?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.

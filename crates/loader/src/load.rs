@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use service::Figures;
+use service::{Figures, Time};
 
 use crate::account::Account;
 use crate::clock::Clock;
@@ -17,6 +17,8 @@ use crate::schedule::Plan;
 pub struct Load {
     /// What happened so far.
     pub metrics: Metrics,
+    /// Where the time of the threads goes that make and send the sales.
+    pub time: Time,
     rate: Rate,
     plan: OnceLock<Plan>,
     clock: OnceLock<Clock>,
@@ -30,6 +32,7 @@ impl Load {
         metrics.rate.set(rate.per_second());
         Self {
             metrics,
+            time: Time::default(),
             rate,
             plan: OnceLock::new(),
             clock: OnceLock::new(),
@@ -114,7 +117,7 @@ impl Load {
     /// What the loader says of itself.
     pub fn figures(&self) -> Figures {
         self.observe();
-        self.metrics.figures()
+        self.metrics.figures().time(&self.time)
     }
 }
 

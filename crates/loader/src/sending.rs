@@ -10,7 +10,7 @@ use kafka::SaleHeader;
 use petstore::SaleId;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
-use service::Beat;
+use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -118,10 +118,13 @@ impl Sending {
         if self.first_block(beat, shutdown) {
             let load = Arc::clone(&self.load);
             let clock = load.begin();
+            let time = load.time.start("schedule");
             info!(rate = load.rate().per_second(), sales = load.plan().total(), "the load begins");
             while !shutdown.is_cancelled() && !self.schedule.is_done() {
                 beat.turned();
-                self.turn(clock)?;
+                time.begin(Activity::Working);
+                let waits_for = self.turn(clock)?;
+                time.begin(waits_for);
                 std::thread::sleep(self.rest(clock.elapsed_us()));
             }
             if !shutdown.is_cancelled() {
@@ -155,8 +158,8 @@ impl Sending {
         false
     }
 
-    /// Hands over what may be sent now.
-    fn turn(&mut self, clock: &Clock) -> anyhow::Result<()> {
+    /// Hands over what may be sent now, and says what is waited for then.
+    fn turn(&mut self, clock: &Clock) -> anyhow::Result<Activity> {
         let now_us = clock.elapsed_us();
         if now_us >= self.clock_checked_us + CLOCK_CHECK_US {
             self.clock_checked_us = now_us;
@@ -174,12 +177,12 @@ impl Sending {
                     let late_us = now_us.saturating_sub(self.schedule.next_due_at());
                     let blocked_us = self.blame.blocked(now_us, late_us);
                     self.load.metrics.blocked_us.inc_by(blocked_us);
-                    break;
+                    return Ok(Activity::Kafka);
                 }
                 Handed::Starved => break,
             }
         }
-        Ok(())
+        Ok(Activity::Input)
     }
 
     fn hand_over(&mut self, clock: &Clock) -> anyhow::Result<Handed> {

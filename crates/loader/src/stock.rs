@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use anyhow::Context;
 use petstore::{BlockId, Petstore, Sale, State};
+use service::{Activity, Stopwatch};
 
 /// Bytes of bodies in a piece, at most by a little. Blocks have some two megabytes, or twenty if they last ten years: as
 /// pieces, what is ahead takes the same memory whatever a block has.
@@ -100,13 +101,22 @@ pub(crate) fn pieces(id: BlockId, sales: &[Sale]) -> impl Iterator<Item = anyhow
 }
 
 /// Generates the blocks that were reserved, in order, until nobody reserves or sends any more. Blocks.
-pub fn make(petstore: &Petstore, reserved: &Receiver<BlockId>, ready: &SyncSender<Stock>) -> anyhow::Result<()> {
+pub fn make(
+    petstore: &Petstore,
+    reserved: &Receiver<BlockId>,
+    ready: &SyncSender<Stock>,
+    time: &Stopwatch,
+) -> anyhow::Result<()> {
     for id in reserved {
+        time.begin(Activity::Working);
         for piece in pieces(id, &petstore.block(id)) {
-            if ready.send(piece?).is_err() {
+            let piece = piece?;
+            // Nothing is to be done while what is ready waits to be sent.
+            if time.during(Activity::Input, || ready.send(piece)).is_err() {
                 return Ok(());
             }
         }
+        time.begin(Activity::Input);
     }
     Ok(())
 }
@@ -116,6 +126,7 @@ mod tests {
     use std::sync::mpsc::{channel, sync_channel};
 
     use petstore::Parameters;
+    use service::Time;
 
     use super::*;
 
@@ -172,7 +183,7 @@ mod tests {
             reserve.send(id).unwrap();
         }
         drop(reserve);
-        make(&petstore(), &reserved, &ready).unwrap();
+        make(&petstore(), &reserved, &ready, &Time::default().start("maker")).unwrap();
         drop(ready);
         assert_eq!(made.iter().map(|stock| stock.id()).collect::<Vec<_>>(), ids);
     }

@@ -115,7 +115,7 @@ pub async fn run(
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
     let work = async {
-        let done: anyhow::Result<()> = work.await;
+        let done: anyhow::Result<()> = Box::pin(work).await;
         shutdown.cancel();
         done
     };

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use kafka::{Member, Polled, RangeCheck, Watch};
 use rdkafka::Message;
 use rdkafka::error::KafkaError;
-use service::Ready;
+use service::{Activity, Ready, Stopwatch};
 use stores::{Outcome, Partition, Record, Store};
 use tracing::{debug, error, info, warn};
 
@@ -70,6 +70,7 @@ pub(super) struct Gather<'a> {
     logged: Option<Instant>,
     pub(super) reset: String,
     pub(super) kafka_ready: Ready,
+    time: Stopwatch,
 }
 
 impl<'a> Gather<'a> {
@@ -83,7 +84,8 @@ impl<'a> Gather<'a> {
         let reset = store.reset();
         let metrics = sink.metrics.sink.clone();
         let (reply, replies) = channel();
-        let requests = writer::start(store, reply, metrics, store_ready, sink.shutdown.clone(), sink.runtime);
+        let writer = sink.metrics.time.start("writer");
+        let requests = writer::start(store, reply, metrics, store_ready, writer, sink.shutdown.clone(), sink.runtime);
         // For no partition: it makes the tables and compares the installation, even if this member gets no share.
         requests.try_send(Request::Positions(Vec::new())).context("handing a request to the writer")?;
         Ok(Self {
@@ -106,6 +108,7 @@ impl<'a> Gather<'a> {
             logged: None,
             reset,
             kafka_ready,
+            time: sink.metrics.time.start("reader"),
         })
     }
 
@@ -274,7 +277,7 @@ impl<'a> Gather<'a> {
             let since = *self.full_since.get_or_insert_with(Instant::now);
             if self.fetch != Fetch::Held && since.elapsed() < HOLD_AFTER {
                 // A short wait: what is fetched is kept, and the group is not polled.
-                if let Ok(reply) = self.replies.recv_timeout(IDLE) {
+                if let Ok(reply) = self.time.during(Activity::Store, || self.replies.recv_timeout(IDLE)) {
                     self.receive(reply)?;
                 }
                 return Ok(());
@@ -291,9 +294,14 @@ impl<'a> Gather<'a> {
             }
         }
         let mut wait = self.wait();
+        self.time.begin(if self.fetch == Fetch::Held { Activity::Store } else { Activity::Input });
         for _ in 0..BURST {
+            let polled = self.member.poll(wait);
+            if !wait.is_zero() {
+                self.time.begin(Activity::Working);
+            }
             let now = Instant::now();
-            match self.member.poll(wait) {
+            match polled {
                 Polled::Nothing => break,
                 Polled::Message(message) => {
                     let offset = message.offset();

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use service::Ready;
+use service::{Activity, Ready, Stopwatch};
 use stores::{Error, Outcome, Part, Partition, Store};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ pub(super) fn start<S: Store + 'static>(
     replies: mpsc::Sender<Reply>,
     metrics: SinkMetrics,
     ready: Ready,
+    time: Stopwatch,
     shutdown: CancellationToken,
     runtime: &tokio::runtime::Handle,
 ) -> Sender<Request> {
@@ -61,7 +62,7 @@ pub(super) fn start<S: Store + 'static>(
     let (requests, received) = channel(1);
     // Bounded where a batch is gathered.
     let bite = Bite::new(usize::MAX);
-    let writer = Writer { store, bite, replies, metrics, ready, logged: None };
+    let writer = Writer { store, bite, replies, metrics, ready, time, logged: None };
     runtime.spawn(writer.run(received, shutdown));
     requests
 }
@@ -72,18 +73,21 @@ struct Writer<S> {
     replies: mpsc::Sender<Reply>,
     metrics: SinkMetrics,
     ready: Ready,
+    time: Stopwatch,
     logged: Option<Instant>,
 }
 
 impl<S: Store> Writer<S> {
     async fn run(mut self, mut requests: Receiver<Request>, shutdown: CancellationToken) {
         while let Some(request) = requests.recv().await {
+            self.time.begin(Activity::Store);
             let reply = tokio::select! {
                 biased;
                 reply = self.answer(request) => reply,
                 // The request in hand gets a moment; the sink waits no longer for it.
                 () = async { shutdown.cancelled().await; tokio::time::sleep(super::LAST_WRITE_LIMIT).await } => return,
             };
+            self.time.begin(Activity::Input);
             if self.replies.send(reply).is_err() {
                 return;
             }
@@ -226,7 +230,15 @@ mod tests {
         let (replies, _) = mpsc::channel();
         let ready = Health::default().ready("store");
         let (store, bite) = (Slow { most: 60, asked: Vec::new() }, Bite::new(usize::MAX));
-        let mut writer = Writer { store, bite, replies, metrics: SinkMetrics::default(), ready, logged: None };
+        let mut writer = Writer {
+            store,
+            bite,
+            replies,
+            metrics: SinkMetrics::default(),
+            ready,
+            time: service::Time::default().start("writer"),
+            logged: None,
+        };
         let parts = [part("a", 0, 150, 160), part("b", 7, 50, 57)];
         let written = writer.write(&parts).await.unwrap();
         assert_eq!(written, (vec![Outcome::Written { conflicts: 0 }; 2], true));

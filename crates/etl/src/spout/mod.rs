@@ -26,7 +26,7 @@ use kafka::{SaleHeader, Topic, TransactionInterval};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde::Deserialize;
-use service::{Beat, Health, Ready};
+use service::{Activity, Beat, Health, Ready, Stopwatch};
 use stores::Error;
 use stores::postgres::{Follower, Rows, Span, Stored};
 use tokio::runtime::Handle;
@@ -95,6 +95,7 @@ pub fn run(
         turns: 0,
         rest: config.transaction_interval.get(),
         logged: None,
+        time: metrics.time.start("spout"),
         metrics,
         store_ready,
         runtime,
@@ -116,6 +117,7 @@ struct Spout<'a> {
     /// Until the next look at Postgres.
     rest: Duration,
     logged: Option<Instant>,
+    time: Stopwatch,
     metrics: Arc<Metrics>,
     store_ready: Ready,
     runtime: &'a Handle,
@@ -140,6 +142,7 @@ impl Spout<'_> {
         while !self.shutdown.is_cancelled() {
             beat.turned();
             self.shares.forget();
+            self.time.begin(Activity::Kafka);
             match Transactions::connect(self.kafka, &id, &metrics.transactions) {
                 Ok(mut transactions) => {
                     if let Some(err) = self.drive(&mut transactions, beat)? {
@@ -178,7 +181,9 @@ impl Spout<'_> {
     }
 
     fn turn(&mut self, transactions: &mut Transactions, beat: &Beat) -> Result<(), Stop> {
+        self.time.begin(Activity::Input);
         self.shares.listen(self.rest, self.shutdown).map_err(Stop::Exit)?;
+        self.time.begin(Activity::Store);
         if !self.shares.is_sure().map_err(Stop::Exit)? {
             return Ok(());
         }
@@ -241,6 +246,7 @@ impl Spout<'_> {
 
     /// Sends all of it in one transaction, and the positions with it.
     fn send(&mut self, transactions: &mut Transactions, Read { spans, rows, whole }: Read) -> Result<(), Stop> {
+        self.time.begin(Activity::Working);
         let mut outbox = transactions.outbox()?;
         let mut due_us = Vec::new();
         let mut unreadable = 0;
@@ -268,7 +274,7 @@ impl Spout<'_> {
         for ((topic, number), next) in &moved {
             offsets.add_partition_offset(topic, *number, Offset::Offset(*next)).map_err(Failure::from)?;
         }
-        transactions.commit(&offsets, self.shares.group())?;
+        self.time.during(Activity::Kafka, || transactions.commit(&offsets, self.shares.group()))?;
         self.shares.moved(moved);
         if !whole {
             self.bite.grow();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use service::Beat;
+use service::{Activity, Beat, Stopwatch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -42,6 +42,7 @@ pub(super) struct Copy<'a, V> {
     transactions: Transactions,
     /// A transaction is closed after this time.
     interval: Duration,
+    stopwatch: &'a Stopwatch,
     /// No record was waiting when it last polled.
     paused: bool,
     /// Last offset handled + 1, by partition.
@@ -51,8 +52,14 @@ pub(super) struct Copy<'a, V> {
 }
 
 impl<'a, V> Copy<'a, V> {
-    pub(super) fn new(input: &'a Input<'a>, transactions: Transactions, interval: Duration) -> Self {
-        Self { input, transactions, interval, paused: false, offsets: BTreeMap::new(), ahead: Ahead::default() }
+    pub(super) fn new(
+        input: &'a Input<'a>,
+        transactions: Transactions,
+        interval: Duration,
+        stopwatch: &'a Stopwatch,
+    ) -> Self {
+        let (offsets, ahead) = (BTreeMap::new(), Ahead::default());
+        Self { input, transactions, interval, stopwatch, paused: false, offsets, ahead }
     }
 
     /// Copies until `shutdown`, and commits what is in hand then.
@@ -62,6 +69,7 @@ impl<'a, V> Copy<'a, V> {
         beat: &Beat,
         shutdown: &CancellationToken,
     ) -> Result<(), Ending> {
+        self.stopwatch.begin(Activity::Working);
         loop {
             if let Err(failure) = self.step(stage, beat, shutdown) {
                 match failure {
@@ -115,7 +123,7 @@ impl<'a, V> Copy<'a, V> {
         self.paused = polled.is_none();
         if self.paused {
             let left = self.transactions.age().map_or(IDLE_POLL, |age| self.interval.saturating_sub(age));
-            polled = next(self.input, left.min(IDLE_POLL))?;
+            polled = self.stopwatch.during(Activity::Input, || next(self.input, left.min(IDLE_POLL)))?;
         }
         match polled {
             Some(message) => {
@@ -143,36 +151,41 @@ impl<'a, V> Copy<'a, V> {
         let offsets = self.input.offsets(&moved).map_err(Failure::from)?;
         self.input.put(&mut self.transactions.outbox()?, &moved)?;
         let group = self.input.group();
-        let Self { input, transactions, ahead, .. } = self;
+        let Self { input, transactions, ahead, stopwatch, .. } = self;
         let (committed, read) = std::thread::scope(|scope| {
             let commit = scope.spawn(|| transactions.commit(&offsets, group));
-            let mut read = Ok(());
+            let (mut read, mut works) = (Ok(true), true);
             while !commit.is_finished() {
                 if read.is_ok() && !ahead.is_full() {
                     read = read_ahead(input, ahead, stage);
                 } else {
                     std::thread::sleep(COMMIT_POLL);
                 }
+                let reads = matches!(read, Ok(true)) && !ahead.is_full();
+                if works != reads {
+                    works = reads;
+                    stopwatch.begin(if works { Activity::Working } else { Activity::Kafka });
+                }
             }
+            stopwatch.begin(Activity::Working);
             (commit.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
         });
         committed?;
         stage.committed();
-        read
+        read.map(drop)
     }
 }
 
-/// Reads one record more while a transaction is committed.
+/// Reads one record more while a transaction is committed; whether there was one.
 fn read_ahead<'a, S: Stage>(
     input: &'a Input<'a>,
     ahead: &mut Ahead<(BorrowedMessage<'a>, S::Verdict)>,
     stage: &S,
-) -> Result<(), Stop> {
-    if let Some(message) = next(input, COMMIT_POLL)? {
-        let (bytes, verdict) = (message.payload_len() + message.key_len(), stage.judge(&message));
-        ahead.push(bytes, (message, verdict));
-    }
-    Ok(())
+) -> Result<bool, Stop> {
+    let Some(message) = next(input, COMMIT_POLL)? else { return Ok(false) };
+    let (bytes, verdict) = (message.payload_len() + message.key_len(), stage.judge(&message));
+    ahead.push(bytes, (message, verdict));
+    Ok(true)
 }
 
 /// The next record, if one comes in time. When partitions have come or gone, what was read so far was of another

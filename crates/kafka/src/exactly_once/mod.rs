@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::message::BorrowedMessage;
-use service::Beat;
+use service::{Activity, Beat, Time};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -51,6 +51,8 @@ pub struct Settings {
     pub source: String,
     /// A transaction is closed after this time.
     pub interval: Duration,
+    /// Where it is counted what the thread does.
+    pub time: Time,
 }
 
 /// What is done with the records. [`crate::Topic::Positions`] must be there.
@@ -102,9 +104,11 @@ fn repeat<S: Stage>(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let id = config.names().transactional_id(&settings.role, &settings.ordinal);
+    let stopwatch = settings.time.start(&*settings.role);
     let mut subscribed = false;
     while !shutdown.is_cancelled() {
         beat.turned();
+        stopwatch.begin(Activity::Kafka);
         let transactions = match Transactions::connect(config, &id, events) {
             Ok(transactions) => transactions,
             Err(err) => {
@@ -121,7 +125,7 @@ fn repeat<S: Stage>(
             input.subscribe()?;
             subscribed = true;
         }
-        match Copy::new(input, transactions, settings.interval).drive(stage, beat, shutdown) {
+        match Copy::new(input, transactions, settings.interval, &stopwatch).drive(stage, beat, shutdown) {
             Ok(()) => {}
             Err(Ending::Exit(err)) => return Err(err),
             Err(Ending::Rebuild(err)) => {
