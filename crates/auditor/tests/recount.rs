@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -200,6 +200,8 @@ async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found
         println!("{meanwhile} sales were sent meanwhile");
         assert!(meanwhile > 0);
         assert!(well && findings.is_empty(), "{findings:#?}\n{stages:#?}");
+        let expected: BTreeSet<u64> = stages.0.values().map(|tally| tally.expected).collect();
+        assert_eq!(expected.len(), 1, "each stage answers for what was acknowledged at the cut: {stages:#?}");
         assert!(stages.at(Stage::Returned).found > block, "{stages:#?}");
     }
     let gone = World::sales(BLOCK)[7].id;
