@@ -1,8 +1,8 @@
-# Sourced by what makes and unmakes nodes. A node is a tree of processes in its own network, PID, mount, UTS and IPC namespaces.
+# Sourced by the scripts that create and remove nodes. A node is a tree of processes in its own network, PID, mount, UTS and IPC namespaces.
 source "$HERE/network.sh"
 source "$HERE/cgroups.sh"
 
-# placeholders NODE: what the files of config/ and manifests/ leave open, as a script for sed.
+# placeholders NODE: a sed script that fills in the placeholders of config/ and manifests/.
 placeholders() {
   local cni=/usr/lib/cni
   [ -x $cni/bridge ] || cni=/opt/cni/bin
@@ -10,7 +10,7 @@ placeholders() {
     ALL_PODS "$(all_pods)" SERVICES "$(services)" DNS "$(dns)" IMAGES "$IMAGES" KUBERNETES "$KUBERNETES" CLUSTER "$CLUSTER" CNI "$cni"
 }
 
-# configure NODE: writes, once for all its lives, what the node reads in its own /etc.
+# configure NODE: writes the node's own /etc, once, before its first start.
 configure() {
   local disk=$DISK/$1 file
   mkdir -p "$disk"/{etc/kapture/{cni,patches},etc.work,var/lib,var/log}
@@ -20,12 +20,12 @@ configure() {
   mv "$disk/etc/kapture/pods.conflist" "$disk/etc/kapture/cni/"
   find "$disk/etc/kapture" -type f -exec sed -i "$(placeholders "$1")" {} +
   printf '127.0.0.1 localhost\n%s %s\n' "$(address "$1")" "$1" >"$disk/etc/hosts"
-  # The node itself resolves the cluster's names, for what is carried in from the machine; its pods get no resolver from it.
+  # The node itself resolves the cluster's names, for connections that come in from the machine. Its pods don't inherit this.
   printf 'nameserver %s\nsearch svc.cluster.local\noptions ndots:3\n' "$(dns)" >"$disk/etc/resolv.conf"
   : >"$disk/etc/kapture/resolv.conf"
 }
 
-# power_on NODE COUNT: starts the node over its directory, and waits for its containerd.
+# power_on NODE COUNT: starts the node with its directory, and waits for its containerd.
 power_on() {
   mkdir -p "$STATE/$1"
   wire "$1" "$2"
@@ -36,7 +36,7 @@ power_on() {
   patiently 30 "$1's containerd; its logs are in $DISK/$1/var/log" inside "$1" sh -c "test -S /run/containerd/containerd.sock && ctr version"
 }
 
-# import NODE ARCHIVE: the cluster's one image, under all of its names.
+# import NODE ARCHIVE: imports the cluster's image under all of its names.
 import() {
   local name
   inside "$1" ctr -n k8s.io image import - <"$2"
@@ -45,7 +45,7 @@ import() {
   done
 }
 
-# power_off NODE: ends the node's first process, and with it the tree. Its directory stays.
+# power_off NODE: kills the node's first process, and with it the tree. Its directory stays.
 power_off() {
   unwire "$1"
   rm -f "$STATE/$1/pid"

@@ -17,18 +17,18 @@ import yaml
 
 ADMIN_PORT = 8080
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
-# One broker instead of three: what the chart computes from the number of brokers follows.
+# One broker instead of three; the chart derives the rest from the number of brokers.
 ONE_BROKER = {"KAFKA_REPLICATION_FACTOR": "1", "KAFKA_MIN_INSYNC_REPLICAS": "1"}
 
 
 def program(container):
-    """The name of the program in a container of ours, such as kapture-loader; None for the servers."""
+    """The name of Kapture's own program in a container, such as kapture-loader; None for servers."""
     found = re.search(r"/(kapture-[a-z]+)[:@]", container["image"])
     return found and found[1]
 
 
 def pods(documents):
-    """(pod's name, component, ordinal, container) for each pod that runs a program of ours alone."""
+    """(pod's name, component, ordinal, container) of each pod that runs only one of Kapture's own programs."""
     for document in documents:
         labels = document["metadata"].get("labels", {})
         component = labels.get("app.kubernetes.io/component")
@@ -49,7 +49,7 @@ def memory(container):
 
 
 def environment(container, pod, ordinal, servers, addresses):
-    """The variables of a container, with everything that Kubernetes would have filled in."""
+    """The variables of a container, including those that Kubernetes would fill in."""
     for variable in container["env"]:
         name = variable["name"]
         source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
@@ -70,7 +70,7 @@ def environment(container, pod, ordinal, servers, addresses):
 
 
 def targets(value, addresses):
-    """The exporter's targets that have processes here: each Service's name becomes the addresses behind it."""
+    """The exporter's targets that run here, with each Service's name replaced by the addresses of its pods."""
     for target in value.split(","):
         component, service = target.split("=")
         behind = addresses.get(service.split(":")[0])
@@ -79,7 +79,7 @@ def targets(value, addresses):
 
 
 def resolve(value, addresses):
-    """A single `service:port` becomes the first address behind it."""
+    """A single `service:port`, replaced by the address of its first pod."""
     behind = addresses.get(value.split(":")[0])
     return behind[0] if behind and ":" in value else value
 

@@ -1,11 +1,11 @@
-# One Kafka broker that is its own controller; clients log in by SASL/PLAIN, as they do in the chart.
+# One Kafka broker that is also the controller. Clients log in with SASL/PLAIN, as in the chart.
 
 start_kafka() {
   local kafka home=$DIRECTORY/kafka
   kafka=$("$REPOSITORY/ci/fetch/kafka")
   mkdir -p "$home"
   (umask 077 && kafka_properties >"$home/server.properties")
-  # -XX: the shortest start, for a program that writes two files.
+  # -XX: the fastest start, for a program that only writes two files.
   [ -e "$home/data/meta.properties" ] || java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$kafka/libs/*" kafka.tools.StorageTool \
     format --cluster-id "$(secret | cut -c1-22)" --config "$home/server.properties" >"$home/format.log" 2>&1 \
     || die "Kafka's storage can't be formatted: $(tail -n 5 "$home/format.log")"
@@ -14,7 +14,7 @@ start_kafka() {
     kafka.Kafka "$home/server.properties"
 }
 
-# The log says so when the broker is registered, unfenced and serves all its listeners.
+# The log line appears when the broker is registered, unfenced and serving all its listeners.
 ready_kafka() { grep -q 'Kafka Server started' "$DIRECTORY/kafka/log" && listening "$KAFKA_PORT"; }
 
 signal_kafka() { echo TERM; }
@@ -47,10 +47,10 @@ kafka_properties() {
 	offsets.topic.segment.bytes=1048576
 	transaction.state.log.segment.bytes=1048576
 	group.initial.rebalance.delay.ms=0
-	# A broker that was killed may come back only when the session of its former self has ended.
+	# A killed broker may come back only when its previous session has expired.
 	broker.heartbeat.interval.ms=500
 	broker.session.timeout.ms=3000
-	# Half of the default, to suit the heap.
+	# Half of the default, to fit in the heap.
 	log.cleaner.dedupe.buffer.size=67108864
 	END
 }

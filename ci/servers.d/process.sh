@@ -1,19 +1,19 @@
-# Processes known by pid and start time, so that a pid that was given to somebody else is never taken for ours.
+# Processes are identified by pid and start time, so that another process with a reused pid is never taken for ours.
 
-# stat_of PID: the fields after its name (which may hold anything) of /proc/PID/stat, from the state on.
+# stat_of PID: the fields of /proc/PID/stat after the name (which may contain anything), from the state on.
 stat_of() {
   local stat
   stat=$(cat "/proc/$1/stat" 2>/dev/null) && echo "${stat##*) }"
 }
 
-# born PID: when it started, in clock ticks since boot; fails when all its threads are gone, though nobody may have reaped it.
+# born PID: when it started, in clock ticks since boot. Fails when all its threads are gone, even if it has not been reaped.
 born() {
   local stat
   read -ra stat <<<"$(stat_of "$1")"
   [ ${#stat[@]} -gt 0 ] && ! [[ ${stat[0]} = [ZX] && ${stat[17]} -le 1 ]] && echo "${stat[19]}"
 }
 
-# dying PID: it is on its way out, or a KILL has been sent that it has not felt yet.
+# dying PID: whether it is exiting, or a KILL is pending for it.
 dying() {
   local stat pending
   read -ra stat <<<"$(stat_of "$1")"
@@ -22,7 +22,7 @@ dying() {
   ((${#stat[@]} == 0 || stat[6] & 4 || (${pending//$'\n'/ | } + 0) & 0x100))
 }
 
-# launch SERVER COMMAND...: in the background, with nothing of this terminal; its words go to DIRECTORY/SERVER/log.
+# launch SERVER COMMAND...: starts it in the background, detached from this terminal; its output goes to DIRECTORY/SERVER/log.
 launch() {
   local home=$DIRECTORY/$1 server=$1
   shift
@@ -32,7 +32,7 @@ launch() {
   echo "$! $(born $!)" >"$home/pid"
 }
 
-# pid_of SERVER: its process, if that is the one we started.
+# pid_of SERVER: its pid, if it is the process that we started.
 pid_of() {
   local pid start
   read -r pid start 2>/dev/null <"$DIRECTORY/$1/pid" && [ "$(born "$pid")" = "$start" ] && echo "$pid"
@@ -43,7 +43,7 @@ running() {
   pid=$(pid_of "$1") && ! dying "$pid"
 }
 
-# bring SERVER: starts it unless it runs, and returns when it is ready.
+# bring SERVER: starts it unless it is running, and returns when it is ready.
 bring() {
   if ! running "$1"; then
     sweep "$1"
@@ -52,7 +52,7 @@ bring() {
   await "$1"
 }
 
-# await SERVER: returns when SERVER answers, or dies with the end of its log.
+# await SERVER: returns when it answers, or dies with the end of its log.
 await() {
   local deadline=$((SECONDS + 60))
   until "ready_$1"; do
@@ -62,7 +62,7 @@ await() {
   done
 }
 
-# end SERVER SIGNAL: asks it to end, insists after 15 s, and returns when it and its children are gone.
+# end SERVER SIGNAL: sends the signal, kills it after 15 s, and returns when it and its children are gone.
 end() {
   local pid round
   if pid=$(pid_of "$1"); then
@@ -73,7 +73,7 @@ end() {
   sweep "$1"
 }
 
-# sweep SERVER: waits for the end of one that is dying, and ends the children it left behind: they work in its data directory.
+# sweep SERVER: waits for a dying one to exit, and kills the children that it left behind, because they use its data directory.
 sweep() {
   local pid
   while pid_of "$1" >/dev/null; do sleep 0.02; done
@@ -83,5 +83,5 @@ sweep() {
   done
 }
 
-# listening PORT: somebody accepts connections there.
+# listening PORT: whether connections are accepted there.
 listening() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

@@ -1,4 +1,4 @@
-# Redis with a password, and an append-only file so that a restart finds what was there. With KAPTURE_VALKEY set it is Valkey.
+# Redis with a password, and an append-only file so that data survive a restart. Valkey if KAPTURE_VALKEY is set.
 
 redis_bin() {
   local fetched=debian

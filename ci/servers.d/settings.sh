@@ -1,8 +1,8 @@
-# Ports and passwords: chosen once for a directory and kept there, and published with the pids in servers.env.
+# Ports and passwords: chosen once for a directory, kept there, and published in servers.env together with the pids.
 
 secret() { od -An -N12 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# free_port: below the range from which outgoing connections take theirs, so that it is still free after a restart.
+# free_port: a port below the range used for outgoing connections, so that it is still free after a restart.
 free_port() {
   local port
   while :; do
@@ -11,7 +11,7 @@ free_port() {
   done
 }
 
-# settings: reads them, and makes them first where there are none.
+# settings: reads them, after choosing them if there are none.
 settings() {
   local file=$DIRECTORY/settings
   [ -e "$file" ] || (
@@ -34,7 +34,7 @@ settings() {
   . "$file"
 }
 
-# write_env: servers.env, whole at any moment.
+# write_env: writes servers.env atomically.
 write_env() (
   umask 077
   {

@@ -1,7 +1,7 @@
-# Checks that are counted: a failed one is shown and the session goes on.
+# Counted checks: a failed one is shown, and the session continues.
 passed=0 failed=0
 
-# check CLAIM COMMAND...: the claim holds if the command succeeds.
+# check CLAIM COMMAND...: counts the claim as passed if the command succeeds.
 check() {
   local claim=$1 begun=$SECONDS output
   shift
@@ -25,7 +25,7 @@ within() {
   done
 }
 
-# fails_with TEXT COMMAND...: the command fails, and says so.
+# fails_with TEXT COMMAND...: succeeds if the command fails and its output contains the text.
 fails_with() {
   local text=$1 output
   shift
@@ -33,7 +33,7 @@ fails_with() {
   grep -qF -- "$text" <<<"$output" || { echo "$output"; return 1; }
 }
 
-# prints TEXT COMMAND...: the command succeeds, and its output has the text.
+# prints TEXT COMMAND...: succeeds if the command succeeds and its output contains the text.
 prints() {
   local text=$1 output
   shift

@@ -1,5 +1,5 @@
 {{/*
-Takes (list $ "kafka", "redis" or "postgres"): "true" if it is on and not somebody else's.
+Takes (list $ "kafka"), or "redis" or "postgres" there. Returns "true" if it is enabled and not external.
 */}}
 {{- define "kapture.own" -}}
 {{- $store := index (index . 0).Values (index . 1) -}}
@@ -7,8 +7,9 @@ Takes (list $ "kafka", "redis" or "postgres"): "true" if it is on and not somebo
 {{- end -}}
 
 {{/*
-Takes the root: the components that run, in the order in which a sale travels, as a YAML list. `values`: where theirs are, as
-a path; `ports`: those of its headless Service; `reports`: whether the exporter polls it; `sidecar`: what else is in its pods.
+Takes the root. Returns a YAML list of the components that run, in the order in which a sale travels. `values`: the path of the
+component's values; `ports`: the ports of its headless Service; `reports`: whether the exporter polls it; `sidecar`: the second
+program in its pods.
 */}}
 {{- define "kapture.components" -}}
 {{- $redis := .Values.redis.enabled -}}
@@ -37,7 +38,7 @@ a path; `ports`: those of its headless Service; `reports`: whether the exporter 
 - {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}
 {{- end -}}
 
-{{/* Takes (list $ "path.of.values"): that part of the values, as YAML. */}}
+{{/* Takes (list $ "path.of.values"). Returns that part of the values as YAML. */}}
 {{- define "kapture.at" -}}
 {{- $values := (index . 0).Values -}}
 {{- range splitList "." (index . 1) -}}
@@ -46,7 +47,7 @@ a path; `ports`: those of its headless Service; `reports`: whether the exporter 
 {{- toYaml $values -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the path of its values. The test's pod is none of the components. */}}
+{{/* Takes (list $ "component"). Returns the path of its values. The pod of `helm test` is not one of the components. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}
 {{- range include "kapture.components" (index . 0) | fromYamlArray -}}
@@ -56,8 +57,8 @@ a path; `ports`: those of its headless Service; `reports`: whether the exporter 
 {{- end -}}
 
 {{/*
-Takes (list $ "component" replicas "Kind"): the replicas to render. A count that was changed by `kubectl scale`
-stays until the value itself is changed; the annotation tells which value was applied last.
+Takes (list $ "component" replicas "Kind"). Returns the replicas to render. A number set with `kubectl scale` is kept until the
+value itself changes; the annotation records which value was applied last.
 */}}
 {{- define "kapture.replicas" -}}
 {{- $root := index . 0 -}}

@@ -1,11 +1,11 @@
 {{/*
-Takes nothing: every connection that Kapture makes, as a YAML list: from, to, port, why. `*` is anybody. The NetworkPolicies are
-rendered from it, and a test compares it with what the programs are told to call. Besides these there is DNS.
+Takes nothing. Returns a YAML list of every connection that Kapture makes; `*` means anyone. The NetworkPolicies are
+rendered from it, and a test compares it with the addresses that the programs are given. DNS is allowed in addition.
 */}}
 {{- define "kapture.connections" -}}
-- {from: kafka, to: kafka, port: 9092, why: "brokers copy from one another, probes ask who is in sync"}
+- {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync"}
 - {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
-- {from: loader, to: kafka, port: 9092, why: "sends sales, and what it promises of each block"}
+- {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
 - {from: etl-redis, to: kafka, port: 9092, why: reads the topics of the states}
 - {from: etl-redis, to: redis, port: 6379, why: writes what it read}
@@ -13,8 +13,8 @@ rendered from it, and a test compares it with what the programs are told to call
 - {from: etl-postgres, to: postgres, port: 5432, why: writes what it read}
 - {from: etl-spout, to: kafka, port: 9092, why: sends receipts}
 - {from: etl-spout, to: postgres, port: 5432, why: reads what is stored}
-- {from: redis, to: redis, port: 6379, why: copies of the first server follow it}
-- {from: auditor, to: kafka, port: 9092, why: "reads every stage, keeps its account"}
+- {from: redis, to: redis, port: 6379, why: replicas follow the first server}
+- {from: auditor, to: kafka, port: 9092, why: "reads every stage, stores its results"}
 - {from: auditor, to: redis, port: 6379, why: counts what arrived}
 - {from: auditor, to: postgres, port: 5432, why: counts what arrived}
 - {from: exporter, to: kafka, port: 9092, why: "reads offsets, for lag"}
@@ -25,15 +25,15 @@ rendered from it, and a test compares it with what the programs are told to call
 - {from: exporter, to: etl-postgres, port: 8080, why: polls reports}
 - {from: exporter, to: etl-spout, port: 8080, why: polls reports}
 - {from: exporter, to: auditor, port: 8080, why: polls reports}
-- {from: test, to: kafka, port: 9092, why: "helm test: reads every stage afresh"}
-- {from: test, to: redis, port: 6379, why: "helm test: counts afresh"}
-- {from: test, to: postgres, port: 5432, why: "helm test: counts afresh"}
+- {from: test, to: kafka, port: 9092, why: "helm test: reads every stage again"}
+- {from: test, to: redis, port: 6379, why: "helm test: counts sales again"}
+- {from: test, to: postgres, port: 5432, why: "helm test: counts sales again"}
 - {from: test, to: auditor, port: 8080, why: "helm test: asks for its findings"}
-- {from: test, to: exporter, port: 8080, why: "helm test: looks whether its series move"}
+- {from: test, to: exporter, port: 8080, why: "helm test: checks that its series change"}
 - {from: "*", to: exporter, port: 8080, why: "Prometheus, and you"}
 {{- end -}}
 
-{{/* Takes the root: the names of what runs, and of the test's pod, as a YAML list. */}}
+{{/* Takes the root. Returns a YAML list of the names of all components and of the test's pod. */}}
 {{- define "kapture.parties" -}}
 {{- range include "kapture.components" . | fromYamlArray }}
 - {{ .name }}
@@ -41,7 +41,7 @@ rendered from it, and a test compares it with what the programs are told to call
 - test
 {{- end -}}
 
-{{/* Takes the root: {component: [port]} of those servers that are used and somebody else's, as YAML. */}}
+{{/* Takes the root. Returns {component: [port]} of the external servers in use, as YAML. */}}
 {{- define "kapture.foreignPorts" -}}
 {{- if not .Values.kafka.enabled }}
 kafka:

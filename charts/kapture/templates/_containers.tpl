@@ -1,4 +1,4 @@
-{{/* Takes (list $ "component"): the container's security context. */}}
+{{/* Takes (list $ "component"). Returns the container's security context. */}}
 {{- define "kapture.containerSecurity" -}}
 {{- $context := dict "allowPrivilegeEscalation" false "capabilities" (dict "drop" (list "ALL")) "readOnlyRootFilesystem" true -}}
 {{- $overrides := (include "kapture.settings" . | fromYaml).securityContext -}}
@@ -6,8 +6,8 @@
 {{- end -}}
 
 {{/*
-Takes (list $ resources): requests and limits of a container. Memory is requested as it is limited, and with `guaranteed` CPU,
-too.
+Takes (list $ resources). Returns a container's requests and limits. The memory request defaults to the limit; with
+`guaranteed`, all requests equal the limits.
 */}}
 {{- define "kapture.resources" -}}
 {{- $limits := dict -}}
@@ -24,8 +24,8 @@ too.
 {{- end -}}
 
 {{/*
-Takes (list $ "component" "program" env): what a container of Kapture's own programs has, from its image to its resources: all
-but name and arguments. The shared `extraEnv` does not reach the probe, since it would restart the pod's server.
+Takes (list $ "component" "program" env). Returns the container of one of Kapture's own programs, except for its name and
+arguments. The shared `extraEnv` does not reach the probe, because changing it would restart the pod's server.
 */}}
 {{- define "kapture.program" -}}
 {{- $root := index . 0 -}}
@@ -57,14 +57,14 @@ resources:
   {{- include "kapture.resources" (list $root $own.resources) | nindent 2 }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the extra mounts of its main container, below `volumeMounts`. */}}
+{{/* Takes (list $ "component"). Returns the extra mounts of its main container, to go under `volumeMounts`. */}}
 {{- define "kapture.extraMounts" -}}
 {{- with (include "kapture.settings" . | fromYaml).extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): `volumeMounts` for a program, which has no others, or nothing. */}}
+{{/* Takes (list $ "component"). Returns a program's whole `volumeMounts`: only the extra ones, or nothing. */}}
 {{- define "kapture.programMounts" -}}
 {{- with include "kapture.extraMounts" . }}
 volumeMounts:
@@ -73,8 +73,8 @@ volumeMounts:
 {{- end -}}
 
 {{/*
-Takes (list env shared own): the environment of a container: what the chart sets, as YAML text, then the user's variables, of
-which a component's own replace shared ones of the same name.
+Takes (list env shared own). Returns the environment of a container: `env`, which is what the chart sets, as YAML text, and then
+the user's variables, where the component's own replace shared ones of the same name.
 */}}
 {{- define "kapture.withExtraEnv" -}}
 {{- $chart := index . 0 | fromYamlArray -}}
@@ -83,7 +83,7 @@ which a component's own replace shared ones of the same name.
 {{- $extra := dict -}}
 {{- range concat (index . 1) (index . 2) -}}
 {{- if hasKey $taken .name -}}
-{{- fail (printf "extraEnv can't set %s, since the chart does: leave it out, and set the value that it comes from" .name) -}}
+{{- fail (printf "extraEnv can't set %s, because the chart sets it: leave it out, and set the value that it comes from" .name) -}}
 {{- end -}}
 {{- $variable := deepCopy . -}}
 {{- if hasKey . "value" -}}{{- $_ := set $variable "value" (include "kapture.text" .value) -}}{{- end -}}

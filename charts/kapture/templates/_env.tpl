@@ -1,9 +1,9 @@
-{{/* Takes a text: the same for a variable's value, in which Kubernetes would put another variable for $(NAME). */}}
+{{/* Takes a text. Returns it escaped as a variable's value, where Kubernetes would otherwise expand $(NAME). */}}
 {{- define "kapture.verbatim" -}}
 {{- replace "$(" "$$(" . -}}
 {{- end -}}
 
-{{/* Takes the root: what every program is told about where it runs. */}}
+{{/* Takes the root. Returns the variables that tell every program where it runs. */}}
 {{- define "kapture.env" -}}
 - name: SERVICE_POD
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -11,18 +11,18 @@
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 {{- end -}}
 
-{{/* Takes a variable's name: the pod's ordinal in its StatefulSet, so that no pod template holds the count. */}}
+{{/* Takes a variable's name. Returns that variable, with the pod's ordinal in its StatefulSet as its value. */}}
 {{- define "kapture.ordinalEnv" -}}
 - name: {{ . }}
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}
 {{- end -}}
 
-{{/* Takes the root: what a client of Redis is told. */}}
+{{/* Takes the root. Returns the variables of a Redis client. */}}
 {{- define "kapture.redisEnv" -}}
 {{- $external := .Values.redis.external -}}
 {{- $own := include "kapture.fullname" (list . "redis") -}}
 - name: REDIS_HOST
-  # The first server by its own name: the others only copy it.
+  # The first server by its own name, because the others are read-only.
   value: {{ $external.host | default (printf "%s-0.%s" $own $own) | quote }}
 {{- if $external.host }}
 - name: REDIS_PORT
@@ -37,7 +37,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: what a client of Postgres is told. */}}
+{{/* Takes the root. Returns the variables of a Postgres client. */}}
 {{- define "kapture.postgresEnv" -}}
 {{- $external := .Values.postgres.external -}}
 - name: POSTGRES_HOST
@@ -57,7 +57,7 @@
     {{- include "kapture.passwordRef" (list . "postgres") | nindent 4 }}
 {{- end -}}
 
-{{/* Takes the root: what the auditor is told, live or in `helm test`. */}}
+{{/* Takes the root. Returns the variables of the auditor, both live and in `helm test`. */}}
 {{- define "kapture.auditorEnv" -}}
 {{- include "kapture.env" . }}
 {{ include "kapture.kafkaEnv" . }}
@@ -75,7 +75,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: the exporter's targets. Each name is a headless Service, so it stands for all pods behind it. */}}
+{{/* Takes the root. Returns the exporter's targets. Each is a headless Service, whose name resolves to all its pods. */}}
 {{- define "kapture.exporterTargets" -}}
 {{- $targets := list -}}
 {{- range include "kapture.components" . | fromYamlArray -}}
@@ -86,7 +86,7 @@
 {{- join "," $targets -}}
 {{- end -}}
 
-{{/* Takes the root: what the exporter is told. */}}
+{{/* Takes the root. Returns the variables of the exporter. */}}
 {{- define "kapture.exporterEnv" -}}
 {{- include "kapture.env" . }}
 {{ include "kapture.kafkaEnv" . }}
@@ -94,7 +94,7 @@
   value: {{ include "kapture.exporterTargets" . | quote }}
 {{- end -}}
 
-{{/* Takes the root: what a loader is told. */}}
+{{/* Takes the root. Returns the variables of a loader. */}}
 {{- define "kapture.loaderEnv" -}}
 {{- include "kapture.env" . }}
 {{ include "kapture.kafkaEnv" . }}
@@ -119,7 +119,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "etl component"): what that role is told. */}}
+{{/* Takes (list $ "etl component"). Returns the variables of that role. */}}
 {{- define "kapture.etlEnv" -}}
 {{- $root := index . 0 -}}
 {{- $role := trimPrefix "etl-" (index . 1) -}}
@@ -142,7 +142,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: what the probe beside a broker reads, and no more, since any change here restarts Kafka. */}}
+{{/* Takes the root. Returns the variables of the probe in a broker's pod. Only what it needs: any change here restarts Kafka. */}}
 {{- define "kapture.probeEnv" -}}
 {{- include "kapture.env" . }}
 {{ include "kapture.kafkaLogin" . }}

@@ -1,4 +1,4 @@
-{{/* Takes (list $ image defaultTag): registry/repository, then the digest if there is one, else the tag. */}}
+{{/* Takes (list $ image defaultTag). Returns the full reference, with the digest if there is one, else the tag. */}}
 {{- define "kapture.imageOf" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
@@ -7,7 +7,7 @@
 {{- printf "%s%s%s" (ternary "" (printf "%s/" $registry) (empty $registry)) $image.repository $version | quote -}}
 {{- end -}}
 
-{{/* Takes (list $ "program"): the image of one of Kapture's own programs. An appVersion may hold what a tag can't, as `+`. */}}
+{{/* Takes (list $ "program"). Returns the image of one of Kapture's own programs. Unlike an appVersion, a tag can't contain `+`. */}}
 {{- define "kapture.image" -}}
 {{- $root := index . 0 -}}
 {{- $program := index . 1 -}}
@@ -18,7 +18,7 @@
 {{- include "kapture.imageOf" (list $root $image (regexReplaceAll "[^A-Za-z0-9_.-]" $root.Chart.AppVersion "_" | trunc 128 | trimAll "-.")) -}}
 {{- end -}}
 
-{{/* Takes the root: the names of the secrets to pull images with, each once. */}}
+{{/* Takes the root. Returns the names of the secrets for pulling images, without duplicates. */}}
 {{- define "kapture.pullSecrets" -}}
 {{- $names := list -}}
 {{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets -}}

@@ -1,10 +1,10 @@
 {{/*
-Takes the root: what every template begins with. Fills in the default wherever a value is null or missing, so that no template
-meets a nil, and refuses values that can't work. It does so once: templates share their values.
+Takes the root. Every template begins with this: it replaces null and missing values by their defaults, so that no template
+meets a nil, and refuses values that can't work. It runs only once, because the templates share their values.
 */}}
 {{- define "kapture.init" -}}
 {{- if not (hasKey .Values "initialized") -}}
-{{- /* Helm drops a null together with its default, and shows templates no values.yaml: hence a copy, by ./generate. */ -}}
+{{- /* Helm drops a null together with its default, and templates can't read values.yaml: hence this copy, made by ./generate. */ -}}
 {{- include "kapture.fill" (list .Values (.Files.Get "files/defaults.json" | fromJson)) -}}
 {{- $_ := set .Values "initialized" true -}}
 {{- $wrong := include "kapture.validate" . | splitList "\n" | uniq | compact -}}
@@ -14,7 +14,7 @@ meets a nil, and refuses values that can't work. It does so once: templates shar
 {{- end -}}
 {{- end -}}
 
-{{/* Takes (list values defaults): adds to the values what they lack. A removed CPU limit stays removed. */}}
+{{/* Takes (list values defaults). Adds the missing values to `values`. A removed CPU limit stays removed. */}}
 {{- define "kapture.fill" -}}
 {{- $values := index . 0 -}}
 {{- range $key, $default := index . 1 -}}

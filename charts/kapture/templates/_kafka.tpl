@@ -1,4 +1,4 @@
-{{/* Takes the root: where Kafka is. */}}
+{{/* Takes the root. Returns the bootstrap servers. */}}
 {{- define "kapture.bootstrapServers" -}}
 {{- if .Values.kafka.enabled -}}
 {{- printf "%s:9092" (include "kapture.fullname" (list . "kafka")) -}}
@@ -7,17 +7,17 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Takes the root: copies of each partition. The same for all counts of brokers from 3 on. */}}
+{{/* Takes the root. Returns the replication factor: 3 for any number of brokers from 3 up. */}}
 {{- define "kapture.replicationFactor" -}}
 {{- if .Values.kafka.enabled }}{{ min 3 (int .Values.kafka.replicas) }}{{ else }}{{ int .Values.kafka.external.replicationFactor }}{{ end }}
 {{- end -}}
 
-{{/* Takes the root: copies that must have a record before it is acknowledged: all but one. */}}
+{{/* Takes the root. Returns how many replicas must have a record before it is acknowledged: all but one. */}}
 {{- define "kapture.minInsyncReplicas" -}}
 {{- if .Values.kafka.enabled }}{{ max 1 (sub (min 3 (int .Values.kafka.replicas)) 1) }}{{ else }}{{ int .Values.kafka.external.minInsyncReplicas }}{{ end }}
 {{- end -}}
 
-{{/* Takes the root: bytes of all topics on one broker. */}}
+{{/* Takes the root. Returns the bytes that all topics may take on one broker. */}}
 {{- define "kapture.retentionBytes" -}}
 {{- with .Values.kafka.retentionBytes -}}
 {{- int64 . -}}
@@ -26,7 +26,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Takes the root: how any client reaches Kafka and logs in. */}}
+{{/* Takes the root. Returns the variables with which a client reaches Kafka and logs in. */}}
 {{- define "kapture.kafkaLogin" -}}
 - name: KAFKA_BOOTSTRAP_SERVERS
   value: {{ include "kapture.bootstrapServers" . | quote }}
@@ -39,7 +39,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: what a client of Kafka is told that makes topics, too. */}}
+{{/* Takes the root. Returns the variables of a Kafka client that also creates topics. */}}
 {{- define "kapture.kafkaEnv" -}}
 {{- include "kapture.kafkaLogin" . }}
 {{- if not .Values.kafka.enabled }}

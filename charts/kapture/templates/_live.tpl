@@ -1,6 +1,6 @@
 {{/*
-Takes the root: a line for everything that was chosen at install and can't be changed on what is there: the running servers, or
-the volumes that an earlier install left. Without a cluster the lookups find nothing, and the programs say it themselves.
+Takes the root. Returns a line for each value that differs from what was chosen at install and can't be changed on the running
+servers, or on the volumes that an earlier install left. Without a cluster, the lookups find nothing; the programs then refuse to start.
 */}}
 {{- define "kapture.validateLive" -}}
 {{- $claims := (lookup "v1" "PersistentVolumeClaim" .Release.Namespace "").items | default list }}
@@ -16,21 +16,21 @@ the volumes that an earlier install left. Without a cluster the lookups find not
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list $ "server"): a sentence if the Secret that is there holds another password than the one given. */ -}}
+{{- /* Takes (list $ "server"). Returns a sentence if the existing Secret holds a different password than the given one. */ -}}
 {{- define "kapture.validatePassword" -}}
 {{- $root := index . 0 -}}
 {{- $given := (index $root.Values (index . 1)).auth.password -}}
 {{- $name := include "kapture.fullname" . -}}
 {{- $there := dig "data" "password" "" (lookup "v1" "Secret" $root.Release.Namespace $name | default dict) -}}
 {{- if and $given $there (ne ($given | b64enc) $there) }}
-{{ index . 1 }}.auth.password is not the one in the Secret {{ $name }}, which the volumes were made with: leave it out; or change it there with `{{ include "kapture.newPassword" (list $root $name) }}`, and then restart all pods with `kubectl -n {{ $root.Release.Namespace }} delete pod -l {{ include "kapture.everything" $root }}`
+{{ index . 1 }}.auth.password is not the one in the Secret {{ $name }}, with which the volumes were created: leave it out, or change it there with `{{ include "kapture.newPassword" (list $root $name) }}`, and then restart all pods with `kubectl -n {{ $root.Release.Namespace }} delete pod -l {{ include "kapture.everything" $root }}`
 {{- end }}
 {{- end -}}
 {{- define "kapture.newPassword" -}}
 kubectl -n {{ (index . 0).Release.Namespace }} patch secret {{ index . 1 }} -p '{"stringData":{"password":"NEW"}}'
 {{- end -}}
 
-{{- /* Takes (list $ "server" claims): those of the claims that are this server's, by the names that its StatefulSet gives them. */ -}}
+{{- /* Takes (list $ "server" claims). Returns the server's own claims, found by the names that its StatefulSet gives them. */ -}}
 {{- define "kapture.claimsOf" -}}
 {{- $pattern := printf "^data-%s-[0-9]+$" (include "kapture.fullname" .) -}}
 {{- $found := list -}}
@@ -40,7 +40,7 @@ kubectl -n {{ (index . 0).Release.Namespace }} patch secret {{ index . 1 }} -p '
 {{- dict "items" $found | toYaml -}}
 {{- end -}}
 
-{{- /* Takes (list $ "server" live claims): sentences about persistence, size and storage class. */ -}}
+{{- /* Takes (list $ "server" live claims). Returns sentences about persistence, size and storage class. */ -}}
 {{- define "kapture.validateVolumes" -}}
 {{- $root := index . 0 -}}
 {{- $server := index . 1 -}}
@@ -59,13 +59,13 @@ kubectl -n {{ (index . 0).Release.Namespace }} patch secret {{ index . 1 }} -p '
 {{- include "kapture.resize" (list $root $server $size $kept (gt (include "kapture.bytes" $wanted.size | int64) (int64 $bytes))) }}
 {{- end }}
 {{- if and $wanted.storageClass (ne (ternary "" $wanted.storageClass (eq $wanted.storageClass "-")) (toString ($class | default ""))) }}
-{{ $server }}.persistence.storageClass can't be changed, and the volume has {{ $class | default "none" | quote }}: set it to that, or delete the volumes first
+{{ $server }}.persistence.storageClass can't be changed; the volume's is {{ $class | default "none" | quote }}: set it to that, or delete the volumes first
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list $ "server" size claims larger): what to do about another size. */ -}}
+{{- /* Takes (list $ "server" size claims larger). Returns what to do when the size differs. */ -}}
 {{- define "kapture.resize" -}}
 {{- $root := index . 0 -}}
 {{- $server := index . 1 -}}
@@ -74,11 +74,11 @@ kubectl -n {{ (index . 0).Release.Namespace }} patch secret {{ index . 1 }} -p '
 {{ $server }}.persistence.size={{ $wanted }} can't be set while the volumes have {{ index . 2 }}: set {{ $server }}.persistence.size={{ index . 2 }}
 {{- if index . 4 }}; or, where the storage class allows it, make the volumes larger with `
 {{- range index . 3 }}{{ $kubectl }} patch pvc {{ .metadata.name }} -p '{"spec":{"resources":{"requests":{"storage":"{{ $wanted }}"}}}}' && {{ end -}}
-{{ $kubectl }} delete statefulset {{ include "kapture.fullname" (list $root $server) }} --cascade=orphan --ignore-not-found`, which stops nothing, and then do this again
+{{ $kubectl }} delete statefulset {{ include "kapture.fullname" (list $root $server) }} --cascade=orphan --ignore-not-found`, which stops no pod, and then repeat this command
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list $ live claims): sentences about brokers, controllers and partitions. */ -}}
+{{- /* Takes (list $ live claims). Returns sentences about brokers, controllers and partitions. */ -}}
 {{- define "kapture.validateBrokers" -}}
 {{- $root := index . 0 -}}
 {{- $live := index . 1 -}}

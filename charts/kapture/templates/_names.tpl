@@ -1,4 +1,4 @@
-{{/* Takes (list string length): the string, cut to that length; what is cut is replaced by a hash, so that it stays unique. */}}
+{{/* Takes (list string length). Returns the string cut to that length; a cut one ends in a hash, so that it stays unique. */}}
 {{- define "kapture.cut" -}}
 {{- $text := index . 0 -}}
 {{- $length := int (index . 1) -}}
@@ -9,54 +9,54 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Takes the root: the label `app.kubernetes.io/name`. In a parent chart, an alias's own name. */}}
+{{/* Takes the root. Returns the label `app.kubernetes.io/name`. In a parent chart, it is the alias. */}}
 {{- define "kapture.name" -}}
 {{- .Values.nameOverride | default .Chart.Name -}}
 {{- end -}}
 
-{{/* Takes the root: the name that all objects begin with, of 39 characters at most. */}}
+{{/* Takes the root. Returns the prefix of the names of all objects, at most 39 characters. */}}
 {{- define "kapture.releaseName" -}}
 {{- $name := include "kapture.name" . -}}
 {{- $full := .Release.Name -}}
-{{- /* A Service's name begins with a letter. */ -}}
+{{- /* A Service's name must begin with a letter. */ -}}
 {{- if or (not (contains $name $full)) (not (regexMatch "^[a-z]" $full)) -}}
 {{- $full = ternary (printf "%s-%s" $full $name) (printf "%s-%s" $name $full) (regexMatch "^[a-z]" $full) -}}
 {{- end -}}
 {{- .Values.fullnameOverride | default (include "kapture.cut" (list $full 39)) -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the name of its objects. */}}
+{{/* Takes (list $ "component"). Returns the name of its objects. */}}
 {{- define "kapture.fullname" -}}
 {{- printf "%s-%s" (include "kapture.releaseName" (index . 0)) (index . 1) -}}
 {{- end -}}
 
 {{/*
-Takes the root: what no other release in this cluster has, and what begins no other's when `_` follows: neither a namespace
-nor a release holds an underscore, and no release that is admitted holds a dot.
+Takes the root. Returns a name that no other release in this cluster has. Followed by `_`, it is not a prefix of any other
+release's either: namespaces and releases contain no underscores, and releases with a dot are refused.
 */}}
 {{- define "kapture.identity" -}}
 {{- $name := include "kapture.name" . -}}
 {{- .Release.Namespace }}_{{ .Release.Name }}{{ if ne $name "kapture" }}.{{ $name }}{{ end }}
 {{- end -}}
 
-{{/* Takes the root: what everything begins with that Kapture has in a Kafka or Redis that is somebody else's. */}}
+{{/* Takes the root. Returns the prefix of everything that Kapture creates in an external Kafka or Redis. */}}
 {{- define "kapture.foreignPrefix" -}}
 {{- printf "%s_" (include "kapture.identity" .) -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the labels that never change, for selectors and claims. */}}
+{{/* Takes (list $ "component"). Returns the labels that never change, for selectors and claims. */}}
 {{- define "kapture.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "kapture.name" (index . 0) | quote }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- end -}}
 
-{{/* Takes a string: the same as a label's value, which can't hold everything that a version can (`+`, for one). */}}
+{{/* Takes a string. Returns it as a label's value, where some characters of a version (such as `+`) are not allowed. */}}
 {{- define "kapture.labelValue" -}}
 {{- regexReplaceAll "[^A-Za-z0-9_.-]" . "_" | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the labels of an object, not of a pod: these change with the version. */}}
+{{/* Takes (list $ "component"). Returns the labels of an object. Not for pods: they change with the version. */}}
 {{- define "kapture.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "kapture.selectorLabels" . }}
@@ -68,12 +68,12 @@ helm.sh/chart: {{ include "kapture.labelValue" (printf "%s-%s" $root.Chart.Name 
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root: the name of the account of all pods. */}}
+{{/* Takes the root. Returns the name of the service account of all pods. */}}
 {{- define "kapture.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "kapture.releaseName" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
-{{/* Takes the root: the labels by which kubectl finds everything of this release, and nothing of a parent chart's. */}}
+{{/* Takes the root. Returns the label selector that matches everything of this release, but nothing of a parent chart. */}}
 {{- define "kapture.everything" -}}
 app.kubernetes.io/name={{ include "kapture.name" . }},app.kubernetes.io/instance={{ .Release.Name }}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/*
-Takes (list $ "component"): the settings that all pods share, with the component's own over them, as YAML. Maps are merged;
-of anything else the component's own counts. Environment variables are not here: which apply depends on the container.
+Takes (list $ "component"). Returns the shared pod settings overridden by the component's own, as YAML. Maps are merged, other
+settings replaced. Environment variables are not included, because which of them apply depends on the container.
 */}}
 {{- define "kapture.settings" -}}
 {{- $root := index . 0 -}}
@@ -25,8 +25,8 @@ of anything else the component's own counts. Environment variables are not here:
 {{- end -}}
 
 {{/*
-Takes (list $ "component" "path of its ConfigMap's template" or ""): labels and annotations of a pod. Nothing here changes with
-a version. A changed ConfigMap rolls its pods; only its data counts, since its labels change with each version of the chart.
+Takes (list $ "component" "path of its ConfigMap's template" or ""). Returns a pod's labels and annotations, none of which changes
+with the version. A changed ConfigMap rolls its pods. Only its data is hashed, because its labels change with each chart version.
 */}}
 {{- define "kapture.podMetadata" -}}
 {{- $root := index . 0 -}}
@@ -48,7 +48,7 @@ annotations:
 {{- end -}}
 
 {{/*
-Takes (list $ "component" userId): what every pod spec begins with: the restricted Pod Security Standard, nothing injected,
+Takes (list $ "component" userId). Returns the beginning of a pod spec: the restricted Pod Security Standard, nothing injected,
 and the settings of the component.
 */}}
 {{- define "kapture.podSpec" -}}
@@ -56,7 +56,7 @@ and the settings of the component.
 {{- $settings := include "kapture.settings" . | fromYaml -}}
 serviceAccountName: {{ include "kapture.serviceAccount" $root | quote }}
 automountServiceAccountToken: false
-# Off, since a Service named kafka would inject KAFKA_PORT, which the programs refuse.
+# Disabled, because a Service named kafka would inject KAFKA_PORT, which the programs refuse.
 enableServiceLinks: false
 securityContext:
   {{- include "kapture.podSecurity" (list $root (index . 2) $settings.podSecurityContext) | nindent 2 }}
@@ -86,7 +86,7 @@ priorityClassName: {{ . | quote }}
 {{- include "kapture.spread" (list $root (index . 1) $settings.topologySpreadConstraints) }}
 {{- end -}}
 
-{{/* Takes (list $ userId overrides): the pod's security context; the group is the same, and owns the volumes. */}}
+{{/* Takes (list $ userId overrides). Returns the pod's security context; the group has the same id and owns the volumes. */}}
 {{- define "kapture.podSecurity" -}}
 {{- $id := index . 1 -}}
 {{- $context := dict "runAsNonRoot" true "fsGroupChangePolicy" "OnRootMismatch" "seccompProfile" (dict "type" "RuntimeDefault") -}}
@@ -96,7 +96,7 @@ priorityClassName: {{ . | quote }}
 {{- toYaml (mergeOverwrite $context (index . 2)) -}}
 {{- end -}}
 
-{{/* Takes (list $ "component" constraints): its topologySpreadConstraints, if it has any. */}}
+{{/* Takes (list $ "component" constraints). Returns its topologySpreadConstraints, if it has any. */}}
 {{- define "kapture.spread" -}}
 {{- $component := index . 1 -}}
 {{- $selector := dict "matchLabels" (include "kapture.selectorLabels" . | fromYaml) -}}
@@ -119,14 +119,14 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): its extra volumes, below `volumes`. */}}
+{{/* Takes (list $ "component"). Returns its extra volumes, to go under `volumes`. */}}
 {{- define "kapture.extraVolumes" -}}
 {{- with (include "kapture.settings" . | fromYaml).extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): `volumes` for a program, which has no others, or nothing. */}}
+{{/* Takes (list $ "component"). Returns a program's whole `volumes`: only the extra ones, or nothing. */}}
 {{- define "kapture.programVolumes" -}}
 {{- with include "kapture.extraVolumes" . }}
 volumes:

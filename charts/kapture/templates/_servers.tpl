@@ -1,6 +1,6 @@
 {{/*
-Takes (list $ "component"): the password for the Secret of kafka, redis or postgres, in base64. The one that is there
-stays, so that it goes on opening the volume that is kept beside it; then the given one; then a random one.
+Takes (list $ "component"). Returns the password for the Secret of kafka, redis or postgres, in base64. An existing one is kept,
+because the volume kept with it was made with it; otherwise it is the given one, or else a random one.
 */}}
 {{- define "kapture.password" -}}
 {{- $root := index . 0 -}}
@@ -12,7 +12,7 @@ stays, so that it goes on opening the volume that is kept beside it; then the gi
 {{- end -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"): where its password is, as an env entry's `valueFrom`. */}}
+{{/* Takes (list $ "component"). Returns the reference to its password, for an env entry's `valueFrom`. */}}
 {{- define "kapture.passwordRef" -}}
 {{- $auth := (index (index . 0).Values (index . 1)).auth -}}
 secretKeyRef:
@@ -20,7 +20,7 @@ secretKeyRef:
   key: {{ ternary $auth.secretKey "password" (not (empty $auth.existingSecret)) | quote }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the Secret of a server, unless there is one of the user's, or none is needed. */}}
+{{/* Takes (list $ "component"). Returns a server's Secret, unless the user supplies one or none is needed. */}}
 {{- define "kapture.passwordSecret" -}}
 {{- $root := index . 0 -}}
 {{- $values := index $root.Values (index . 1) -}}
@@ -36,7 +36,7 @@ metadata:
     {{- include "kapture.labels" . | nindent 4 }}
   {{- if and $own $values.persistence.enabled }}
   annotations:
-    # Kept with the volumes that it opens, so that a new install on them can log in.
+    # Kept along with the volumes, so that a new install on them can log in.
     helm.sh/resource-policy: keep
   {{- end }}
 type: Opaque
@@ -46,8 +46,8 @@ data:
 {{- end -}}
 
 {{/*
-Takes (list $ "component" notes): volumeClaimTemplates and their retention policy for a server with persistence. `notes` are
-annotations by which a later install knows what this one chose; being part of a claim template, they can't change.
+Takes (list $ "component" notes). Returns volumeClaimTemplates and their retention policy for a server with persistence. `notes`
+are annotations that tell a later install what this one chose; as part of a claim template, they can't change.
 */}}
 {{- define "kapture.claims" -}}
 {{- $persistence := (index (index . 0).Values (index . 1)).persistence -}}
@@ -77,7 +77,7 @@ volumeClaimTemplates:
 {{- end }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the volumes that a server has besides a claim: its files, and data when nothing is persistent. */}}
+{{/* Takes (list $ "component"). Returns a server's volumes other than its claim: its files, and its data if not persistent. */}}
 {{- define "kapture.serverVolumes" -}}
 {{- $persistence := (index (index . 0).Values (index . 1)).persistence -}}
 - name: config
@@ -89,13 +89,13 @@ volumeClaimTemplates:
 {{- include "kapture.extraVolumes" . }}
 {{- end -}}
 
-{{/* Takes (list $ "component" env): image, environment, security and resources of a server's own container. */}}
+{{/* Takes (list $ "component" env). Returns image, environment, security and resources of a server's own container. */}}
 {{- define "kapture.server" -}}
 {{- $root := index . 0 -}}
 {{- $values := index $root.Values (index . 1) -}}
 image: {{ include "kapture.imageOf" (list $root $values.image "") }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy | quote }}
-# The chart's own files are where no image has anything: nothing read-only may lie above a VOLUME of the image.
+# The chart's files are mounted where no image has any: a read-only mount must not contain a VOLUME of the image.
 command: [/bin/sh, /etc/kapture/start.sh]
 env:
   {{- include "kapture.withExtraEnv" (list (index . 2) list ($values.extraEnv | default list)) | nindent 2 }}
@@ -105,14 +105,14 @@ resources:
   {{- include "kapture.resources" (list $root $values.resources) | nindent 2 }}
 {{- end -}}
 
-{{/* Takes (list $ "component"): the files of a server's ConfigMap, below `data`. */}}
+{{/* Takes (list $ "component"). Returns the files of a server's ConfigMap, to go under `data`. */}}
 {{- define "kapture.serverFiles" -}}
 {{- $root := index . 0 -}}
 {{ ($root.Files.Glob (printf "files/%s/*" (index . 1))).AsConfig }}
 {{ ($root.Files.Glob "files/password.sh").AsConfig }}
 {{- end -}}
 
-{{/* Takes the root: what a broker's start script reads. */}}
+{{/* Takes the root. Returns the variables of a broker's start script. */}}
 {{- define "kapture.brokerEnv" -}}
 {{- $heap := include "kapture.mebibytes" (list .Values.kafka.resources.limits.memory 50) -}}
 - name: POD
@@ -128,7 +128,7 @@ resources:
     {{- include "kapture.passwordRef" (list . "kafka") | nindent 4 }}
 {{- end -}}
 
-{{/* Takes the root: what the start script of Redis reads. */}}
+{{/* Takes the root. Returns the variables of Redis' start script. */}}
 {{- define "kapture.redisServerEnv" -}}
 - name: POD
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -137,7 +137,7 @@ resources:
     {{- include "kapture.passwordRef" (list . "redis") | nindent 4 }}
 {{- end -}}
 
-{{/* Takes the root: what the start script of Postgres reads. */}}
+{{/* Takes the root. Returns the variables of Postgres' start script. */}}
 {{- define "kapture.postgresServerEnv" -}}
 - name: POSTGRES_PASSWORD
   valueFrom:

@@ -1,4 +1,4 @@
-{{/* Takes the root: the spec of the pod that counts every sale afresh, for `helm test` and for the CronJob `check`. */}}
+{{/* Takes the root. Returns the spec of the pod that counts the sales again, for `helm test` and the CronJob `check`. */}}
 {{- define "kapture.testSpec" -}}
 {{- $test := list $ "test" -}}
 {{- include "kapture.podSpec" (list $ "test" 65532) }}
@@ -7,13 +7,13 @@ activeDeadlineSeconds: 240
 containers:
   - name: test
     args: [test]
-    # An image that the release runs anyway, so that a mirror has it.
+    # An image that the release runs anyway, so that a mirror is sure to have it.
     {{- include "kapture.program" (list $ "test" "auditor" (include "kapture.testEnv" .)) | nindent 4 }}
     {{- with include "kapture.programMounts" $test }}{{ . | trim | nindent 4 }}{{ end }}
 {{- include "kapture.programVolumes" $test }}
 {{- end -}}
 
-{{/* Takes the root: what that pod is told. */}}
+{{/* Takes the root. Returns the variables of that pod. */}}
 {{- define "kapture.testEnv" -}}
 {{- include "kapture.auditorEnv" . }}
 - name: TEST_AUDITOR

@@ -1,7 +1,7 @@
 {{/*
-Takes the root: what the release asks of the cluster, with the pod of `helm test` on top, as the hard limits of a ResourceQuota
-that is just enough for it (YAML; CPU in thousandths, memory in MiB, storage in GiB, all rounded up). A rolling update needs
-nothing more: it replaces pod by pod.
+Takes the root. Returns what the release requests from the cluster, including the pod of `helm test`, as the hard limits of the
+smallest sufficient ResourceQuota (YAML; CPU in millicores, memory in MiB, storage in GiB, all rounded up). A rolling update needs
+no more, because it replaces one pod at a time.
 */}}
 {{- define "kapture.totals" -}}
 {{- $sum := dict "pods" 0 "requestsCpu" 0 "limitsCpu" 0 "requestsMemory" 0 "limitsMemory" 0 "claims" 0 "storage" 0 "uncapped" false -}}
@@ -36,7 +36,7 @@ claims: {{ $sum.claims }}
 storage: {{ divf (float64 $sum.storage) 1073741824 | ceil | printf "%.0f" }}
 {{- end -}}
 
-{{/* Takes the totals: the same as `kubectl create quota --hard` takes it. */}}
+{{/* Takes the totals. Returns them in the form of `kubectl create quota --hard`. */}}
 {{- define "kapture.quota" -}}
 pods={{ .pods }},requests.cpu={{ .requestsCpu }}m
 {{- if .limitsCpu }},limits.cpu={{ .limitsCpu }}m{{ end -}}

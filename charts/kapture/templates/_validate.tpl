@@ -1,6 +1,6 @@
 {{/*
-Takes the root: a line for everything that can't work, with what mends it; nothing if all is well. The schema has checked shapes
-and single values; here is what only a sentence can explain, and what values can't be together.
+Takes the root. Returns a line for each thing that can't work, with its remedy. The schema has already checked types and single
+values; this checks combinations, and whatever needs a sentence to explain.
 */}}
 {{- define "kapture.validate" -}}
 {{- include "kapture.validateNames" . }}
@@ -17,10 +17,10 @@ and single values; here is what only a sentence can explain, and what values can
 {{- define "kapture.validateNames" -}}
 {{- $label := "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$" -}}
 {{- if contains "." .Release.Name }}
-the release is called {{ .Release.Name | quote }}, and a Service can't have a dot in its name: install it under another, such as {{ .Release.Name | replace "." "-" }}
+the release is called {{ .Release.Name | quote }}, but the name of a Service can't contain a dot: install it under another name, such as {{ .Release.Name | replace "." "-" }}
 {{- end }}
 {{- if not (regexMatch $label (include "kapture.name" .)) }}
-{{ include "kapture.name" . | quote }} can't begin the names of objects: set nameOverride, or the alias of the chart, to lower-case letters, digits and "-"
+{{ include "kapture.name" . | quote }} can't be the beginning of object names: set nameOverride, or the alias of the chart, to lower-case letters, digits and "-"
 {{- end }}
 {{- range $key := list "commonLabels" "podLabels" }}
 {{- range $label, $_ := index $.Values $key }}
@@ -41,25 +41,25 @@ the release is called {{ .Release.Name | quote }}, and a Service can't have a do
 {{- define "kapture.validateKinds" -}}
 {{- range $path, $image := dict "image" .Values.image "kafka.image" .Values.kafka.image "redis.image" .Values.redis.image "postgres.image" .Values.postgres.image "probe" .Values.probe }}
 {{- if not (kindIs "string" $image.tag) }}
-{{ $path }}.tag is the number {{ include "kapture.text" $image.tag }} to YAML, which may have dropped zeros: write it in quotes, or give it with --set-string
+{{ $path }}.tag is the number {{ include "kapture.text" $image.tag }} in YAML, which may have dropped zeros: write it in quotes, or use --set-string
 {{- end }}
 {{- if not (or (eq $path "image") $image.tag (get $image "digest")) }}
-{{ $path }}.tag is empty: set it, or leave its line out to get the default
+{{ $path }}.tag is empty: set it, or omit it to get the default
 {{- end }}
 {{- end }}
 {{- if not (kindIs "string" .Values.global.imageRegistry) }}
-global.imageRegistry is no text: set it to a registry, such as registry.example/mirror
+global.imageRegistry is not a string: set it to a registry, such as registry.example/mirror
 {{- else if or (gt (len .Values.global.imageRegistry) 100) (not (regexMatch "^(([A-Za-z0-9][A-Za-z0-9.-]*|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?)?$" .Values.global.imageRegistry)) }}
-global.imageRegistry={{ toJson .Values.global.imageRegistry }} is not a registry: write registry.example or registry.example:5000/mirror, without https://, in 100 characters at most
+global.imageRegistry={{ toJson .Values.global.imageRegistry }} is not a registry: write registry.example or registry.example:5000/mirror, without https://, at most 100 characters
 {{- end }}
 {{- if not (kindIs "slice" .Values.global.imagePullSecrets) }}
-global.imagePullSecrets is no list: write [{name: x}] or [x]
+global.imagePullSecrets is not a list: write [{name: x}] or [x]
 {{- else }}
 {{- range .Values.global.imagePullSecrets }}
 {{- $name := . }}
 {{- if kindIs "map" . }}{{ $name = get . "name" }}{{ end }}
 {{- if not (regexMatch "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$" (ternary $name "" (kindIs "string" $name))) }}
-global.imagePullSecrets holds {{ toJson . }}: write the name of a Secret, or {name: x}
+global.imagePullSecrets contains {{ toJson . }}: write the name of a Secret, or {name: x}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -73,10 +73,10 @@ global.imagePullSecrets holds {{ toJson . }}: write the name of a Secret, or {na
 {{- if lt $replicas $controllers }}
 kafka.replicas={{ $replicas }} is fewer than kafka.controllers={{ $controllers }}: set kafka.controllers=1 (at install only) or kafka.replicas={{ $controllers }}
 {{- else if eq $replicas 2 }}
-kafka.replicas=2 would lose acknowledged sales or stand still when one broker goes: set kafka.replicas to 1, or to 3 or more
+kafka.replicas=2 would lose acknowledged sales, or stop accepting them, when one broker fails: set kafka.replicas to 1, or to 3 or more
 {{- end }}
 {{- if $kafka.external.bootstrapServers }}
-kafka.external.bootstrapServers is given, but Kapture's own Kafka is on: set kafka.enabled=false to use yours, or leave it out
+kafka.external.bootstrapServers is given, but Kapture's own Kafka is enabled: set kafka.enabled=false to use yours, or leave it out
 {{- end }}
 {{- $volume := include "kapture.bytes" $kafka.persistence.size | int64 }}
 {{- if lt $volume 1073741824 }}
@@ -86,7 +86,7 @@ kafka.retentionBytes={{ int64 $kafka.retentionBytes }} would fill kafka.persiste
 {{- end }}
 {{- range $key, $_ := $kafka.config }}
 {{- if regexMatch "^(node[.]id|process[.]roles|broker[.]id|log[.]dirs?|config[.]providers.*|.*listener.*|controller[.]quorum[.].*|.*sasl.*|min[.]insync[.]replicas|.*replication[.]factor|transaction[.]state[.]log[.]min[.]isr|unclean[.]leader[.]election[.]enable|auto[.]create[.]topics[.]enable)$" $key }}
-kafka.config can't set {{ $key }}, which the chart decides: leave it out
+kafka.config can't set {{ $key }}, which the chart controls: leave it out
 {{- end }}
 {{- end }}
 {{- end }}
@@ -113,10 +113,10 @@ kafka.external.minInsyncReplicas={{ int $kafka.external.minInsyncReplicas }} is 
 loader.rate={{ $loader.rate }} is not a rate that a loader can keep: use 0.000001 to 1000000 sales per second, such as 100
 {{- end }}
 {{- if or (lt (float64 $loader.catchUp) 1.0) (gt (float64 $loader.catchUp) 1000.0) }}
-loader.catchUp={{ $loader.catchUp }} would never get back on schedule, or all at once: set 1 to 1000, such as 2
+loader.catchUp={{ $loader.catchUp }} would mean never catching up, or catching up all at once: set 1 to 1000, such as 2
 {{- end }}
 {{- include "kapture.validateDuration" (list "loader.stopAfter" $loader.stopAfter "1s" "3650d") }}
-{{- /* A transaction is ended by Kafka after 10 s: one that is kept open for more than half of that may never be committed. */ -}}
+{{- /* Kafka aborts a transaction after 10 s: one that stays open for more than half of that may never be committed. */ -}}
 {{- include "kapture.validateDuration" (list "etl.fanOut.transactionInterval" .Values.etl.fanOut.transactionInterval "1ms" "5s") }}
 {{- $partitions := int .Values.kafka.salesPartitions }}
 {{- if gt (int .Values.etl.fanOut.replicas) $partitions }}
@@ -124,7 +124,7 @@ etl.fanOut.replicas={{ int .Values.etl.fanOut.replicas }} is more than kafka.sal
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list path duration least most): a sentence if the duration is outside. */ -}}
+{{- /* Takes (list path duration least most). Returns a sentence if the duration is out of bounds. */ -}}
 {{- define "kapture.validateDuration" -}}
 {{- $milliseconds := include "kapture.milliseconds" (index . 1) | float64 }}
 {{- if or (lt $milliseconds (include "kapture.milliseconds" (index . 2) | float64)) (gt $milliseconds (include "kapture.milliseconds" (index . 3) | float64)) }}
@@ -146,8 +146,8 @@ etl.fanOut.replicas={{ int .Values.etl.fanOut.replicas }} is more than kafka.sal
 {{- if and $postgres.enabled $postgres.external.host (not $postgres.auth.existingSecret) (not $postgres.auth.password) }}
 postgres.external.host needs a password: set postgres.auth.existingSecret to a Secret that holds it
 {{- end }}
-{{- /* The states' topics hold 30 % of kafka.retentionBytes at 600 bytes a sale. A row takes 640, those that are dead and not
-       yet vacuumed a fifth more, and the WAL an eighth of the volume. */ -}}
+{{- /* The state topics hold 30 % of kafka.retentionBytes, at 600 bytes a sale. A row takes 640 bytes, dead rows that are not yet
+       vacuumed a fifth more, and the WAL an eighth of the volume. */ -}}
 {{- if include "kapture.own" (list . "postgres") }}
 {{- $needed := max (div (include "kapture.retentionBytes" . | int64) 2) 536870912 }}
 {{- if lt (include "kapture.bytes" $postgres.persistence.size | int64) (int64 $needed) }}
@@ -158,9 +158,9 @@ postgres.persistence.size={{ $postgres.persistence.size }} is too small for the 
 {{- $limit := .Values.redis.resources.limits.memory }}
 {{- $data := include "kapture.bytes" .Values.redis.maxMemory | int64 }}
 {{- if gt $data (div (mul (include "kapture.bytes" $limit | int64) 85) 100) }}
-redis.maxMemory={{ .Values.redis.maxMemory }} leaves nothing of redis.resources.limits.memory={{ $limit }} for the server itself: keep it below 85 %, or raise the limit
+redis.maxMemory={{ .Values.redis.maxMemory }} leaves too little of redis.resources.limits.memory={{ $limit }} for the server itself: keep it below 85 %, or raise the limit
 {{- else if lt $data 8388608 }}
-redis.maxMemory={{ .Values.redis.maxMemory }} holds hardly a sale: set 8Mi or more, or leave it out to use 60 % of the memory limit
+redis.maxMemory={{ .Values.redis.maxMemory }} is too small for any sales: set 8Mi or more, or leave it out to use 60 % of the memory limit
 {{- end }}
 {{- end }}
 {{- end -}}

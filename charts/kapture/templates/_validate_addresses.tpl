@@ -1,4 +1,4 @@
-{{- /* Patterns of a name or IPv4 address, of an IPv6 address, and of a port, each to be put between brackets. */ -}}
+{{- /* Patterns of a name or IPv4 address, of an IPv6 address, and of a port. Put each in parentheses when combining them. */ -}}
 {{- define "kapture.namePattern" -}}
 [A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?([.][A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*[.]?
 {{- end -}}
@@ -23,7 +23,7 @@
 {{- range splitList "," .Values.kafka.external.bootstrapServers }}
 {{- $one := printf "^((%s)|\\[(%s)\\]):(%s)$" $name $ipv6 (include "kapture.portPattern" $) }}
 {{- if and $.Values.kafka.external.bootstrapServers (not (regexMatch $one .)) }}
-kafka.external.bootstrapServers={{ toJson $.Values.kafka.external.bootstrapServers }} holds {{ toJson . }}, which is not host:port: write it like kafka:9092, 10.0.0.7:9092 or [fd00::1]:9092
+kafka.external.bootstrapServers={{ toJson $.Values.kafka.external.bootstrapServers }} contains {{ toJson . }}, which is not host:port: write for example kafka:9092, 10.0.0.7:9092 or [fd00::1]:9092
 {{- end }}
 {{- end }}
 {{- end -}}

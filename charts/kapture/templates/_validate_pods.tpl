@@ -1,38 +1,38 @@
-{{- /* Takes (list path label): a sentence if the label is one by which pods are found. */ -}}
+{{- /* Takes (list path label). Returns a sentence if the label is one that selectors use. */ -}}
 {{- define "kapture.validateLabel" -}}
 {{- if has (index . 1) (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") }}
 {{ index . 0 }} can't set {{ index . 1 }}, which the chart sets to find its pods and objects: leave it out
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list path values volumes): sentences about the settings of pods that are there, for all or for one component. */ -}}
+{{- /* Takes (list path values volumes). Returns sentences about the pod settings in `values`, shared or of one component. */ -}}
 {{- define "kapture.validatePods" -}}
 {{- $path := index . 0 }}
 {{- $volumes := list }}
 {{- range index . 2 }}{{- $volumes = append $volumes .name }}{{- end }}
 {{- range (index . 1).extraVolumes | default list }}
 {{- if has .name (list "config" "data" "run" "tmp") }}
-{{ $path }}extraVolumes can't have a volume called {{ .name }}, as the chart has one: give it another name
+{{ $path }}extraVolumes can't have a volume called {{ .name }}, because the chart has one: give it another name
 {{- end }}
 {{- end }}
 {{- range (index . 1).extraVolumeMounts | default list }}
 {{- if has (trimSuffix "/" .mountPath) (list "/etc/kapture" "/tmp" "/data" "/var/lib/kafka/data" "/var/lib/postgresql/data" "/var/run/postgresql") }}
-{{ $path }}extraVolumeMounts can't mount anything at {{ .mountPath }}, where the chart does: take another path
+{{ $path }}extraVolumeMounts can't mount anything at {{ .mountPath }}, where the chart mounts its own volume: use another path
 {{- end }}
 {{- if not (has .name $volumes) }}
-{{ $path }}extraVolumeMounts mounts {{ .name }}, and {{ $path }}extraVolumes has no such volume: add it there
+{{ $path }}extraVolumeMounts mounts {{ .name }}, but {{ $path }}extraVolumes has no such volume: add it there
 {{- end }}
 {{- end }}
 {{- range $annotation, $_ := (index . 1).podAnnotations | default dict }}
 {{- if hasPrefix "helm.sh/" $annotation }}
-{{ $path }}podAnnotations can't set {{ $annotation }}, by which Helm would take a pod for one of its hooks: leave it out
+{{ $path }}podAnnotations can't set {{ $annotation }}, because Helm would treat the pod as a hook: leave it out
 {{- end }}
 {{- end }}
 {{- range (index . 1).tolerations | default list }}
 {{- if not (or .key (eq (.operator | default "") "Exists")) }}
-{{ $path }}tolerations holds {{ toJson . }}, which has no key: add one, or operator Exists to tolerate every taint
+{{ $path }}tolerations contains {{ toJson . }}, which has no key: add one, or set operator Exists to tolerate every taint
 {{- else if and (hasKey . "value") (eq (.operator | default "") "Exists") }}
-{{ $path }}tolerations holds {{ toJson . }}, and operator Exists takes no value: leave one of them out
+{{ $path }}tolerations contains {{ toJson . }}, but operator Exists takes no value: leave one of them out
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -52,7 +52,7 @@
 {{- $request := get $all.requests $name | default "0" }}
 {{- $limit := get $all.limits $name | default $request }}
 {{- if gt (include $measure $request | int64) (include $measure $limit | int64) }}
-{{ $path }}.requests.{{ $name }}={{ $request }} is more than {{ $path }}.limits.{{ $name }}={{ $limit }}, and no such pod is made: lower the request or raise the limit
+{{ $path }}.requests.{{ $name }}={{ $request }} is more than {{ $path }}.limits.{{ $name }}={{ $limit }}, which Kubernetes refuses: lower the request or raise the limit
 {{- end }}
 {{- end }}
 {{- end }}

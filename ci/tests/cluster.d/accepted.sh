@@ -1,8 +1,8 @@
-# Every object of every situation is accepted by the API server, and a pod of each workload too: only then Pod Security looks.
+# The API server accepts every object of every situation, and also a pod of each workload, because Pod Security checks only pods.
 accepted() {
   local rendering
   rendering=$(helm template kapture ./charts/kapture -n "$NAMESPACE" "$@") || return 1
-  # A dry run makes no account for the pod of the test; `pods.py` does without.
+  # A dry run creates no service account for the test's pod; `pods.py` does without one.
   helm template kapture ./charts/kapture -n "$NAMESPACE" --skip-tests "$@" | k apply --dry-run=server --validate=strict -f - || return 1
   "$(ci/fetch/python)" ci/tests/cluster.d/pods.py <<<"$rendering" | k create --dry-run=server --validate=strict -f -
 }

@@ -1,4 +1,4 @@
-# helm test fails, and names the stage, when the stage is broken.
+# When a stage is broken, helm test fails and names it.
 check "the postgres role is stopped" helm upgrade kapture ./charts/kapture -n "$NAMESPACE" --reset-then-reuse-values \
   --set etl.postgres.replicas=0 --force-conflicts
 check "helm test fails and names the stage" fails_with "FAIL  stored" helm test kapture -n "$NAMESPACE" --logs

@@ -1,15 +1,15 @@
-# Names, ids, passwords, versions and limits that the chart's authors did not choose: one install where all of them are strange.
+# Unusual names, ids, passwords, versions and limits, all in one install.
 STRANGE=strange
 s() { kubectl -n "$STRANGE" "$@"; }
 work=$(mktemp -d)
 valkey=$(jq -r .images.valkey.tag images/official.json)
-# Quotes, a backslash, a dollar, and the line break that `echo | base64` leaves.
+# Quotes, a backslash, a dollar sign, and the line break that `echo | base64` leaves.
 printf '%s\n' 'it'\''s "quoted" \n $HOME;a=b' >"$work/password"
 
 cp -r charts/kapture "$work/kapture"
 sed -i 's/^version: .*/version: 0.1.0+build.5/; s/^appVersion: .*/appVersion: "0.1.0+abc"/' "$work/kapture/Chart.yaml"
 package() { "$(ci/fetch/kubectl-helm)/helm" package "$work/kapture" --destination "$work"; }
-# The images that are here have the tag of the real appVersion; the ids are as OpenShift would choose them.
+# The local images have the tag of the real appVersion. The ids are such as OpenShift would choose.
 strange() {
   helm "$1" 2024 "$work/kapture-0.1.0+build.5.tgz" -n "$STRANGE" \
     -f charts/kapture/presets/smoke.yaml -f charts/kapture/presets/gitops.yaml -f charts/kapture/presets/openshift.yaml \
@@ -28,7 +28,7 @@ used_up() {
   s get quota kapture -o json | jq -e '.status | (.used.pods | tonumber) + 1 == (.hard.pods | tonumber)
     and .used.persistentvolumeclaims == .hard.persistentvolumeclaims and .used["requests.storage"] == .hard["requests.storage"]'
 }
-# A pod of each component, made under the LimitRange, with the values given.
+# Creates a pod of each component under the LimitRange, with the given values.
 within_limits() {
   helm template x ./charts/kapture -n "$STRANGE" "$@" | "$(ci/fetch/python)" ci/tests/cluster.d/pods.py |
     s create --dry-run=server -f - -o name
@@ -36,21 +36,21 @@ within_limits() {
 
 kubectl create namespace "$STRANGE" >/dev/null
 kubectl label namespace "$STRANGE" pod-security.kubernetes.io/enforce=restricted >/dev/null
-check "a chart whose version holds a + is packaged" package
+check "a chart whose version contains a + is packaged" package
 check "a Secret with three strange passwords" s create secret generic kapture-passwords \
   --from-file=kafka="$work/password" --from-file=redis="$work/password" --from-file=postgres="$work/password"
-check "a quota of exactly what the notes say" quota
-check "install as 2024, by one strange user id, with Valkey" strange install
+check "the quota printed in the notes is created" quota
+check "install as 2024, with an unusual user id and Valkey" strange install
 check "all its pods are ready within 120 s" ready 120 "$STRANGE" 2024
 check "all servers run under that user id" uids
-check "helm test passes, in the same quota" helm test 2024 -n "$STRANGE" --logs
+check "helm test passes, within the same quota" helm test 2024 -n "$STRANGE" --logs
 check "the passwords are changed to another" eval \
   "s create secret generic kapture-passwords --from-literal={kafka,redis,postgres}='n\"ew' --dry-run=client -o yaml | s replace -f -"
-check "all pods are restarted, as the notes of a refused password say" \
+check "all pods are restarted, as the error of a refused password advises" \
   s delete pod -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=2024
 check "all are ready with the new password" within 60 ready 120 "$STRANGE" 2024
 check "helm test passes with the new password" helm test 2024 -n "$STRANGE" --logs
-check "the notes' quota is used up, but for the pod of the test" used_up
+check "the quota is used up, except for the pod of the test" used_up
 check "uninstall" helm uninstall 2024 -n "$STRANGE" --wait
 s delete quota kapture >/dev/null
 s apply -f - >/dev/null <<'END'

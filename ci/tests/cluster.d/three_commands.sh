@@ -1,15 +1,15 @@
-# helm install, helm test, and the upgrade to ten loaders, each typed as the README has it.
-check "helm install, no other value" helm install kapture ./charts/kapture -n "$NAMESPACE"
+# helm install, helm test and the upgrade to ten loaders, exactly as in the README.
+check "helm install, without any values" helm install kapture ./charts/kapture -n "$NAMESPACE"
 check "all pods are ready within 90 s" ready 90
 check "helm test passes right after the install" helm test kapture -n "$NAMESPACE" --logs
 
-# A pod that was restarted has another uid or a higher count.
+# A restarted pod has another uid or a higher restart count.
 lives() {
   k get pods -l "$running" -o json |
     jq -r '.items[] | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[].restartCount] | add)"' | sort
 }
 before=$(lives)
-check "helm upgrade to ten loaders, typed as it stands" \
+check "helm upgrade to ten loaders, exactly as in the README" \
   helm upgrade kapture ./charts/kapture -n "$NAMESPACE" --set loader.replicas=10
 check "ten loaders are ready" ready 90
 none_restarted() { diff <(echo "$before") <(lives | grep -Ff <(cut -d' ' -f2 <<<"$before")); }
@@ -20,5 +20,5 @@ ten_times() {
   echo "rate $rate sales/s, schedule lag $late us"
   jq -en "$rate > 900 and $rate < 1100 or $late > 100000"
 }
-check "the measured rate is ten times as high, or schedule lag says why not" within 60 ten_times
+check "the measured rate is ten times as high, or the schedule lag shows why not" within 60 ten_times
 check "helm test passes with ten loaders" helm test kapture -n "$NAMESPACE" --logs

@@ -1,6 +1,6 @@
 #!/bin/sh
-# rebalance.sh N: spreads all partitions over the brokers 0 to N-1 and waits until they are there. Run it in a broker's
-# container after brokers were added, or with the smaller N before some are taken away.
+# rebalance.sh N: spreads all partitions over the brokers 0 to N-1, and waits until they have moved. Run it in a broker's
+# container after adding brokers, or, with the smaller N, before removing some.
 set -eu
 brokers=${1:?how many brokers, counted from the first}
 . /etc/kapture/password.sh
@@ -37,7 +37,7 @@ while :; do
     { cat "$work/answer" >&2; exit 1; }
   moving=$(grep -c 'still in progress' "$work/answer" || true)
   [ "$moving" != 0 ] || break
-  echo "$moving partitions are still on their way"
+  echo "$moving partitions are still moving"
   sleep 5
 done
 echo "all partitions are on the brokers $list"

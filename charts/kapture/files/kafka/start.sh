@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one broker, whose number is its pod's ordinal. The first of them are controllers as well.
+# Starts one broker, whose id is its pod's ordinal. The first brokers are also controllers.
 set -eu
 id=${POD##*-}
 config=/etc/kapture
@@ -28,40 +28,40 @@ fi
 
 set -- -cp '/opt/kafka/libs/*' -Dlog4j2.configurationFile=$config/log4j2.properties -Djava.awt.headless=true -XX:-UsePerfData
 
-# What was chosen at install can't be changed on its volumes: a quorum of other voters would never agree.
+# The number of controllers can't change on existing volumes: different sets of voters would never agree.
 controllers=$(cat $config/controllers)
 installed=$(cat $data/controllers 2>/dev/null || echo "$controllers")
 if [ "$installed" != "$controllers" ]; then
   echo "this volume was installed with kafka.controllers=$installed, and now it is $controllers:" \
-    "set kafka.controllers=$installed, or delete Kafka's volumes to begin with empty ones" >&2
+    "set kafka.controllers=$installed, or delete Kafka's volumes to start with empty ones" >&2
   exit 1
 fi
 
-# Only a new volume: a disk that lost its data must not come back as an empty one that votes.
+# Format only a new volume: a voter whose disk lost its data must not come back with an empty one.
 if [ ! -e $data/logs/meta.properties ]; then
   java "$@" -Xmx128m -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format --ignore-formatted \
     --cluster-id "$(cat $config/cluster-id)" --config $properties
 fi
 echo "$controllers" >$data/controllers
 
-# A peer's name may come up after this broker does: ask again soon, not after Java's ten seconds.
 collector="-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 -XX:+ExplicitGCInvokesConcurrent"
-# Java takes no two collectors.
+# Java refuses two garbage collectors.
 case ${KAFKA_JVM_OPTIONS:-} in *-XX:+Use*GC*) collector= ;; esac
+# A peer's name may resolve only after this broker has started: ask again after 1 s, not after Java's default of 10 s.
 # shellcheck disable=SC2086 # options are several words
 java "$@" $KAFKA_HEAP_OPTS -XX:MaxDirectMemorySize=128m -XX:+ExitOnOutOfMemoryError $collector \
   -Dsun.net.inetaddr.negative.ttl=1 ${KAFKA_JVM_OPTIONS:-} kafka.Kafka $properties &
 broker=$!
 
-# Whether any other pod is connected to the controllers' port, here or there; 01 is an open connection.
+# Whether this pod has a connection with another pod on the controllers' port, at either end; 01 means established.
 port=$(printf %04X 9093)
 has_peers() {
   cat /proc/net/tcp /proc/net/tcp6 | grep -e ":$port [0-9A-F:]* 01 " -e ":$port 01 " |
     grep -qv ': \([0-9A-F]*\):[0-9A-F]* \1:'
 }
 
-# A broker that is to end asks the controllers to move away what it leads, for five minutes if none answers. When all brokers
-# go at once, as helm uninstall ends them, the last one would ask nobody until its grace is over.
+# A broker that shuts down asks the controllers to move its leaderships, and waits up to five minutes for an answer. When all
+# brokers end at once, as in helm uninstall, the last one would wait for controllers that are gone, until it is killed.
 stop() {
   kill -TERM $broker
   alone=0

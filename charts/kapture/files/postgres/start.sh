@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts Postgres; on a new volume it first makes the cluster, the user and the database, all called kapture.
+# Starts Postgres. On a new volume, it first creates the database cluster, and the user and the database `kapture`.
 set -eu
 umask 077
 export LC_ALL=C
-# As the first process, a shell would not end before it becomes Postgres.
+# As process 1, a shell ignores these signals unless they are trapped.
 trap 'exit 143' TERM INT
 config=/etc/kapture
 data=/var/lib/postgresql/data/pgdata
@@ -14,10 +14,10 @@ password=$(cleaned "$POSTGRES_PASSWORD")
 literal=$(printf %s "$password" | sed "s/'/''/g")
 hash=$(printf %s "$password" | sha256sum | cut -d' ' -f1)
 
-# Postgres wants a name for its user id, and a platform that chose the id gave it none: the official image brings a library for that.
+# Postgres needs a name for its user id. An id chosen by the platform has none, so use the library that the official image has for this.
 if ! getent passwd "$(id -u)" >/dev/null; then
   library=$(find /usr/lib -name libnss_wrapper.so 2>/dev/null | head -n 1)
-  [ -n "$library" ] || { echo "user id $(id -u) has no name in this image, nor has it libnss_wrapper: use the official image, or user id 999" >&2; exit 1; }
+  [ -n "$library" ] || { echo "user id $(id -u) has no name in this image, and the image has no libnss_wrapper: use the official image, or user id 999" >&2; exit 1; }
   NSS_WRAPPER_PASSWD=/var/run/postgresql/passwd
   NSS_WRAPPER_GROUP=/var/run/postgresql/group
   echo "postgres:x:$(id -u):$(id -g):PostgreSQL:$data:/bin/false" >$NSS_WRAPPER_PASSWD
@@ -25,11 +25,11 @@ if ! getent passwd "$(id -u)" >/dev/null; then
   export NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP LD_PRELOAD="$library"
 fi
 
-# single DIRECTORY: runs SQL from stdin, a statement a line, before the server is up.
+# single DIRECTORY: runs SQL from stdin, one statement per line, without a server.
 single() { postgres --single -D "$1" -c exit_on_error=on -c log_statement=none postgres >/dev/null; }
 
 if [ ! -e $data ]; then
-  # Made beside its place and moved there when it is complete, so that a kill in the middle starts again.
+  # Created next to its final place and moved there when complete, so that after a kill it starts over.
   rm -rf $new
   initdb --pgdata=$new --username=postgres --auth-local=peer --auth-host=scram-sha-256 \
     --encoding=UTF8 --locale=C --data-checksums
@@ -39,10 +39,10 @@ if [ ! -e $data ]; then
   sync
   mv $new $data
 elif [ "$(cat $known 2>/dev/null)" != "$hash" ]; then
-  echo "the password in the Secret is new: it becomes that of the user kapture"
+  echo "the password in the Secret has changed: setting it for the user kapture"
   printf '%s\n' "ALTER ROLE kapture PASSWORD '$literal';" | single $data
   echo "$hash" >$known
 fi
 
-# There is never a stale postmaster.pid in the way: as the container's first process, Postgres knows its own number.
+# A stale postmaster.pid is no problem: as process 1 of its container, Postgres recognizes its own pid in it.
 exec postgres -D $data -c config_file=$config/postgresql.conf -c hba_file=$data/pg_hba.conf -c ident_file=$data/pg_ident.conf

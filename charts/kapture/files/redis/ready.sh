@@ -1,5 +1,5 @@
 #!/bin/sh
-# Succeeds when this Redis serves.
+# Succeeds when this Redis answers.
 . /etc/kapture/password.sh
 REDISCLI_AUTH=$(cleaned "$REDIS_PASSWORD")
 export REDISCLI_AUTH

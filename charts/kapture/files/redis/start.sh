@@ -1,12 +1,12 @@
 #!/bin/sh
-# Starts one Redis. The first pod is written; the others copy it.
+# Starts one Redis. The first pod takes all writes; the others are its replicas.
 set -eu
 umask 077
 export LC_ALL=C
 config=/etc/kapture
 . $config/password.sh
 password=$(cleaned "$REDIS_PASSWORD")
-# The password goes into a file, not onto the command line, where every process could read it.
+# The password goes into a file, because every process could read it on the command line.
 {
   cat $config/redis.conf
   echo
