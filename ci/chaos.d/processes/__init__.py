@@ -23,6 +23,10 @@ def run(outcome, random, quick):
         outages = Outages(pipeline, random)
         outages.kafka(kills=1 if quick else 8, pauses=1 if quick else 2)
         outages.stores(kills=1 if quick else 10, half_open=1 if quick else 2, seconds=10 if quick else 60)
+        said(pipeline)
+    # The stores of the one before are on small disks by now.
+    with Pipeline(outcome) as pipeline:
+        pipeline.recovered(Fault("start"))
         Overload(pipeline).run(20 if quick else 300)
         said(pipeline)
 
