@@ -16,9 +16,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "benchmark"
 SERVERS = WORK / "servers"
 TICKS = os.sysconf("SC_CLK_TCK")
-# Room for the logs of all topics, of which a state gets its share by population: nothing of a run is deleted in it.
+# Enough for the logs of all topics, where each state gets its share by population, so that nothing is deleted during a run.
 RETENTION_BYTES = 64 << 30
-# Static members that left without a word are gone after 10 s, deleted logs after 60.
+# Static members that vanished are removed after 10 s, deleted logs after 60 s.
 STOP_SECONDS = 40
 
 
@@ -35,21 +35,21 @@ def say(text):
 
 
 def commit(unrecorded):
-    """The commit; ends the program if what runs is not what is committed, and is to be recorded."""
+    """The commit; exits if the tree is dirty and the result is to be recorded."""
     if not unrecorded and run("git", "status", "--porcelain"):
-        sys.exit("the tree is dirty: commit first, so that the result can be repeated, or say --unrecorded")
+        sys.exit("the tree is dirty: commit first, so that the result can be repeated, or use --unrecorded")
     return run("git", "rev-parse", "--short=10", "HEAD")
 
 
 def arguments(text):
-    """A parser with what all benchmarks take."""
+    """A parser with the arguments of all benchmarks."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--unrecorded", action="store_true", help="print the result instead of writing it; any tree will do")
     return parser
 
 
 def ticks(pid, first, end):
-    """A process's CPU of its own (fields 11 and 12) and of the children that it has buried (13 and 14); 0 when it is gone."""
+    """The CPU of a process (fields 11 and 12) and of its reaped children (13 and 14); 0 when it is gone."""
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return sum(map(int, fields[first:end]))
@@ -57,18 +57,18 @@ def ticks(pid, first, end):
 
 
 class Process:
-    """A process of ours, or one that was started by ci/servers; its CPU and memory as the kernel counts them."""
+    """A process of this benchmark or of ci/servers, with its CPU and memory as counted by the kernel."""
 
     def __init__(self, pid, popen=None):
         self.pid, self.popen = pid, popen
 
     def cpu(self):
-        """Seconds of CPU since its start, of all its threads and children: Postgres has a child a connection."""
+        """Seconds of CPU since its start, of all its threads and children: Postgres has a child per connection."""
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return ticks(self.pid, 11, 15) / TICKS + sum(ticks(child, 11, 13) for child in children) / TICKS
 
     def peak_mib(self):
-        """The most memory that it had resident."""
+        """Its peak resident memory."""
         status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -76,7 +76,7 @@ class Process:
         return self.popen.poll() is None
 
     def end(self):
-        """Asks it to end, insists after a while."""
+        """Asks it to exit, and kills it after a while."""
         self.popen.send_signal(signal.SIGTERM)
         try:
             self.popen.wait(STOP_SECONDS)
@@ -86,18 +86,18 @@ class Process:
 
 
 def busy():
-    """Seconds of CPU that anybody used since boot, on all cores; what a hypervisor took away counts."""
+    """Seconds of CPU used since boot, on all cores, including what a hypervisor took away."""
     user, nice, system, _, _, irq, softirq, steal = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 class Bench:
-    """Servers and programs of one benchmark. Ends what it started when it is left."""
+    """Servers and programs of one benchmark. Stops what it started on exit."""
 
     def __init__(self, unrecorded):
         self.unrecorded, self.commit = unrecorded, commit(unrecorded)
-        # So that what was started is ended, as after an interrupt.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
+        # So that everything that was started is stopped, as after an interrupt.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by a signal"))
         say("compiling for release")
         run("cargo", "build", "--release", "--locked", "--quiet", "-p", "kapture-loader", "-p", "kapture-etl",
             "-p", "kapture-auditor", "-p", "gauge")
@@ -130,7 +130,7 @@ class Bench:
 
     @contextlib.contextmanager
     def watching(self, *arguments, **more):
-        """Runs a command of the gauge meanwhile; call what is yielded for its answer."""
+        """Runs a command of the gauge in the background; call what is yielded for its answer."""
         environment = {**os.environ, **self.environment("kafka", "postgres", "redis"), **more}
         command = [self.binaries / "gauge", *map(str, arguments)]
         popen = subprocess.Popen(command, cwd=WORK, env=environment, text=True, stdout=subprocess.PIPE)
@@ -138,7 +138,7 @@ class Bench:
         def answer():
             out, _ = popen.communicate()
             if popen.returncode:
-                sys.exit(f"gauge {' '.join(map(str, arguments))} failed; its words are above")
+                sys.exit(f"gauge {' '.join(map(str, arguments))} failed; its output is above")
             return json.loads(out)
 
         try:
@@ -152,7 +152,7 @@ class Bench:
 
     @contextlib.contextmanager
     def program(self, name, command, environment):
-        """Runs a program meanwhile; its words go to target/benchmark/NAME.log."""
+        """Runs a program in the background; its output goes to target/benchmark/NAME.log."""
         with open(WORK / f"{name}.log", "w") as log:
             popen = subprocess.Popen(list(map(str, command)), cwd=WORK, env={**os.environ, **environment},
                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -165,13 +165,13 @@ class Bench:
             process.end()
 
     def role(self, role, address="127.0.0.1:0", **more):
-        """Runs a role of the etl meanwhile."""
+        """Runs a role of etl in the background."""
         servers = {"fan-out": ["kafka"], "spout": ["kafka", "postgres"]}.get(role, ["kafka", role])
         environment = self.environment(*servers, ETL_ROLE=role, SERVICE_ADMIN_ADDR=address, **more)
         return self.program(role, [self.binaries / "kapture-etl"], environment)
 
     def empty(self, store, **apart):
-        """Deletes what the store holds of one round."""
+        """Deletes what the store has of one round."""
         tools, known = pathlib.Path(run("ci/fetch/debian")) / "bin", self.variables
         if store == "redis":
             run(tools / "redis-cli", "-p", known["REDIS_PORT"], "flushall", REDISCLI_AUTH=known["REDIS_PASSWORD"])
@@ -181,7 +181,7 @@ class Bench:
                 PGPASSWORD=known["POSTGRES_PASSWORD"], PGOPTIONS="--client-min-messages=warning")
 
     def result(self, name, title, lines):
-        """Writes benchmark/programs/results/<date>-<name>.md and says where."""
+        """Writes benchmark/programs/results/<date>-<name>.md and prints the path."""
         cores = os.cpu_count()
         cpu = run("sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -207,7 +207,7 @@ class Bench:
 
 
 class Usage:
-    """CPU of some processes, and of everybody else, from one moment to another."""
+    """CPU of some processes, and of everything else, since it was created."""
 
     def __init__(self, **processes):
         self.processes = processes

@@ -1,4 +1,4 @@
-"""The pipeline under a loader: what it carries, and how old a sale is at one of its stages."""
+"""The pipeline under load: the rate that it can handle, and the latency at one of its stages."""
 
 import time
 
@@ -7,7 +7,7 @@ from harness import say
 WARM_UP_SECONDS = 15
 STEP_SECONDS = 20
 FACTOR = 1.25
-# Hardly a sale may be as late as this where a rate is held.
+# A rate is sustained only if the p99 latency stays below this.
 LATE_MS = 1_000
 ADMIN = {"loader": "127.0.0.1:28081", "postgres": "127.0.0.1:28082", "spout": "127.0.0.1:28083"}
 
@@ -18,13 +18,13 @@ def loader(bench, rate):
 
 
 def begin(bench, partitions):
-    """Makes everything anew, as before the first sale."""
+    """Resets everything to the state before the first sale."""
     bench.gauge("preload", 0, partitions)
     bench.gauge("clear", "fan-out", "sales.{}")
 
 
 def all_found(what, look):
-    """What `look` says, once nothing is missing any more; ends the benchmark if that takes too long."""
+    """The result of `look` once nothing is missing any more; exits if that takes too long."""
     deadline = time.time() + 60
     while True:
         found = look()
@@ -50,10 +50,10 @@ def offer(bench, rate, seconds, role, stage, late_ms=LATE_MS):
 
 
 def capacity(bench, first, role, stage, look, late_ms=LATE_MS):
-    """The highest rate that was held (as many arrived as were due, and hardly one too late), and a table of all tries.
+    """The highest sustained rate (all sales arrived, with p99 below the limit), and a table of all attempts.
 
-    The rate is raised by a quarter until it isn't, in two tries: on a machine that is shared, a second's pause need not be the
-    pipeline's. What waits is stored before the next begins.
+    The rate is raised by a quarter until it twice fails, because on a shared machine a pause of a second may have another
+    cause. The backlog is drained before the next attempt.
     """
     rate, held, steps = first, None, []
     while True:
@@ -68,5 +68,5 @@ def capacity(bench, first, role, stage, look, late_ms=LATE_MS):
             break
         held, rate = rate, int(rate * FACTOR)
     if held is None:
-        raise SystemExit(f"{rate:,} sales/s were too many already: begin lower, with --from")
+        raise SystemExit(f"{rate:,} sales/s were already too many: start lower, with --from")
     return held, [f"| offered/s | {stage}/s | p50 ms | p99 ms | sent late, p99 ms | |", "| --- | --- | --- | --- | --- | --- |", *steps]

@@ -1,4 +1,4 @@
-"""Writes what follows from values.yaml. See `generate`."""
+"""Writes the files derived from values.yaml. See `generate`."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ LINE = 130
 
 
 def documented(text):
-    """{path: (description, default as documented or None)} of the comments of a values file, and the paths in its order."""
+    """{path: (description, documented default or None)}, from the comments of a values file, in its order."""
     found, path, comment, default = {}, [], [], None
     for line in text.splitlines():
         stripped = line.strip()
@@ -34,7 +34,7 @@ def documented(text):
 
 
 def leaves(values, comments, path=""):
-    """(path, value) of what the table lists: everything that has a comment of its own and no commented entries."""
+    """(path, value) of each row of the table: everything without commented entries."""
     for key, value in values.items():
         here = f"{path}.{key}" if path else key
         below = isinstance(value, dict) and any(other.startswith(here + ".") for other in comments)
@@ -45,7 +45,7 @@ def leaves(values, comments, path=""):
 
 
 def compact(node, indent=0, key=0):
-    """JSON, in which whatever fits on one line is on one line. `key` is the width of what stands before it there."""
+    """JSON in which everything that fits is on one line. `key` is the width of what precedes it on the line."""
     flat = json.dumps(node, ensure_ascii=False)
     if indent + key + len(flat) < LINE or not node or not isinstance(node, (dict, list)):
         return flat
@@ -58,7 +58,7 @@ def compact(node, indent=0, key=0):
 
 
 def described(schema, comments):
-    """The schema with a description on each node: from the comments, or from the definition that it refers to."""
+    """The schema with a description for each node, from the comments or from the definition that it refers to."""
 
     def fill(node, path):
         target = schema["$defs"].get(node.get("$ref", "").rsplit("/", 1)[-1], {})
@@ -72,7 +72,7 @@ def described(schema, comments):
 
     for key, value in schema["properties"].items():
         fill(value, key)
-    # What the servers have in common is described by Kafka's comments.
+    # What the servers have in common is described in Kafka's comments.
     for name in ("image", "resources", "persistence", "auth"):
         for key, value in schema["$defs"][name]["properties"].items():
             fill(value, f"kafka.{name}.{key}")
@@ -90,14 +90,14 @@ def table(values, comments):
 
 
 def spliced(text, name, new):
-    """The text with what stands between two markers replaced."""
+    """The text, with everything between two markers replaced."""
     begin, end = f"<!-- BEGIN: {name} -->", f"<!-- END: {name} -->"
     before, rest = text.split(begin)
     return f"{before}{begin}\n{new}\n{end}{rest.split(end)[1]}"
 
 
 def images(values, chart):
-    """(name, image) of everything that the default and every preset run."""
+    """(name, image) of everything that the default values and the presets run."""
     own = values["image"]
     for program in PROGRAMS:
         tag = values["probe"]["tag"] if program == "probe" else own["tag"] or chart["appVersion"].replace("+", "_")
@@ -108,7 +108,7 @@ def images(values, chart):
 
 
 def annotated(text, found):
-    """Chart.yaml with the lists of images renewed."""
+    """Chart.yaml with updated lists of images."""
     for key in ("helm.sh/images", "artifacthub.io/images"):
         block = "".join(f"    - name: {name}\n      image: {image}\n" for name, image in found)
         text = re.sub(rf"(?m)^  {re.escape(key)}: \|\n(?:    .*\n)*", f"  {key}: |\n{block}", text)
@@ -116,7 +116,7 @@ def annotated(text, found):
 
 
 def outputs():
-    """{file: what it must hold}."""
+    """{file: its required content}."""
     text = (CHART / "values.yaml").read_text()
     values, comments = yaml.safe_load(text), documented(text)
     chart = (CHART / "Chart.yaml").read_text()

@@ -1,22 +1,22 @@
-"""What the pipeline has done: how far each stage is, and the exact account of every sale."""
+"""The state of the pipeline: how far each stage is, and the exact count of all sales."""
 
 import offsets
 
-# Group of each role, and whether it reads `sales` or the topics of the states.
+# The group of each role, and whether it reads `sales` or the state topics.
 GROUPS = {"etl-fan-out": "fan-out", "etl-redis": "redis", "etl-postgres": "postgres", "etl-spout": "spout"}
 FINDINGS = ("lost", "rejected", "duplicate", "altered", "misrouted", "out_of_order", "never_sent", "malformed")
 
 
 class Mark:
-    """Where the logs that a role reads end now: it has recovered when it is past that."""
+    """The current ends of the logs that a role reads: it has recovered when it has passed them."""
 
     def __init__(self, kafka, component):
         self.kafka, self.group, self.ends = kafka, GROUPS[component], None
-        # Behind the last sale of a state's topic lies the mark that closes its transaction.
+        # In a state topic, the last sale is followed by the marker that ends its transaction.
         self.reads, self.closing = (is_sales, 0) if component == "etl-fan-out" else (is_state, 1)
 
     def passed(self):
-        """Only a Kafka that answers sets the mark, and says that it is passed."""
+        """False as long as Kafka does not answer."""
         try:
             if self.ends is None:
                 ends = self.kafka.ends(offsets.COMMITTED, self.reads)
@@ -28,7 +28,7 @@ class Mark:
 
 
 class Chain:
-    """All stages, one after the other: what is on `sales` now, and then what the fan-out has made of it."""
+    """All stages in turn: first what is on `sales` now, then what the fan-out has written by then."""
 
     def __init__(self, kafka, components):
         self.kafka, self.sinks = kafka, [component for component in components if component != "etl-fan-out"]
@@ -56,15 +56,15 @@ def sum_of(account, field):
 
 
 def complete(account):
-    """Whether nothing is under way: every stage has what the one before it had, or it is lost."""
+    """Whether nothing is in flight: every stage has what the one before it had, or it is lost."""
     accounted = ("found", "lost", "rejected", "not_auditable")
     return all(tally["expected"] == sum(tally[field] for field in accounted) for tally in account["stages"].values())
 
 
 def differences(live, recounted):
-    """What the auditor that ran all the time and the one that counted afresh do not agree on."""
+    """Differences between the live auditor's account and the recount."""
     if recounted["beyond_retention"]:
-        yield f"{recounted['beyond_retention']} blocks can't be recounted: the logs no longer hold them whole"
+        yield f"{recounted['beyond_retention']} blocks can't be recounted: the logs no longer hold all of their sales"
         return
     for stage, tally in live["stages"].items():
         other = recounted["stages"].get(stage, {})
@@ -74,7 +74,7 @@ def differences(live, recounted):
 
 
 class Account:
-    """What came of a part of the chaos: counts since the account before it."""
+    """The counts of one part: what was added since the previous account."""
 
     def __init__(self, now, before=None):
         self.now = now

@@ -1,7 +1,7 @@
-"""Where Kafka's logs end and how far its groups are, asked of the brokers in their own protocol.
+"""The ends of Kafka's logs and the offsets of its groups, read in Kafka's own protocol.
 
-A few requests of Kafka's oldest kind, since each of the harness's questions is asked several times a second: a JVM with
-Kafka's own tools would take seconds for one, and the processors away from what is tested.
+Only a few of the oldest requests, because the harness sends each of them several times a second: Kafka's own tools would
+start a JVM for each, which takes seconds, and take CPU from what is tested.
 """
 
 import socket
@@ -15,7 +15,7 @@ LIMIT_SECONDS = 5
 
 
 class Unanswered(Exception):
-    """Nobody answered, or said that it can't as yet."""
+    """No broker answered, or it can't answer yet."""
 
 
 def connect_to(host, port):
@@ -31,7 +31,7 @@ def array(values):
 
 
 class Answer:
-    """What came back, taken from the front."""
+    """A response, read from the front."""
 
     def __init__(self, body):
         self.body, self.at = body, 0
@@ -51,7 +51,7 @@ class Answer:
 
 
 class Broker:
-    """One connection: `connect` makes it when it is used, and it is given up at the first trouble."""
+    """One connection: opened by `connect` at its first use, and dropped at the first error."""
 
     def __init__(self, connect, user, password):
         self.connect, self.user, self.password = connect, user, password
@@ -73,7 +73,7 @@ class Broker:
         request = struct.pack(">hhi", kind, version, 0) + text("kapture-chaos") + body
         self.connection.sendall(struct.pack(">i", len(request)) + request)
         (length,) = struct.unpack(">i", self.receive(4))
-        # The first four bytes repeat the request's number.
+        # The first four bytes repeat the request's correlation id.
         return Answer(self.receive(length)[4:])
 
     def receive(self, length):
@@ -93,13 +93,13 @@ class Broker:
 
 
 class Kafka:
-    """All brokers: `connects` maps a node's id to what connects to it."""
+    """All brokers: `connects` maps a node's id to a function that connects to it."""
 
     def __init__(self, connects, user, password):
         self.brokers = {node: Broker(connect, user, password) for node, connect in connects.items()}
 
     def leaders(self):
-        """{node: {topic: [partition]}} of every partition there is."""
+        """{leader: {topic: [partition]}} of all partitions."""
         answer = self.first(lambda broker: broker.ask(METADATA, 1, struct.pack(">i", -1)))
         answer.array(lambda: (answer.take("i"), answer.text(), answer.take("i"), answer.text()))
         answer.take("i")
@@ -136,7 +136,7 @@ class Kafka:
         return ends
 
     def committed(self, group):
-        """{(topic, partition): offset} that a group has committed; whoever is its coordinator answers."""
+        """{(topic, partition): offset} that a group has committed, from its coordinator."""
 
         def ask(broker):
             answer = broker.ask(OFFSET_FETCH, 2, text(group) + struct.pack(">i", -1))
@@ -159,12 +159,12 @@ class Kafka:
         return answer.take("i")
 
     def stuck(self):
-        """What hides records from readers of committed ones: {(topic, partition): (where they are held up, the end)}."""
+        """The partitions with an open transaction, which hides records: {(topic, partition): (last stable offset, end)}."""
         stable = self.ends(COMMITTED)
         return {where: (stable[where], end) for where, end in self.ends(UNCOMMITTED).items() if end > stable.get(where, end)}
 
     def first(self, ask):
-        """The first answer that any broker gives."""
+        """The answer of the first broker that gives one."""
         trouble = Unanswered("there is no broker")
         for broker in self.brokers.values():
             try:

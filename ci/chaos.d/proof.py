@@ -1,4 +1,4 @@
-"""What every chapter asks of the pipeline, wherever that runs: that it comes back, and where every sale is."""
+"""What every chapter checks, wherever the pipeline runs: that it recovers, and where every sale is."""
 
 import json
 import pathlib
@@ -9,18 +9,18 @@ import offsets
 from results import say
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-# The longest that anything may take to come back, or to drain; a busy machine is slow.
+# Limits for recovering and for draining; a busy machine is slow.
 RECOVER_SECONDS = 120
 DRAIN_SECONDS = 180
-# No partition may hide anything so long after a run.
+# No partition may hide records this long after a run.
 STABLE_SECONDS = 30
 LOOK_SECONDS = 0.1
 
 
 class Proof:
-    """Whoever runs a pipeline says how its parts are reached: `kafka`, `roles`, `waits_for_ready`, `account`, `recount`,
-    `helm_test`, `stop_load`, `begin_load`, `weigh` for what else a part must not have done, and `look_seconds` if a look costs
-    too much to be had ten times a second.
+    """A subclass provides access to the pipeline: `kafka`, `roles`, `waits_for_ready`, `account`, `recount`, `helm_test`,
+    `stop_load`, `begin_load`, `weigh` for further checks at the end of a part, and `look_seconds` if polling ten times a second
+    would be too expensive.
     """
 
     look_seconds = LOOK_SECONDS
@@ -29,7 +29,7 @@ class Proof:
         self.outcome = outcome
 
     def within(self, seconds, holds):
-        """Waits until it holds; false if it doesn't in time."""
+        """Waits until the condition holds; false if it doesn't in time."""
         deadline = time.monotonic() + seconds
         while not holds():
             if time.monotonic() >= deadline:
@@ -38,7 +38,7 @@ class Proof:
         return True
 
     def all_within(self, seconds, waits, what):
-        """Waits until each has held once."""
+        """Waits until each condition has held once."""
 
         def holds():
             waits[:] = [wait for wait in waits if not wait()]
@@ -61,7 +61,7 @@ class Proof:
         return f"late by stage: {late}"
 
     def settle(self, part):
-        """Ends a part: stops the load, drains everything and takes the account; then the load begins again."""
+        """Ends a part: stops the load, drains everything, counts all sales, and restarts the load."""
         self.stop_load()
         account = self.drained()
         if account:
@@ -72,11 +72,11 @@ class Proof:
         self.begin_load()
 
     def drained(self):
-        """The account of the auditor that ran all the time, when nothing is under way any more."""
+        """The live auditor's account, when nothing is in flight any more."""
         deadline, last = time.monotonic() + DRAIN_SECONDS, None
         while time.monotonic() < deadline:
             before, last = last, self.account()
-            # Twice the same: what was acknowledged last is published a second later.
+            # Must be the same twice, because the last acknowledgements are published a second later.
             if before and last and flow.complete(last) and before["stages"] == last["stages"]:
                 return last
             time.sleep(3)
@@ -100,7 +100,7 @@ class Proof:
             return not stuck
 
         if not self.within(STABLE_SECONDS, stable):
-            wrong(f"what lies behind a transaction that nobody ended is hidden: {stuck}")
+            wrong(f"records are hidden behind a transaction that never ended: {stuck}")
         test = self.helm_test()
         if test.returncode:
             wrong(f"helm test fails: {test.stdout[-2000:]}{test.stderr[-2000:]}")

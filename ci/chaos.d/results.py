@@ -1,4 +1,4 @@
-"""What happened, as it is told while it happens and as it is written down."""
+"""The results of a run: progress messages and the final table."""
 
 import statistics
 import sys
@@ -8,12 +8,12 @@ BEGUN = time.monotonic()
 
 
 def say(words):
-    """One line of progress, as the scripts of this folder print it."""
+    """Prints a line of progress, in the form of the shell scripts."""
     print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
 
 
 class Fault:
-    """One kind of fault: how often it was done, and how long the pipeline took to come back each time."""
+    """One kind of fault: how often it was caused, and how long the pipeline took to recover each time."""
 
     def __init__(self, name):
         self.name, self.times, self.seconds = name, 0, []
@@ -24,13 +24,13 @@ class Fault:
 
 
 class Part:
-    """Faults that were done together, and the account that ended them."""
+    """Faults caused together, and the account after them."""
 
     def __init__(self, name):
         self.name, self.faults, self.account, self.where = name, {}, None, None
 
     def take(self, account, where):
-        """`where` the account was taken: another pipeline's counts begin anew."""
+        """`where` names the pipeline, because another pipeline's counts start at zero."""
         self.account, self.where = account, where
 
     def fault(self, name):
@@ -48,7 +48,7 @@ class Part:
 
 
 class Results:
-    """Everything that was done, and what went wrong."""
+    """All parts, and what went wrong."""
 
     def __init__(self):
         self.parts, self.problems, self.notes = [], [], []
@@ -71,7 +71,7 @@ class Results:
         return ["| " + " | ".join(row) + " |" for row in rows]
 
     def lines(self):
-        """The table, and under it what it can't say."""
+        """The table, followed by notes and problems."""
         trouble = [f"- {words}" for words in self.problems] or ["None."]
         notes = [f"- {words}" for words in [f"{self.kills()} kills in all.", *self.notes]]
         return [*self.table(), "", *notes, "", "What went wrong:", "", *trouble]

@@ -1,6 +1,5 @@
 """
-Renders the chart with the real Helm, and finds things in what came out. Everything that any test renders is checked by
-rules.py on its way.
+Renders the chart with the real Helm, and finds objects in the rendering. rules.py checks everything that any test renders.
 """
 
 import concurrent.futures
@@ -20,12 +19,12 @@ CHART = TESTS.parent
 RELEASE, NAMESPACE = "kapture", "perf-test"
 SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *CHART.glob("presets/*.yaml")]}
 
-# The values that every component takes for itself, over those of all pods.
+# The settings of all pods that can also be set for a single component.
 SHARED = {
     "podLabels", "podAnnotations", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName",
     "podSecurityContext", "securityContext", "extraEnv", "extraVolumes", "extraVolumeMounts",
 }  # fmt: skip
-# The components by the path of their values.
+# The components, by the path of their values.
 COMPONENTS = {
     "kafka": "kafka", "loader": "loader", "etl.fanOut": "etl-fan-out", "etl.redis": "etl-redis", "etl.postgres": "etl-postgres",
     "etl.spout": "etl-spout", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
@@ -37,7 +36,7 @@ FREE = threading.Semaphore(AT_ONCE)
 
 
 class Strict(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """YAML as the API server reads it: a key that is there twice is an error, and more words are no strings than to PyYAML."""
+    """YAML as the API server reads it: duplicate keys are errors, and more words than in PyYAML are not strings."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith("timestamp")]
@@ -59,15 +58,15 @@ Strict.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
 
 
 class Refused(Exception):
-    """Helm would not render; the text is what it said."""
+    """Helm refused to render; the text is its message."""
 
 
 class Invalid(AssertionError):
-    """Helm rendered what the API server or the kubelet would not take; the text says why."""
+    """Helm rendered something that the API server or the kubelet would refuse; the text gives the reason."""
 
 
 def helm(*arguments, values=""):
-    """What Helm prints."""
+    """Helm's output."""
     with FREE:
         command = [os.environ["HELM"], *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values)
@@ -92,7 +91,7 @@ def pieces(rendered):
 
 @functools.lru_cache(maxsize=None)
 def load(piece):
-    """The object that a text is, to look at, not to change."""
+    """The object in a text. It is shared: don't change it."""
     try:
         return yaml.load(piece, Strict)
     except (yaml.YAMLError, ValueError) as error:
@@ -102,8 +101,8 @@ def load(piece):
 @functools.lru_cache(maxsize=None)
 def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values="", chart=CHART, allow=None):
     """
-    What `helm template` prints for a situation, some `--set path=value`, and the text of a values file. Made-up passwords are
-    masked. It must pass all rules, but for faults that have `allow` in their line.
+    The output of `helm template` for a situation, some `--set path=value`, and the text of a values file. Generated passwords
+    are masked. It must pass all rules, except for faults with `allow` in their line.
     """
     command = ["template", release, str(chart), "--namespace", namespace]
     command += ["--values", str(SITUATIONS[situation])] if situation else []
@@ -120,7 +119,7 @@ def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, value
 
 
 def refusal(*sets, **how):
-    """What Helm says, or None if it renders."""
+    """Helm's refusal, or None if it renders."""
     try:
         text(*sets, **how)
     except Refused as error:
@@ -129,7 +128,7 @@ def refusal(*sets, **how):
 
 
 def parallel(function, items):
-    """[(item, result)], in order; as many at once as the machine bears."""
+    """[(item, result)], in order, with as many at once as the machine has room for."""
     items = list(items)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         return list(zip(items, pool.map(function, items)))
@@ -137,18 +136,18 @@ def parallel(function, items):
 
 @functools.lru_cache(maxsize=None)
 def render(situation="default", *sets, **how):
-    """The same as {(kind, name): object}, to look at, not to change."""
+    """The same as {(kind, name): object}. They are shared: don't change them."""
     objects = [load(piece) for piece in pieces(text(situation, *sets, **how))]
     return {(o["kind"], o["metadata"]["name"]): o for o in objects}
 
 
 def get(kind, name, situation="default", *sets):
-    """One object of a rendering, by the name after the release's."""
+    """One object of a rendering, by its name without the release's."""
     return render(situation, *sets)[(kind, f"{RELEASE}-{name}")]
 
 
 def workloads(situation="default", *sets, **how):
-    """(component, replicas, pod's metadata, pod spec) of everything that runs, the test's pod too."""
+    """(component, replicas, pod's metadata, pod spec) of everything that runs, including the test's pod."""
     for (kind, _), obj in sorted(render(situation, *sets, **how).items()):
         if kind in ("StatefulSet", "Deployment"):
             template = obj["spec"]["template"]
@@ -171,12 +170,12 @@ def container(name, in_component, situation="default", *sets):
 
 
 def env(container_):
-    """Its plain variables; those that come from elsewhere are {name: the source}."""
+    """Its variables, by name; the value of one with `valueFrom` is the source."""
     return {e["name"]: e.get("value", e.get("valueFrom")) for e in container_.get("env", [])}
 
 
 def volume_size(obj, name="data"):
-    """The size of a StatefulSet's claim, or of the emptyDir in its place."""
+    """The size of a StatefulSet's claim, or of the emptyDir instead of it."""
     for claim in obj["spec"].get("volumeClaimTemplates", []):
         if claim["metadata"]["name"] == name:
             return claim["spec"]["resources"]["requests"]["storage"]
@@ -185,13 +184,13 @@ def volume_size(obj, name="data"):
 
 
 def copy_to(folder):
-    """Copies the chart, without its own tests, into a folder that isn't there yet, and returns that."""
+    """Copies the chart, without its tests, to a new folder, and returns that."""
     shutil.copytree(CHART, folder, ignore=lambda here, _: {"tests"} if here == str(CHART) else set())
     return folder
 
 
 def cpu(quantity):
-    """CPUs of a quantity."""
+    """The number of CPUs of a quantity."""
     value = str(quantity)
     return int(value[:-1]) / 1000 if value.endswith("m") else float(value)
 

@@ -1,4 +1,4 @@
-"""Kubernetes' own schema, strictly: a field that it doesn't know, a type that it doesn't take, a required field that is absent."""
+"""Checks objects against Kubernetes' own schema: no unknown fields, no wrong types, no missing required fields."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ try:
 except ImportError as error:
     raise ImportError("this Python lacks fastjsonschema: use charts/kapture/tests/run [test_module.Class.test]") from error
 
-# What the document describes in words only: as its type says, or narrower.
+# What the document describes only in words: as its type, or narrower.
 QUANTITY = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 INT32 = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
@@ -53,7 +53,7 @@ LOCK = threading.Lock()
 
 
 def strict(node, name=""):
-    """A definition of the document as JSON schema that admits what it names and nothing else."""
+    """A definition of the document as a JSON schema without additional properties."""
     if "$ref" in node:
         return {"$ref": node["$ref"]}
     kind, form = node.get("type"), node.get("format")
@@ -72,7 +72,7 @@ def strict(node, name=""):
 
 
 def enumerated(node, path):
-    """The same with the words that the API server takes."""
+    """The same, restricted to the words that the API server accepts."""
     words = ENUMS.get(path.removeprefix("io.k8s.api."))
     if not words:
         return node
@@ -117,7 +117,7 @@ def validator():
 
 
 def fault(obj):
-    """What the schema has against an object, or None."""
+    """Why the schema refuses an object, or None."""
     with LOCK:
         validate = validator()
     try:

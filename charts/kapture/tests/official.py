@@ -1,4 +1,4 @@
-"""What the official images declare (images/official.json), and what the chart may not mount over it."""
+"""What the official images declare (images/official.json), and where the chart must not mount anything."""
 
 import functools
 import json
@@ -6,26 +6,26 @@ import json
 import chart
 
 READ_ONLY = {"configMap", "secret", "downwardAPI", "projected"}
-# What a user may set instead has the volumes of the same server.
+# Images that users may set instead, and the server whose volumes they have.
 SERVERS = {"kafka": {"apache/kafka", "apache/kafka-native"}, "postgres": {"library/postgres"}, "redis": {"library/redis", "valkey/valkey"}}
-# Where the chart's scripts find what they call, besides PATH.
+# Where the chart's scripts find programs, besides PATH.
 USED = {"kafka": ["/opt/kafka/libs"], "postgres": ["/usr/lib/postgresql"], "redis": []}
 
 
 @functools.lru_cache(maxsize=None)
 def declared():
-    """The file."""
+    """The content of official.json."""
     return json.loads((chart.CHART.parent.parent / "images" / "official.json").read_text())
 
 
 def image(server):
-    """What the image declares that the chart runs by default."""
+    """What the server's default image declares."""
     return declared()["images"][server]
 
 
 @functools.lru_cache(maxsize=None)
 def paths(server):
-    """{path: why it must stay reachable} of all images that a server may run."""
+    """{path: why it must not be hidden}, for all images that a server may run."""
     every = [node for group in ("images", "variants") for node in declared()[group].values() if isinstance(node, dict)]
     found = {path: "the chart's scripts use it" for path in [*USED[server], "/bin", "/usr/bin", "/usr/local/bin"]}
     for node in every:

@@ -1,4 +1,4 @@
-"""The names that container runtimes take for images: the grammar of github.com/distribution/reference."""
+"""The image names that container runtimes accept: the grammar of github.com/distribution/reference."""
 
 import re
 
@@ -12,10 +12,10 @@ REFERENCE = re.compile(rf"(?P<name>{NAME})(?::(?P<tag>{TAG}))?(?:@(?P<digest>{DI
 
 
 def fault(image):
-    """What is wrong with an image, or None. One without tag and digest would be `latest`, so it is wrong, too."""
+    """What is wrong with an image name, or None. One without tag and digest would mean `latest`, so it is wrong, too."""
     match = REFERENCE.fullmatch(image)
     if not match:
-        return "is no reference"
+        return "is not a reference"
     if len(match["name"]) > 255:
         return "is longer than 255 characters"
     if not match["tag"] and not match["digest"] or match["tag"] == "latest":

@@ -5,7 +5,7 @@ MARK = "Pod Security: "
 
 
 def faults(spec):
-    """What keeps a pod from passing; each line has the mark, so that a test of a user's own settings can leave them out."""
+    """Why a pod would be refused. Each line has the mark, so that a test of a user's own settings can ignore them."""
     pod = spec.get("securityContext", {})
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(key):

@@ -1,4 +1,4 @@
-"""Runs the tests of this folder, a class of them beside another, and ends with how many passed. See `run`."""
+"""Runs the tests of this folder, several classes at a time, and prints how many passed. See `run`."""
 
 import concurrent.futures
 import sys
@@ -23,7 +23,7 @@ def classes(suite):
 
 
 def run(item):
-    """Runs the tests of a class, says how it went, and returns the result."""
+    """Runs the tests of a class, and prints and returns the result."""
     name, tests = item
     begun, result = time.monotonic(), unittest.TestResult()
     unittest.TestSuite(tests)(result)

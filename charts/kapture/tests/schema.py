@@ -1,4 +1,4 @@
-"""The paths of the values' schema, and values that set many of them at once."""
+"""The paths in the values' schema, and values files that set many of them at once."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ import chart
 
 @functools.lru_cache(maxsize=None)
 def schema():
-    """The file."""
+    """The content of values.schema.json."""
     return json.loads((chart.CHART / "values.schema.json").read_text())
 
 
@@ -26,7 +26,7 @@ def resolved(node):
 
 
 def nodes(node=None, path=(), name=""):
-    """(path, node, name of its definition) of everything that the schema names, the top first."""
+    """(path, node, name of its definition) of everything that the schema names, from the top down."""
     node = schema() if node is None else node
     node, name = resolved(node)
     yield path, node, name
@@ -35,13 +35,13 @@ def nodes(node=None, path=(), name=""):
 
 
 def is_string(node):
-    """Whether it admits a string."""
+    """Whether the node accepts a string."""
     kinds = node.get("type", [])
     return "string" in ([kinds] if isinstance(kinds, str) else kinds) or any(is_string(resolved(n)[0]) for n in node.get("anyOf", []))
 
 
 def build(entries):
-    """A values file that has each (path, value); maps that are set in parts are merged, lists are joined."""
+    """A values file that contains each (path, value); maps are merged and lists joined."""
     values = {}
     for path, value in entries:
         node = values
@@ -58,6 +58,6 @@ def build(entries):
 
 
 def named(path, said):
-    """Whether a refusal names a path of values: the schema writes it with strokes, a sentence with dots."""
+    """Whether an error names a path of values: the schema writes it with slashes, the chart with dots."""
     forms = "|".join(re.escape(form) for form in ("/" + "/".join(path), ".".join(path)))
     return bool(re.search(rf"(^|[\s'\"])({forms})($|[\s'\"=:,/.])", said))

@@ -1,4 +1,4 @@
-"""What the schema admits is what the programs accept: bounds.json, which the programs' own tests read as well."""
+"""The schema accepts the same values as the programs: bounds.json, which the programs' own tests read as well."""
 
 import json
 import unittest
@@ -8,7 +8,7 @@ import schema
 
 BOUNDS = json.loads((chart.TESTS / "bounds.json").read_text())
 LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "enum", "multipleOf", "maxLength", "minLength"}
-# Bounded, and in no variable of a program, or not as it was typed: where it goes instead.
+# Values with bounds that are not passed to a program, or not unchanged: where they go instead.
 ELSEWHERE = {
     "replicas": "the object's own", "controllers": "the brokers' configuration", "resources": "the container's own", "size": "the claim's",
     "persistence": "the claim's", "image": "the container's own", "digests": "the container's own", "pullPolicy": "the container's own",
@@ -16,7 +16,7 @@ ELSEWHERE = {
     "maxMemory": "redis.conf", "jvmOptions": "the JVM's command line", "config": "server.properties", "name": "the account's",
     "nameOverride": "names", "fullnameOverride": "names", "priorityClassName": "the pod's own", "username": "free text",
 }  # fmt: skip
-QUANTITIES = {  # what is asked of a container: what the refusal must say
+QUANTITIES = {  # resources of a container: what the error must contain
     "kafka.resources.limits.memory=0": "/kafka/resources/limits/memory",
     "kafka.resources.limits.memory=0Mi": "/kafka/resources/limits/memory",
     "kafka.resources.limits.memory=1Mi": "set 512Mi or more",
@@ -53,7 +53,7 @@ def cases():
 
 
 def given(case):
-    """What the containers that are told the variable get in it, or the refusal."""
+    """The values of the variable in the containers that have it, or the error."""
     value, variable, others, typed, _ = case
     try:
         rendered = chart.workloads("default", *others, f"{value}={typed}")

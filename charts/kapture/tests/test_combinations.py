@@ -1,4 +1,4 @@
-"""Combinations of values that users really set are rendered as the API server takes them, on images that can run them."""
+"""Combinations of values that users really set give objects that the API server accepts and the images can run."""
 
 import json
 import re
@@ -15,7 +15,7 @@ COMBINATIONS = yaml.safe_load(PATH.read_text())
 
 
 def rendered(name):
-    """The faults of a combination, or what Helm said against it."""
+    """The faults of a combination, or Helm's error."""
     try:
         return chart.render("default", values=json.dumps(COMBINATIONS[name]))
     except (chart.Refused, chart.Invalid) as error:

@@ -1,4 +1,4 @@
-"""The table of connections says what the programs are told to call, no more and no less."""
+"""The table of connections matches the addresses that the programs are given."""
 
 import json
 import pathlib
@@ -9,10 +9,10 @@ import chart
 
 PIPELINE = json.loads((pathlib.Path(__file__).parents[3] / "crates/pipeline/pipeline.json").read_text())
 
-# What a program that uses Kafka, Redis or Postgres is told.
+# The variable that tells a program the address of Kafka, Redis or Postgres.
 HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-0\.kapture-redis)?(?::(\d+))?$")
 PORTS = {"REDIS_HOST": "6379", "POSTGRES_HOST": "5432"}
-# Not from the environment: brokers and controllers among themselves (server.properties), copies of Redis, and whoever looks.
+# Not in the environment: between brokers and controllers (server.properties), replicas of Redis, and users.
 OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("*", "exporter", 8080)}
 
 

@@ -1,4 +1,4 @@
-"""What is generated is up to date, everything is described, and Helm's own linter has nothing to say."""
+"""Generated files are up to date, every value has a description, and Helm's linter finds nothing."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Whole renderings of named situations. A diff here is what an upgrade would change: look at it, then `run --update`."""
+"""Whole renderings of named situations. A difference is what an upgrade would change: review it, then `run --update`."""
 
 import difflib
 import unittest

@@ -1,4 +1,4 @@
-"""No two releases share what they have in somebody else's Kafka, Redis or Postgres, and no prefix begins another's."""
+"""No two releases share anything in an external Kafka, Redis or Postgres, and no release's prefix is a prefix of another's."""
 
 import itertools
 import unittest
@@ -10,7 +10,7 @@ FOREIGN = (
     "postgres.auth.existingSecret=mine",
 )  # fmt: skip
 LONG = "l" * 40
-GRID = [  # namespace, release, the name of the chart in a parent (as an alias gives it)
+GRID = [  # namespace, release, the chart's name in a parent (its alias)
     ("perf", "test-kapture", ""), ("perf-test", "kapture", ""), ("perf-test-kapture", "a", ""), ("perf", "test", ""),
     ("perf", "test", "kapture-a"), ("perf", "test", "a"), ("perf", "test-a", ""), ("perf", "kapture", ""), ("kapture", "perf", ""),
     ("a", "b", ""), ("a", "b-c", ""), ("a-b", "c", ""), ("a", "b", "c"), ("a", "b", "b"), ("b", "a", "b"), ("a", "a", "b"),
@@ -51,14 +51,14 @@ class Identity(unittest.TestCase):
 
     def test_each_is_as_long_as_its_store_takes(self):
         for where, found in self.found.items():
-            # Kafka's names have 249 characters; the longest that Kapture adds to the prefix has less than 40.
+            # Kafka's names may have 249 characters; Kapture adds less than 40 to the prefix.
             self.assertLessEqual(len(found["KAFKA_PREFIX"]), 209, where)
             self.assertRegex(found["KAFKA_PREFIX"], r"^[A-Za-z0-9._-]+$")
             self.assertLessEqual(len(found["POSTGRES_SCHEMA"].encode()), 63, where)
             self.assertRegex(found["cluster-id"], r"^[0-9a-f]{21}A$")
 
     def test_the_identity_stays_the_same_from_version_to_version(self):
-        """Whoever upgrades finds the topics, keys and rows of before."""
+        """After an upgrade, existing topics, keys and rows are found."""
         self.assertEqual(self.found["perf-test", "kapture", ""]["KAFKA_PREFIX"], "perf-test_kapture_")
         self.assertEqual(self.found["perf-test", "kapture", ""]["POSTGRES_SCHEMA"], "perf-test_kapture")
         self.assertEqual(self.found["perf", "test", "a"]["REDIS_PREFIX"], "perf_test.a_")

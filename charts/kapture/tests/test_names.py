@@ -1,4 +1,4 @@
-"""Whatever a release and a namespace are called, the rendering is valid; or the name is refused with a sentence."""
+"""With any names of release and namespace, the rendering is valid, or the chart refuses the name with an explanation."""
 
 import unittest
 
@@ -11,7 +11,7 @@ RELEASES = [
 ]  # fmt: skip
 NAMESPACES = ["default", "1", "2024", "null", "n" * 63, "0" * 63]
 OTHER = "zq-ns-7"
-# What may hold the namespace: what is shown, and what must differ between namespaces in somebody else's stores.
+# Where the namespace may occur: in what is displayed, and in what must differ between namespaces on external servers.
 SHOWN = {"TEST_RELEASE", "KAFKA_PREFIX", "REDIS_PREFIX", "POSTGRES_SCHEMA"}
 FOREIGN = (
     "redis.enabled=true", "kafka.enabled=false", "kafka.external.bootstrapServers=k:9092", "redis.external.host=r",
@@ -21,7 +21,7 @@ OVERRIDES = ["a", "perf", "k" * 39, "x-1", "true", "null", "y"]
 
 
 def attempt(how):
-    """A fault, or None if it is rendered, or refused by our sentence."""
+    """A fault, or None if it is rendered, or refused by the chart."""
     try:
         chart.text("full", "networkPolicy.enabled=true", *how.pop("sets", ()), **how)
     except (chart.Invalid, chart.Refused) as error:
@@ -58,7 +58,7 @@ class Names(unittest.TestCase):
                     self.assertIn(f"/{key}", chart.refusal(values=f'{key}: "{name}"') or "rendered")
 
     def test_the_namespace_is_only_where_it_must_differ_between_namespaces(self):
-        """Names in pods resolve by the search path of whatever namespace they are in."""
+        """The addresses in pods resolve in any namespace, by the DNS search path."""
         for sets in ((), FOREIGN):
             for situation in ("full", "smoke"):
                 for key, obj in chart.render(situation, *sets, namespace=OTHER).items():

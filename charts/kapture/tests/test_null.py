@@ -1,4 +1,4 @@
-"""No values file makes Helm print a Go error: null and empty sections mean the default, and a wrong type is refused by its path."""
+"""No values file makes Helm print a Go error: null and empty sections mean the default, and an error for a wrong type names its path."""
 
 import json
 import unittest
@@ -9,9 +9,9 @@ import schema
 GO = ("nil pointer", 'executing "', "error calling", "can't evaluate", "wrong type", "%!", "parse error", "index of", "interface {}", "rendered with faults")
 # Parts of Kubernetes objects, which the schema leaves to the API server.
 FREE = r"schema: .*(affinity|ecurityContext)"
-# The exception that values.yaml tells of: it removes the limit.
+# The exception documented in values.yaml: it removes the limit.
 REMOVES = "resources.limits.cpu"
-WRONG = {  # a value of each kind
+WRONG = {  # a value of each type
     "a map": {"x": {"y": 1}}, "an empty map": {}, "a list": [1], "an empty list": [], "a text": "x", "an empty text": "", "a number": 7,
     "a fraction": 0.5, "a negative": -1, "a huge number": 1e300, "a truth": True, "a list of nulls": [None], "a list of maps": [{"x": None}],
     "a map of nulls": {"name": None}, "a list of lists": [[]],
@@ -26,7 +26,7 @@ GLOBALS = [
 
 
 def every_path(values, path=()):
-    """The paths of values.yaml, sections too."""
+    """The paths of values.yaml, including sections."""
     for key, value in values.items():
         yield (*path, key)
         if isinstance(value, dict):
@@ -34,7 +34,7 @@ def every_path(values, path=()):
 
 
 def said(values):
-    """The refusal of a values file, "" if it renders as the default does, else "another"."""
+    """The error for a values file; "" if it renders like the default, else "another"."""
     try:
         rendered = chart.text("default", values=json.dumps(values), allow=FREE)
     except chart.Refused as error:
@@ -65,11 +65,11 @@ class NoGoErrors(unittest.TestCase):
             return each(part[:half]) + each(part[half:])
 
         def schema_nulls(part):
-            # A path below another that is null can't be set beside it.
+            # A path below a null can't be set at the same time.
             part = [p for p in part if not any(p[:n] in part for n in range(1, len(p)))]
             return json.loads(schema.build([(path, None) for path in part]))
 
-        # By depth, so that nothing hides what is below it; the deepest are many and go together.
+        # One depth after the other, so that no null hides what is below it; the many deepest paths are set together.
         depths = sorted({len(path) for path in paths})
         for depth, found in chart.parallel(lambda depth: each([p for p in paths if len(p) == depth]), depths):
             self.assertEqual(found, [], depth)
@@ -91,7 +91,7 @@ class NoGoErrors(unittest.TestCase):
                 self.assertSentence(answer, value)
 
     def test_a_wrong_type_at_any_path_is_refused_by_its_path(self):
-        """All paths at once, less those that a refusal named, until it renders: a Go error at any of them would show."""
+        """Sets all paths at once, without those named in earlier errors, until it renders: a Go error at any path would show."""
 
         def each(item):
             _, value = item

@@ -1,4 +1,4 @@
-"""The chart runs on the official images: where it mounts its files, whose they are, and which images they are."""
+"""The chart fits the official images: its mounts, its user ids and its image names."""
 
 import copy
 import unittest
@@ -39,7 +39,7 @@ class Official(unittest.TestCase):
                 self.assertEqual(context["fsGroup"], account["gid"], component)
 
     def test_data_is_mounted_at_the_volume_of_the_image_or_below(self):
-        """An anonymous volume at a VOLUME that nothing is mounted at would be lost with the pod."""
+        """A VOLUME without a mount would become an anonymous volume, whose data are lost with the pod."""
         for component, _, _, spec in chart.workloads("full"):
             if component in official.SERVERS:
                 main = next(c for c in spec["containers"] if c["name"] == component)

@@ -1,11 +1,11 @@
-"""What can't work is refused before anything is installed, with words that help."""
+"""What can't work is refused before anything is installed, with a helpful error."""
 
 import json
 import unittest
 
 import chart
 
-MISTAKES = {  # what was typed: what must be in the answer
+MISTAKES = {  # what was typed: what the error must contain
     "loader.replcas=3": ["/loader", "replcas"],
     "loder.rate=1": ["loder"],
     "etl.fanout.replicas=2": ["/etl", "fanout"],
@@ -31,7 +31,7 @@ MISTAKES = {  # what was typed: what must be in the answer
     "webapp.enabled=true": ["webapp"],
 }
 
-CONTRADICTIONS = {  # values that can't go together: the sentence that mends it
+CONTRADICTIONS = {  # values that contradict each other: the remedy that the error must contain
     "kafka.replicas=1": "set kafka.controllers=1 (at install only) or kafka.replicas=3",
     "kafka.replicas=2 kafka.controllers=1": "set kafka.replicas to 1, or to 3 or more",
     "kafka.enabled=false": "set kafka.external.bootstrapServers=host:9092",
@@ -53,7 +53,7 @@ CONTRADICTIONS = {  # values that can't go together: the sentence that mends it
 
 
 def schema_leaves(node, schema, path=""):
-    """The paths that a schema admits; a map without named properties is a leaf."""
+    """The paths that a schema accepts; a map without named properties is a leaf."""
     while "$ref" in node:
         *_, group, name = node["$ref"].split("/")
         node = schema[group][name]
@@ -94,7 +94,7 @@ class Refusals(unittest.TestCase):
         self.assertTrue(all(o.get("additionalProperties") is False for o in objects(schema)))
         admitted = {p for p in schema_leaves(schema, schema) if p.split(".")[0] not in ("enabled", "global")}
         optional = {p for p in admitted if p.endswith((".requests.memory", ".ephemeral-storage")) or p.startswith("image.digests.")}
-        # What every component takes for itself is written down once, for all pods.
+        # The settings that every component also has are listed only once, for all pods.
         optional |= {p for p in admitted if "." in p and p.rsplit(".", 1)[1] in chart.SHARED}
         named = {p for p in chart.leaves(chart.values()) if not p.startswith("global.")}
         self.assertEqual(admitted - optional, named - {"image.digests"})

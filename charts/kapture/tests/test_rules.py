@@ -1,4 +1,4 @@
-"""The rules that every rendering must pass find what they are there for: each fault here was one of a chart, some of this one."""
+"""The rules that every rendering must pass find real faults: each of these was found in a chart, some of them in this one."""
 
 import copy
 import unittest
@@ -42,7 +42,7 @@ def put(path, value):
 
 
 MAIN = ("containers", 0)
-FAULTS = [  # a change of the StatefulSet kafka, and what is found
+FAULTS = [  # a change of the StatefulSet kafka, and the fault that must be found
     (put(["hostnetwork"], True), "schema: .*must not contain .*hostnetwork"),
     (put([*MAIN, "args"], [1]), "schema: .*args.* must be string"),
     (put(["terminationGracePeriodSeconds"], "90"), "schema: .* must be integer"),
@@ -52,19 +52,19 @@ FAULTS = [  # a change of the StatefulSet kafka, and what is found
     (put(["tolerations"], None), "schema: .*tolerations must be array"),
     (lambda obj: obj["spec"].pop("selector"), "schema: .*must contain .*selector"),
     (lambda obj: obj.update(apiVersion="apps/v1beta1"), "schema: .*must not contain .*apps/v1beta1"),
-    (put([*MAIN, "env", "+"], {"name": "POD", "value": "x"}), "env POD is there twice"),
+    (put([*MAIN, "env", "+"], {"name": "POD", "value": "x"}), "env POD exists twice"),
     (put([*MAIN, "volumeMounts", "+"], {"name": "tmp", "mountPath": "/tmp/"}), "/tmp is mounted twice"),
-    (put([*MAIN, "volumeMounts", "+"], {"name": "none", "mountPath": "/none"}), "none is mounted and is no volume"),
-    (put(["volumes", "+"], {"name": "tmp", "emptyDir": {}}), "volume tmp is there twice"),
-    (put(["volumes", "+"], {"name": "data", "emptyDir": {}}), "volume data is there twice"),
-    (put([*MAIN, "ports", "+"], {"name": "clients", "containerPort": 1}), "port clients is there twice"),
+    (put([*MAIN, "volumeMounts", "+"], {"name": "none", "mountPath": "/none"}), "none is mounted but is not a volume"),
+    (put(["volumes", "+"], {"name": "tmp", "emptyDir": {}}), "volume tmp exists twice"),
+    (put(["volumes", "+"], {"name": "data", "emptyDir": {}}), "volume data exists twice"),
+    (put([*MAIN, "ports", "+"], {"name": "clients", "containerPort": 1}), "port clients exists twice"),
     (put([*MAIN, "livenessProbe", "tcpSocket", "port"], "other"), "'other', which isn't there"),
-    (put([*MAIN, "image"], "docker.io/apache/Kafka:4.1.1"), "is no reference"),
+    (put([*MAIN, "image"], "docker.io/apache/Kafka:4.1.1"), "is not a reference"),
     (put([*MAIN, "image"], "docker.io/apache/kafka"), "isn't pinned"),
     (put([*MAIN, "resources", "requests", "cpu"], "2"), "requests more cpu than its limit"),
     (put([*MAIN, "resources", "limits", "cpu"], "0m"), "limit of cpu is 0m"),
-    (put(["imagePullSecrets"], [{"name": "a"}, {"name": "a"}]), "imagePullSecrets: a is there twice"),
-    (put(["imagePullSecrets"], [{}]), "imagePullSecrets: '' is no name"),
+    (put(["imagePullSecrets"], [{"name": "a"}, {"name": "a"}]), "imagePullSecrets: a exists twice"),
+    (put(["imagePullSecrets"], [{}]), "imagePullSecrets: '' is not a name"),
     (put(["nodeSelector"], {"disk": "a: b"}), "nodeSelector: disk='a: b' can't be"),
     (put(["tolerations"], [{"operator": "Exists", "value": "x"}]), "can't be"),
     (put(["securityContext", "runAsNonRoot"], False), "Pod Security: container kafka may run as root"),

@@ -1,4 +1,4 @@
-"""The settings that all pods share, and a component's own over them: for every setting and every component alike."""
+"""The settings shared by all pods, and a component's own, which override them: for every setting and every component."""
 
 import json
 import unittest
@@ -17,7 +17,7 @@ def volume(name, size):
     return {"name": name, "emptyDir": {"sizeLimit": size}}
 
 
-# Each setting: for all, for a component alone, and what that component then has.
+# Each setting: the shared value, the component's own, and the result.
 MERGED = {
     "podLabels": ({"a": "1", "b": "1"}, {"b": "2", "c": "2"}, {"a": "1", "b": "2", "c": "2"}),
     "podAnnotations": ({"a": "1", "b": "1"}, {"b": "2", "c": "2"}, {"a": "1", "b": "2", "c": "2"}),
@@ -47,7 +47,7 @@ OF_THE_CHART = ("app.kubernetes.io/version", "app.kubernetes.io/managed-by", "he
 
 
 def found(metadata, spec, component):
-    """What a pod has of each setting, in the form of MERGED's third."""
+    """A pod's actual settings, in the form of the results in MERGED."""
     main = spec["containers"][0]
     names = {"x", "y", "z"}
     env = {name: value for name, value in chart.env(main).items() if name in "ABC"}
@@ -65,12 +65,12 @@ def found(metadata, spec, component):
 
 
 def wanted(component, own):
-    """The same as it must be."""
+    """The settings that it must have."""
     result = {key: (merged if own else shared) for key, (shared, _, merged) in MERGED.items()}
     if not own:
         result["extraEnv"] = {"A": "1", "B": "true"}
     if component in SERVERS:
-        # Variables for all are for Kapture's own programs: any change of them would restart the servers.
+        # Shared variables are only for Kapture's own programs, because a change of them would restart the servers.
         result["extraEnv"] = {"B": "2.5", "C": "c"} if own else {}
     return result
 
@@ -78,7 +78,7 @@ def wanted(component, own):
 def with_own(component):
     path = PATHS[component]
     entries = [((key,), value) for key, value in SHARED.items()] + [((*path, key), own) for key, (_, own, _) in MERGED.items()]
-    # A copy, since the lists are joined and maps merged on the way.
+    # A copy, because lists are joined and maps merged in place.
     return list(chart.workloads("full", values=schema.build(json.loads(json.dumps(entries)))))
 
 

@@ -1,4 +1,4 @@
-"""Any text at any place that takes text: it arrives as it was written, as a string, or is refused by its path."""
+"""Any text, in any value that takes text, arrives unchanged as a string, or is refused with an error that names its path."""
 
 import re
 import unittest
@@ -11,7 +11,7 @@ HOSTILE = [
     "true", "2024", "1e3", "null", "y", "0777", "0x1f", "1_000", "~", "a: b", "- x", "#x", "a #x", "{{ x }}", '"quoted"', "it's", "%d", "x" * 300,
     "two\nlines", " spaced ", "ünï", "[a]", "{a: b}", "*a", "&a", "!a", "@a", "`a`", "a\\b", "", "2024-01-01",
 ]  # fmt: skip
-# What a definition of the schema is filled with: one entry, numbered so that entries don't meet, that holds the text.
+# How to fill a definition of the schema: one entry that contains the text, numbered so that entries don't collide.
 SELECTOR = "preferredDuringSchedulingIgnoredDuringExecution"
 FIXTURES = {
     "labels": lambda n, s: [{f"k{n}": s}],
@@ -30,9 +30,9 @@ OBJECTS = {
     "podSecurityContext": lambda n, s: {"seccompProfile": {"type": "Localhost", "localhostProfile": s}},
     "securityContext": lambda n, s: {"seLinuxOptions": {"level": s}},
 }  # fmt: skip
-# Names of objects are test_names.py's; text with a form of its own (sizes, times, digests) admits nothing hostile.
+# test_names.py covers names of objects. Text with a restricted format (sizes, times, digests) can't contain anything hostile.
 ELSEWHERE = {"nameOverride", "fullnameOverride"}
-# Kafka's, Redis's and Postgres's own servers don't run where somebody else's are named.
+# The chart's own servers don't run if external ones are set.
 FOREIGN = {("kafka", "external"), ("redis", "external"), ("postgres", "external")}
 BASE = {
     False: [
@@ -48,7 +48,7 @@ BASE = {
 
 
 def places(foreign):
-    """[(path, text -> value)] of all that takes text, with servers of our own or with somebody else's."""
+    """[(path, text -> value)] of all values that take text, with the chart's own or with external servers."""
     found = []
     for path, node, name in schema.nodes():
         if not path or path[0] in ELSEWHERE or (path[:2] in FOREIGN or path[1:] == ("auth", "password")) != foreign:
@@ -65,12 +65,12 @@ def places(foreign):
     return found
 
 
-# What is left to the API server: the schema says so.
+# What the schema leaves to the API server.
 FREE = r"env M\d+ comes from"
 
 
 def settled(text, all_places, base):
-    """(what was accepted, the rendering), after leaving out what is refused by its path; a third is what went wrong."""
+    """(what was accepted, the rendering, what went wrong), after leaving out what is refused with its path."""
     left, said = list(all_places), ""
     for _ in range(12):
         values = schema.build([*base, *((path, place(text)) for path, place in left)])
@@ -91,18 +91,18 @@ def settled(text, all_places, base):
 
 
 def altered(text, accepted, rendered, kept):
-    """[(place, what came out)] of the places whose text was taken and is not there as it was written."""
+    """[(place, result)] of the places whose text was accepted but changed."""
     leaves = {key: dict(rules.leaves(obj)) for key, obj in rendered.items()}
-    # The account's own name is one of those that are tried.
+    # The name of the service account is among the texts tried.
     leaves |= {(key[0], "account"): found for key, found in leaves.items() if key[0] == "ServiceAccount"}
     wrong = []
     for (place, mark), ends in kept.items():
         for key, path, sample in ends:
-            # Other ends hold more than this text: files, image names, checksums.
+            # Other destinations contain more than this text: files, image names, checksums.
             if sample == mark and accepted.count(place) == 1:
                 got = leaves[(key[0], "account") if key[0] == "ServiceAccount" else key].get(path)
                 if variables := re.match(r"(.*/env/)\d+/value$", path):
-                    # Places move when another variable was refused; `$$` is how Kubernetes writes `$`.
+                    # Positions shift when another variable was refused; `$$` is Kubernetes' escape for `$`.
                     others = leaves[key].items()
                     values = {value.replace("$$", "$") for at, value in others if at.startswith(variables[1]) and at.endswith("/value")}
                     got = text if text in values | {""} else got
@@ -113,7 +113,7 @@ def altered(text, accepted, rendered, kept):
 class Strings(unittest.TestCase):
     def check(self, foreign):
         everywhere, base = places(foreign), BASE[foreign]
-        # Where each place's text ends up: found by texts of which no two are the same.
+        # Finds the destination of each place's text, with texts that are all different.
         marks = {f"mark{n:03}": place for n, place in enumerate(everywhere)}
         kept, wrong = {}, None
         entries = [(mark, path, place) for mark, (path, place) in marks.items()]

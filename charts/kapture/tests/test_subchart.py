@@ -1,4 +1,4 @@
-"""It can be a part of another chart: under aliases, twice in one release, with a condition, with globals that others share."""
+"""The chart works as a dependency: with aliases, twice in one release, with a condition, and with shared globals."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ IDENTITY = ("KAFKA_PREFIX", "REDIS_PREFIX", "POSTGRES_SCHEMA")
 
 @contextlib.contextmanager
 def parent(*aliases):
-    """A chart that has this one once under each alias, as `helm dependency build` leaves it."""
+    """A chart with this one as a dependency under each alias, as `helm dependency build` would create it."""
     with tempfile.TemporaryDirectory() as folder:
         top = pathlib.Path(folder) / "shop"
         chart.copy_to(top / "charts" / "kapture")

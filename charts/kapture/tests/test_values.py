@@ -1,4 +1,4 @@
-"""Every value does something, and those with a rule do what the rule says."""
+"""Every value has an effect, and those with a rule follow it."""
 
 import re
 import unittest
@@ -16,7 +16,7 @@ PERSISTENCE = {
     "retention.whenDeleted": "Delete", "retention.whenScaled": "Delete",
 }  # fmt: skip
 
-# Each value, another one for it, and what else must be set for it to count. On top of the situation `full`.
+# Each value, a different setting of it, and what else must be set for it to have an effect. Based on the situation `full`.
 CHANGES = {
     "kafka.enabled": ("false & kafka.external.bootstrapServers=k:9092", []),
     "kafka.replicas": ("5", []),

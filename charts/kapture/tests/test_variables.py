@@ -1,4 +1,4 @@
-"""Each variable that a program is given is one that it reads; the programs refuse others, but only once they run."""
+"""Programs read every variable that they are given; they refuse others, but only when they run."""
 
 import re
 import unittest
@@ -6,7 +6,7 @@ import unittest
 import chart
 
 CRATES = chart.CHART.parent.parent / "crates"
-READERS = {  # prefix: where the configuration is that begins with it
+READERS = {  # prefix: where its variables are read
     "KAFKA_": "kafka/src",
     "REDIS_": "stores/src/redis",
     "POSTGRES_": "stores/src/postgres",

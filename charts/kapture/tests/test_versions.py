@@ -1,4 +1,4 @@
-"""Any version of the chart gives valid labels and images, and a tag that YAML takes for a number is refused."""
+"""Any version of the chart gives valid labels and images, and a tag that is a number in YAML is refused."""
 
 import pathlib
 import re
@@ -17,7 +17,7 @@ IMAGES = {"image": "", "kafka.image": "", "redis.image": "redis.enabled=true", "
 
 
 def copied(folder, version, app):
-    """A copy of the chart, of another version."""
+    """A copy of the chart with another version."""
     to = chart.copy_to(pathlib.Path(folder) / "kapture")
     about = (to / "Chart.yaml").read_text()
     about = re.sub(r"(?m)^version: .*", f'version: "{version}"', about)

@@ -1,4 +1,4 @@
-"""Chapter `cluster`: what only a cluster has, on the three nodes of ci/cluster and the chart as it is installed there."""
+"""Chapter `cluster`: faults that need a cluster, with the chart installed on three nodes of ci/cluster."""
 
 import itertools
 import time
@@ -8,9 +8,9 @@ import offsets
 from .release import BROKERS, NODES, Release, command, helm, kubectl
 
 LOADERS = (10, 3, 1)
-# Longer than Kubernetes waits before it says that a node is gone.
+# Longer than Kubernetes takes to declare a node lost.
 NODE_LOST_SECONDS = 60
-# A rolling update of three brokers, one by one, each until it is in sync again.
+# A rolling update of three brokers, one by one, waiting until each is in sync again.
 ROLL_SECONDS = 600
 
 
@@ -24,14 +24,14 @@ def run(outcome, random, quick):
 
 
 class Chapter:
-    """The parts, in the order in which they run; each fault has its own account and its `helm test`."""
+    """The parts, in the order in which they run; each fault is followed by an account and `helm test`."""
 
     def __init__(self, outcome, release, random):
         self.outcome, self.release, self.random = outcome, release, random
         self.loaders = itertools.cycle(LOADERS)
 
     def broken(self, name, times, breaks):
-        """Breaks something `times` times, with the loaders being scaled meanwhile, and takes the account."""
+        """Breaks something `times` times while the loaders are scaled, and then counts all sales."""
         part = self.outcome.part(name)
         fault = part.fault(name)
         for _ in range(times):
@@ -70,7 +70,7 @@ class Chapter:
         return int(leader)
 
     def pods(self):
-        """One of every component; brokers have had their turn."""
+        """Kills one pod of every component except the brokers, which have a part of their own."""
         part = self.outcome.part("pods of programs and stores deleted without grace")
         for component in self.release.components():
             if component == "kafka":
@@ -96,7 +96,7 @@ class Chapter:
         self.broken("rolling restart of everything by helm upgrade", 1, roll)
 
     def node(self, times):
-        """A power cut, and the return over the same disk. Its pods wait for it: their volumes do not move."""
+        """A power cut and a restart with the same disk. The node's pods wait for it, because their volumes can't move."""
 
         def lose():
             node = f"node-{self.random.randint(2, NODES)}"

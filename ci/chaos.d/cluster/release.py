@@ -1,4 +1,4 @@
-"""The chart as it is installed on the three nodes of ci/cluster, and how its parts are reached there."""
+"""The chart, installed on three nodes of ci/cluster, and access to its parts."""
 
 import base64
 import ctypes
@@ -13,7 +13,7 @@ from proof import RECOVER_SECONDS, ROOT, Proof
 from results import say
 
 NAMESPACE, NODES, BROKERS = "perf-test", 3, 3
-# Little enough for ten loaders on one machine, evenly over the states, so that each always has some.
+# Low enough for ten loaders on one machine, and spread evenly over the states, so that each state always has sales.
 VALUES = "loader.rate=30,loader.skew=0,etl.fanOut.replicas=2"
 CLONE_NEWNET = 0x40000000
 
@@ -26,7 +26,7 @@ def command(*words, check=True):
 
 
 def shown(*words):
-    """What it prints, while what it says of its progress is seen."""
+    """Its output, while its progress messages stay visible."""
     return subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE).stdout
 
 
@@ -39,7 +39,7 @@ def helm(*words, check=True):
 
 
 def connect_inside(host, port):
-    """Connects from within the cluster's network: a thread may enter it alone, and its socket stays there."""
+    """Connects from inside the cluster's network: a single thread can enter it, and the socket stays usable outside."""
     result = []
 
     def connect():
@@ -62,9 +62,9 @@ def connect_inside(host, port):
 
 
 class Release(Proof):
-    """The release kapture in a namespace of its own, from `with` to its end, on a cluster that is there or made for it."""
+    """The release kapture in its own namespace, for the duration of a `with`, on an existing or a new cluster."""
 
-    # Each look starts a kubectl or two.
+    # Each poll runs kubectl once or twice.
     look_seconds = 1
 
     def __enter__(self):
@@ -90,13 +90,13 @@ class Release(Proof):
         if self.ours:
             shown("ci/cluster/down")
 
-    # Its parts.
+    # Access to its parts.
 
     def get(self, *what):
         return json.loads(kubectl("get", *what, "-o", "json").stdout)
 
     def pods(self):
-        """All but those of `helm test`."""
+        """All pods except those of `helm test`."""
         pods = self.get("pods", "-l", "app.kubernetes.io/instance=kapture")["items"]
         return [pod for pod in pods if self.component(pod) != "test"]
 
@@ -117,17 +117,17 @@ class Release(Proof):
         return connect_inside(address, 9092)
 
     def kill(self, *pods):
-        """At once, and not when Kubernetes has heard that it is gone."""
+        """Kills the pods directly, without waiting for Kubernetes to notice."""
         before = {pod["metadata"]["uid"] for pod in self.pods()}
         kubectl("delete", "pod", *pods, "--grace-period=0", "--force")
-        # Until all have their successors, nothing may be taken for recovered.
+        # Nothing counts as recovered until all of them are replaced.
         names = lambda: [pod["metadata"]["name"] for pod in self.pods() if pod["metadata"]["uid"] not in before]
         self.all_within(RECOVER_SECONDS, [lambda: len(names()) >= len(pods)], f"{', '.join(pods)} started again")
 
     def proxied(self, service, path):
         return kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/services/{service}:8080/proxy{path}", check=False)
 
-    # What the proof asks.
+    # What Proof requires.
 
     def account(self):
         answer = self.proxied("kapture-auditor", "/api/v1/account")
@@ -140,7 +140,7 @@ class Release(Proof):
         try:
             wanted, pods = self.get("statefulset,deployment")["items"], self.pods()
         except RuntimeError:
-            # The API server is as busy as the rest of the machine.
+            # The API server may be slow, like the rest of the machine.
             return False
         conditions = [{one["type"]: one["status"] for one in pod["status"].get("conditions", [])} for pod in pods]
         ready = [each.get("Ready") == "True" for each in conditions]
@@ -150,7 +150,7 @@ class Release(Proof):
         return f"{super().state()}\n{kubectl('get', 'pods', '-o', 'wide', check=False).stdout}"
 
     def scale(self, loaders):
-        """Lets so many send, now and when the load begins again."""
+        """Sets the number of loaders, now and for later restarts of the load."""
         self.loaders = loaders
         self.begin_load()
 
@@ -172,7 +172,7 @@ class Release(Proof):
         return kubectl("exec", "deployment/kapture-auditor", "--", "/kapture-auditor", "recount", "--json", check=False)
 
     def weigh(self, part):
-        """Kubernetes itself ends what takes more memory than its limit, and says so."""
+        """Kubernetes kills containers that exceed their memory limit, and reports it."""
         for pod in self.pods():
             for container in pod["status"].get("containerStatuses", []):
                 ended = container.get("lastState", {}).get("terminated", {})

@@ -1,4 +1,4 @@
-"""Chapter `processes`: everything that needs no cluster, on the chart's programs and real servers as processes."""
+"""Chapter `processes`: faults that need no cluster, with the chart's programs and real servers as processes."""
 
 import collections
 
@@ -15,7 +15,7 @@ from .rebalances import rebalances
 
 def run(outcome, random, quick):
     with Pipeline(outcome) as pipeline:
-        # Only from a pipeline that flows.
+        # Start only when the pipeline works.
         pipeline.recovered(Fault("start"))
         Kills(pipeline, random).run(1 if quick else 30)
         rebalances(pipeline, 3 if quick else 15)
@@ -32,11 +32,11 @@ def run(outcome, random, quick):
 
 
 def said(pipeline):
-    """Programs that ended by themselves, and memory: nothing is lost by either, but somebody should know."""
+    """Notes programs that exited unexpectedly, and memory: neither loses sales, but both are worth knowing."""
     everyone = [*pipeline.programs, *pipeline.extras]
     ended = collections.Counter((program.component, words) for program in everyone for words in program.last_words)
     for (component, words), times in ended.items():
-        pipeline.outcome.notes.append(f"{component} ended by itself and was started again, {times} times: {words}")
+        pipeline.outcome.notes.append(f"{component} exited unexpectedly and was restarted, {times} times: {words}")
     peaks = [max(pipeline.of(component), key=lambda program: program.peak) for component in pipeline.components()]
     most = ", ".join(f"{program.component} {program.peak // MIB} of {program.limit // MIB}" for program in peaks)
-    pipeline.outcome.notes.append(f"The most memory that a program of each kind ever had, of its limit, in MiB: {most}.")
+    pipeline.outcome.notes.append(f"Peak memory of each kind of program, of its limit, in MiB: {most}.")

@@ -1,4 +1,4 @@
-"""Programs killed, each at a random moment, while loaders come and go."""
+"""Kills programs at random moments, while loaders are started and stopped."""
 
 import time
 
@@ -11,7 +11,7 @@ class Kills:
         self.pipeline, self.random = pipeline, random
 
     def run(self, rounds):
-        """In each round one of every component, each at a random moment, whatever the others are at then."""
+        """Kills one program of every component per round, each at a random moment, independently of the others."""
         part = self.pipeline.outcome.part("programs killed, loaders scaled up and down meanwhile")
         for number in range(rounds):
             self.scale_loaders()
@@ -30,7 +30,7 @@ class Kills:
         return [program for program in self.pipeline.of(component) if program.wanted]
 
     def kill(self, fault, program):
-        """Kills one, and gives what says whether it has recovered."""
+        """Kills a program, and returns a function that tells whether it has recovered."""
         recovered = self.recovery_of(program)
         before, at = program.pid, time.monotonic()
         self.pipeline.supervisor.kill(program)
@@ -45,7 +45,7 @@ class Kills:
         return holds
 
     def recovery_of(self, program):
-        """What a component must have done to have recovered, besides being ready."""
+        """The condition, besides readiness, under which a component has recovered."""
         if program.component in flow.GROUPS:
             return flow.Mark(self.pipeline.kafka, program.component).passed
         if program.component == "loader":
@@ -57,12 +57,12 @@ class Kills:
         return lambda: all(stage["sales"] is not None for stage in (program.asked("/api/v1/state") or {"stages": [{"sales": None}]})["stages"])
 
     def audited(self, seen):
-        """Whether the auditor has proved again what it had seen before."""
+        """Whether the auditor has again found what it had found before."""
         account = self.pipeline.account()
         return account is not None and account["position"]["rounds"] > 0 and account["stages"]["routed"]["found"] >= seen
 
     def scale_loaders(self):
-        """One more or one less, now and then; the first always sends."""
+        """Sometimes starts or stops a loader; the first one always sends."""
         loader = self.random.choice(self.pipeline.of("loader")[1:])
         if self.random.random() < 0.5:
             if loader.wanted:

@@ -6,7 +6,7 @@ from proof import RECOVER_SECONDS
 
 from .pipeline import BEHIND_SECONDS
 
-# The role that fills each.
+# The role that writes to each store.
 STORES = {"redis": "etl-redis", "postgres": "etl-postgres"}
 
 
@@ -57,7 +57,7 @@ class Outages:
         self.pipeline.recovered(fault, at)
 
     def lasting(self, fault, seconds, begin, end):
-        """A fault that lasts; the time to recover counts from its end."""
+        """A fault that lasts for a while; the time to recover counts from its end."""
         fault.times += 1
         begin()
         time.sleep(seconds)
@@ -69,7 +69,7 @@ class Outages:
         faults = {name: part.fault(f"connections to {name} half-open") for name in STORES}
         for name, fault in faults.items():
             if not self.pipeline.proxies[name].half_open():
-                self.pipeline.outcome.problem(f"{fault.name}: there was none")
+                self.pipeline.outcome.problem(f"{fault.name}: there was no connection")
         time.sleep(BEHIND_SECONDS)
         waits = [self.pipeline.passed(fault, STORES[name], at) for name, fault in faults.items()]
         self.pipeline.all_within(RECOVER_SECONDS, waits, "half-open connections")
@@ -87,7 +87,7 @@ class Outages:
                 if store.free_bytes():
                     self.pipeline.outcome.problem(f"{store.name}: its disk was not full")
                 store.free_disk()
-                # One that ended for want of room is started again, as its pod would be.
+                # A server that exited because its disk was full is restarted, as its pod would be.
                 store.start()
 
         self.lasting(part.fault(f"disks of both stores full for {seconds} s"), seconds, fill, free)

@@ -1,15 +1,15 @@
-"""More sales than the pipeline carries, and then half of what it carries: every stage must catch up without a hand."""
+"""Sends more sales than the pipeline can handle, then half of what it can: every stage must catch up without help."""
 
 import statistics
 import time
 
 from results import say
 
-# More than this machine can make; the loader sends what it can.
+# More than this machine can generate; the loader sends as many as it can.
 FLOOD_RATE = 60_000
 CATCH_UP_SECONDS = 600
 LOOK_SECONDS = 5
-# A stage that is no further behind has caught up: what a busy machine needs for one sale's way.
+# A stage this far behind has caught up: it is the time that a sale takes on a busy machine.
 ABREAST_SECONDS = 5
 
 
@@ -27,7 +27,7 @@ class Overload:
         carried = self.carried(seconds)
         self.pipeline.supervisor.stop(flood)
         half = self.loader(1, carried // 2)
-        say(f"the last stage carried {carried:,} sales/s; {carried // 2:,}/s go on, with this behind: {self.behind()}")
+        say(f"the last stage carried {carried:,} sales/s; continuing with {carried // 2:,}/s; backlog: {self.behind()}")
         self.pipeline.supervisor.start(half)
         fault.times += 1
         at = time.monotonic()
@@ -39,7 +39,7 @@ class Overload:
         self.pipeline.settle(part)
 
     def carried(self, seconds):
-        """What arrived at the last stage in a second, while the flood went on."""
+        """The rate at the last stage during the flood."""
         rates, deadline = [], time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS)
@@ -51,7 +51,7 @@ class Overload:
         return state["stages"] if state else []
 
     def behind(self):
-        """Sales behind, by stage, and what the auditor has yet to judge."""
+        """The backlog in sales, by stage, and what the auditor still has to check."""
         account = self.pipeline.account()
         late = {stage: tally["late"] for stage, tally in account["stages"].items()} if account else None
         return {"lag": {stage["name"]: stage["lag"] for stage in self.stages()}, "audited late": late}

@@ -1,4 +1,4 @@
-"""Programs stopped for so long that Kafka gives their work to others, and then continued in the middle of a write."""
+"""Stops programs until Kafka has given their work to others, and then continues them in the middle of a write."""
 
 import signal
 import time
@@ -8,9 +8,9 @@ from results import Fault
 
 from .pipeline import BEHIND_SECONDS
 
-# Kafka aborts a transaction after 10 s, and looks for such ones each 10 s.
+# Kafka aborts a transaction after 10 s, and checks for such transactions every 10 s.
 BEYOND_TRANSACTION_SECONDS = 22
-# A member of a group that is silent for 10 s loses its share.
+# A group member that is silent for 10 s loses its partitions.
 BEYOND_SESSION_SECONDS = 13
 # Some thirty transactions of the other fan-out.
 HELD_UP_SECONDS = 3
@@ -29,7 +29,7 @@ class Pauses:
         self.pipeline.settle(part)
 
     def pause_one_of_each(self, part):
-        """The others take over meanwhile; what the stopped ones then still write, Kafka and the stores refuse."""
+        """Others take over in the meantime; when the stopped ones continue, Kafka and the stores must refuse their writes."""
         fan_out = self.stopped_in_a_transaction()
         zombies = [self.pipeline.one(role) for role in self.pipeline.roles() if role != "etl-fan-out"]
         said, began = fan_out.log_length(), time.monotonic()
@@ -38,7 +38,7 @@ class Pauses:
         time.sleep(BEHIND_SECONDS)
         named = lambda zombie: f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s"
         waits = [self.pipeline.passed(part.fault(named(zombie)), zombie.component, began) for zombie in [fan_out, *zombies]]
-        self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these stand still")
+        self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these are stopped")
         time.sleep(max(0, BEYOND_TRANSACTION_SECONDS - (time.monotonic() - began)))
         for zombie in [fan_out, *zombies]:
             zombie.signal(signal.SIGCONT)
@@ -47,7 +47,7 @@ class Pauses:
         self.must_be_fenced(fan_out, said)
 
     def stopped_in_a_transaction(self):
-        """The first fan-out, standing still with a transaction open: that holds up readers, until Kafka aborts it."""
+        """Stops the first fan-out with a transaction open, which blocks readers until Kafka aborts it."""
         fan_out, kafka = self.pipeline.one("etl-fan-out"), self.pipeline.kafka
         while True:
             fan_out.signal(signal.SIGSTOP)
@@ -55,7 +55,7 @@ class Pauses:
             time.sleep(HELD_UP_SECONDS)
             if any(where in before and before[where][0] == stable for where, (stable, _) in kafka.stuck().items()):
                 return fan_out
-            # It stood between two of them, which is rare.
+            # It was stopped between two transactions, which is rare.
             fan_out.signal(signal.SIGCONT)
             time.sleep(self.random.uniform(0, 1))
 
@@ -66,13 +66,13 @@ class Pauses:
         twin = self.pipeline.clone(zombie)
         self.pipeline.supervisor.start(twin)
         time.sleep(BEYOND_SESSION_SECONDS)
-        # Not started again: it would fence its successor, as is right for the one that comes last.
+        # Not restarted: it would rightly fence its replacement, because the latest instance wins.
         zombie.wanted = False
         zombie.signal(signal.SIGCONT)
         if not self.pipeline.within(RECOVER_SECONDS, lambda: not zombie.runs()):
-            self.pipeline.outcome.problem(f"{fault.name}: the one that was stopped still runs: {zombie.log(said)[-500:]}")
+            self.pipeline.outcome.problem(f"{fault.name}: the stopped program still runs: {zombie.log(said)[-500:]}")
         self.must_be_fenced(zombie, said)
-        # It may have been fenced in turn, by the last that the other one said as a member; then it was started again.
+        # It may have been fenced itself by the other's last request as a member; then it was restarted.
         if not self.pipeline.within(RECOVER_SECONDS, twin.runs):
             self.pipeline.outcome.problem(f"{fault.name}: its replacement ended: {twin.last_words}")
         self.pipeline.recovered(fault)
@@ -83,4 +83,4 @@ class Pauses:
 
     def must_be_fenced(self, zombie, said):
         if "fenced" not in zombie.log(said).lower():
-            self.pipeline.outcome.problem(f"{zombie.pod} was stopped in a transaction, and not fenced: {zombie.log(said)[-500:]}")
+            self.pipeline.outcome.problem(f"{zombie.pod} was stopped in a transaction, but not fenced: {zombie.log(said)[-500:]}")

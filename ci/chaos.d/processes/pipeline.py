@@ -1,4 +1,4 @@
-"""The whole pipeline as processes: the chart's programs under a supervisor, real servers, and a proxy before each store."""
+"""The whole pipeline as processes: the chart's programs with a supervisor, real servers, and a proxy for each store."""
 
 import re
 import subprocess
@@ -14,10 +14,10 @@ from .proxy import Proxy
 from .servers import Server
 
 DIRECTORY = ROOT / "target" / "processes"
-# Time for sales to pile up behind what stands still or does not answer.
+# Time for a backlog to build up behind a stopped or unresponsive program.
 BEHIND_SECONDS = 2
-# Little enough for two cores that also carry the servers, evenly over the states, so that each always has some; and logs
-# long enough to hold all of it, small states' too, so that it can be recounted.
+# Low enough for two cores that also run the servers, and spread evenly over the states, so that each state always has sales.
+# The logs are large enough to keep everything, even for small states, so that it can be recounted.
 VALUES = (
     "loader.replicas=3,loader.rate=200,loader.skew=0,etl.fanOut.replicas=2,"
     "kafka.persistence.size=100Gi,postgres.persistence.size=100Gi"
@@ -25,12 +25,12 @@ VALUES = (
 
 
 class Pipeline(Proof):
-    """Runs from `with` to its end."""
+    """Runs for the duration of a `with`."""
 
     def __enter__(self):
         if subprocess.run([ROOT / "ci/processes/up", "--set", VALUES]).returncode:
             subprocess.run([ROOT / "ci/processes/down"])
-            sys.exit("the pipeline did not start; its words are above")
+            sys.exit("the pipeline did not start; its output is above")
         self.programs = [Program(DIRECTORY, *line.split()) for line in (DIRECTORY / "processes").read_text().splitlines()]
         self.extras, self.loading = [], []
         settings = dict(line.split("=", 1) for line in (DIRECTORY / "servers/servers.env").read_text().splitlines())
@@ -48,13 +48,13 @@ class Pipeline(Proof):
         self.supervisor.stop(*self.extras)
         self.supervisor.end()
         for server in self.servers.values():
-            # One that stands still can't end.
+            # A stopped process can't exit.
             server.resume()
         subprocess.run([ROOT / "ci/processes/down"], check=True)
         for server in self.servers.values():
             server.give_disk_back()
 
-    # Its parts.
+    # Access to its parts.
 
     def of(self, component):
         return [program for program in self.programs if program.component == component]
@@ -63,14 +63,14 @@ class Pipeline(Proof):
         return self.of(component)[0]
 
     def components(self):
-        """Each once, in the order of the chart."""
+        """All components, without duplicates, in the order of the chart."""
         return list(dict.fromkeys(program.component for program in self.programs))
 
     def roles(self):
         return [component for component in self.components() if component in flow.GROUPS]
 
     def reroute(self, program):
-        """Sends what a role says to its store through the proxy."""
+        """Redirects a role's connection to its store through the proxy."""
         command = program.home / "command"
         before = words = command.read_text()
         for name, proxy in self.proxies.items():
@@ -80,7 +80,7 @@ class Pipeline(Proof):
             self.supervisor.kill(program)
 
     def clone(self, program, **changes):
-        """Another instance of a program, not started: a newcomer, or, without changes, a second one of the same name."""
+        """Another instance of a program, not started: without `changes`, a second one with the same identity."""
         number = len(self.extras) + 1
         home = DIRECTORY / f"{program.pod}-extra-{number}"
         home.mkdir()
@@ -94,14 +94,14 @@ class Pipeline(Proof):
         extra = Program(DIRECTORY, home.name, program.component, admin, program.limit)
         extra.wanted = False
         self.extras.append(extra)
-        # For ci/processes/down, should nobody be left to stop it.
+        # For ci/processes/down, in case this run can't stop it.
         with open(DIRECTORY / "processes", "a") as processes:
             print(extra.pod, extra.component, extra.admin, extra.limit, file=processes)
         self.supervisor.add(extra)
         return extra
 
     def passed(self, fault, component, at):
-        """Counts a fault of a role, begun at that time, and gives what says whether the role has passed all there is."""
+        """Counts a role's fault that began at that time, and returns a function that tells whether the role has caught up."""
         mark = flow.Mark(self.kafka, component)
         fault.times += 1
 
@@ -113,7 +113,7 @@ class Pipeline(Proof):
 
         return holds
 
-    # What the proof asks.
+    # What Proof requires.
 
     def account(self):
         return self.one("auditor").asked("/api/v1/account")
@@ -140,13 +140,13 @@ class Pipeline(Proof):
         return self.auditor("recount", "--json")
 
     def auditor(self, *arguments):
-        """Runs the auditor's program once, in the place of `helm test`'s pod."""
+        """Runs the auditor's program once, with the environment of `helm test`'s pod."""
         (home,) = DIRECTORY.glob("*-test-every-sale-arrives")
         words = re.sub(r"(?m)^exec (\S+).*$", rf"exec \1 {' '.join(arguments)}", (home / "command").read_text())
         return subprocess.run(["sh", "-c", words], capture_output=True, text=True)
 
     def weigh(self, part):
-        """No program may have had more memory than the chart gives it."""
+        """No program may have used more memory than its limit in the chart."""
         for program in [*self.programs, *self.extras]:
             if program.peak > program.limit:
                 self.outcome.problem(f"{part.name}: {program.pod} took {program.peak // MIB} of its {program.limit // MIB} MiB")

@@ -1,5 +1,5 @@
-"""The programs of ci/processes/up, kept running as Kubernetes would: what ends is started again, at once if it was
-killed, after a rest if it ended by itself. Nobody looks at /livez here: a program that hangs stays so, and is found.
+"""The programs of ci/processes/up, kept running as Kubernetes would: a program that exits is restarted, at once if it was
+killed, after a pause if it exited unexpectedly. /livez is not checked, so that a program that hangs is noticed.
 """
 
 import json
@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 
-# Between two looks whether all run.
+# Between two checks that all are running.
 LOOK_SECONDS = 0.05
 REST_SECONDS = 1
 MIB = 1 << 20
@@ -32,7 +32,7 @@ def alive(pid):
 
 
 def family(pid):
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     parents = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := stat(entry.name)):
@@ -44,7 +44,7 @@ def family(pid):
 
 
 def send(pid, signal_):
-    """To a process and its children; those that are gone meanwhile don't matter."""
+    """Sends a signal to a process and its children, ignoring those that have exited in the meantime."""
     for member in family(pid):
         try:
             os.kill(member, signal_)
@@ -53,7 +53,7 @@ def send(pid, signal_):
 
 
 def last_words(log):
-    """Why a program ended, in a line: the error that it ended with, with its causes, or what it panicked at."""
+    """Why a program exited, in one line: its error with the causes, or its panic."""
     ends = re.findall(r"^(?:Error: |thread ).*?(?=^stack backtrace|^note: |\Z)", log, re.MULTILINE | re.DOTALL | re.IGNORECASE)
     said = ends[-1] if ends else (log.splitlines() or ["nothing"])[-1]
     return " ".join(said.split())
@@ -67,10 +67,10 @@ class Program:
         self.admin, self.limit = admin, int(limit)
         self.wanted = True
         self.peak = 0
-        # Why it ended, each time that it did so by itself.
+        # The reason of each unexpected exit.
         self.last_words = []
         self.killed = False
-        # How long its log was when it was started.
+        # The length of its log when it was started.
         self.began = 0
         self.child = None
         self.pid = int((self.home / "pid").read_text().split()[0]) if (self.home / "pid").exists() else None
@@ -87,7 +87,7 @@ class Program:
                 [str(self.home / "command")], cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self.pid, self.killed = self.child.pid, False
-        # With its start time, by which ci/processes/down knows it.
+        # With its start time, so that ci/processes/down can identify it.
         (self.home / "pid").write_text(f"{self.pid} {stat(self.pid)[19]}\n")
 
     def signal(self, signal_):
@@ -108,7 +108,7 @@ class Program:
             return answer.read()
 
     def asked(self, path):
-        """Its answer as JSON; none if it gives none, for any reason: it may just have been killed."""
+        """Its answer as JSON, or None if there is none for any reason: it may just have been killed."""
         try:
             return json.loads(self.ask(path))
         except (OSError, ValueError):
@@ -121,7 +121,7 @@ class Program:
             return False
 
     def weigh(self):
-        """Notes the most memory that it ever had; the kernel keeps that."""
+        """Records its peak memory, which the kernel keeps."""
         try:
             status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         except OSError:
@@ -132,7 +132,7 @@ class Program:
 
 
 class Supervisor:
-    """Looks after all programs, in a thread of its own."""
+    """Keeps all programs running, in its own thread."""
 
     def __init__(self, programs):
         self.programs = programs
@@ -156,12 +156,12 @@ class Supervisor:
                             program.start()
 
     def kill(self, program):
-        """As a node's power cut does; it is started again at once."""
+        """Kills it without warning; it is restarted at once."""
         with self.lock:
             program.signal(signal.SIGKILL)
 
     def stop(self, *programs, limit=30):
-        """As `kubectl scale` does: asked to end, killed after the time that Kubernetes gives."""
+        """Stops it as `kubectl scale` does: SIGTERM, and SIGKILL after Kubernetes' grace period."""
         with self.lock:
             for program in programs:
                 program.wanted = False

@@ -1,15 +1,15 @@
-"""A TCP proxy between a role and its store, which can be slow, or keep connections open and pass nothing on."""
+"""A TCP proxy between a role and its store, which can be slow, or keep connections open but forward nothing."""
 
 import asyncio
 import threading
 
 CHUNK = 64 << 10
-# Chunks under way in one direction: what a slow line holds.
+# Chunks in flight in one direction: the buffer of a slow line.
 HELD = 64
 
 
 class Proxy:
-    """Listens on a port of its own on loopback, in a thread of its own."""
+    """Listens on its own port on loopback, in its own thread."""
 
     def __init__(self, port):
         self.upstream, self.delay = port, 0
@@ -27,7 +27,7 @@ class Proxy:
         self.loop.run_forever()
 
     def half_open(self):
-        """From now on nothing passes on the connections that there are, and neither end is told. Says how many."""
+        """Stops forwarding on all existing connections without closing them, and returns how many there are."""
         return asyncio.run_coroutine_threadsafe(self.silence(), self.loop).result()
 
     async def silence(self):
@@ -46,9 +46,9 @@ class Proxy:
         self.open.add(passes)
         ways = [self.way(reader, upstream_writer, passes), self.way(upstream_reader, writer, passes)]
         try:
-            # Whichever end leaves, the other is told.
+            # When one end closes, close the other.
             await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
-            # A half-open connection stays: its peer has vanished.
+            # A half-open connection stays open, as if its peer had vanished.
             await passes.wait()
         finally:
             self.open.discard(passes)

@@ -1,10 +1,10 @@
-"""Instances that come and go, so that none has its share for long."""
+"""Starts and stops instances, so that none keeps its partitions for long."""
 
 import time
 
 
 def rebalances(pipeline, times):
-    """Every 2 s another instance of each role comes, or goes; so none has its share for longer."""
+    """Starts or stops an instance of each role every 2 s, so that none keeps its partitions for longer."""
     part = pipeline.outcome.part("an instance of every role comes or goes every 2 s")
     fault = part.fault("rebalances forced")
     newcomers = [newcomers_of(pipeline, component) for component in pipeline.roles()]
@@ -21,7 +21,7 @@ def rebalances(pipeline, times):
 
 
 def newcomers_of(pipeline, component):
-    """Several that take turns: one that comes back within 10 s under its old name would only get its old share."""
+    """Several instances in turn, because one that returns within 10 s with its old name would get its old partitions back."""
     first, count = pipeline.one(component), len(pipeline.of(component))
     named = lambda number: {"ETL_ORDINAL": count + number, "ETL_INSTANCE": f"{first.pod}-{count + number}"}
     return [pipeline.clone(first, **named(number)) for number in range(4)]

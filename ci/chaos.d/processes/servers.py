@@ -1,4 +1,4 @@
-"""Kafka, Postgres and Redis as ci/servers runs them: killed, paused, out of disk, and brought back."""
+"""Kafka, Postgres and Redis, run by ci/servers: killed, paused, with a full disk, and restarted."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from proof import ROOT
 
 from . import programs
 
-# What a store may still write when its disk is about to be filled.
+# What a store may still write before its disk is filled.
 ROOM_MIB = 256
 
 
 class Server:
-    """One of the three."""
+    """One of the three servers."""
 
     def __init__(self, name, directory):
         self.name, self.directory = name, directory
@@ -29,7 +29,7 @@ class Server:
         return programs.alive(self.pid)
 
     def kill(self):
-        """All of its processes at once: nothing is flushed, nothing is said."""
+        """Kills all of its processes at once, so that nothing is flushed and no connection is closed."""
         programs.send(self.pid, signal.SIGKILL)
 
     def pause(self):
@@ -39,7 +39,7 @@ class Server:
         programs.send(self.pid, signal.SIGCONT)
 
     def start(self):
-        """Returns when it is ready; one that runs is left alone."""
+        """Starts it unless it is running, and returns when it is ready."""
         self.script("start")
 
     def script(self, verb):
@@ -48,7 +48,7 @@ class Server:
             raise RuntimeError(f"ci/servers {verb} {self.name}: {done.stderr.strip()}")
 
     def take_disk(self):
-        """Moves its data to a small disk of their own, in memory. Needs root."""
+        """Moves its data to a small file system in memory. Needs root."""
         self.script("stop")
         data, kept = self.home / "data", self.home / "data.before"
         data.rename(kept)
@@ -56,7 +56,7 @@ class Server:
         used = int(subprocess.run(["du", "-sm", kept], capture_output=True, text=True, check=True).stdout.split()[0])
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + ROOM_MIB}m", "kapture-chaos", data], check=True)
         self.disk = data
-        # With the owner and the mode of the directory itself.
+        # Including the owner and the mode of the directory itself.
         subprocess.run(["cp", "-a", f"{kept}/.", data], check=True)
         shutil.rmtree(kept)
         self.start()
@@ -67,7 +67,7 @@ class Server:
                 while True:
                     filler.write(bytes(1 << 20))
             except OSError:
-                # A full megabyte no longer fits: the rest by the page.
+                # A whole megabyte no longer fits: fill the rest page by page.
                 try:
                     while True:
                         filler.write(bytes(4 << 10))

@@ -1,4 +1,4 @@
-"""Reads a rendering of the chart and prints a pod of each of its workloads, as a controller would make it."""
+"""Reads a rendering of the chart and prints a pod of each of its workloads, as a controller would create it."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ for document in yaml.safe_load_all(sys.stdin):
     if not template:
         continue
     spec = template["spec"]
-    # These may not be in the cluster.
+    # These may not exist in the cluster.
     spec.pop("serviceAccountName", None)
     spec.pop("priorityClassName", None)
     volumes = spec.setdefault("volumes", [])

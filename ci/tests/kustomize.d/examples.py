@@ -1,5 +1,5 @@
 """
-Looks whether an example of examples/ is what it says. `examples.py strict FILE`, `examples.py EXAMPLE BASE FILE` for one of
+Checks that an example of examples/ does what it claims. `examples.py strict FILE`, `examples.py EXAMPLE BASE FILE` for one of
 examples/kustomize, `examples.py gitops FOLDER`. See ../kustomize.
 """
 
@@ -21,7 +21,7 @@ def load(path):
 
 
 def pods(objects):
-    """(key, pod spec) of everything that makes pods."""
+    """(key, pod spec) of everything that creates pods."""
     for key, obj in objects.items():
         spec = obj.get("spec", {})
         spec = spec.get("jobTemplate", {}).get("spec", spec)
@@ -53,12 +53,12 @@ def strict(path):
             for entry in one["env"]:
                 if ref := entry.get("valueFrom", {}).get("secretKeyRef"):
                     assert ref["key"] in objects[f"v1 Secret {ref['name']}"]["data"], (key, ref)
-                # A name with the namespace in it would be looked for where the chart was rendered for. TEST_RELEASE is a title.
+                # An address with the namespace would point to the namespace that the chart was rendered for. TEST_RELEASE is only a title.
                 assert "perf-test" not in str(entry) or entry["name"] == "TEST_RELEASE", (key, entry)
 
 
 def changed(base, objects):
-    """The keys of objects that are new, gone or other."""
+    """The keys of objects that were added, removed or changed."""
     return {key for key in base.keys() | objects.keys() if base.get(key) != objects.get(key)}
 
 

@@ -1,10 +1,10 @@
-//! The pipeline, written down once: its stages in the order of the flow, who fills each of them from where, and the
-//! topics between them. Pure.
+//! The definition of the pipeline: its stages in the order of the flow, which component fills each of them from where, and
+//! the topics between them. Pure.
 //!
-//! Programs follow from it: names of topics and groups, the roles of etl, the stages of the auditor, what the exporter
-//! counts and lists. What is not Rust reads `pipeline.json`, which a test holds to this crate.
+//! The programs derive from it the names of topics and groups, the roles of etl, the stages of the auditor, and what the
+//! exporter counts and lists. Anything that is not Rust reads `pipeline.json`, which a test keeps equal to this crate.
 //!
-//! To add a stage, add a row to [`FLOW`] and its names here; then the compiler shows where the stage must be handled.
+//! To add a stage, add a row to [`FLOW`] and the names in this crate; then the compiler shows where it must be handled.
 #![deny(missing_docs)]
 
 mod per_stage;
@@ -17,16 +17,16 @@ pub use role::Role;
 pub use stage::{Place, Stage, Store};
 pub use topic::Topic;
 
-/// A stage with all that belongs to it.
+/// A stage and everything that belongs to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Where a sale must be found.
     pub stage: Stage,
-    /// Where it was before.
+    /// The stage before it.
     pub after: Option<Stage>,
     /// Which component puts it there, and counts it: the loader, or a role of etl.
     pub component: &'static str,
-    /// The role, unless it is the loader's doing.
+    /// The role of etl, if one fills the stage; the loader fills the first.
     pub role: Option<Role>,
     /// Where it is put.
     pub place: Place,

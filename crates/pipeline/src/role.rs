@@ -24,7 +24,7 @@ impl Role {
     /// All roles in the order of the flow.
     pub const ALL: [Self; 4] = [Self::FanOut, Self::Redis, Self::Postgres, Self::Spout];
 
-    /// The name: of its group too, and the first part of its transactional ids.
+    /// The name of the role and of its consumer group, and the first part of its transactional ids.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FanOut => "fan-out",
@@ -34,7 +34,7 @@ impl Role {
         }
     }
 
-    /// The stage that a sale has reached when this role is done with it.
+    /// The stage that a sale has reached when this role has processed it.
     pub const fn stage(self) -> Stage {
         match self {
             Self::FanOut => Stage::Routed,
@@ -49,8 +49,8 @@ impl Role {
         self.stage().component()
     }
 
-    /// The topics that its group shares out, in which its positions are counted: those of the nearest stage before it
-    /// that is on topics. For the spout that is not where it reads the sales themselves.
+    /// The topics that its group subscribes to, in whose offsets its positions are counted: those of the nearest stage
+    /// before it that is on topics. The spout reads the sales themselves from Postgres instead.
     pub const fn topics(self) -> Topic {
         let mut after = self.stage().after();
         while let Some(stage) = after {

@@ -20,20 +20,20 @@ pub enum Stage {
     Returned,
 }
 
-/// Where the sales of a stage are.
+/// Where the sales of a stage are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// On a topic, or a family of them.
+    /// On a topic, or a family of topics.
     Topic(Topic),
     /// In a store.
     Store(Store),
 }
 
-/// A store that sales end in.
+/// A database that sales are written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// The cache that the shop reads.
+    /// The cache.
     Redis,
     /// The database.
     Postgres,
@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    /// What belongs to it.
+    /// Everything that belongs to it.
     pub const fn row(self) -> &'static Row {
         &FLOW[self as usize]
     }
@@ -64,17 +64,17 @@ impl Stage {
         self.row().component
     }
 
-    /// The role that fills it; none where the loader does.
+    /// The role that fills it; none for the first stage, which the loader fills.
     pub const fn role(self) -> Option<Role> {
         self.row().role
     }
 
-    /// Where a sale was before; none for the first stage.
+    /// The stage before it; none for the first stage.
     pub const fn after(self) -> Option<Self> {
         self.row().after
     }
 
-    /// Where its sales are.
+    /// Where its sales are stored.
     pub const fn place(self) -> Place {
         self.row().place
     }

@@ -1,13 +1,13 @@
 //! The topics of an installation.
 
-/// A topic, or the family of those of all states.
+/// A topic, or the family of all state topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// What the loaders send.
     Sales,
     /// The topics of all states.
     States,
-    /// What came back from the last store.
+    /// The sales that came back from Postgres.
     Receipts,
     /// Records that are not valid sales, each with the reason in a header.
     Rejected,
@@ -15,16 +15,16 @@ pub enum Topic {
     Blocks,
     /// The auditor's results and its checkpoint.
     Audit,
-    /// How far roles have come with their input.
+    /// How far the fan-out and the spout have read their input.
     Positions,
 }
 
 impl Topic {
-    /// All topics: those of the flow first.
+    /// All topics, beginning with those of the flow.
     pub const ALL: [Self; 7] =
         [Self::Sales, Self::States, Self::Receipts, Self::Rejected, Self::Blocks, Self::Audit, Self::Positions];
 
-    /// The name behind the installation's prefix. That of a state's topic ends in the state's code.
+    /// The name after the installation's prefix. The name of a state topic continues with the state's code.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sales => "sales",
@@ -37,7 +37,7 @@ impl Topic {
         }
     }
 
-    /// Whether records are written to it in transactions, so that markers lie between them.
+    /// Whether records are written to it in transactions, so that it also contains transaction markers.
     pub const fn is_transactional(self) -> bool {
         !matches!(self, Self::Sales)
     }

@@ -1,4 +1,4 @@
-//! The tables agree with one another, and `pipeline.json` with them.
+//! The tables agree with each other, and `pipeline.json` agrees with them.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn described() -> Value {
     json!({ "stages": stages, "topics": Topic::ALL.map(Topic::name) })
 }
 
-/// Written anew when `UPDATE_EXPECT` is set.
+/// Rewritten when `UPDATE_EXPECT` is set.
 #[test]
 fn what_is_not_rust_reads_the_same() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipeline.json");

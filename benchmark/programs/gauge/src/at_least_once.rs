@@ -1,7 +1,7 @@
 //! The fan-out without transactions: what exactly-once is compared with.
 //!
-//! The same consumer, the same producer but for its transactional id, the same routes, the same flush, offsets committed
-//! as often, and the next records read meanwhile. A sale may be in its topic twice after a crash; that is all it saves.
+//! It has the same consumer, routes and flush, the same producer except for its transactional id, commits offsets as often,
+//! and reads the next records in the meantime. Its only other difference: after a crash, a sale may be in its topic twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let consumer: BaseConsumer = kafka
         .member("at-least-once")
         .set("partition.assignment.strategy", "range")
-        // It begins a group of its own, and at the beginning.
+        // A new group, which starts at the beginning.
         .set("auto.offset.reset", "earliest")
         .create()
         .context("making the consumer")?;
@@ -83,7 +83,7 @@ pub(crate) fn run(kafka: &kafka::Config) -> anyhow::Result<Value> {
     Ok(json!({"sent": sent}))
 }
 
-/// Waits until all that was sent is there, and commits the offsets; reads on meanwhile.
+/// Waits until everything sent is acknowledged, and commits the offsets, while reading continues.
 fn commit<'a>(
     consumer: &'a BaseConsumer,
     producer: &BaseProducer,

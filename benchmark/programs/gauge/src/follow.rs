@@ -1,4 +1,4 @@
-//! Reads the topics of all states as sales come, and measures how old each is.
+//! Reads the topics of all states as sales arrive, and measures the latency of each.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::truth::header;
 use crate::{report, topics};
 
-/// From the first record that comes: nothing of the first `skip` seconds counts, then all of `seconds` does.
+/// Starts at the first record: ignores the first `skip` seconds, then counts for `seconds`.
 pub(crate) fn run(kafka: &kafka::Config, pattern: &str, skip: u64, seconds: u64) -> anyhow::Result<Value> {
     let consumer: BaseConsumer = kafka.reader().create().context("making a reader")?;
     let mut ends = TopicPartitionList::new();

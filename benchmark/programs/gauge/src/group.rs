@@ -1,4 +1,4 @@
-//! Watches how far a consumer group has come.
+//! Watches the progress of a consumer group.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use crate::topics::{LIMIT, ends};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// The slowest copy that is still of interest takes a minute or two.
+/// The slowest copy worth measuring takes a minute or two.
 const GROUP_LIMIT: Duration = Duration::from_mins(5);
 
-/// Waits until the group has committed all of `sales`. Says when its first commit was seen and when its last, with the
-/// records committed by then: the rate from one to the other leaves out what a program needs to start.
+/// Waits until the group has committed all of `sales`. Reports when its first and its last commit were seen, with the
+/// records committed by then: the rate between the two leaves out the start of the program.
 pub(crate) fn wait(kafka: &kafka::Config, group: &str) -> anyhow::Result<Value> {
     let consumer: BaseConsumer = kafka
         .reader()

@@ -1,8 +1,8 @@
-//! What the benchmarks measure with, from outside of what they measure: puts sales into Kafka, makes topics anew, watches
-//! how far a group or a store has come, and finds every sale again. A command prints one line of JSON.
+//! The tool with which the benchmarks measure programs from outside: it puts sales into Kafka, recreates topics, watches the
+//! progress of a group or a store, and checks that every sale arrived. Each command prints one line of JSON.
 //!
-//! It takes the programs' own variables (`KAFKA_*`, `POSTGRES_*`, `REDIS_*`), and no option: what a benchmark chooses
-//! stands in its script.
+//! It reads the same variables as the programs (`KAFKA_*`, `POSTGRES_*`, `REDIS_*`) and has no options: a benchmark's
+//! choices are in its script.
 
 mod at_least_once;
 mod follow;
@@ -18,15 +18,15 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 
 const USAGE: &str = "\
-    preload SALES PARTITIONS       makes the topic `sales` anew and fills it
-    clear GROUP TOPICS             makes the topics of all states anew, such as sales.{}, and has the group begin at 0
+    preload SALES PARTITIONS       recreates the topic `sales` and fills it
+    clear GROUP TOPICS             recreates the topics of all states, such as sales.{}, and resets the group
     delete TOPIC                   deletes a topic
     group GROUP                    waits until the group has committed all of `sales`
     routed TOPICS                  compares the topics of all states with `sales`, record by record
     follow TOPICS SKIP SECONDS     latency from due time to a reader of committed records, after SKIP seconds
     store redis|postgres SUM       waits until the store's positions add up to SUM
     stored redis|postgres          compares what the store holds with `sales`, sale by sale
-    report ADDRESS LATENCY SECONDS the latency that a program reports of that time
+    report ADDRESS LATENCY SECONDS the latency that a program reports for the next SECONDS
     at-least-once                  the fan-out without transactions, until SIGTERM";
 
 #[tokio::main]
@@ -52,6 +52,6 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn number<T: TryFrom<u64>>(text: &str) -> anyhow::Result<T> {
-    let number: u64 = text.parse().with_context(|| format!("{text:?} is no number"))?;
+    let number: u64 = text.parse().with_context(|| format!("{text:?} is not a number"))?;
     T::try_from(number).ok().with_context(|| format!("{text} is too large"))
 }

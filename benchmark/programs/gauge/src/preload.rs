@@ -1,4 +1,4 @@
-//! Fills `sales` with generated sales, as a loader sends them.
+//! Fills `sales` with generated sales, in the form in which a loader sends them.
 
 use std::time::{Duration, Instant};
 

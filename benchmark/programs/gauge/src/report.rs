@@ -1,4 +1,4 @@
-//! What a program says of itself in `/report`.
+//! What a program reports at `/report`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use service::Report;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The latency of what happened in the next `seconds`, and how much each counter grew meanwhile.
+/// The latency over the next `seconds`, and by how much each counter grew in that time.
 pub(crate) async fn run(address: &str, latency: &str, seconds: u64) -> anyhow::Result<Value> {
     let before = read(address).await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::topics;
 use crate::truth::{Tally, Truth, hash, header};
 
-/// Every sale once, in the topic of its state, unaltered, behind those that stood before it in its partition of `sales`.
+/// Checks that every sale is once in the topic of its state, unaltered, in the order of its partition of `sales`.
 ///
-/// `positions` is the sum of the offsets behind the last record of each topic: where a sink that has all of it will be.
+/// `positions` is the sum of the topics' end offsets: the position of a sink that has read everything.
 pub(crate) fn compare(kafka: &kafka::Config, pattern: &str) -> anyhow::Result<Value> {
     let mut truth = Truth::read(kafka, |_| Ok(()))?;
     let states = topics::of_states(pattern);

@@ -1,4 +1,4 @@
-//! What Redis or Postgres holds.
+//! Reads what Redis or Postgres has stored.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::truth::{Tally, Truth};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const STORE_LIMIT: Duration = Duration::from_mins(5);
-/// Blocks asked for at once.
+/// Blocks requested at once.
 const BLOCKS: usize = 100;
 
 enum Reader {
@@ -26,11 +26,11 @@ impl Reader {
         Ok(match store {
             "redis" => Self::Redis(Box::new(redis::Reader::new(service::from_env("REDIS_")?))),
             "postgres" => Self::Postgres(Box::new(postgres::Reader::new(service::from_env("POSTGRES_")?))),
-            _ => bail!("{store:?} is no store: want redis or postgres"),
+            _ => bail!("{store:?} is not a store: use redis or postgres"),
         })
     }
 
-    /// Nothing, as long as the store was never written to.
+    /// `None` if the store was never written to.
     async fn positions(&mut self) -> Positions {
         match self {
             Self::Redis(reader) => reader.positions().await,
@@ -46,7 +46,7 @@ impl Reader {
         }
     }
 
-    /// Each index that is there, with the digest of the sale if the store keeps one.
+    /// Each stored index, with the digest of the sale if the store keeps one.
     async fn present(&mut self, block: BlockId) -> Result<Vec<(u32, Option<u64>)>, stores::Error> {
         Ok(match self {
             Self::Redis(reader) => reader.present(block).await?.into_iter().map(|index| (index, None)).collect(),
@@ -57,7 +57,7 @@ impl Reader {
     }
 }
 
-/// Waits until the store's positions add up to `sum`. Says when they first were above 0 and when they got there.
+/// Waits until the store's positions add up to `sum`. Reports when they first were above 0 and when they reached it.
 pub(crate) async fn wait(store: &str, sum: i64) -> anyhow::Result<Value> {
     let mut reader = Reader::new(store)?;
     let begun = Instant::now();
@@ -73,10 +73,10 @@ pub(crate) async fn wait(store: &str, sum: i64) -> anyhow::Result<Value> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    bail!("{store} did not come to {sum} within {} s", STORE_LIMIT.as_secs())
+    bail!("{store} did not reach {sum} within {} s", STORE_LIMIT.as_secs())
 }
 
-/// Every sale of `sales` once, with its digest where the store keeps one; in Redis the totals of each state as well.
+/// Checks that every sale of `sales` is stored once, with its digest if the store keeps one; in Redis, also the totals of each state.
 pub(crate) async fn compare(kafka: &kafka::Config, store: &str) -> anyhow::Result<Value> {
     let mut digests: HashMap<SaleId, u64> = HashMap::new();
     let mut totals: HashMap<State, redis::Total> = HashMap::new();

@@ -1,4 +1,4 @@
-//! Making topics anew, and reading all of them at once.
+//! Recreates topics, and reads all of them at once.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use serde_json::{Value, json};
 
-/// Whatever is waited for here takes seconds; a static member that left without a word is gone after ten.
+/// Everything waited for here takes seconds; a static member that vanished is removed after ten.
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// The topics of all states: `{}` in `pattern` is the state's code.
@@ -21,7 +21,7 @@ pub(crate) fn of_states(pattern: &str) -> Vec<(State, String)> {
     State::ALL.into_iter().map(|state| (state, pattern.replace("{}", state.code()))).collect()
 }
 
-/// Makes the topics of all states anew, a partition each, and deletes what was committed.
+/// Recreates the topics of all states, with one partition each, and deletes the group's committed offsets.
 pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> anyhow::Result<Value> {
     let topics: Vec<String> = of_states(pattern).into_iter().map(|(_, topic)| topic).collect();
     make_anew(kafka, &topics, 1).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> 
         let deleted = admin.delete_groups(&[group], &options).await.context("deleting the group")?;
         match deleted.into_iter().next() {
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => break,
-            // A member whose session has not ended yet, a coordinator that has only just begun.
+            // A member's session has not expired yet, or the coordinator has only just started.
             Some(Err(_)) if begun.elapsed() < LIMIT => tokio::time::sleep(Duration::from_millis(200)).await,
             Some(Err((name, code))) => bail!("deleting group {name}: {code}"),
         }
@@ -41,7 +41,7 @@ pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> 
     Ok(json!({"topics": topics.len()}))
 }
 
-/// With the broker's own defaults, so that whoever writes to them meets the same.
+/// With the broker's defaults, so that all programs write to the same kind of topic.
 pub(crate) async fn make_anew(kafka: &kafka::Config, topics: &[String], partitions: i32) -> anyhow::Result<()> {
     let mut left: Vec<&str> = topics.iter().map(String::as_str).collect();
     delete(kafka, &left).await?;
@@ -67,7 +67,7 @@ pub(crate) async fn make_anew(kafka: &kafka::Config, topics: &[String], partitio
     Ok(())
 }
 
-/// Deletes those of the topics that there are.
+/// Deletes those of the topics that exist.
 pub(crate) async fn delete(kafka: &kafka::Config, topics: &[&str]) -> anyhow::Result<Value> {
     let admin: AdminClient<DefaultClientContext> = kafka.client().create().context("making a client")?;
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
@@ -82,8 +82,8 @@ pub(crate) async fn delete(kafka: &kafka::Config, topics: &[&str]) -> anyhow::Re
     Ok(json!({"deleted": deleted}))
 }
 
-/// The partitions of a topic, each with the offset behind its last record or marker. A broker that is too busy to answer,
-/// or to lead, is asked again.
+/// The partitions of a topic, each with its end offset. A broker that is too busy to answer, or not yet the leader, is asked
+/// again.
 pub(crate) fn ends(consumer: &BaseConsumer, topic: &str) -> anyhow::Result<Vec<(i32, i64)>> {
     let begun = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! What `sales` holds: what every later stage must hold, each sale once.
+//! The contents of `sales`, which every later stage must have, each sale once.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(crate) struct Entry {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) state: State,
-    /// Of key, header and body.
+    /// A digest of key, header and body.
     pub(crate) hash: u64,
     pub(crate) times_found: u32,
 }
@@ -69,7 +69,7 @@ impl Truth {
     }
 }
 
-/// What a stage was found to hold.
+/// What was found at a stage.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) found: u64,
