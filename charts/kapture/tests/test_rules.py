@@ -58,7 +58,7 @@ FAULTS = [  # a change of the StatefulSet kafka, and the fault that must be foun
     (put(["volumes", "+"], {"name": "tmp", "emptyDir": {}}), "volume tmp exists twice"),
     (put(["volumes", "+"], {"name": "data", "emptyDir": {}}), "volume data exists twice"),
     (put([*MAIN, "ports", "+"], {"name": "clients", "containerPort": 1}), "port clients exists twice"),
-    (put([*MAIN, "livenessProbe", "tcpSocket", "port"], "other"), "'other', which isn't there"),
+    (put([*MAIN, "livenessProbe", "tcpSocket", "port"], "other"), "'other', which does not exist"),
     (put([*MAIN, "image"], "docker.io/apache/Kafka:4.1.1"), "is not a reference"),
     (put([*MAIN, "image"], "docker.io/apache/kafka"), "isn't pinned"),
     (put([*MAIN, "resources", "requests", "cpu"], "2"), "requests more cpu than its limit"),
