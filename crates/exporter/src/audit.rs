@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
+use service::findings::Kind;
 use service::state::{Audited, Count, Findings};
 
 use crate::ledger::STALE;
-
-/// Kinds of findings, which are shown also where there is none: a series must begin at 0.
-const KINDS: [&str; 8] =
-    ["lost", "rejected", "duplicate", "altered", "misrouted", "out_of_order", "never_sent", "malformed"];
 
 /// The account. What an auditor of another release doesn't say is absent.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -51,8 +48,9 @@ impl Audit {
         let counted = |stage: &str, kind: &str| {
             self.account.counts.iter().find(|count| count.stage == stage && count.kind == kind)
         };
+        // Shown also where there is none: a series must begin at 0.
         let all = self.account.stages.keys().flat_map(|stage| {
-            KINDS.iter().map(move |kind| Count { stage: stage.clone(), kind: (*kind).to_owned(), findings: 0 })
+            Kind::ALL.map(|kind| Count { stage: stage.clone(), kind: kind.name().to_owned(), findings: 0 })
         });
         let missing = all.filter(|count| counted(&count.stage, &count.kind).is_none());
         let mut counts: Vec<_> = self.account.counts.iter().cloned().chain(missing).collect();

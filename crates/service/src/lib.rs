@@ -10,6 +10,7 @@ mod admin;
 pub mod cgroup;
 mod duration;
 mod environment;
+pub mod findings;
 mod health;
 pub mod http;
 mod latency;
