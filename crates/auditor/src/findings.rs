@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pipeline::PerStage;
 pub use pipeline::Stage;
 use serde::{Deserialize, Serialize};
 pub use service::findings::Kind;
@@ -237,6 +238,14 @@ impl Tallies {
     pub fn add(&mut self, other: &Self) {
         for (stage, tally) in &other.0 {
             self.at_mut(*stage).add(tally);
+        }
+    }
+
+    /// Keeps the tallies of the watched stages, one of each.
+    pub fn keep(&mut self, watched: PerStage<bool>) {
+        self.0.retain(|stage, _| watched[*stage]);
+        for (stage, _) in watched.iter().filter(|(_, watched)| **watched) {
+            self.at_mut(stage);
         }
     }
 

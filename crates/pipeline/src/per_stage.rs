@@ -2,12 +2,10 @@
 
 use std::ops::{Index, IndexMut};
 
-use serde::{Deserialize, Serialize};
-
 use crate::Stage;
 
 /// One value for each stage, found by the stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerStage<T>([T; Stage::ALL.len()]);
 
 impl<T> PerStage<T> {

@@ -36,9 +36,4 @@ impl Topic {
             Self::Positions => "kapture.positions",
         }
     }
-
-    /// Whether records are written to it in transactions, so that it also contains transaction markers.
-    pub const fn is_transactional(self) -> bool {
-        !matches!(self, Self::Sales)
-    }
 }

@@ -17,6 +17,7 @@ mod tests;
 use kafka::Ranges;
 use kafka::blocks::{BlockRecord, Phase};
 use petstore::SaleId;
+use pipeline::PerStage;
 
 use crate::bits::Bits;
 use crate::findings::{Kind, Stage, Tally};
@@ -37,6 +38,19 @@ pub struct Watched {
     pub stores: [bool; 2],
     /// Whether what is in Postgres comes back on `receipts`.
     pub returned: bool,
+}
+
+impl Watched {
+    /// Of each stage, whether it is one of this installation's.
+    pub fn stages(&self) -> PerStage<bool> {
+        let [redis, postgres] = self.stores;
+        PerStage::from_fn(|stage| match stage {
+            Stage::Accepted | Stage::Routed => true,
+            Stage::Cached => redis,
+            Stage::Stored => postgres,
+            Stage::Returned => self.returned,
+        })
+    }
 }
 
 /// A block that is not done and of which something was seen: about 4 KB.

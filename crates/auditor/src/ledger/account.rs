@@ -7,7 +7,6 @@ use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, RejectedRecords};
-use crate::block::Watched;
 use crate::findings::{Finding, Kind, Stage, Tallies, Tally};
 
 /// `/api/v1/account`: everything since the first sale, by stage.
@@ -119,14 +118,7 @@ impl Ledger {
             strays.at_mut(stage).never_sent += self.strangers.count(stage);
         }
         stages.add(&strays);
-        let Watched { stores: [redis, postgres], returned } = self.watched;
-        let watched = [true, true, redis, postgres, returned];
-        stages.0.retain(|stage, _| watched[*stage as usize]);
-        for (stage, watched) in Stage::ALL.into_iter().zip(watched) {
-            if watched {
-                stages.at_mut(stage);
-            }
-        }
+        stages.keep(self.watched.stages());
         let (one_in, sparest) = self.sampling.one_in();
         Account {
             counts: counts(&stages),

@@ -96,14 +96,8 @@ impl Recount {
         }
     }
 
-    pub(super) fn finish(mut self, Watched { stores: [redis, postgres], returned }: Watched) -> Self {
-        let watched = [true, true, redis, postgres, returned];
-        for (stage, watched) in Stage::ALL.into_iter().zip(watched) {
-            if watched {
-                self.stages.at_mut(stage);
-            }
-        }
-        self.stages.0.retain(|stage, _| watched[*stage as usize]);
+    pub(super) fn finish(mut self, watched: Watched) -> Self {
+        self.stages.keep(watched.stages());
         self.behind = self.gaps.behind.keys().copied().collect();
         self.well = self.stages.is_clean() && self.stages.0.values().all(|tally| tally.late == 0);
         self
