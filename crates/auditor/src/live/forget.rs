@@ -2,8 +2,9 @@
 //! stays small.
 //!
 //! Those are blocks that are final and done, whose last word is older than anything that any log or Redis holds, and that
-//! were deleted from Postgres: a recount that finds a sale of a block that is not there calls it never sent. The highest block of each run and loader stays: a loader goes on after it. That they are done is
-//! in a checkpoint before they are deleted.
+//! were deleted from Postgres: a recount that finds a sale of a block that is not there calls it never sent. The highest
+//! block of each run and loader stays: a loader goes on after it. That they are done is in a checkpoint before they are
+//! deleted.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -56,6 +57,11 @@ fn turn(
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let pruned_us = live.pruned_before_us.load(Ordering::Acquire);
+    // Until something was deleted from Postgres, no block can be: the topic need not be read.
+    if pruned_us == i64::MIN {
+        return Ok(());
+    }
     let mut partitions = live.partitions();
     partitions.retain(|(topic, _)| *topic != live.names.rejected());
     let begin = beginnings.read(&live.names.sales(), partitions)?;
@@ -70,7 +76,7 @@ fn turn(
     })?;
     let keeps = live.redis_keeps.map_or(0, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
     let said_us = begin.earliest_us.min(service::unix_us().saturating_sub(keeps));
-    let mut blocks = known.before(sooner(said_us), live.pruned_before_us.load(Ordering::Acquire));
+    let mut blocks = known.before(sooner(said_us), pruned_us);
     let ledger = live.ledger();
     blocks.retain(|id| ledger.is_done(*id));
     drop(ledger);

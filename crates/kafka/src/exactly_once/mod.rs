@@ -18,7 +18,8 @@
 //! - A stop ends every wait: it takes as long as the commit or the abort that is under way, which have limits, and some
 //!   seconds for closing the member.
 //!
-//! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; it is counted, and the auditor finds it.
+//! What still can go wrong: a record that Kafka's retention deletes before it was read is gone; it is counted, and the
+//! auditor finds it.
 
 mod ahead;
 mod copy;
