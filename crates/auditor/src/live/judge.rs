@@ -7,13 +7,13 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Live;
 use super::checkpoint::Writer;
-use super::logs::Logs;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
 use super::search::{Questions, search};
+use super::{ASK_LIMIT, Live};
 use crate::ledger::{Entry, Unknown};
+use crate::logs::Logs;
 use crate::source::Source;
 
 /// Between two looks. A round takes a few of them.
@@ -52,7 +52,7 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     let mut judge = Judge {
         kafka,
         live,
-        logs: Logs::new(kafka, "fan-out")?,
+        logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
         sales: Vec::new(),
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,

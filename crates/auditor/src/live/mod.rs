@@ -8,7 +8,6 @@ mod api;
 mod checkpoint;
 mod forget;
 mod judge;
-mod logs;
 mod metrics;
 mod prune;
 mod reader;
@@ -33,6 +32,7 @@ use tracing::info;
 
 use crate::config::Stores;
 use crate::ledger::{Account, Ledger, STORES};
+use crate::logs::Logs;
 use crate::source::Source;
 use crate::store::Store;
 use crate::truth::Generate;
@@ -42,6 +42,8 @@ use metrics::Metrics;
 const STUCK: Duration = Duration::from_mins(2);
 /// Between two looks whether the topics are there.
 const REST: Duration = Duration::from_secs(1);
+/// One question to Kafka.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// Parameters in use at once: one, and for a while two, after an upgrade that changed them.
 const PETSTORES: usize = 8;
 
@@ -202,7 +204,7 @@ async fn prepare(
 
 /// The first of `topics` that isn't there.
 fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
-    let logs = logs::Logs::new(kafka, "fan-out")?;
+    let logs = Logs::new(kafka, "fan-out", ASK_LIMIT)?;
     for topic in topics {
         if logs.partitions(topic)? == 0 {
             return Ok(Some(topic.clone()));
@@ -213,7 +215,8 @@ fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<St
 
 /// All logs that are to be read.
 fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>> {
-    let receipts = if returned { logs::Logs::new(kafka, "spout")?.partitions(&kafka.names().receipts())? } else { 0 };
+    let receipts =
+        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())? } else { 0 };
     Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
 }
 

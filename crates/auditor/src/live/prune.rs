@@ -18,8 +18,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use service::Beat;
 use tracing::debug;
 
-use super::Live;
-use super::logs::Logs;
+use super::{ASK_LIMIT, Live};
+use crate::logs::Logs;
 use crate::store::{Page, Store};
 
 /// Between two looks at where the logs begin.
@@ -146,7 +146,10 @@ impl Beginnings {
         // One record of each log is wanted, and the memory is the live account's.
         let mut reader = kafka.reader();
         reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
-        Ok(Self { logs: Logs::new(kafka, "reader")?, consumer: reader.create().context("making a consumer")? })
+        Ok(Self {
+            logs: Logs::new(kafka, "reader", ASK_LIMIT)?,
+            consumer: reader.create().context("making a consumer")?,
+        })
     }
 
     /// Reads the first record of each of `partitions` and of `sales`. Blocks.

@@ -18,9 +18,9 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Live;
-use super::logs::Logs;
+use super::{ASK_LIMIT, Live};
 use crate::ledger::Rejected;
+use crate::logs::Logs;
 use crate::record::Record;
 use crate::source::Source;
 use crate::truth::Body;
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
             live,
             consumer: config.create().context("making a consumer")?,
             contact: Contact::new(kafka, Instant::now()),
-            logs: Logs::new(kafka, "fan-out")?,
+            logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
             batch: Vec::with_capacity(BATCH),
             bodies: Vec::new(),
             sources: Sources::new(live),

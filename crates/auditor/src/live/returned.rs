@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Live;
-use super::logs::Logs;
 use super::round::passed;
+use super::{ASK_LIMIT, Live};
 use crate::ledger::Unreturned;
+use crate::logs::Logs;
 use crate::source::Source;
 
 /// A block of which more is routed all the time is never passed as a whole: what was is judged, and the rest again.
@@ -36,7 +36,7 @@ impl Returned {
             return Ok(None);
         }
         let receipts = sources.iter().map(|source| source.partition(&live.names)).collect();
-        Ok(Some(Self { logs: Logs::new(kafka, "spout")?, receipts, sources, step: Step::Idle }))
+        Ok(Some(Self { logs: Logs::new(kafka, "spout", ASK_LIMIT)?, receipts, sources, step: Step::Idle }))
     }
 
     pub(super) fn turn(&mut self, live: &Live) -> anyhow::Result<()> {

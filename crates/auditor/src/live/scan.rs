@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use service::Beat;
 use tokio_util::sync::CancellationToken;
 
-use super::logs::{Logs, Partitions};
+use crate::logs::{Logs, Partitions};
 
 /// A search reads from the time at which the oldest of what it looks for was reserved. Beyond this it is given up, and
 /// what was not found is left open.

@@ -11,12 +11,12 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 
 use super::Live;
-use super::logs::Logs;
 use super::scan::Scan;
 use crate::bits::Bits;
 use crate::block::Fate;
 use crate::findings::Kind;
 use crate::ledger::{Case, Evidence, Missing, Origin};
+use crate::logs::Logs;
 use crate::record::fingerprint;
 use crate::source::Source;
 use crate::truth::Body;

@@ -10,7 +10,7 @@ use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::{debug, warn};
 
-use super::logs::{Logs, Part, scan};
+use super::logs::{Part, end_of, scan};
 
 /// What is read of the topic.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ impl Account {
         let (start, end) = match reach {
             Reach::Whole => (low, committed),
             Reach::Back(offsets) => ((committed - offsets).max(low), committed),
-            Reach::On(start) => (start.max(low), Logs::new(kafka)?.end(&topic)?),
+            Reach::On(start) => (start.max(low), end_of(kafka, &topic)?),
         };
         let mut account = Self { start, is_whole: start == low, ..Self::default() };
         let part = Part { topic, partition: 0, start, end, trimmed: false };

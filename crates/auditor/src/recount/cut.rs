@@ -6,7 +6,7 @@ use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
 use super::account::{Account, Reach};
-use super::logs::{Logs, Part};
+use super::logs::{Part, since};
 
 /// The loaders' account, and where `sales` ended after it was read: what it says is acknowledged is before that.
 pub(crate) struct Cut {
@@ -19,7 +19,7 @@ impl Cut {
     pub(crate) fn take(kafka: &kafka::Config, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
         let mut account = Account::read(kafka, reach, deadline)?;
         account.cut_silent(service::unix_us());
-        let sales = Logs::new(kafka)?.since(&[kafka.names().sales()], 0)?;
+        let sales = since(kafka, &[kafka.names().sales()], 0)?;
         Ok(Self { account, sales })
     }
 

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use kafka::Asker;
 use rdkafka::Message;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::{debug, info};
+
+use crate::logs::Logs;
 
 /// One question to Kafka.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -30,76 +30,44 @@ pub(super) struct Part {
     pub(super) trimmed: bool,
 }
 
-/// Asks where logs begin and end.
-pub(super) struct Logs {
-    asker: Asker,
+/// The end of a topic of one partition.
+pub(super) fn end_of(kafka: &kafka::Config, topic: &str) -> anyhow::Result<i64> {
+    let ends = ask(kafka, "reader")?.ends(&[(topic.to_owned(), 0)])?;
+    ends.into_iter().next().with_context(|| format!("finding the end of {topic}"))
 }
 
-impl Logs {
-    pub(super) fn new(kafka: &kafka::Config) -> anyhow::Result<Self> {
-        Ok(Self { asker: Asker::new(kafka, "reader")? })
-    }
-
-    /// The parts of all partitions of `topics` since a time (unix milliseconds), to where they end now: behind what is
-    /// in a transaction still.
-    pub(super) fn since(&self, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
-        let mut partitions = Vec::new();
-        for topic in topics {
-            let asked = self.asker.ask(|client| client.fetch_metadata(Some(topic), LIMIT));
-            let metadata = asked.with_context(|| format!("asking for {topic}"))?;
-            let before = partitions.len();
-            let found = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-            partitions.extend(found.map(|partition| (topic.clone(), partition.id())));
-            if partitions.len() == before {
-                bail!("there is no topic {topic}");
-            }
-        }
-        // The beginnings come first: what is deleted after that is noticed by whoever reads.
-        let lows = self.offsets(&partitions, Offset::Beginning)?;
-        let starts = self.offsets(&partitions, Offset::Offset(since_ms.max(0)))?;
-        let ends = self.offsets(&partitions, Offset::End)?;
-        let mut parts = Vec::with_capacity(partitions.len());
-        for (((topic, partition), low), (start, end)) in
-            partitions.into_iter().zip(lows).zip(starts.into_iter().zip(ends))
-        {
-            let (Some(low), Some(end)) = (low, end) else { bail!("{topic}/{partition} has no answer") };
-            let start = start.unwrap_or(end);
-            if start > end {
-                bail!("the new leader of {topic}/{partition} does not know yet where it ends");
-            }
-            parts.push(Part { topic, partition, start, end, trimmed: start <= low && low > 0 });
-        }
-        Ok(parts)
-    }
-
-    /// The end of a topic of one partition.
-    pub(super) fn end(&self, topic: &str) -> anyhow::Result<i64> {
-        let ends = self.offsets(&[(topic.to_owned(), 0)], Offset::End)?;
-        ends.into_iter().flatten().next().with_context(|| format!("finding the end of {topic}"))
-    }
-
-    /// Kafka takes "the end" and "the beginning" for times. None where no record is as young.
-    fn offsets(&self, partitions: &[(String, i32)], which: Offset) -> anyhow::Result<Vec<Option<i64>>> {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for (topic, partition) in partitions {
-            list.add_partition_offset(topic, *partition, which)?;
-        }
-        let answer = self.asker.ask(|client| client.offsets_for_times(list, LIMIT)).context("asking for offsets")?;
-        read(partitions.iter().map(|(topic, partition)| (topic.as_str(), *partition)), &answer)
-    }
+/// Asks for the commits of a role by its name; `reader` for logs alone.
+fn ask(kafka: &kafka::Config, role: &str) -> anyhow::Result<Logs> {
+    Logs::new(kafka, role, LIMIT)
 }
 
-/// Offsets in the order of `partitions`; none where there is none.
-fn read<'a>(
-    partitions: impl Iterator<Item = (&'a str, i32)>,
-    answer: &TopicPartitionList,
-) -> anyhow::Result<Vec<Option<i64>>> {
-    let of = |(topic, partition)| {
-        let element = answer.find_partition(topic, partition).context("a partition has no answer")?;
-        element.error().with_context(|| format!("asking for an offset of {topic}/{partition}"))?;
-        Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
-    };
-    partitions.map(of).collect()
+/// The parts of all partitions of `topics` since a time (unix milliseconds), to where they end now: behind what is in a
+/// transaction still.
+pub(super) fn since(kafka: &kafka::Config, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
+    let logs = ask(kafka, "reader")?;
+    let mut partitions = Vec::new();
+    for topic in topics {
+        let count = logs.partitions(topic)?;
+        if count == 0 {
+            bail!("there is no topic {topic}");
+        }
+        partitions.extend((0..count).map(|partition| (topic.clone(), partition)));
+    }
+    // The beginnings come first: what is deleted after that is noticed by whoever reads.
+    let beginnings = logs.beginnings(&partitions)?;
+    let starts = logs.query(&partitions, Offset::Offset(since_ms.max(0))).context("asking where a time is in logs")?;
+    let ends = logs.ends(&partitions)?;
+    let mut parts = Vec::with_capacity(partitions.len());
+    for (((topic, partition), low), (start, end)) in
+        partitions.into_iter().zip(beginnings).zip(starts.into_iter().zip(ends))
+    {
+        let start = start.unwrap_or(end);
+        if start > end {
+            bail!("the new leader of {topic}/{partition} does not know yet where it ends");
+        }
+        parts.push(Part { topic, partition, start, end, trimmed: start <= low && low > 0 });
+    }
+    Ok(parts)
 }
 
 /// Whether everything was read, and what else is known of the logs.
@@ -173,9 +141,9 @@ pub(super) fn scan(
 
 /// Waits until a role has committed the ends of all parts; the error says why not, if it has not in time.
 pub(super) fn wait_for(kafka: &kafka::Config, role: &str, parts: &[Part], deadline: Instant) -> Result<(), String> {
-    let asker = Asker::new(kafka, role).map_err(|err| format!("{err:#}"))?;
+    let logs = ask(kafka, role).map_err(|err| format!("{err:#}"))?;
     loop {
-        let why = match has_passed(&asker, parts) {
+        let why = match has_passed(&logs, parts) {
             Ok(true) => {
                 debug!("the {role} has passed the cut");
                 return Ok(());
@@ -191,16 +159,8 @@ pub(super) fn wait_for(kafka: &kafka::Config, role: &str, parts: &[Part], deadli
     }
 }
 
-fn has_passed(asker: &Asker, parts: &[Part]) -> anyhow::Result<bool> {
-    let parts: Vec<&Part> = parts.iter().filter(|part| part.end > 0).collect();
-    if parts.is_empty() {
-        return Ok(true);
-    }
-    let mut list = TopicPartitionList::with_capacity(parts.len());
-    for part in &parts {
-        list.add_partition(&part.topic, part.partition);
-    }
-    let committed = asker.ask(|client| client.committed_offsets(list, LIMIT)).context("asking what was committed")?;
-    let committed = read(parts.iter().map(|part| (part.topic.as_str(), part.partition)), &committed)?;
-    Ok(parts.iter().zip(committed).all(|(part, next)| next.is_some_and(|next| next >= part.end)))
+fn has_passed(logs: &Logs, parts: &[Part]) -> anyhow::Result<bool> {
+    let parts = || parts.iter().filter(|part| part.end > 0);
+    let partitions: Vec<_> = parts().map(|part| (part.topic.clone(), part.partition)).collect();
+    Ok(partitions.is_empty() || parts().zip(logs.committed(&partitions)?).all(|(part, next)| next >= part.end))
 }

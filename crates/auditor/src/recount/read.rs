@@ -15,7 +15,7 @@ use tracing::debug;
 use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
-use super::logs::{Logs, Part, REST, scan, wait_for};
+use super::logs::{Part, REST, scan, since, wait_for};
 use crate::config::Stores;
 use crate::findings::Stage;
 use crate::ledger::STORES;
@@ -137,7 +137,7 @@ impl Reader<'_> {
 
     /// Reads `sales`, no further than to the cut.
     fn accepted(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
-        let mut parts = Logs::new(self.kafka)?.since(&[self.kafka.names().sales()], self.since_ms(book))?;
+        let mut parts = since(self.kafka, &[self.kafka.names().sales()], self.since_ms(book))?;
         for (part, cut) in parts.iter_mut().zip(&self.cut.sales) {
             part.end = cut.end;
             part.start = part.start.min(part.end);
@@ -148,7 +148,7 @@ impl Reader<'_> {
 
     /// Reads topics to their ends as of now.
     fn topics(&self, topics: &[String], book: &mut Book<'_>) -> anyhow::Result<Highest> {
-        let parts = Logs::new(self.kafka)?.since(topics, self.since_ms(book))?;
+        let parts = since(self.kafka, topics, self.since_ms(book))?;
         self.parts(&parts, book)
     }
 
@@ -187,7 +187,7 @@ impl Reader<'_> {
         let mut topics = names.states();
         topics.push(names.sales());
         topics.extend(book.watched.returned.then(|| names.receipts()));
-        let mut parts = Logs::new(self.kafka)?.since(&topics, self.since_ms(book))?;
+        let mut parts = since(self.kafka, &topics, self.since_ms(book))?;
         parts.retain(|part| part.trimmed && part.start < part.end);
         for part in &mut parts {
             part.end = part.start + 1;
