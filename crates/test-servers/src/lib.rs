@@ -6,6 +6,7 @@
 //! Beside them, [`bounds`]: what the chart and the programs both accept.
 
 pub mod bounds;
+mod limit;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,12 +26,13 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Reads the file that `KAPTURE_SERVERS` names.
+    /// Reads the file that `KAPTURE_SERVERS` names, and limits the time of the test that asks.
     ///
     /// # Panics
     ///
     /// Without the variable, or without that file.
     pub fn running() -> Self {
+        limit::start();
         let file = std::env::var("KAPTURE_SERVERS");
         let file =
             PathBuf::from(file.expect("set KAPTURE_SERVERS to the servers.env that `ci/servers up` has written"));
