@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use prometheus_client::registry::Registry;
-use service::{Admin, Beat, Figures, Health};
+use service::{Admin, Beat, Figures, Health, Ready};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -71,10 +71,12 @@ pub async fn run(
         }
     };
     let turning = |name: &str| health.loop_(name, config.interval.get() + TURN_LIMIT);
+    // From the beginning on, so that a broker is not taken to be ready before it was asked.
+    let checked = broker.map(|broker| (broker, health.ready("kafka"), turning("check")));
     let measuring = measure(&config, seen, &reasons, turning("measure"), &shutdown);
     let checking = async {
-        let Some(broker) = broker else { return Ok(()) };
-        check(broker, &config, &metrics, &health, &shutdown).await
+        let Some((broker, ready, beat)) = checked else { return Ok(()) };
+        check(broker, &config, &metrics, ready, beat, &shutdown).await
     };
     let admin = Admin::new(&service, "probe", registry, health.clone(), figures);
     tokio::try_join!(
@@ -113,11 +115,10 @@ async fn check(
     broker: Broker,
     config: &Config,
     metrics: &Metrics,
-    health: &Health,
+    ready: Ready,
+    beat: Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let ready = health.ready("kafka");
-    let beat = health.loop_("check", config.interval.get() + TURN_LIMIT);
     let broker = Arc::new(broker);
     let mut reason = None;
     let judge = |checked: Option<Result<(), String>>| {
