@@ -35,6 +35,20 @@ impl Probe {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// Waits until the broker's process, found by its command line, has been measured: readiness may come first.
+    async fn report_with_neighbour(&self) -> Report {
+        let waiting = async {
+            loop {
+                let report: Report = serde_json::from_str(&self.get("/report").await.1).unwrap();
+                if report.neighbour.is_some() {
+                    return report;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(LIMIT, waiting).await.expect("the broker is measured")
+    }
+
     /// Waits until `/readyz` answers with a text that contains `what`.
     async fn until_readyz(&self, what: &str) -> StatusCode {
         let mut last = String::new();
@@ -59,8 +73,8 @@ async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
     assert!(Path::new("/proc").join(servers.get("KAFKA_PID")).exists(), "the broker runs on this machine");
     let probe = Probe::start(servers.kafka(""), 0).await;
     assert_eq!(probe.until_readyz("ok").await, StatusCode::OK);
-    let report: Report = serde_json::from_str(&probe.get("/report").await.1).unwrap();
-    let neighbour = report.neighbour.expect("the broker's process is found by its command line");
+    let report = probe.report_with_neighbour().await;
+    let neighbour = report.neighbour.expect("waited for");
     assert_eq!((report.program.as_str(), neighbour.name.as_str()), ("probe", "kafka"));
     let resources = &neighbour.resources;
     assert!(resources.cpu_usage_us > Some(0) && resources.memory_bytes > Some(0), "{neighbour:?}");
