@@ -7,7 +7,6 @@
 
 mod address;
 mod admin;
-pub mod cgroup;
 mod duration;
 mod environment;
 pub mod findings;
@@ -18,6 +17,7 @@ mod listen;
 mod own;
 mod process;
 mod report;
+pub mod resources;
 mod secret;
 pub mod state;
 mod time;
@@ -25,7 +25,6 @@ mod whole;
 
 pub use address::{Host, HostPort};
 pub use admin::{Admin, Config, serve_admin};
-pub use cgroup::Resources;
 pub use duration::{BoundedDuration, Interval};
 pub use environment::{Environment, from_env};
 pub use health::{Beat, Health, Ready};
@@ -34,6 +33,7 @@ pub use listen::listen;
 pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};
+pub use resources::Resources;
 pub use secret::Secret;
 pub use time::{Activity, Spent, Stopwatch, Time};
 pub use whole::{Port, Whole};
