@@ -1,6 +1,6 @@
 //! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; anything else to `sales.rejected`.
 //!
-//! The header says where a sale belongs; the body is read to be sure that it is a valid sale, which every store can hold,
+//! The header names the state where a sale belongs; the body is read to be sure that it is a valid sale, which every store can hold,
 //! and the one that the header names. What is not stops nothing: it goes to `sales.rejected` with the reason, cut to a size
 //! that always fits, in the same transaction.
 
@@ -83,7 +83,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The route of a record, or why it is no sale.
+    /// The route of a record, or why it is not a sale.
     fn of(record: &Record<'_>) -> Result<Self, Malformed> {
         let (sale, plain) = record.sale_and_form()?;
         check(&sale, record.payload().unwrap_or_default())?;
@@ -162,10 +162,10 @@ fn check(header: &SaleHeader, body: &[u8]) -> Result<(), Malformed> {
     petstore::check_due(header.due_us)?;
     let sale = SaleRef::parse(body)?;
     if sale.id != header.id {
-        return Err(malformed(format!("the body is sale {}, the header says {}", sale.id, header.id)));
+        return Err(malformed(format!("the body is sale {}, the header names {}", sale.id, header.id)));
     }
     if sale.store.state != header.state {
-        return Err(malformed(format!("the body's state is {}, the header says {}", sale.store.state, header.state)));
+        return Err(malformed(format!("the body's state is {}, the header names {}", sale.store.state, header.state)));
     }
     Ok(())
 }
@@ -205,7 +205,7 @@ mod tests {
         assert!(reason(&SaleHeader { due_us: -1, ..header() }, &sale()).starts_with("due time"));
         let mut other = sale();
         other.id.index = 4;
-        assert!(reason(&header(), &other).ends_with("is sale 0000002a/0/7/4, the header says 0000002a/0/7/3"));
+        assert!(reason(&header(), &other).ends_with("is sale 0000002a/0/7/4, the header names 0000002a/0/7/3"));
         let mut other = sale();
         other.store.state = if other.state() == State::Tx { State::Ca } else { State::Tx };
         assert!(reason(&header(), &other).starts_with(&format!("the body's state is {}, the", other.state())));

@@ -1,4 +1,4 @@
-//! What lies on `sales.rejected`: the record as it came, with the reason, cut to a size that always fits.
+//! A record of `sales.rejected`: the one that came, with the reason, cut to a size that always fits.
 //!
 //! A broker takes records of a megabyte, so there may be one whose key or headers leave no room for a word more. The whole
 //! of a rejected record is below a tenth of that.
@@ -15,7 +15,7 @@ const NAME_BYTES: usize = 128;
 /// What is kept of a header's value.
 const VALUE_BYTES: usize = 1 << 10;
 
-/// Our own headers. One of these names that came with the record is renamed: it is not what we say.
+/// Our own headers. One of these names that came with the record is renamed: it is not ours.
 const REASON: &str = "reason";
 const SOURCE: &str = "source";
 const BYTES: &str = "bytes";

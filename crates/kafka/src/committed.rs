@@ -1,4 +1,4 @@
-//! How far a role has come with its input: what its transactions say, and not what anybody remembers.
+//! How far a role has come with its input: by its transactions, and not by what a process remembers.
 //!
 //! Each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
 //! the position is with the data, as a sink's is. Key: role, topic and partition. Value, as JSON: the next offset and the
@@ -6,15 +6,15 @@
 //!
 //! The rule, for one partition:
 //!
-//! 1. The *last* record of the key counts, even if an earlier one is higher. Whoever has a partition has fenced whoever
-//!    had it before, so the last is of the last transaction that was committed; a lower one means that the log of the
+//! 1. The *last* record of the key counts, even if an earlier one is higher. The owner of a partition has fenced the one
+//!    before, so the last is of the last transaction that was committed; a lower one means that the log of the
 //!    source was replaced, or that a person set it.
-//! 2. A position of another installation is that of a log that is gone: it counts as 0, whatever the group says.
+//! 2. A position of another installation is that of a log that is gone: it counts as 0, whatever the group has.
 //! 3. The group's answer counts only where there is no record at all.
 //!
 //! A group's coordinator can't be believed against a record. It may lag: one that begins twice in quick succession, as
 //! after a broker that stood still for longer than its session, may serve what it had read of its log by then, and never
-//! read the rest (seen with Kafka 4.1.1, whose broker then says "Ignored load completion"; a minute later it still did):
+//! read the rest (seen with Kafka 4.1.1, whose broker then logs "Ignored load completion"; a minute later it still did):
 //! that nothing was committed, or something long past. It can't be ahead, since one transaction holds both, unless Kafka
 //! lost the end of `kapture.positions`. Then some sales are copied again, which the stores refuse; by the group's answer
 //! they might be left out, which nothing mends. Nor does a process add what it remembers of its own commits: they are in
@@ -70,7 +70,7 @@ pub struct Committed {
 struct Position {
     /// The first offset that was not handled.
     next: i64,
-    /// The Kafka in which it counts. Records of earlier releases don't say: it is the one that they are in.
+    /// The Kafka in which it counts. Records of earlier releases don't have it: it is the one that they are in.
     #[serde(default)]
     installation: Option<String>,
 }
@@ -143,7 +143,7 @@ impl Committed {
                 continue;
             }
             let ((topic, number), role) = (partition, &self.role);
-            warn!("the group of {role} says {told} of {topic}/{number}, and {next} was committed");
+            warn!("the group of {role} has offset {told} of {topic}/{number}, but {next} was committed");
             if told < next {
                 forgotten.add_partition_offset(topic, *number, Offset::Offset(next))?;
             }
@@ -184,7 +184,7 @@ impl Committed {
                     }
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
-                // librdkafka reconnects by itself; the deadline bounds how long.
+                // librdkafka reconnects; the deadline bounds how long that is waited for.
                 Some(Err(err)) => debug!("reading {topic}: {err}"),
                 None => {}
             }
@@ -232,7 +232,7 @@ fn list(partitions: &[Partition]) -> TopicPartitionList {
     list
 }
 
-/// What an answer says of each; 0 where nothing was committed.
+/// The offset of each in an answer; 0 where nothing was committed.
 fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Result<Vec<i64>> {
     let of = |(topic, number): &Partition| {
         let element = answer.find_partition(topic, *number).context("a partition has no answer")?;

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// So many times in a row Kafka answered a new client and not this one.
 const MISSES: u32 = 3;
 
-/// What is known of one client's contact with Kafka. Its owner says when it heard something, and checks now and then.
+/// What is known of one client's contact with Kafka. Its owner reports each word from Kafka, and checks now and then.
 pub struct Contact {
     config: Config,
     /// Something came since `heard`.
@@ -46,7 +46,7 @@ impl Contact {
         }
     }
 
-    /// Something came from Kafka. Costs nothing: it may be said of every record.
+    /// Something came from Kafka. Costs nothing: it may be reported for every record.
     pub fn heard(&self) {
         self.word.set(true);
     }

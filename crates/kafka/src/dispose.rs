@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes until it is let go to drop; says when it is dropped.
+    /// Its drop waits until it may end, and reports that it did.
     struct Slow {
         go: Receiver<()>,
         dropped: Sender<()>,

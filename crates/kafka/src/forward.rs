@@ -28,7 +28,7 @@ pub(crate) struct Forward {
 struct Handle(NonNull<rd_kafka_topic_t>);
 
 // SAFETY: librdkafka lets any thread use and destroy a handle.
-#[expect(unsafe_code, reason = "a pointer is not Send by itself")]
+#[expect(unsafe_code, reason = "a raw pointer is not Send")]
 unsafe impl Send for Handle {}
 
 impl Handle {

@@ -1,6 +1,6 @@
 //! How a store knows that Kafka was emptied while the store was kept.
 //!
-//! A position in a log means nothing in another log, and a cluster that was made anew under the same name has the
+//! A position in a log means nothing in another log, and a cluster that was recreated under the same name has the
 //! same cluster id. So the first program to look writes a random mark beside the blocks, and everyone keeps mark and
 //! cluster id with their positions. Should two write at once, the mark at the lower offset counts: keys differ, so
 //! compaction removes neither.
@@ -23,7 +23,7 @@ use crate::dispose::Disposed;
 use crate::read::EndReader;
 use crate::{Config, Topic};
 
-/// Which Kafka this is, and since when: differs if Kafka's data were lost and made anew.
+/// Which Kafka this is, and since when: differs if Kafka lost its data and was set up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     /// Kafka's own id.

@@ -1,8 +1,8 @@
-//! The one place that knows librdkafka: its settings, the topics, what lies on them, and the exactly-once loop.
+//! The only place that calls librdkafka: its clients and their settings, the topics and what is on them, and the
+//! exactly-once loop.
 //!
-//! Programs say what they want (`config.sink("redis")`, `config.ensure_topics(..)`, [`exactly_once::run`]) and
-//! never name a setting of librdkafka: each setting here answers a failure that was met elsewhere, and the reason
-//! stands beside it.
+//! Programs ask for what they want ([`Member`], [`Logs`], [`exactly_once::run`]), and their sources name neither the binding
+//! nor a setting of librdkafka: each setting here answers a failure that was met elsewhere, with the reason beside it.
 //!
 //! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the header of a sale
 //! ([`SaleHeader`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied

@@ -10,7 +10,7 @@
 //!   `pause` (goes on at what was last delivered), and no logical offset ("beginning" is looked up, and an answer that
 //!   comes too late is asked again and then overrides a newer position).
 //! - Everything that was fetched before an `assign` carries an older version, and librdkafka discards it.
-//! - librdkafka never moves a position by itself: `auto.offset.reset` is `error`, and the error comes here.
+//! - librdkafka never moves a position on its own: `auto.offset.reset` is `error`, and the error comes here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

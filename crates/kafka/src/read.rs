@@ -36,7 +36,7 @@ impl EndReader {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let consumer = config
             .reader()
-            // The end can lie behind a transaction's marker, which is no record: then only this event tells.
+            // The log may end with a transaction's marker, which isn't a record: then only this event tells.
             .set("enable.partition.eof", "true")
             // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
             .set("fetch.wait.max.ms", "20")
@@ -69,7 +69,7 @@ impl EndReader {
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
-                // librdkafka reconnects by itself; the deadline bounds how long.
+                // librdkafka reconnects; the deadline bounds how long that is waited for.
                 None | Some(Err(_)) => {}
             }
         }

@@ -60,7 +60,7 @@ impl<'a> Record<'a> {
         self.0.headers().into_iter().flat_map(raw_headers)
     }
 
-    /// The header of the sale that it is, or why it is no sale.
+    /// The header of the sale, or why this is not a sale.
     pub fn sale(&self) -> Result<SaleHeader, Malformed> {
         SaleHeader::from_message(&self.0)
     }

@@ -31,7 +31,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// can't be written is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The setting of a topic that says how many copies must have a record.
+/// The setting of a topic for how many copies must have a record.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
 /// How long a compacted topic keeps the record that a key was deleted by, and the marker of each transaction. A day by

@@ -26,7 +26,7 @@ pub struct Events {
     pub commits: AtomicU64,
     /// Transactions aborted.
     pub aborts: AtomicU64,
-    /// Producers made anew after an error that left no other way.
+    /// Producers replaced after an error that left no other way.
     pub rebuilds: AtomicU64,
     /// Assignments of partitions.
     pub rebalances: AtomicU64,
@@ -58,7 +58,7 @@ pub enum Failure {
 }
 
 impl From<KafkaError> for Failure {
-    /// Looks only at what librdkafka says must be done: the same code can be one or the other.
+    /// Only librdkafka's advice counts: the same code can mean either.
     fn from(err: KafkaError) -> Self {
         match &err {
             KafkaError::Transaction(cause) if !cause.is_fatal() && cause.txn_requires_abort() => {
@@ -80,8 +80,8 @@ pub enum Guarantee {
 }
 
 /// A commit or an abort in all. Kafka ends a transaction after ten seconds, and nothing more is to be heard then.
-/// librdkafka advises to wait for ever; a call that was seen to do so, after an outage of the broker, ends here, and
-/// nothing is assumed of it: the producer is made anew. A stop may have to wait for one, of its 30 s.
+/// librdkafka advises to wait without a limit; a call that was seen to do so, after an outage of the broker, ends here, and
+/// its outcome is taken as unknown: the producer is replaced. A stop may have to wait for one, of its 30 s.
 pub(crate) const END_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -182,7 +182,7 @@ impl Transactions {
         Ok(())
     }
 
-    /// Forgets everything in the transaction. After an error the producer must be made anew.
+    /// Forgets everything in the transaction. After an error the producer must be replaced.
     pub fn abort(&mut self) -> Result<(), Error> {
         self.abort_within(END_LIMIT)
     }
@@ -235,7 +235,7 @@ impl Outbox<'_> {
         }
     }
 
-    /// The transaction failed under our hands, and commit would say so too; or the record is one that the client refuses.
+    /// The transaction has failed, as a commit would report too; or the client refuses the record.
     fn failed(&self, topic: &str, err: KafkaError) -> Failure {
         if let Some((code, _)) = self.producer.client().fatal_error() {
             return Failure::Rebuild(KafkaError::Global(code).into());

@@ -5,7 +5,7 @@ use kafka::{Malformed, SaleHeader};
 use petstore::Sale;
 use stores::Record;
 
-/// Reads the sale, or says why it is not one that can be stored.
+/// The sale, or why it is not one that can be stored.
 pub(super) fn decode(record: &kafka::Record<'_>) -> Result<Record, Malformed> {
     let header = record.sale()?;
     let sale = body(&header, record.payload().unwrap_or_default())?;
@@ -17,7 +17,7 @@ fn body(header: &SaleHeader, payload: &[u8]) -> Result<Sale, Malformed> {
     let sale: Sale = serde_json::from_slice(payload)
         .map_err(|err| Malformed { reason: format!("the body of {} is not a sale: {err}", header.id) })?;
     if sale.id != header.id {
-        return Err(Malformed { reason: format!("the body is sale {}, the header says {}", sale.id, header.id) });
+        return Err(Malformed { reason: format!("the body is sale {}, the header names {}", sale.id, header.id) });
     }
     Ok(sale)
 }
@@ -34,7 +34,7 @@ mod tests {
         let header = SaleHeader { id: sales[0].id, due_us: 1, state: sales[0].state() };
         assert_eq!(body(&header, &serde_json::to_vec(&sales[0]).unwrap()).as_ref(), Ok(&sales[0]));
         let other = body(&header, &serde_json::to_vec(&sales[1]).unwrap()).unwrap_err().reason;
-        assert!(other.ends_with("the header says 00000001/0/0/0"), "{other}");
+        assert!(other.ends_with("the header names 00000001/0/0/0"), "{other}");
         assert!(body(&header, b"{}").unwrap_err().reason.contains("is not a sale: missing field"));
     }
 }

@@ -5,7 +5,7 @@
 //! any more. How far this role is, as an offset of that partition, is committed in the same Kafka transaction as the
 //! receipts: as a record of its own, and to the group (see [`kafka::Committed`]). So:
 //!
-//! - Whoever gets a partition reads on at exactly what was committed, and waits for a transaction that is still open.
+//! - The next owner of a partition reads on at exactly what was committed, and waits for a transaction that is still open.
 //! - A member that lost a partition, and does not know it yet, is refused at the commit.
 //! - One state's topic is in one hand at a time: receipts of a store come in the order of its sales.
 //! - A backlog of any size drains: it is read in bites, of which one that Postgres can't read in time is halved, and the
@@ -178,8 +178,8 @@ impl Spout<'_> {
         self.store_ready.missing(format!("{err:#}"));
     }
 
-    /// What is stored beyond the own positions, as far as one transaction takes it; none if that became nobody's concern
-    /// meanwhile: the group shared out anew, or this is the end.
+    /// What is stored beyond the own positions, as far as one transaction takes it; none if that is obsolete by
+    /// then: the group has rebalanced, or this is the end.
     fn read(&mut self) -> Result<Option<Read>, Unread> {
         let (partitions, next): (Vec<_>, Vec<_>) = self.shares.positions(self.shutdown).into_iter().unzip();
         if partitions.is_empty() {
@@ -223,7 +223,7 @@ impl Spout<'_> {
                         unreadable += 1;
                         if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
                             self.logged = Some(Instant::now());
-                            error!(topic = partition.0, offset, "left out a row that is no sale: {reason}");
+                            error!(topic = partition.0, offset, "left out a row that is not a sale: {reason}");
                         }
                     }
                 }

@@ -20,7 +20,7 @@ pub(super) struct Shares {
     member: Member,
     /// What was assigned, and the next offset of it; none if that must be asked for.
     positions: BTreeMap<Partition, Option<i64>>,
-    /// How far the role is in each, whoever has it now.
+    /// How far the role is in each, whichever instance has it now.
     committed: Committed,
     /// Kafka was away, and may have come back as another one.
     unsure: bool,
@@ -47,7 +47,7 @@ impl Shares {
         })
     }
 
-    /// Hears what the group says, for as long, or until a stop.
+    /// Serves the group for so long, or until a stop.
     pub(super) fn listen(&mut self, wait: Duration, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let until = Instant::now() + wait;
         while !shutdown.is_cancelled() {
