@@ -1,89 +1,69 @@
 //! Which indices of a block were seen: one bit each.
 
+use fixedbitset::FixedBitSet;
 use kafka::Ranges;
 
 /// A set of indices below some thousands. Grows to the highest index that was put in, so callers bound that.
 #[derive(Clone, Debug, Default)]
-pub struct Bits {
-    words: Vec<u64>,
-    count: u32,
-}
+pub struct Bits(FixedBitSet);
 
 impl Bits {
     /// An empty set.
     pub const fn new() -> Self {
-        Self { words: Vec::new(), count: 0 }
+        Self(FixedBitSet::new())
     }
 
     /// What it takes besides itself.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.words.capacity() * 8
+        size_of_val(self.0.as_slice())
     }
 
     /// Adds an index; `false` if it was there.
     pub fn insert(&mut self, index: u32) -> bool {
-        let (word, bit) = place(index);
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        self.count += u32::from(new);
-        new
-    }
-
-    /// Adds all of `ranges`.
-    pub fn insert_all(&mut self, ranges: &Ranges) {
-        for index in ranges.iter() {
-            self.insert(index);
-        }
+        self.0.grow(index as usize + 1);
+        !self.0.put(index as usize)
     }
 
     /// Takes an index out.
     pub fn remove(&mut self, index: u32) {
-        let (word, bit) = place(index);
-        if let Some(bits) = self.words.get_mut(word)
-            && *bits & bit != 0
-        {
-            *bits &= !bit;
-            self.count -= 1;
+        if self.contains(index) {
+            self.0.remove(index as usize);
         }
     }
 
     /// Whether the index is in the set.
     pub fn contains(&self, index: u32) -> bool {
-        let (word, bit) = place(index);
-        self.words.get(word).is_some_and(|bits| bits & bit != 0)
+        self.0.contains(index as usize)
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_clear()
     }
 
     /// How many indices are in the set.
     pub fn count(&self) -> u32 {
-        self.count
+        number(self.0.count_ones(..))
     }
 
     /// Those of the set that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        let mut words = self.words.clone();
-        words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
-        let count = words.iter().map(|word| word.count_ones()).sum();
-        Self { words, count }
+        let mut left = self.0.clone();
+        left.difference_with(&other.0);
+        Self(left)
     }
 
     /// Those of either set.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let mut words = self.words.clone();
-        words.resize(words.len().max(other.words.len()), 0);
-        words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
-        let count = words.iter().map(|word| word.count_ones()).sum();
-        Self { words, count }
+        Self(&self.0 | &other.0)
     }
 
     /// How many of the set are not in `other`.
     pub fn count_without(&self, other: &Self) -> u32 {
-        if self.count == 0 || other.count == 0 { self.count } else { self.without(other).count }
+        number(self.0.difference_count(&other.0))
     }
 
     /// How many of `ranges` are in the set.
@@ -93,84 +73,56 @@ impl Bits {
 
     /// How many indices from `start` on, below `end`, are in the set.
     pub fn count_between(&self, start: u32, end: u32) -> u32 {
-        let (first, last) = (start as usize / 64, (end as usize).div_ceil(64).min(self.words.len()));
-        (first..last).map(|word| (self.words[word] & mask(word, start, end)).count_ones()).sum()
+        let end = (end as usize).min(self.0.len());
+        number(self.0.count_ones((start as usize).min(end)..end))
     }
 
     /// Those of `ranges` that are not in the set.
     pub fn missing_from(&self, ranges: &Ranges) -> Ranges {
-        let mut missing = Vec::new();
+        // No more memory than the set itself takes, however far the ranges go.
+        let length = self.0.len();
+        let mut wanted = FixedBitSet::with_capacity(length);
         for (start, end) in ranges.ranges() {
-            self.gaps(start, end, &mut missing);
+            let end = (end as usize).min(length);
+            wanted.insert_range((start as usize).min(end)..end);
         }
+        wanted.difference_with(&self.0);
+        let mut missing = Self(wanted).pairs();
+        missing.extend(ranges.ranges().map(|(start, end)| (start.max(number(length)), end)));
         Ranges::from(missing)
+    }
+
+    /// The indices, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.ones().map(number)
     }
 
     /// The set as ranges.
     pub fn to_ranges(&self) -> Ranges {
-        let end = u32::try_from(self.words.len() * 64).unwrap_or(u32::MAX);
-        let mut gaps = Vec::new();
-        self.gaps(0, end, &mut gaps);
-        let mut ranges = Vec::new();
-        let mut from = 0;
-        for (start, after) in gaps.into_iter().chain([(end, end)]) {
-            ranges.push((from, start));
-            from = after;
-        }
-        Ranges::from(ranges)
+        Ranges::from(self.pairs())
     }
 
-    /// Appends the ranges of indices between `start` and `end` that are not in the set.
-    fn gaps(&self, start: u32, end: u32, gaps: &mut Vec<(u32, u32)>) {
-        let mut index = start;
-        while index < end {
-            let first = index + self.run(index, end, true);
-            let after = first + self.run(first, end, false);
-            if first < after {
-                gaps.push((first, after));
-            }
-            index = after;
-        }
-    }
-
-    /// How many indices from `index` on, below `end`, are alike: in the set (`set`), or not.
-    fn run(&self, index: u32, end: u32, set: bool) -> u32 {
-        let mut at = index;
-        while at < end {
-            let shift = at % 64;
-            let word = self.words.get(at as usize / 64).copied().unwrap_or(0) >> shift;
-            let alike = if set { word.trailing_ones() } else { word.trailing_zeros() }.min(64 - shift);
-            at += alike;
-            if alike < 64 - shift {
-                break;
+    fn pairs(&self) -> Vec<(u32, u32)> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for index in self.iter() {
+            match ranges.last_mut() {
+                Some((_, end)) if *end == index => *end += 1,
+                _ => ranges.push((index, index + 1)),
             }
         }
-        at.min(end) - index
+        ranges
     }
 }
 
 impl FromIterator<u32> for Bits {
     fn from_iter<I: IntoIterator<Item = u32>>(indices: I) -> Self {
-        let mut bits = Self::default();
-        for index in indices {
-            bits.insert(index);
-        }
-        bits
+        Self(indices.into_iter().map(|index| index as usize).collect())
     }
 }
 
-fn place(index: u32) -> (usize, u64) {
-    (index as usize / 64, 1 << (index % 64))
-}
-
-/// The bits of word number `word` that stand for indices between `start` and `end`.
-fn mask(word: usize, start: u32, end: u32) -> u64 {
-    let base = word * 64;
-    let below = |index: u32| match (index as usize).saturating_sub(base) {
-        bits @ 0..64 => (1u64 << bits) - 1,
-        _ => u64::MAX,
-    };
-    below(end) & !below(start)
+/// Indices, and so counts of them, are `u32`.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -5,86 +5,10 @@ use std::time::Duration;
 use kafka::blocks::Phase;
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
+pub use service::account::{Account, Content, Count, Position};
 
-use super::{Ledger, RejectedRecords};
-use crate::findings::{Finding, Kind, Stage, Tallies, Tally};
-
-/// `/api/v1/account`: everything since the first sale, by stage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// By stage; a store that is not watched is left out.
-    pub stages: Tallies,
-    /// Blocks of which something can still come.
-    pub open_blocks: u64,
-    /// Blocks of which nothing can.
-    pub done_blocks: u64,
-    /// Blocks that are not judged, since only another release can generate them again.
-    #[serde(default)]
-    pub other_release_blocks: u64,
-    /// How many findings there are of each kind at each stage; only those there are.
-    pub counts: Vec<Count>,
-    /// The first findings of each kind at each stage, whole.
-    pub findings: Vec<Finding>,
-    /// What lies on `sales.rejected`: no finding by itself.
-    #[serde(default)]
-    pub rejected_records: RejectedRecords,
-    /// Of how many blocks the content is compared.
-    #[serde(default)]
-    pub content: Content,
-    /// False if a log was deleted before it was read, or a block's parameters are unknown: nothing is said of those.
-    pub auditable: bool,
-    /// What the auditor can't say or says late, in words.
-    #[serde(default)]
-    pub remarks: Vec<String>,
-    /// What the auditor is doing.
-    pub position: Position,
-}
-
-/// Content is compared of one block in so many; identity of every sale always.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Content {
-    /// Now.
-    pub one_in: u32,
-    /// When a block was left out at the most sparing, since this auditor began; 1 if none was.
-    pub sparest: u32,
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self { one_in: 1, sparest: 1 }
-    }
-}
-
-/// How many findings there are of one kind at one stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Count {
-    /// Where.
-    pub stage: Stage,
-    /// What.
-    pub kind: Kind,
-    /// How many.
-    pub findings: u64,
-}
-
-/// How far the auditor is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
-    /// Rounds of proof that ended: each says of all that was acknowledged before whether it arrived.
-    pub rounds: u64,
-    /// What the round in hand waits for.
-    pub waiting_for: String,
-    /// Whether reading pauses, since too many blocks wait for a store.
-    pub paused: bool,
-    /// Records read from all topics that are followed, as the sum of their offsets.
-    pub read: u64,
-    /// Records that are still to be read: the auditor's own backlog, which says nothing of the pipeline.
-    #[serde(default)]
-    pub audit_backlog: u64,
-    /// Milliseconds since the last round of proof ended; none before the first.
-    pub round_age_ms: Option<u64>,
-    /// Milliseconds since the account was as the last checkpoint has it; none before the first.
-    pub checkpoint_age_ms: Option<u64>,
-}
+use super::Ledger;
+use crate::findings::{Stage, Tallies, Tally};
 
 /// One open block on `/api/v1/blocks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +45,7 @@ impl Ledger {
         stages.keep(self.watched.stages());
         let (one_in, sparest) = self.sampling.one_in();
         Account {
-            counts: counts(&stages),
+            counts: stages.counts(),
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
             stages,
             open_blocks: (self.open.len() + self.reserved.len()) as u64,
@@ -164,12 +88,4 @@ impl Ledger {
     pub fn comparing_took(&mut self, time: Duration) {
         self.sampling.took(time);
     }
-}
-
-fn counts(stages: &Tallies) -> Vec<Count> {
-    let of = |(stage, tally): (&Stage, &Tally)| {
-        let (stage, tally) = (*stage, *tally);
-        Kind::ALL.map(|kind| Count { stage, kind, findings: tally.of(kind) })
-    };
-    stages.0.iter().flat_map(of).filter(|count| count.findings > 0).collect()
 }

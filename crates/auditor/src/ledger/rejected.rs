@@ -1,7 +1,6 @@
 //! What lies on `sales.rejected`, as the fan-out said why.
 
-use petstore::SaleId;
-use serde::{Deserialize, Serialize};
+pub use service::account::{Rejected, RejectedRecords};
 
 use super::Ledger;
 use crate::source::Source;
@@ -10,32 +9,6 @@ use crate::source::Source;
 const SHOWN: usize = 20;
 /// What is shown of a reason: the fan-out quotes bodies in it.
 const SHORT: usize = 200;
-
-/// All records on `sales.rejected`. They are no findings: the finding is a generated sale that is there *instead* of on
-/// its state's topic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejectedRecords {
-    /// How many.
-    pub count: u64,
-    /// The first of them.
-    pub first: Vec<Rejected>,
-}
-
-/// One record on `sales.rejected`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejected {
-    /// Where it lies there.
-    pub offset: i64,
-    /// Topic, partition and offset that it came from, as the fan-out says.
-    pub source: String,
-    /// Why it is no sale.
-    pub reason: String,
-    /// How long its body was.
-    pub bytes: String,
-    /// The sale that its header names, if that can be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sale: Option<SaleId>,
-}
 
 impl Ledger {
     /// Takes a record from `sales.rejected`.

@@ -223,8 +223,9 @@ impl Judge<'_> {
                 return Ok(());
             }
         }
-        let waits_for = if self.searched_blocks.is_empty() { round.waiting_for() } else { SEARCHING };
-        self.live.wait_for(waits_for);
+        if self.searched_blocks.is_empty() {
+            self.live.wait_for(round.waiting_for());
+        }
         Ok(())
     }
 
@@ -245,6 +246,7 @@ impl Judge<'_> {
             (self.searched, self.searched_blocks) = (set_aside, blocks);
         }
         self.live.ledger().finish(&suspects);
+        self.live.wait_for(SEARCHING);
     }
 
     /// A checkpoint that can't be written is no harm: more is read again.

@@ -17,14 +17,12 @@ mod round;
 mod search;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::{Logs, Partition, Topic};
-use petstore::Petstore;
 use prometheus_client::registry::Registry;
 use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +32,7 @@ use crate::config::Stores;
 use crate::ledger::{Account, Ledger, STORES};
 use crate::source::Source;
 use crate::store::Store;
-use crate::truth::Generate;
+use crate::truth::Chains;
 use metrics::Metrics;
 use retention::Retained;
 
@@ -44,8 +42,6 @@ const STUCK: Duration = Duration::from_mins(2);
 const REST: Duration = Duration::from_secs(1);
 /// One question to Kafka.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-/// Parameters in use at once: one, and for a while two, after an upgrade that changed them.
-const PETSTORES: usize = 8;
 
 /// What the threads share.
 struct Live {
@@ -177,7 +173,7 @@ async fn prepare(
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let fresh = || {
-                let mut ledger = Ledger::new(watched, generate());
+                let mut ledger = Ledger::new(watched, Chains::default().generate());
                 ledger.follow(followed.clone());
                 ledger
             };
@@ -227,21 +223,6 @@ fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>>
     let receipts =
         if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())?.len() } else { 0 };
     Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
-}
-
-/// Generates blocks again from what their reservation says, never from what this program was given.
-fn generate() -> Generate {
-    let mut chains: HashMap<petstore::Parameters, Petstore> = HashMap::new();
-    Box::new(move |parameters, id| {
-        if !chains.contains_key(parameters) {
-            if chains.len() >= PETSTORES {
-                chains.clear();
-            }
-            chains.insert(parameters.clone(), Petstore::new(parameters.clone())?);
-        }
-        let chain = chains.get(parameters).context("a chain that was just opened")?;
-        Ok(chain.block(id))
-    })
 }
 
 /// Runs blocking work beside the async frame.

@@ -28,17 +28,17 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::blocks::BlockRecord;
-use petstore::{BlockId, Parameters, Petstore, Sale};
+use petstore::BlockId;
 
 use crate::config::Stores;
 use crate::findings::Stage;
 use crate::store::Store;
+use crate::truth::Chains;
 pub(crate) use account::{Account, Reach};
 use book::Book;
 pub(crate) use cut::Cut;
@@ -171,19 +171,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// What the model says, by the parameters.
-#[derive(Default)]
-struct Chains(HashMap<Parameters, Petstore>);
-
 impl Chains {
-    fn sales(&mut self, id: BlockId, record: &BlockRecord) -> anyhow::Result<Vec<Sale>> {
-        if !self.0.contains_key(&record.parameters) {
-            let chain = Petstore::new(record.parameters.clone()).with_context(|| format!("generating block {id}"))?;
-            self.0.insert(record.parameters.clone(), chain);
-        }
-        Ok(self.0.get(&record.parameters).map(|chain| chain.block(id)).unwrap_or_default())
-    }
-
     /// Opens blocks while there is room for their sales.
     fn open<'b>(
         &mut self,
@@ -193,7 +181,7 @@ impl Chains {
     ) -> anyhow::Result<()> {
         let mut length = 0;
         while let Some((id, record)) = blocks.next_if(|_| length < room) {
-            let sales = self.sales(id, record)?;
+            let sales = self.block(&record.parameters, id)?;
             length += sales.len() as u64;
             book.open(id, record.clone(), &sales);
         }
@@ -202,7 +190,7 @@ impl Chains {
 
     /// How many sales a block of an account holds.
     fn length(&mut self, account: &Account, id: BlockId) -> Option<u32> {
-        let sales = self.sales(id, account.blocks.get(&id)?).ok()?;
+        let sales = self.block(&account.blocks.get(&id)?.parameters, id).ok()?;
         u32::try_from(sales.len()).ok()
     }
 }

@@ -4,6 +4,7 @@
 //! parsing. Only if it differs is it parsed and compared by its canonical digest, which no layout of the JSON fools.
 
 mod cache;
+mod chains;
 mod difference;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use stores::postgres::Row;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use cache::{Generate, Truths};
+pub(crate) use chains::Chains;
 pub use difference::difference;
 
 /// The body of a record, as it came.
