@@ -4,10 +4,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::dispose::Disposed;
 use crate::logs::{Part, Partition};
 use crate::{Config, Contact, Record};
 
@@ -26,7 +28,7 @@ pub enum Next<'a> {
 
 /// Reads what it is told to.
 pub struct LogReader {
-    consumer: BaseConsumer,
+    consumer: Disposed<BaseConsumer>,
     /// Of one that reads on and on.
     contact: Option<Contact>,
 }
@@ -34,14 +36,14 @@ pub struct LogReader {
 impl LogReader {
     /// Reads whatever is left: where the records to be read next were deleted, it goes on with the first that is there.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { consumer: config.reader().create().context("making a consumer")?, contact: None })
+        Ok(Self { consumer: made(&config.reader())?, contact: None })
     }
 
     /// The same for a few records of each log, in little memory.
     pub fn sparing(config: &Config) -> anyhow::Result<Self> {
         let mut reader = config.reader();
         reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
-        Ok(Self { consumer: reader.create().context("making a consumer")?, contact: None })
+        Ok(Self { consumer: made(&reader)?, contact: None })
     }
 
     /// Reads on and on. It never begins elsewhere than it was told to: see [`Next::OutOfRange`]. It also notices if it has
@@ -50,7 +52,7 @@ impl LogReader {
         let mut reader = config.reader();
         reader.set("auto.offset.reset", "error");
         let contact = Some(Contact::new(config, Instant::now()));
-        Ok(Self { consumer: reader.create().context("making a consumer")?, contact })
+        Ok(Self { consumer: made(&reader)?, contact })
     }
 
     /// Where a log begins, and where what is committed of it ends. May take `limit`.
@@ -109,6 +111,10 @@ impl LogReader {
     pub fn resume<'a>(&self, partitions: impl IntoIterator<Item = &'a Partition>) -> anyhow::Result<()> {
         self.consumer.resume(&list(partitions)).context("resuming")
     }
+}
+
+fn made(config: &ClientConfig) -> anyhow::Result<Disposed<BaseConsumer>> {
+    Ok(Disposed::new(config.create().context("making a consumer")?))
 }
 
 fn list<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> TopicPartitionList {

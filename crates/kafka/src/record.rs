@@ -20,6 +20,11 @@ impl<'a> Record<'a> {
         self.0
     }
 
+    /// Bytes of key and value.
+    pub fn bytes(&self) -> usize {
+        self.0.key_len() + self.0.payload_len()
+    }
+
     /// The topic it was read from.
     pub fn topic(&self) -> &str {
         self.0.topic()
