@@ -9,17 +9,17 @@
 //! Of every sale that Kafka acknowledged: it is on its state's topic, in every store that is watched, and back on
 //! `receipts`; once, with the content that the model gives it, and in the order of its store. Of every sale that was
 //! never sent: it is nowhere. What is wrong is named by kind, stage and sale. "Lost" is never a matter of time: a sale is
-//! late until the stage has provably passed it; see [`ledger`].
+//! late until the stage has provably passed it; see [`audit`].
 //!
 //! What it has given account of, and Kafka's logs no longer hold, it deletes from Postgres and from `kapture.blocks`.
 //!
 //! Content is compared of every block while the auditor keeps up, and of one in so many (the account says of how many)
 //! while it doesn't. Memory is bounded whatever happens, also while a store is away for hours: reading pauses then, and what
-//! waits in Kafka is judged later. See [`truth`], [`order`] and the constants beside each queue. Where Kafka's retention
+//! waits in Kafka is judged later. See [`model`], [`audit::order`] and the constants beside each queue. Where Kafka's retention
 //! overtakes the auditor, it says so in words, and judges the next block that it can.
 //!
 //! [`recount`] says the same of all that the logs still hold, from scratch, on a running pipeline as well. It shares with
-//! the live account the model, what a store takes, the readers of the protocols and the names of findings. [`check`] is
+//! the live account the model, what a store takes, the readers of the protocols and the names of findings. [`helm_test`] is
 //! what `helm test` runs: the recount of the newest blocks, with deadlines.
 //!
 //! # What can still go wrong, and what it can't see
@@ -41,19 +41,13 @@
 //! - Two different contents have the same 64-bit digest once in 10^19.
 //! - Whoever can write to `kapture.blocks` can say that a sale was never sent.
 
-pub mod bits;
-pub mod block;
-pub mod check;
+pub mod audit;
 mod config;
-pub mod findings;
-pub mod ledger;
+pub mod helm_test;
 pub mod live;
-pub mod order;
-pub mod record;
+pub mod model;
 pub mod recount;
-pub mod source;
 mod store;
-pub mod truth;
 
 pub use config::{Config, Stores};
 pub use store::Store;

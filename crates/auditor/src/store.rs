@@ -8,8 +8,8 @@ use petstore::{BlockId, State};
 use stores::Counts;
 use stores::postgres::Conflict;
 
-use crate::bits::Bits;
-use crate::ledger::Held;
+use crate::audit::Held;
+use crate::audit::bits::Bits;
 
 /// Reads one of the stores.
 pub enum Store {

@@ -74,7 +74,8 @@ impl Logs {
         }
         // The beginnings come first: the reader notices what is deleted after that.
         let beginnings = self.beginnings(&partitions)?;
-        let starts = self.ask(&partitions, Offset::Offset(since_ms.max(0))).context("asking where a time is in logs")?;
+        let starts =
+            self.ask(&partitions, Offset::Offset(since_ms.max(0))).context("asking where a time is in logs")?;
         let ends = self.ends(&partitions)?;
         let bounds = beginnings.into_iter().zip(starts).zip(ends);
         let part = |(partition, ((beginning, start), end)): (Partition, ((i64, Option<i64>), i64))| {

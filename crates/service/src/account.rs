@@ -283,4 +283,5 @@ mod tests {
         }
         assert_eq!(sum.at(Stage::Routed), Tally { lost: 1, duplicate: 1, ..Tally::default() });
         assert!(!sum.is_clean());
-    }}
+    }
+}

@@ -6,7 +6,7 @@ use service::Figures;
 use service::http::{Method, Request, Response, StatusCode, json, text};
 
 use super::Live;
-use crate::findings::Kind;
+use crate::audit::findings::Kind;
 
 /// `/api/v1/account` and `/api/v1/blocks`; other paths are not ours.
 pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Response> {
@@ -22,7 +22,7 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     };
     Some(match path {
         "/api/v1/account" => json(&live.account()),
-        _ => json(&live.ledger().blocks()),
+        _ => json(&live.audit().blocks()),
     })
 }
 

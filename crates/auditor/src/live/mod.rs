@@ -1,7 +1,7 @@
 //! The auditor that runs beside the pipeline.
 //!
 //! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
-//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Ledger`] behind one lock, which is held
+//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
 //! for a batch at a time. None of them waits for another: Kafka or a
 //! store that is away only makes sales late.
 
@@ -28,11 +28,11 @@ use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::source::Source;
+use crate::audit::{Account, Audit, STORES};
 use crate::config::Stores;
-use crate::ledger::{Account, Ledger, STORES};
-use crate::source::Source;
+use crate::model::Chains;
 use crate::store::Store;
-use crate::truth::Chains;
 use metrics::Metrics;
 use retention::Retained;
 
@@ -49,7 +49,7 @@ struct Live {
     installation: String,
     /// All logs that are read but the account of blocks.
     sources: Vec<Source>,
-    ledger: Mutex<Ledger>,
+    audit: Mutex<Audit>,
     /// The next offset of the account of blocks.
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
@@ -100,7 +100,8 @@ pub async fn run(
     let work = async {
         let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
         let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let [read, judge, search, retention] = ["read", "judge", "search", "retention"].map(|name| health.loop_(name, STUCK));
+        let [read, judge, search, retention] =
+            ["read", "judge", "search", "retention"].map(|name| health.loop_(name, STUCK));
         let reader =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
         let (desk, searcher) = search::open();
@@ -169,20 +170,20 @@ async fn prepare(
         prepared = prepared => prepared,
     };
     let (installation, sources) = prepared.context("waiting for kafka")?;
-    let ledger = loop {
+    let audit = loop {
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let fresh = || {
-                let mut ledger = Ledger::new(watched, Chains::default().generate());
-                ledger.follow(followed.clone());
-                ledger
+                let mut audit = Audit::new(watched, Chains::default().generate());
+                audit.follow(followed.clone());
+                audit
             };
             checkpoint::restore(&config, fresh)
         });
         match restored.await? {
-            Ok((ledger, resumed)) => {
+            Ok((audit, resumed)) => {
                 info!(resumed, "restored the account");
-                break ledger;
+                break audit;
             }
             Err(err) => ready.missing(format!("{err:#}")),
         }
@@ -196,7 +197,7 @@ async fn prepare(
         names,
         installation,
         sources,
-        ledger: Mutex::new(ledger),
+        audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
         retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
         redis_keeps,
@@ -250,8 +251,8 @@ async fn watch(
 }
 
 impl Live {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn audit(&self) -> MutexGuard<'_, Audit> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions of all sources, in their order.
@@ -286,7 +287,7 @@ impl Live {
     }
 
     fn account(&self) -> Account {
-        let mut account = self.ledger().account();
+        let mut account = self.audit().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);

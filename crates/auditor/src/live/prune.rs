@@ -60,10 +60,10 @@ impl Pruning {
         loop {
             beat.turned();
             let stored = store.blocks(&mut page).await?;
-            let (retained, ledger) = (live.retained(), live.ledger());
+            let (retained, audit) = (live.retained(), live.audit());
             let stored = stored.into_iter();
-            blocks.extend(stored.filter(|id| retained.was_reserved_before(*id, before_us) && ledger.is_done(*id)));
-            drop((retained, ledger));
+            blocks.extend(stored.filter(|id| retained.was_reserved_before(*id, before_us) && audit.is_done(*id)));
+            drop((retained, audit));
             if page.is_at_start() {
                 break;
             }

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{ASK_LIMIT, Live};
-use crate::ledger::Rejected;
-use crate::record::Record;
-use crate::source::Source;
-use crate::truth::Body;
+use crate::audit::Rejected;
+use crate::audit::record::Record;
+use crate::audit::source::Source;
+use crate::model::Body;
 
 /// Records put into the account at once.
 const BATCH: usize = 2_000;
@@ -111,12 +111,11 @@ impl<'a> Reader<'a> {
             self.turn()?;
         }
 
-        let mut ledger = self.live.ledger();
+        let mut audit = self.live.audit();
         let bounds = self.live.sources.iter().zip(beginnings).zip(ends);
-        let starts: Vec<i64> = bounds
-            .map(|((source, beginning), end)| ledger.begin(*source, beginning, end, service::unix_us()))
-            .collect();
-        drop(ledger);
+        let starts: Vec<i64> =
+            bounds.map(|((source, beginning), end)| audit.begin(*source, beginning, end, service::unix_us())).collect();
+        drop(audit);
         self.begin(&starts)?;
         self.live.started.set(true);
         info!("read the account of blocks");
@@ -158,28 +157,28 @@ impl<'a> Reader<'a> {
     fn put(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
         let positions = self.reader.positions()?;
-        let mut ledger = self.live.ledger();
+        let mut audit = self.live.audit();
         for item in self.batch.drain(..) {
             match item {
-                Item::Block(id, BlockEntry::Is(record)) => ledger.record(id, *record),
-                Item::Block(id, BlockEntry::OfAnotherModel) => ledger.of_another_release(id),
+                Item::Block(id, BlockEntry::Is(record)) => audit.record(id, *record),
+                Item::Block(id, BlockEntry::OfAnotherModel) => audit.of_another_release(id),
                 Item::Block(id, BlockEntry::Unreadable(why)) => {
                     warn!("{why}: nothing can be said of this block");
-                    ledger.unreadable(id);
+                    audit.unreadable(id);
                 }
                 Item::Block(_, BlockEntry::Deleted) => {}
                 Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
-                    ledger.sale(Record { id, state, source, offset, body });
+                    audit.sale(Record { id, state, source, offset, body });
                 }
-                Item::Malformed(source, offset, reason) => ledger.malformed(source, offset, &reason),
-                Item::Rejected(record) => ledger.rejected(*record),
+                Item::Malformed(source, offset, reason) => audit.malformed(source, offset, &reason),
+                Item::Rejected(record) => audit.rejected(*record),
             }
         }
         self.bodies.clear();
         for ((topic, partition), next) in positions {
             match self.sources.of(&topic, partition) {
-                Some(source) => ledger.read_to(source, next),
+                Some(source) => audit.read_to(source, next),
                 None => self.live.blocks_read.store(next, Ordering::Release),
             }
         }
@@ -190,11 +189,12 @@ impl<'a> Reader<'a> {
     /// that stopped: all of them are read on from where they can be.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
         self.asked = Some(Instant::now());
-        let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&self.partitions), self.logs.ends(&self.partitions)) else {
+        let (Ok(beginnings), Ok(ends)) = (self.logs.beginnings(&self.partitions), self.logs.ends(&self.partitions))
+        else {
             // Kafka is away again: it is asked until it answers.
             return Ok(());
         };
-        let starts = self.live.ledger().go_on(&beginnings, &ends, service::unix_us())?;
+        let starts = self.live.audit().go_on(&beginnings, &ends, service::unix_us())?;
         self.begin(&starts)?;
         // What is assigned does not rest.
         self.rests.fill(false);
@@ -206,9 +206,9 @@ impl<'a> Reader<'a> {
     /// A store that is away must not fill the memory, nor a log be far ahead of others: what waits in Kafka waits safely,
     /// up to its retention.
     fn rest(&mut self) -> anyhow::Result<()> {
-        let ledger = self.live.ledger();
-        let (rests, account_rests) = (ledger.rest(&self.rests), ledger.rests_account());
-        drop(ledger);
+        let audit = self.live.audit();
+        let (rests, account_rests) = (audit.rest(&self.rests), audit.rests_account());
+        drop(audit);
         if rests != self.rests || account_rests != self.account_rests {
             let changed = |to: bool| {
                 let changes = self.partitions.iter().zip(self.rests.iter().zip(&rests));

@@ -8,9 +8,9 @@ use petstore::{BlockId, Receipt, Sale, SaleId, State};
 use stores::postgres::Conflict;
 
 use super::account::Account;
-use crate::bits::Bits;
-use crate::block::Watched;
-use crate::findings::Stage;
+use crate::audit::bits::Bits;
+use crate::audit::block::Watched;
+use crate::audit::findings::Stage;
 
 /// Records that are not a sale, and blocks that the account did not have, that are remembered one by one.
 const ODD: usize = 10_000;

@@ -8,7 +8,7 @@ use petstore::{BlockId, SaleId, State};
 use super::account::Account;
 use super::book::{Book, Flag, Line, Page};
 use super::read::Gaps;
-use crate::findings::{Finding, Kind, Stage, Tallies};
+use crate::audit::findings::{Finding, Kind, Stage, Tallies};
 
 /// Findings that are shown whole, by stage and kind.
 const SHOWN: usize = 100;

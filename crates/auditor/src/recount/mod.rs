@@ -16,15 +16,15 @@
 //!
 //! Blocks are counted [`PASS`] sales at a time, each pass reading the logs from the first of its blocks on. Order is
 //! judged within a pass; content of a store that only counts can't be. Of blocks that Redis no longer keeps nothing is
-//! said at cached. [`crate::check`] does one pass, over the newest blocks.
+//! said at cached. [`crate::helm_test`] does one pass, over the newest blocks.
 
 mod account;
 mod book;
 mod cut;
 mod judge;
 mod logs;
+mod outcome;
 mod read;
-mod report;
 #[cfg(test)]
 mod tests;
 
@@ -35,19 +35,19 @@ use anyhow::{Context, bail};
 use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
+use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::findings::Stage;
+use crate::model::Chains;
 use crate::store::Store;
-use crate::truth::Chains;
 pub(crate) use account::{Account, Reach};
 use book::Book;
 pub(crate) use cut::Cut;
 pub(crate) use judge::Missing;
 use judge::Strange;
+pub use outcome::Recount;
+pub(crate) use outcome::grouped;
 pub(crate) use read::{Limit, Limits};
 use read::{Reader, strange_blocks};
-pub use report::Recount;
-pub(crate) use report::grouped;
 
 /// Sales in a pass, acknowledged or not: some 40 bytes each, so that half of the pod's 256 MiB is not exceeded.
 const PASS: u64 = 3_000_000;

@@ -14,9 +14,9 @@ use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
 use super::logs::{REST, read, since, wait_for};
+use crate::audit::STORES;
+use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::findings::Stage;
-use crate::ledger::STORES;
 use crate::store::{Page, Store};
 
 /// Conflicts of one block that are read.
@@ -112,8 +112,11 @@ impl Reader<'_> {
         let highest = gaps.read(Stage::Routed, routed);
         self.stored(book, &highest, &mut gaps);
         if self.stores.returned {
-            let part = |(state, offset): (&State, &i64)| {
-                Part { partition: (names.state(*state), 0), start: 0, end: offset + 1, trimmed: false }
+            let part = |(state, offset): (&State, &i64)| Part {
+                partition: (names.state(*state), 0),
+                start: 0,
+                end: offset + 1,
+                trimmed: false,
             };
             let routed: Vec<Part> = highest.iter().map(part).collect();
             gaps.note(Stage::Returned, wait_for(self.kafka, "spout", &routed, self.limits.pass.deadline()));
