@@ -15,7 +15,7 @@ use crate::audit::findings::{Stage, Tallies, Tally};
 pub struct BlockView {
     /// Which block.
     pub id: BlockId,
-    /// What its loader last said.
+    /// How far it is, by its loader's last record.
     pub phase: Phase,
     /// Its account.
     pub stages: Tallies,

@@ -14,7 +14,7 @@ use crate::audit::block::Behind;
 use crate::audit::findings::{Findings, Stage, Tally};
 use crate::audit::source::Source;
 
-/// Where a restart resumes. Results of done blocks lie beside it, under their own keys.
+/// Where a restart resumes. Results of done blocks are beside it, under their own keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Checkpoint {
@@ -28,7 +28,7 @@ pub struct Checkpoint {
     pub cases: Vec<Case>,
     /// Blocks that nobody reserved.
     pub strangers: Strangers,
-    /// What lies on `sales.rejected`.
+    /// What is on `sales.rejected`.
     pub rejected: RejectedRecords,
     /// The list of findings.
     pub findings: Findings,

@@ -112,7 +112,7 @@ impl Small {
 /// A sale that came to a stage when its block was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Late {
-    /// Nobody can say whether it may be there.
+    /// Nobody can tell whether it may be there.
     Unknown,
     /// A finding of this kind.
     Found(Kind),
@@ -164,7 +164,7 @@ impl Done {
         loader
     }
 
-    /// What a block is generated from that is no longer kept by itself, if this release can read that.
+    /// What a block is generated from that is no longer kept separately, if this release can read that.
     pub fn parameters(&self, id: BlockId) -> Option<Parameters> {
         if self.odd.contains_key(&id) {
             return None;
@@ -196,7 +196,7 @@ impl Done {
         Some(late)
     }
 
-    /// Changes the account of a block, or of its loader if it is no longer kept by itself, and the sum.
+    /// Changes the account of a block, or of its loader if it is no longer kept separately, and the sum.
     fn change(&mut self, id: BlockId, change: impl Fn(&mut Tallies)) {
         let key = (id.run, id.loader);
         if let Some(odd) = self.odd.get_mut(&id) {
@@ -245,7 +245,7 @@ impl Done {
         self.writing.loaders.iter().filter_map(|key| Some((*key, self.loaders.get(key)?)))
     }
 
-    /// Begins to write what changed since the last write that succeeded: the blocks; `None` stands for one that was folded.
+    /// Begins to write what changed since the last write that succeeded: the blocks; `None` for one that was folded.
     pub fn write_odd(&mut self) -> impl Iterator<Item = (BlockId, Option<&Odd>)> {
         self.writing.odd.append(&mut self.changed.odd);
         self.writing.odd.iter().map(|id| (*id, self.odd.get(id)))

@@ -28,7 +28,7 @@ impl Findings {
             return;
         }
         let finding = Finding { stage, kind, what: what.to_string(), detail: short(detail), at_us: service::unix_us() };
-        // After a restart, what an open block has is read again and found again. A third copy of a sale lies elsewhere.
+        // After a restart, what an open block has is read again and found again. A third copy of a sale is elsewhere.
         if !self.0.iter().any(|known| is(known, stage, kind, &finding.what) && known.detail == finding.detail) {
             self.0.push(finding);
         }

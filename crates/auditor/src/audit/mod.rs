@@ -176,7 +176,7 @@ impl Audit {
         }
     }
 
-    /// Takes note of a block whose record can't be read: nothing is said about its sales.
+    /// Takes note of a block whose record can't be read: its sales are not judged.
     pub fn unreadable(&mut self, id: BlockId) {
         if self.done.contains(id) {
             return;
@@ -281,7 +281,7 @@ impl Audit {
         }
     }
 
-    /// What is to be said of a body that is not as it should be, while there is room to show it.
+    /// What is wrong with a body, while there is room to show it.
     fn reason(&mut self, stage: Stage, record: &Record<'_>, kind: Kind, reason: &str) -> String {
         let reason = match kind {
             Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
@@ -332,7 +332,7 @@ impl Audit {
         self.others.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
     }
 
-    /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or said to be lost.
+    /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or found to be lost.
     pub fn is_done(&self, id: BlockId) -> bool {
         self.done.contains(id)
     }
@@ -368,7 +368,7 @@ fn strays(stage: Stage) -> usize {
     usize::from(stage == Stage::Returned)
 }
 
-/// Where a record lies, for the list.
+/// Where a record is, for the list.
 fn place(record: &Record<'_>) -> String {
     format!("{}, offset {}", record.source, record.offset)
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use petstore::SaleId;
 
-/// Stores times loaders that are followed: 8 bytes each. Beyond that all is forgotten and begun anew: what came before
-/// is then not known, and a sale behind it passes for being in order.
+/// Stores times loaders that are followed: 8 bytes each. Beyond that everything is forgotten: a sale that comes behind
+/// one from before then counts as in order.
 const FOLLOWED: usize = 2_000_000;
 
-/// The last sale of each run, loader and store, on topics where one store's sales lie in one partition.
+/// The last sale of each run, loader and store, on topics where all sales of a store are in one partition.
 #[derive(Debug, Default)]
 pub struct Order {
     /// By run and loader, then by store: the highest (block, index) that came, plus one.

@@ -1,5 +1,5 @@
-//! Whether a fault that was seen at routed was made there: a record that was wrong on `sales` already is no fault of the
-//! fan-out.
+//! Whether a fault that was seen at routed was made there: the fan-out is not to blame for a record that was already wrong on
+//! `sales`.
 //!
 //! Found at routed, it counts at routed until the judge has looked on `sales`. What of it belongs to an open block is found
 //! again after a restart; the rest of the questions are kept.
@@ -33,11 +33,11 @@ pub struct Case {
 /// What tells whether it was so on `sales`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Evidence {
-    /// The record says this, and lies on this topic.
+    /// The record has this content, and is on this topic.
     Record {
         /// Its fingerprint.
         says: u64,
-        /// Where it lies.
+        /// Where it is.
         topic: Source,
     },
     /// It came behind this sale.

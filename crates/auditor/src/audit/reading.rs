@@ -17,7 +17,7 @@ pub struct Unknown {
 }
 
 impl Audit {
-    /// Takes a record that is no sale.
+    /// Takes a record that is not a valid sale.
     pub fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
         if offset >= self.counted.at(source) {
             let stage = stage(source);

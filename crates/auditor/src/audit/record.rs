@@ -5,7 +5,7 @@ use petstore::{SaleId, State};
 use crate::audit::source::Source;
 use crate::model::Body;
 
-/// Tells records of one sale apart by what they say: body, and state in the header.
+/// Tells records of one sale apart by their content: body, and state in the header.
 pub fn fingerprint(body: Body<'_>, state: State) -> u64 {
     body.hash().rotate_left(8) ^ state.index() as u64
 }
@@ -15,12 +15,12 @@ pub fn fingerprint(body: Body<'_>, state: State) -> u64 {
 pub struct Record<'a> {
     /// Which sale its header names.
     pub id: SaleId,
-    /// Where its header says that it belongs.
+    /// Where it belongs according to its header.
     pub state: State,
     /// Where it was read.
     pub source: Source,
     /// And at which offset.
     pub offset: i64,
-    /// What it says.
+    /// Its content.
     pub body: Body<'a>,
 }

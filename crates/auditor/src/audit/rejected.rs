@@ -1,4 +1,4 @@
-//! What lies on `sales.rejected`, as the fan-out said why.
+//! What is on `sales.rejected`, with the fan-out's reasons.
 
 pub use service::account::{Rejected, RejectedRecords};
 

@@ -1,4 +1,4 @@
-//! What the auditor can't say, in words.
+//! What the auditor can't judge, or judges late, in words.
 
 use kafka::Ranges;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Audit;
 use crate::audit::source::Source;
 
-/// With more records unread than this, it is said how far behind the auditor is.
+/// With more records unread than this, the account tells how far behind the auditor is.
 const BEHIND: u64 = 200_000;
 
 /// Where Kafka deleted records before they were read.
@@ -34,7 +34,7 @@ impl Audit {
         self.sources.iter().map(|source| self.pace.unread(*source, &self.read)).sum()
     }
 
-    /// A sentence for each thing that can't be said, or is said late.
+    /// A sentence for each thing that can't be judged, or is judged late.
     pub(super) fn remarks(&self, now_us: i64) -> Vec<String> {
         let Overtaken { records, source, at_us } = self.overtaken;
         let ago = now_us.saturating_sub(at_us).max(0) / 1_000_000;

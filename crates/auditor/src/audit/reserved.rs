@@ -17,7 +17,7 @@ const RESERVED: usize = 100_000;
 pub(super) struct Reserved {
     /// Its place among the blocks that were reserved.
     pub(super) number: i64,
-    /// What the loader last said.
+    /// Its loader's last record of it.
     pub(super) record: BlockRecord,
     /// A log was deleted ahead of the auditor: the states' topics, and `receipts`.
     pub(super) suspect: [bool; 2],

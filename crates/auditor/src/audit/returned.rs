@@ -1,8 +1,8 @@
 //! What was lost between Postgres and `receipts`, and the proof of it.
 //!
 //! A round of its own, by the judge: [`Audit::unreturned`] names what Postgres has for certain and what has not come
-//! back; when the group of the spout has committed beyond where all sales of a block lie on the states' topics, the spout
-//! has passed it; when the auditor has then itself read `receipts` to its end, [`Audit::convict_returned`] names those
+//! back; when the spout's group has committed beyond all sales of a block on the states' topics, the spout has passed
+//! it; when the auditor has then itself read `receipts` to its end, [`Audit::convict_returned`] names those
 //! that did not come.
 
 use kafka::Ranges;
@@ -21,7 +21,7 @@ pub struct Unreturned {
 }
 
 impl Unreturned {
-    /// Where the block's sales lie on the states' topics.
+    /// Where the block's sales are on the states' topics.
     pub fn spans(&self) -> &[Span] {
         &self.spans
     }

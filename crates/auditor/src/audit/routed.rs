@@ -1,7 +1,7 @@
 //! What was lost between `sales` and the states' topics, and the proof of it.
 //!
 //! A round of proof, by the judge: [`Audit::suspects`] names all that is missing; then `sales` is looked at for its
-//! end, so all suspects lie below it, for they were acknowledged before; when the fan-out has committed that end, and the
+//! end, so all suspects are below it, since they were acknowledged before; when the fan-out has committed that end, and the
 //! auditor has itself read what the fan-out had written by then, [`Audit::convict`] names those that did not come.
 
 use std::collections::HashSet;
@@ -20,7 +20,7 @@ const UNSEEN: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
-    /// Blocks of which nothing more will be acknowledged: their loader said so, or fell silent.
+    /// Blocks of which nothing more will be acknowledged: their loader closed them, or fell silent.
     ended: Vec<BlockId>,
     /// What came back without having been routed.
     not_routed: Vec<(BlockId, Ranges)>,
@@ -49,7 +49,7 @@ pub struct Missing {
     pub indices: Ranges,
     /// None of them is older: unix time, microseconds.
     pub reserved_at_us: i64,
-    /// A log lost records that may have been these, so that nobody can say who lost them.
+    /// A log lost records that may have been these, so that nobody can tell who lost them.
     pub is_suspect: bool,
 }
 
@@ -104,8 +104,8 @@ impl Audit {
         suspects.missing.iter().filter_map(convict).collect()
     }
 
-    /// How many blocks of which nothing was seen may be judged now: each takes memory until the stores have said that they
-    /// have nothing of it either. The others are judged in a later round.
+    /// How many blocks of which nothing was seen may be judged now: each takes memory until the stores have answered
+    /// that they have nothing of it either. The others are judged in a later round.
     fn room(&self) -> usize {
         if self.is_full() { 0 } else { UNSEEN }
     }

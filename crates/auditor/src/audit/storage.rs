@@ -64,7 +64,7 @@ impl Asked {
 pub struct Held {
     /// Which sales.
     pub present: Bits,
-    /// What their rows say, if that was asked for.
+    /// The content of their rows, if that was asked for.
     pub rows: Vec<Row>,
 }
 
@@ -143,7 +143,7 @@ impl Audit {
     }
 
     /// Takes that a store had `found` sales of a block, and passed all that was seen of it. They are those that were seen if
-    /// nothing else can be among them: all that lies below `positions`, asked for after, has been read.
+    /// nothing else can be among them: everything below `positions`, asked for after, has been read.
     pub fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
         let abreast = self.has_read(positions);
         if let Some(block) = self.open.get_mut(&asked.id)

@@ -1,4 +1,4 @@
-//! What the live auditor says of everything since the first sale.
+//! What the live auditor has found in everything since the first sale.
 
 use std::time::{Duration, Instant};
 

@@ -76,11 +76,11 @@ const STILL: Duration = Duration::from_secs(4);
 pub struct Outcome {
     /// The table; its last line is the result.
     pub text: String,
-    /// What the exit code says.
+    /// Whether the exit code is 0.
     pub well: bool,
 }
 
-/// Why there is nothing to judge, and whose log says more.
+/// Why there is nothing to judge, and whose log tells more.
 struct Nothing {
     why: String,
     component: &'static str,

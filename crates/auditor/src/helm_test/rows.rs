@@ -1,4 +1,4 @@
-//! From a recount to what is said of it: a line a stage.
+//! From a recount to what is printed: a line a stage.
 
 use super::table::{Release, Row};
 use crate::audit::findings::{Kind, Stage, Tally};
@@ -79,7 +79,7 @@ fn row<'a>(
     let mut said = vec![format!("{} of {}{is}", grouped(tally.found), grouped(tally.expected))];
     let missing = tally.lost + tally.late;
     if tally.is_clean() && missing == 0 && tally.expected > 0 && !is_unread {
-        // All of it is there, whatever else was said on the way.
+        // All of it is there, whatever trouble there was on the way.
         if place.stage == Stage::Routed {
             said.push("lost 0  duplicate 0".to_owned());
         }

@@ -1,4 +1,4 @@
-//! What is printed: a line a stage, and the last line says it all.
+//! What is printed: a line a stage, and the result in the last line.
 
 use std::fmt::{self, Write as _};
 
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub(crate) status: Status,
     pub(crate) name: &'static str,
     pub(crate) text: String,
-    /// The object whose log says more, such as `deploy/kapture-auditor`.
+    /// The object whose log tells more, such as `deploy/kapture-auditor`.
     pub(crate) look_at: Option<String>,
 }
 

@@ -26,8 +26,8 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     })
 }
 
-/// The account in the report: `<stage>_found`, `<stage>_<kind of finding>` and the like, of the stages that are watched; counts can shrink when a finding is taken back, so they
-/// are gauges.
+/// The account in `/report`: `<stage>_found`, `<stage>_<kind of finding>` and the like, of the stages that are watched. Counts
+/// can shrink when a finding is taken back, so they are gauges.
 pub(super) fn figures(live: Option<&Arc<Live>>) -> Figures {
     let Some(live) = live.filter(|live| live.started.get()) else { return Figures::default() };
     let account = live.account();

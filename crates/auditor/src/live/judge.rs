@@ -185,7 +185,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Says where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
+    /// Notes where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
     fn look_at_lag(&mut self) -> anyhow::Result<()> {
         if self.lag_looked_at.elapsed() < LAG {
             return Ok(());
@@ -201,7 +201,7 @@ impl Judge<'_> {
             self.sales = self.logs.partitions(&self.live.names.sales())?;
         }
         if self.round.is_none() {
-            // The order is the proof: first the suspects, then the end they lie below.
+            // The order is the proof: first the suspects, then the end, which is beyond them.
             let mut suspects = self.live.audit().suspects();
             suspects.take_out(&self.searched_blocks);
             self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
@@ -249,7 +249,7 @@ impl Judge<'_> {
         self.live.wait_for(SEARCHING);
     }
 
-    /// A checkpoint that can't be written is no harm: more is read again.
+    /// A checkpoint that can't be written does no harm: more is read again.
     fn save(&mut self) {
         if self.wrote.is_some_and(|wrote| wrote.elapsed() < CHECKPOINT) {
             return;

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::audit::Account;
 use crate::audit::findings::{Kind, Tally};
 
-/// See [`Metrics::register`] for what is counted here, and [`Shown`] for what the account says.
+/// See [`Metrics::register`] for what is counted here, and [`Shown`] for the account.
 #[derive(Clone, Default)]
 pub(super) struct Metrics {
     account: Shown,

@@ -281,7 +281,7 @@ impl Live {
         self.progress().checkpoint_made = Some(made);
     }
 
-    /// Whether what the account said at a time outlasts a restart.
+    /// Whether the account as it was at a time outlasts a restart.
     fn has_written(&self, at: Instant) -> bool {
         self.progress().checkpoint_made.is_some_and(|made| made >= at)
     }

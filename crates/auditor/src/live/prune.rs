@@ -1,7 +1,7 @@
 //! Deletes from Postgres the sales that need not be kept, so that a forgotten install fills no disk.
 //!
 //! Those are the sales of blocks that are done and that one of Kafka's logs no longer holds whole: nobody can count them
-//! again, and [`crate::recount`] leaves them out by the same time. Redis forgets by itself.
+//! again, and [`crate::recount`] leaves them out by the same time. Redis expires its own.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;

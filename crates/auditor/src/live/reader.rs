@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint says.
+    /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint tells it to.
     fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let blocks = std::slice::from_ref(&self.blocks);
         let (beginning, end) = (self.logs.beginnings(blocks)?[0], self.logs.ends(blocks)?[0]);
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         self.reader.begin(sources.chain([(&self.blocks, read)]))
     }
 
-    /// Reads a batch and puts it into the account, then says how far that is.
+    /// Reads a batch and puts it into the account, then notes how far that is.
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = IDLE;
         while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A log begins behind our position, or ends before it. Kafka doesn't say which log, and a seek is refused by the one
+    /// A log begins behind our position, or ends before it. Kafka doesn't tell which log, and a seek is refused by the one
     /// that stopped: all of them are read on from where they can be.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
         self.asked = Some(Instant::now());
@@ -260,7 +260,7 @@ fn item(record: &kafka::Record<'_>, sources: &Sources, bodies: &mut Vec<u8>) -> 
     })
 }
 
-/// What the fan-out says of a record that it rejected. The last header of a name is the fan-out's: it appends.
+/// What the fan-out noted of a record that it rejected. The last header of a name is the fan-out's: it appends.
 fn rejected(record: &kafka::Record<'_>) -> Rejected {
     let mut rejected = Rejected { offset: record.offset(), sale: record.sale_id(), ..Rejected::default() };
     for (name, value) in record.headers() {

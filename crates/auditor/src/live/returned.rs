@@ -22,7 +22,7 @@ pub(super) struct Returned {
 
 enum Step {
     Idle,
-    /// The spout is to commit beyond where these lie.
+    /// The spout is to commit beyond these.
     Spout(Vec<Unreturned>, Instant),
     /// The auditor is to read up to these ends of `receipts`: those after the spout had committed.
     Reading(Vec<Unreturned>, Vec<i64>),

@@ -2,7 +2,7 @@
 
 use crate::audit::Suspects;
 
-/// See [`crate::audit`]'s module on judging for why this proves what it says.
+/// See [`crate::audit`]'s module on what was routed for why this is a proof.
 pub(super) struct Round {
     /// What it is about.
     pub(super) suspects: Suspects,

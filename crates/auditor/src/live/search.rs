@@ -209,7 +209,7 @@ impl Search<'_> {
         Ok(origins(cases, &suspects, whole))
     }
 
-    /// Whether a record on `sales` is what the model says.
+    /// Whether a record on `sales` is what the model generates.
     fn is_as_sent(&self, header: &SaleHeader, body: Body<'_>) -> bool {
         let Some(model) = self.live.audit().model(header.id) else { return false };
         let same = serde_json::from_slice::<Sale>(body.bytes())

@@ -1,4 +1,4 @@
-//! What the model says that a block holds, and whether a record says the same.
+//! What a block holds by the model, and whether a record has the same content.
 //!
 //! A body is compared by the hash of its bytes first: a body that is byte by byte what the model would write needs no
 //! parsing. Only if it differs is it parsed and compared by its canonical digest, which no layout of the JSON fools.
@@ -46,7 +46,7 @@ impl<'a> Body<'a> {
 pub enum Comparison {
     /// The content of this block is not compared.
     Skipped,
-    /// All as the model says.
+    /// All as the model generates it.
     Same,
     /// A field is another.
     Altered {
@@ -125,7 +125,7 @@ impl Truth {
             return Comparison::Same;
         }
         match serde_json::from_slice::<Sale>(body.bytes) {
-            Err(err) => Comparison::Malformed(format!("the body is no sale: {err}")),
+            Err(err) => Comparison::Malformed(format!("the body is not a valid sale: {err}")),
             Ok(sale) if sale.id != self.id.sale(index) => Comparison::Malformed(other(sale.id)),
             Ok(sale) if petstore::digest(&sale) == content.digests[at] => Comparison::Same,
             // What a due time and an offset may be is another question.
@@ -144,7 +144,7 @@ impl Truth {
             return Comparison::Same;
         }
         match serde_json::from_slice::<Receipt>(body.bytes) {
-            Err(err) => Comparison::Malformed(format!("the body is no receipt: {err}")),
+            Err(err) => Comparison::Malformed(format!("the body is not a valid receipt: {err}")),
             Ok(receipt) if receipt.id != self.id.sale(index) => Comparison::Malformed(other(receipt.id)),
             Ok(receipt) if petstore::receipt_digest(&receipt) == content.receipt_digests[at] => Comparison::Same,
             Ok(_) => Comparison::Altered { storable: true },
@@ -190,7 +190,7 @@ fn other(id: SaleId) -> String {
     format!("the body is that of sale {id}")
 }
 
-/// The hash of the body as whoever sends it writes it.
+/// The hash of the body as its sender writes it.
 fn hash(json: &mut Vec<u8>, value: &impl serde::Serialize) -> u64 {
     json.clear();
     // A Vec takes everything; and a body that could not be written equals none that came.

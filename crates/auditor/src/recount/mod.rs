@@ -10,13 +10,13 @@
 //! It takes a [`Cut`]: what was acknowledged, by the account, and then where `sales` ends. Only that is judged. Each stage
 //! is read when it has provably passed what was found at the stage before it; one that has not in time is late with what
 //! is missing there. What was sent after the cut is left alone: a sale that the account did not have then is looked up in
-//! the account as it is when everything has been read, and is a finding only if it was never sent by that one either.
+//! the account as it is when everything has been read, and is a finding only if it was not sent by that account either.
 //!
 //! # Bounds
 //!
 //! Blocks are counted [`PASS`] sales at a time, each pass reading the logs from the first of its blocks on. Order is
-//! judged within a pass; content of a store that only counts can't be. Of blocks that Redis no longer keeps nothing is
-//! said at cached. [`crate::helm_test`] does one pass, over the newest blocks.
+//! judged within a pass; content of a store that only counts can't be. Blocks that Redis no longer keeps are not
+//! judged at cached. [`crate::helm_test`] does one pass, over the newest blocks.
 
 mod account;
 mod book;

@@ -1,4 +1,4 @@
-//! What is said at the end.
+//! The outcome of a recount, and its table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ const NAMED: usize = 10;
 pub struct Recount {
     /// Blocks that were counted.
     pub blocks: u64,
-    /// Blocks that a log no longer reaches back to: nothing is said of them.
+    /// Blocks that a log no longer reaches back to: they are not judged.
     pub beyond_retention: u64,
     /// The first of these.
     pub beyond: Vec<BlockId>,
@@ -28,7 +28,7 @@ pub struct Recount {
     pub stages: Tallies,
     /// Findings, whole; the first hundred of each kind and stage.
     pub findings: Vec<Finding>,
-    /// Records on `sales.rejected`: no findings by themselves.
+    /// Records on `sales.rejected`: not findings by themselves.
     pub rejected_records: u64,
     /// Stages that had not passed everything: what is missing there is late.
     pub behind: Vec<Stage>,
@@ -76,7 +76,7 @@ impl Recount {
             self.findings.push(Finding { stage, kind, what, detail, at_us: service::unix_us() });
         };
         for ((stage, id), times) in &strange.sales {
-            // What lies on `sales` is told when it was routed, as all else is.
+            // What is on `sales` is named when it was routed, as everything else is.
             if *stage == Stage::Accepted {
                 continue;
             }
@@ -133,7 +133,7 @@ impl Recount {
             let _ = writeln!(text, "    {} at {}: {what} {detail}", kind.name().replace('_', " "), stage.name());
         }
         if self.rejected_records > 0 {
-            let _ = writeln!(text, "  {} records lie on sales.rejected", grouped(self.rejected_records));
+            let _ = writeln!(text, "  {} records are on sales.rejected", grouped(self.rejected_records));
         }
         for stage in &self.behind {
             let why = self.gaps.behind.get(stage).map_or("", String::as_str);

@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 }
 
-/// Waits until a store's position has passed these offsets; the error says why not, if it has not in time.
+/// Waits until a store's position has passed these offsets; the error explains why it has not in time.
 fn pass(
     store: &mut Store,
     names: &kafka::Names,

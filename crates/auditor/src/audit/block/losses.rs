@@ -9,7 +9,7 @@ pub enum Fate {
     LostByKafka,
     /// On `sales`.
     LostByFanOut,
-    /// Lost, but nobody can say by whom: `sales` no longer reaches back to it.
+    /// Lost, but nobody can tell by whom: `sales` no longer reaches back to it.
     Lost,
     /// On `sales.rejected`, though it is right on `sales`.
     Rejected,

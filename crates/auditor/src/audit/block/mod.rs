@@ -1,10 +1,10 @@
 //! One open block: what was acknowledged of it, what was seen of it, and what follows.
 //!
-//! Pure: whoever has proof that a stage has passed a sale says so ([`Block::lose`], [`Block::finish_routed`],
+//! Pure: the caller proves that a stage has passed a sale, and calls accordingly ([`Block::lose`], [`Block::finish_routed`],
 //! [`Block::store_has`], [`Block::lose_returned`]); nothing here looks at a clock, so "lost" never means "slow".
 //!
-//! A fault is counted where it happened: what was altered, out of order or repeated when it came is no fault of the
-//! stage that it came to.
+//! A fault is counted where it happened: a stage is not to blame for what was altered, out of order or repeated
+//! when it came there.
 
 mod losses;
 mod returned;
@@ -85,7 +85,7 @@ pub struct Seen {
     pub faults: Vec<Kind>,
     /// It had been found lost.
     pub is_back: bool,
-    /// What was found wrong with its body, if that can be said in general.
+    /// What was found wrong with its body, if that can be told without the model's sale.
     pub reason: String,
 }
 
@@ -115,13 +115,13 @@ impl Block {
         self.number
     }
 
-    /// Takes a newer record of the same block. A loader that was taken for gone and says more is still there.
+    /// Takes a newer record of the same block. A loader that was taken for gone and writes more is still there.
     pub fn update(&mut self, record: BlockRecord) {
         self.finished &= record.phase.is_final() && record.acknowledged == self.record.acknowledged;
         self.record = record;
     }
 
-    /// What the loader last said.
+    /// The loader's last record of it.
     pub fn record(&self) -> &BlockRecord {
         &self.record
     }
@@ -181,8 +181,8 @@ impl Block {
         self.length
     }
 
-    /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. Whoever
-    /// asks accuses or acquits each.
+    /// Sales that seem to be out of order at routed (or returned), each with a later one that came before it. The
+    /// caller accuses or acquits each.
     ///
     /// Only those that were acknowledged are judged: what a loader sent that had been given up for dead may have come
     /// behind its successor's sales. What came back is judged when all that was routed has been read.
@@ -280,12 +280,12 @@ impl Block {
         self.finished
     }
 
-    /// Where its sales lie.
+    /// Where its sales are.
     pub fn spans(&self) -> impl Iterator<Item = &Span> {
         self.routed.spans.iter().chain(self.returned.iter().flat_map(Returned::spans))
     }
 
-    /// Where its sales lie on the states' topics.
+    /// Where its sales are on the states' topics.
     pub fn routed_spans(&self) -> &[Span] {
         &self.routed.spans
     }

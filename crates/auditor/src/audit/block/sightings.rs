@@ -45,7 +45,7 @@ pub(super) struct Sightings {
     pub(super) spans: Vec<Span>,
 }
 
-/// Where sales of a block lie in one log.
+/// Where sales of a block are in one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Which log.
@@ -62,7 +62,7 @@ impl Sightings {
         self.seen.bytes() + self.spans.capacity() * size_of::<Span>()
     }
 
-    /// Notes where a record lies.
+    /// Notes where a record is.
     pub(super) fn at(&mut self, source: Source, offset: i64) {
         match self.spans.iter_mut().find(|span| span.source == source) {
             Some(span) => (span.low, span.high) = (span.low.min(offset), span.high.max(offset)),

@@ -5,7 +5,7 @@ use kafka::Ranges;
 use crate::audit::bits::Bits;
 use crate::audit::findings::Tally;
 
-/// As the store last said.
+/// By the store's last answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
     found: u32,
@@ -42,7 +42,7 @@ impl Stored {
         self.forgotten
     }
 
-    /// Takes how many it has. `abreast`: we have read all that it had written when it last said so.
+    /// Takes how many it has. `abreast`: we have read all that it had written when it last answered.
     pub(super) fn say(&mut self, found: u32, duplicates: u64, abreast: bool) {
         if abreast || duplicates == 0 {
             self.known = self.duplicates.min(duplicates);
