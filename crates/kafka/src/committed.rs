@@ -44,7 +44,7 @@ use tracing::{debug, warn};
 
 use crate::dispose::Disposed;
 use crate::transactions::{Failure, Outbox};
-use crate::{Asker, Config, Headers, Installation};
+use crate::{Asker, Config, Headers, Installation, Partition};
 
 /// One question to the coordinator, or to a partition's leader; a stop waits for the one that is asked.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -53,9 +53,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// A wait for its next record.
 const POLL: Duration = Duration::from_millis(20);
-
-/// A partition of a topic.
-type Partition = (String, i32);
 
 /// The positions of a role, as far as the log was read.
 #[derive(Debug)]

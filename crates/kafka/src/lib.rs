@@ -9,10 +9,12 @@
 //! ([`Installation`]), which every program watches ([`Watch`]).
 
 mod address;
+mod admin;
 mod asker;
 mod batches;
 mod block_entry;
 pub mod blocks;
+mod bulk;
 mod committed;
 mod config;
 mod contact;
@@ -40,9 +42,11 @@ pub mod transactions;
 mod watch;
 
 pub use address::{BootstrapServers, Prefix};
+pub use admin::Admin;
 pub use asker::Asker;
 pub use batches::Batches;
 pub use block_entry::BlockEntry;
+pub use bulk::BulkProducer;
 pub use committed::Committed;
 pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInterval};
 pub use contact::Contact;

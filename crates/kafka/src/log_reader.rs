@@ -36,14 +36,14 @@ pub struct LogReader {
 impl LogReader {
     /// Reads whatever is left: where the records to be read next were deleted, it goes on with the first that is there.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { consumer: made(&config.reader())?, contact: None })
+        Ok(Self { consumer: consumer(&config.reader())?, contact: None })
     }
 
     /// The same for a few records of each log, in little memory.
     pub fn sparing(config: &Config) -> anyhow::Result<Self> {
         let mut reader = config.reader();
         reader.set("fetch.message.max.bytes", "16384").set("queued.max.messages.kbytes", "1024");
-        Ok(Self { consumer: made(&reader)?, contact: None })
+        Ok(Self { consumer: consumer(&reader)?, contact: None })
     }
 
     /// Reads on and on. It never begins elsewhere than it was told to: see [`Next::OutOfRange`]. It also notices if it has
@@ -52,7 +52,7 @@ impl LogReader {
         let mut reader = config.reader();
         reader.set("auto.offset.reset", "error");
         let contact = Some(Contact::new(config, Instant::now()));
-        Ok(Self { consumer: made(&reader)?, contact })
+        Ok(Self { consumer: consumer(&reader)?, contact })
     }
 
     /// Where a log begins, and where what is committed of it ends. May take `limit`.
@@ -113,8 +113,8 @@ impl LogReader {
     }
 }
 
-fn made(config: &ClientConfig) -> anyhow::Result<Disposed<BaseConsumer>> {
-    Ok(Disposed::new(config.create().context("making a consumer")?))
+fn consumer(settings: &ClientConfig) -> anyhow::Result<Disposed<BaseConsumer>> {
+    Ok(Disposed::new(settings.create().context("making a consumer")?))
 }
 
 fn list<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> TopicPartitionList {

@@ -27,10 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dispose::Disposed;
-use crate::{Committed, Config, Contact, Error, Record};
-
-/// A partition of a topic.
-type Partition = (String, i32);
+use crate::{Committed, Config, Contact, Error, Partition, Record};
 
 /// What a poll gave.
 pub enum Polled<'a> {

@@ -5,10 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::info;
 
-use crate::Error;
-
-/// A partition of a topic.
-type Partition = (String, i32);
+use crate::{Error, Partition};
 
 /// Rest before positions outside of a log are looked at, so that all of them are at once.
 const CHECK_AFTER: Duration = Duration::from_millis(500);

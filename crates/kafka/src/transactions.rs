@@ -17,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use crate::dispose::Disposed;
 use crate::forward::Forward;
 use crate::member::list;
-use crate::{Committed, Config, Error, Headers, Membership, Record, flush, send};
+use crate::{Committed, Config, Error, Headers, Membership, Partition, Record, flush, send};
 
 /// Counts of what went otherwise than straight on; all of it is normal while things break.
 #[derive(Debug, Default)]
@@ -45,9 +45,6 @@ impl Events {
         count.fetch_add(some, Ordering::Relaxed);
     }
 }
-
-/// A partition of a topic.
-type Partition = (String, i32);
 
 /// What an error of a transactional call means.
 #[derive(Debug)]

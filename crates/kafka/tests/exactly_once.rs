@@ -180,7 +180,13 @@ async fn without_transactions_nothing_is_left_out_and_a_failure_repeats_what_was
     let (config, shutdown) = (config(), CancellationToken::new());
     let watch = watch(&config).await;
     send(&config, 0..2_000);
-    let fail = |handled| (handled == 1_200).then(|| Failure::Rebuild(KafkaError::Canceled.into()));
+    let fail = |handled| {
+        (handled == 1_200).then(|| {
+            // So long that what was put in the queue is on the topic.
+            std::thread::sleep(Duration::from_millis(500));
+            Failure::Rebuild(KafkaError::Canceled.into())
+        })
+    };
     let (thread, events) = copy_with(Guarantee::AtLeastOnce, &config, &watch, 0, fail, &shutdown);
     let seen = wait_for(&config, 2_000);
     shutdown.cancel();

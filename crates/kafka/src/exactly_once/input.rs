@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::Settings;
 use crate::transactions::Events;
-use crate::{Checked, Committed, Config, Member, Membership, Polled, RangeCheck, Record, Watch};
+use crate::{Checked, Committed, Config, Member, Membership, Partition, Polled, RangeCheck, Record, Watch};
 
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
@@ -88,7 +88,7 @@ impl<'w> Input<'w> {
         self.member.check().map(|()| None)
     }
 
-    fn rebalanced(&self, partitions: &[(String, i32)]) {
+    fn rebalanced(&self, partitions: &[Partition]) {
         if !partitions.is_empty() {
             Events::count(&self.events.rebalances);
             info!(partitions = partitions.len(), "assigned");
@@ -136,7 +136,7 @@ impl<'w> Input<'w> {
     }
 
     /// Positions in the source, by the topic's partitions.
-    pub(super) fn partitions(&self, next: &BTreeMap<i32, i64>) -> Vec<((String, i32), i64)> {
+    pub(super) fn partitions(&self, next: &BTreeMap<i32, i64>) -> Vec<(Partition, i64)> {
         next.iter().map(|(number, next)| ((self.source.clone(), *number), *next)).collect()
     }
 
