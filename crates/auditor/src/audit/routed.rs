@@ -27,16 +27,16 @@ pub struct Suspects {
 }
 
 impl Suspects {
-    /// Takes these blocks out, to be judged by themselves.
-    pub fn take_out(&mut self, blocks: &HashSet<BlockId>) -> Self {
-        let of = |blocks: &HashSet<BlockId>, ids: &mut Vec<(BlockId, Ranges)>| {
-            ids.extract_if(.., |(id, _)| blocks.contains(id)).collect()
-        };
-        Self {
-            missing: of(blocks, &mut self.missing),
-            ended: self.ended.extract_if(.., |id| blocks.contains(id)).collect(),
-            not_routed: of(blocks, &mut self.not_routed),
-        }
+    /// What is about these blocks, and what is about others.
+    pub fn split(self, blocks: &HashSet<BlockId>) -> (Self, Self) {
+        let is_in = |(id, _): &(BlockId, Ranges)| blocks.contains(id);
+        let missing = self.missing.into_iter().partition(is_in);
+        let ended = self.ended.into_iter().partition(|id| blocks.contains(id));
+        let not_routed = self.not_routed.into_iter().partition(is_in);
+        (
+            Self { missing: missing.0, ended: ended.0, not_routed: not_routed.0 },
+            Self { missing: missing.1, ended: ended.1, not_routed: not_routed.1 },
+        )
     }
 }
 

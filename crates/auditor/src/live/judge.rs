@@ -202,8 +202,7 @@ impl Judge<'_> {
         }
         if self.round.is_none() {
             // The order is the proof: first the suspects, then the end, which is beyond them.
-            let mut suspects = self.live.audit().suspects();
-            suspects.take_out(&self.searched_blocks);
+            let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
             self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
         }
         let Some(round) = &mut self.round else { return Ok(()) };
@@ -232,7 +231,7 @@ impl Judge<'_> {
     /// Ends the round for the blocks that miss nothing. What is missing is searched for, or is in the next round again if
     /// another search is under way. A round that leaves something out does not count until that is found out.
     fn end_round(&mut self, missing: Vec<Missing>) {
-        let Some(Round { mut suspects, .. }) = self.round.take() else { return };
+        let Some(Round { suspects, .. }) = self.round.take() else { return };
         if missing.is_empty() && self.searched_blocks.is_empty() {
             self.live.audit().end_round(&suspects);
             self.live.round_ended();
@@ -240,7 +239,7 @@ impl Judge<'_> {
             return;
         }
         let blocks: HashSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
-        let set_aside = suspects.take_out(&blocks);
+        let (set_aside, suspects) = suspects.split(&blocks);
         if !missing.is_empty() && !self.desk.is_busy() {
             self.desk.ask(Question::Missing(missing));
             (self.searched, self.searched_blocks) = (set_aside, blocks);

@@ -39,7 +39,7 @@ enum Item {
 
 struct Reader<'a> {
     live: &'a Live,
-    reader: LogReader,
+    log: LogReader,
     logs: Logs,
     /// Of the account of blocks, and of all sources in their order.
     blocks: Partition,
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     fn new(kafka: &kafka::Config, live: &'a Live) -> anyhow::Result<Self> {
         Ok(Self {
             live,
-            reader: LogReader::following(kafka)?,
+            log: LogReader::following(kafka)?,
             logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
             blocks: (live.names.blocks(), 0),
             partitions: live.partitions(),
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         let blocks = std::slice::from_ref(&self.blocks);
         let (beginning, end) = (self.logs.beginnings(blocks)?[0], self.logs.ends(blocks)?[0]);
         let (beginnings, ends) = (self.logs.beginnings(&self.partitions)?, self.logs.ends(&self.partitions)?);
-        self.reader.begin([(&self.blocks, beginning)])?;
+        self.log.begin([(&self.blocks, beginning)])?;
         while self.live.blocks_read.load(Ordering::Acquire) < end && !shutdown.is_cancelled() {
             beat.turned();
             self.turn()?;
@@ -126,14 +126,14 @@ impl<'a> Reader<'a> {
     fn begin(&self, starts: &[i64]) -> anyhow::Result<()> {
         let read = self.live.blocks_read.load(Ordering::Acquire);
         let sources = self.partitions.iter().zip(starts.iter().copied());
-        self.reader.begin(sources.chain([(&self.blocks, read)]))
+        self.log.begin(sources.chain([(&self.blocks, read)]))
     }
 
     /// Reads a batch and puts it into the account, then notes how far that is.
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = IDLE;
         while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
-            match self.reader.next(wait)? {
+            match self.log.next(wait)? {
                 Next::Record(record) => {
                     let item = item(&record, &self.sources, &mut self.bodies);
                     self.batch.extend(item);
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     /// Positions are taken after the records before them were put in; they move past transactions' markers as well.
     fn put(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
-        let positions = self.reader.positions()?;
+        let positions = self.log.positions()?;
         let mut audit = self.live.audit();
         for item in self.batch.drain(..) {
             match item {
@@ -217,8 +217,8 @@ impl<'a> Reader<'a> {
                     .filter(move |(_, (before, now))| before != now && **now == to)
                     .map(|(partition, _)| partition)
             };
-            self.reader.pause(changed(true))?;
-            self.reader.resume(changed(false))?;
+            self.log.pause(changed(true))?;
+            self.log.resume(changed(false))?;
             (self.rests, self.account_rests) = (rests, account_rests);
         }
         Ok(())

@@ -126,7 +126,7 @@ fn forget(
         beat.turned();
         let keys: Vec<String> = blocks.iter().map(ToString::to_string).collect();
         writer.write(keys.iter().map(|key| (key.as_str(), None))).context("deleting blocks")?;
-        blocks.iter().for_each(|id| drop(live.retained().blocks.remove(id)));
+        live.retained().blocks.retain(|id, _| !blocks.contains(id));
     }
     debug!(blocks = blocks.len(), "deleted blocks that nothing holds any more");
     Ok(())
