@@ -5,6 +5,8 @@
 //! - `BaseConsumer` polls until librdkafka calls it closed, and each has a group, since [`crate::Config::reader`] needs a
 //!   name for one. It is closed when no commit and no rebalance is under way, its partitions are stopped, and what waits for
 //!   the coordinator was given up: each of these waits for an answer of a broker's thread.
+//!   One whose lost assignment was never polled finds it then, and answers by `assign`, which can wait for ever for the
+//!   thread of a group that has ended: seen, with stacks, in CI.
 //! - `AdminClient` joins a thread that ends at the first moment without an event.
 //! - Each of them, and every producer, then waits in `rd_kafka_destroy` until librdkafka's threads have ended, one of which
 //!   may be looking up a name.
