@@ -47,7 +47,7 @@ impl Offsets {
             |group: &Group| state::Group { name: group.name.clone(), members: group.members, lag: snapshot.lag(group) };
         Some(state::Kafka {
             age_seconds: now.saturating_duration_since(*came).as_secs_f64(),
-            brokers: snapshot.brokers,
+            brokers: snapshot.brokers.len(),
             under_replicated: snapshot.partitions().filter(|it| it.under_replicated()).count(),
             leaderless: snapshot.partitions().filter(|it| it.leader.is_none()).count(),
             groups: snapshot.groups.values().map(group).collect(),
@@ -121,7 +121,8 @@ impl Last {
 mod tests {
     use super::*;
 
-    fn answered(brokers: usize) -> Snapshot {
+    fn answered(brokers: i32) -> Snapshot {
+        let brokers = (0..brokers).map(|id| (id, format!("kafka-{id}:9092"))).collect();
         Snapshot { brokers, ..Snapshot::default() }
     }
 
@@ -156,6 +157,6 @@ mod tests {
         last.at_us = Some(7);
         last.take(Ok((answered(2), Some("1 partitions did not tell their ends".to_owned()))));
         assert_eq!((last.at_us, last.is_up), (Some(7), Some(true)));
-        assert_eq!(last.answer.as_ref().unwrap().0.brokers, 2, "what it has is of now");
+        assert_eq!(last.answer.as_ref().unwrap().0.brokers.len(), 2, "what it has is of now");
     }
 }

@@ -40,7 +40,7 @@ impl Collector for Metrics {
         drop(ledger);
         let snapshot = self.offsets.last().fresh(Instant::now());
         if let Some(snapshot) = snapshot {
-            families.gauge("kafka_brokers", "Brokers alive.", Some(snapshot.brokers))?;
+            brokers(&mut families, &snapshot)?;
             topics(&mut families, &snapshot)?;
             groups(&mut families, &snapshot)?;
         }
@@ -163,6 +163,15 @@ fn resources(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let throttled = uses.iter().filter_map(|used| Some((labels(used), used.throttled?)));
     let help = "Share of periods in which the CPU limit was hit.";
     families.gauges("kapture_container_cpu_throttled_ratio", help, throttled)
+}
+
+fn brokers(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {
+    families.gauge("kafka_brokers", "Brokers alive.", Some(snapshot.brokers.len()))?;
+    let rows = snapshot
+        .brokers
+        .iter()
+        .map(|(id, address)| (vec![("address", address.clone()), ("id", id.to_string())], 1_i64));
+    families.gauges("kafka_broker_info", "1 for each broker alive, with the address that clients connect to.", rows)
 }
 
 fn topics(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {

@@ -6,19 +6,12 @@
 //! where neither the group nor the log moves, the exporter reads on from there as a member of the group would.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, Message, TopicPartitionList};
+use kafka::first_records;
 
 /// All partitions together. What is left unknown is asked for again at the next poll.
 const READ_LIMIT: Duration = Duration::from_secs(2);
-/// A wait for the next record.
-const POLL: Duration = Duration::from_millis(20);
-/// Fetched of a partition at once: markers are some tens of bytes, and of records one is enough.
-const FETCH_BYTES: &str = "65536";
 
 /// A partition of a topic.
 pub(crate) type Id = (String, i32);
@@ -46,35 +39,13 @@ impl Read {
 }
 
 /// Reads each partition from a position to its end, as far as there is time. Blocks.
-pub(crate) fn read(reader: &ClientConfig, wanted: &BTreeMap<Id, (i64, i64)>) -> anyhow::Result<BTreeMap<Id, Read>> {
-    let deadline = Instant::now() + READ_LIMIT;
-    let consumer: BaseConsumer =
-        reader.clone().set("fetch.message.max.bytes", FETCH_BYTES).create().context("making a reader")?;
-    let mut list = TopicPartitionList::with_capacity(wanted.len());
-    for ((topic, partition), (from, _)) in wanted {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*from)).context("choosing a position")?;
-    }
-    consumer.assign(&list).context("assigning")?;
-    let mut found = BTreeMap::new();
-    while found.len() < wanted.len() && Instant::now() < deadline {
-        // Without a record, too, the position moves on. librdkafka reconnects by itself after an error.
-        if let Some(Ok(message)) = consumer.poll(POLL) {
-            let id = (message.topic().to_owned(), message.partition());
-            if let Some((from, to)) = wanted.get(&id) {
-                found.entry(id).or_insert(Read { from: *from, to: *to, record: Some(message.offset()) });
-            }
-            continue;
-        }
-        for element in consumer.position().context("asking for the own position")?.elements() {
-            let id = (element.topic().to_owned(), element.partition());
-            if let (Some((from, to)), Offset::Offset(position)) = (wanted.get(&id), element.offset())
-                && position >= *to
-            {
-                found.entry(id).or_insert(Read { from: *from, to: *to, record: None });
-            }
-        }
-    }
-    Ok(found)
+pub(crate) fn read(config: &kafka::Config, wanted: &BTreeMap<Id, (i64, i64)>) -> anyhow::Result<BTreeMap<Id, Read>> {
+    let found = first_records(config, wanted, READ_LIMIT)?;
+    let read = found.into_iter().filter_map(|(id, record)| {
+        let (from, to) = *wanted.get(&id)?;
+        Some((id, Read { from, to, record }))
+    });
+    Ok(read.collect())
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! Watches whether the sales' client still finds Kafka, and whether it is still the same one, on a thread of its own, since
 //! the questions block.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka::Contact;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use kafka::{Contact, Producer};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +17,7 @@ const REST: Duration = Duration::from_millis(200);
 /// or if it was emptied: the run and its blocks are gone, and the next start begins another run and makes the topics.
 pub(crate) fn watch(
     kafka: &kafka::Config,
-    producer: &Arc<ThreadedProducer<Acks>>,
+    producer: &Producer<Acks>,
     load: &Load,
     runtime: &Handle,
     sent: &CancellationToken,
@@ -36,7 +34,7 @@ pub(crate) fn watch(
             accepted = now;
             contact.heard();
         }
-        contact.check(producer.client())?;
+        producer.check(&contact)?;
         watch.is_sure()?;
         std::thread::sleep(REST);
     }

@@ -7,7 +7,6 @@ use kafka::blocks::{BlockRecord, decode};
 use kafka::{Batches, Config, read_to_end};
 use petstore::BlockId;
 use rdkafka::Message;
-use rdkafka::error::KafkaError;
 use tracing::warn;
 
 use crate::opening::Past;
@@ -63,8 +62,7 @@ impl Journal {
             records.iter().map(encode).collect::<anyhow::Result<_>>().context("encoding").map_err(Trouble::Other)?;
         let written = self.batches.write(encoded.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice()))));
         written.map_err(|err| {
-            let fatal = matches!(&err, KafkaError::Transaction(cause) if cause.is_fatal());
-            let trouble = if fatal || self.batches.has_given_up() { Trouble::Fenced } else { Trouble::Other };
+            let trouble = if self.batches.has_given_up() { Trouble::Fenced } else { Trouble::Other };
             trouble(anyhow!(err).context(format!("writing to {}", self.topic)))
         })
     }

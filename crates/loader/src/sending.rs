@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use kafka::SaleHeader;
+use anyhow::bail;
+use kafka::{NotSent, Producer, SaleHeader};
 use petstore::SaleId;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -21,7 +19,7 @@ use crate::load::Load;
 use crate::metrics::Metrics;
 use crate::rate::CatchUp;
 use crate::schedule::Schedule;
-use crate::stock::{Encoded, Stock};
+use crate::stock::Stock;
 
 /// Sales that wait in the client. With headers and librdkafka's own they take about a kilobyte each, and the pod has
 /// 128 MiB; more would only hide for longer that Kafka is slow.
@@ -42,7 +40,7 @@ const PURGE_LIMIT: Duration = Duration::from_secs(1);
 /// What the loop works with.
 pub struct Sending {
     load: Arc<Load>,
-    producer: Arc<ThreadedProducer<Acks>>,
+    producer: Arc<Producer<Acks>>,
     topic: String,
     stock: Receiver<Stock>,
     schedule: Schedule,
@@ -86,11 +84,7 @@ impl Sending {
         catch_up: CatchUp,
         stock: Receiver<Stock>,
     ) -> anyhow::Result<Self> {
-        let producer = config
-            .idempotent_producer()
-            .set("queue.buffering.max.messages", QUEUE.to_string())
-            .create_with_context(Acks::new(Arc::clone(&load)))
-            .context("making the producer")?;
+        let producer = Producer::new(config, QUEUE, Acks::new(Arc::clone(&load)))?;
         Ok(Self {
             schedule: Schedule::new(load.plan(), catch_up),
             catch_up,
@@ -106,8 +100,7 @@ impl Sending {
         })
     }
 
-    /// The client.
-    pub(crate) fn producer(&self) -> Arc<ThreadedProducer<Acks>> {
+    pub(crate) fn producer(&self) -> Arc<Producer<Acks>> {
         Arc::clone(&self.producer)
     }
 
@@ -213,8 +206,10 @@ impl Sending {
         let due_us = self.schedule.next_due_at();
         self.key.clear();
         write!(self.key, "{}", sale.store)?;
-        if let Err(err) = send(&self.producer, &self.topic, &self.key, sale, id, clock.unix_us(due_us)) {
-            return self.not_taken(id, &err);
+        let header = SaleHeader { id, due_us: clock.unix_us(due_us), state: sale.state };
+        let tag = pack(id.block, id.index);
+        if let Err(why) = self.producer.send(&self.topic, &self.key, sale.body, &header, tag) {
+            return self.not_sent(id, why);
         }
         let now_us = clock.elapsed_us();
         let (lateness, blocked_us) = self.blame.handed(now_us, now_us.saturating_sub(due_us));
@@ -225,19 +220,20 @@ impl Sending {
         Ok(Handed::Over)
     }
 
-    /// The client did not take a sale, so it was certainly not sent: it is tried again, unless the client can't go on.
-    fn not_taken(&mut self, id: SaleId, err: &KafkaError) -> anyhow::Result<Handed> {
-        if matches!(err, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
-            self.load.metrics.queue_full.inc();
-            return Ok(Handed::Blocked);
-        }
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            bail!("the producer can't go on: {reason}");
-        }
-        self.load.metrics.refused.inc();
-        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            self.logged = Some(Instant::now());
-            warn!(sale = %id, "the client does not take a sale, which is tried again: {err}");
+    /// The sale was certainly not sent: it is tried again, unless the producer has failed for good.
+    fn not_sent(&mut self, id: SaleId, why: NotSent) -> anyhow::Result<Handed> {
+        match why {
+            NotSent::QueueFull => {
+                self.load.metrics.queue_full.inc();
+            }
+            NotSent::Refused(err) => {
+                self.load.metrics.refused.inc();
+                if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+                    self.logged = Some(Instant::now());
+                    warn!(sale = %id, "kafka's client refuses a sale, trying it again: {err:#}");
+                }
+            }
+            NotSent::Fatal(err) => return Err(err.context("the producer has failed for good")),
         }
         Ok(Handed::Blocked)
     }
@@ -289,7 +285,7 @@ impl Sending {
 
     /// Takes back what the client still has, so that nothing is sent after the blocks are closed.
     fn give_up(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.purge();
         let deadline = Instant::now() + PURGE_LIMIT;
         while !self.is_answered() && Instant::now() < deadline {
             std::thread::sleep(TICK);
@@ -300,23 +296,9 @@ impl Sending {
     }
 
     fn is_answered(&self) -> bool {
-        // A flush, even without a wait, sends at once what lingers.
-        let _ = self.producer.flush(Duration::ZERO);
+        self.producer.send_now();
         self.load.in_flight() == 0
     }
-}
-
-fn send(
-    producer: &ThreadedProducer<Acks>,
-    topic: &str,
-    key: &str,
-    sale: Encoded<'_>,
-    id: SaleId,
-    due_us: i64,
-) -> Result<(), KafkaError> {
-    let headers = SaleHeader { id, due_us, state: sale.state }.to_owned_headers();
-    let record = BaseRecord::with_opaque_to(topic, pack(id.block, id.index)).key(key).payload(sale.body);
-    producer.send(record.headers(headers)).map_err(|(err, _)| err)
 }
 
 #[cfg(test)]
@@ -352,30 +334,23 @@ mod tests {
         serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap()
     }
 
-    /// A client that takes records up to this size.
-    fn producer(kafka: &kafka::Config, load: &Arc<Load>, bytes: &str) -> Arc<ThreadedProducer<Acks>> {
-        let mut producer = kafka.idempotent_producer();
-        producer.set("message.max.bytes", bytes);
-        Arc::new(producer.create_with_context(Acks::new(Arc::clone(load))).unwrap())
-    }
-
     #[test]
     fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
         let kafka = nobody();
-        let mut sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
-        sales[0].store.name = "x".repeat(2_000).into();
+        let sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
         let (ready, stock) = channel();
         pieces(ID, &sales).for_each(|piece| ready.send(piece.unwrap()).unwrap());
         let load = load();
         let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
         let (clock, metrics) = (load.begin(), &load.metrics);
 
-        sending.producer = producer(&kafka, &load, "1000");
+        // Longer than librdkafka lets a topic's name be.
+        let topic = std::mem::replace(&mut sending.topic, "x".repeat(600));
         for times in 1..=3 {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked));
             assert_eq!([metrics.refused.get(), metrics.sent.get(), metrics.unknown.get()], [times, 0, 0]);
         }
-        sending.producer = producer(&kafka, &load, "1000000");
+        sending.topic = topic;
         assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         assert_eq!([metrics.refused.get(), metrics.sent.get()], [3, 1]);
         assert_eq!(sending.current.as_ref().unwrap().index, 1, "the same sale, and no other");
