@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use service::Report;
+use service::{Histogram, Report};
 
 use crate::audit::{Account, Audit};
 use crate::clock::Clock;
@@ -73,6 +73,23 @@ pub(crate) type Instance<'a> = (&'a str, SocketAddr, &'a Address, Option<&'a Inc
 
 type Key = (String, String, u64);
 
+/// The part of an incarnation's last report that is needed to decode the next one. Taken out of the ledger, since decoding
+/// histograms takes milliseconds, and all who read wait for the ledger meanwhile.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    /// The report's number; none if the incarnation is new.
+    sequence: Option<u64>,
+    latencies: BTreeMap<String, Histogram>,
+}
+
+/// What a report adds to the latencies that are counted.
+#[derive(Debug)]
+pub(crate) struct Gained {
+    /// Since which report of the incarnation; none if it is new.
+    since: Option<u64>,
+    latencies: BTreeMap<String, Merged>,
+}
+
 #[derive(Debug, Default)]
 struct Totals {
     counters: BTreeMap<String, u64>,
@@ -120,27 +137,39 @@ impl Ledger {
         }
     }
 
-    /// Takes a report. One that can't be read is an error, and changes nothing; nor does one that is older than what is
-    /// known, as when a pod is asked at two addresses.
+    /// What is counted of a report's incarnation.
+    pub(crate) fn counted(&self, component: &str, report: &Report) -> Counted {
+        let known = self.incarnations.get(&(component.to_owned(), report.pod.clone(), report.incarnation));
+        let known = known.map(|incarnation| &incarnation.report);
+        Counted {
+            sequence: known.map(|known| known.sequence),
+            latencies: known.map(|known| known.latencies.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Takes a report, unless another one of its incarnation came after `gained` was found out: whether it did so.
+    ///
+    /// One that is older than what is known changes nothing, as when a pod is asked at two addresses.
     pub(crate) fn received(
         &mut self,
         component: &str,
         address: SocketAddr,
-        report: Report,
+        report: &Report,
+        gained: &Gained,
         now: Instant,
-    ) -> anyhow::Result<()> {
-        let Some(address) = self.addresses.get_mut(&(component.to_owned(), address)) else { return Ok(()) };
+    ) -> bool {
+        let Some(address) = self.addresses.get_mut(&(component.to_owned(), address)) else { return true };
         let key = (component.to_owned(), report.pod.clone(), report.incarnation);
         let before = self.incarnations.get(&key).map(|incarnation| &incarnation.report);
-        let is_news = before.is_none_or(|before| report.sequence > before.sequence);
-        if is_news {
-            self.totals.entry(component.to_owned()).or_default().gain(before, &report)?;
+        if before.map(|before| before.sequence) != gained.since {
+            return false;
         }
         address.answered = Some(key.clone());
         address.error = None;
-        if !is_news {
-            return Ok(());
+        if !is_news(gained.since, report) {
+            return true;
         }
+        self.totals.entry(component.to_owned()).or_default().gain(before, report, gained);
         if before.is_none() {
             self.follows(&key);
         }
@@ -151,11 +180,11 @@ impl Ledger {
             clock: Clock::default(),
             is_lost: false,
         });
-        incarnation.window.push(&report, now);
+        incarnation.window.push(report, now);
         incarnation.received = now;
         incarnation.is_lost = false;
-        incarnation.report = report;
-        Ok(())
+        incarnation.report = report.clone();
+        true
     }
 
     /// Notes that a pod's program has started again: what the one before had not reported is lost.
@@ -262,21 +291,32 @@ impl Incarnation {
     }
 }
 
+impl Counted {
+    /// Decodes what a report adds to it. An error if a histogram can't be read.
+    pub(crate) fn until(&self, report: &Report) -> anyhow::Result<Gained> {
+        let mut gained = Gained { since: self.sequence, latencies: BTreeMap::new() };
+        if is_news(self.sequence, report) {
+            for (name, now) in &report.latencies {
+                gained.latencies.insert(name.clone(), Merged::between(self.latencies.get(name), now)?);
+            }
+        }
+        Ok(gained)
+    }
+}
+
+fn is_news(counted: Option<u64>, report: &Report) -> bool {
+    counted.is_none_or(|counted| report.sequence > counted)
+}
+
 impl Totals {
-    fn gain(&mut self, before: Option<&Report>, report: &Report) -> anyhow::Result<()> {
-        let latencies = report.latencies.iter().map(|(name, now)| {
-            let before = before.and_then(|before| before.latencies.get(name));
-            Ok((name, Merged::between(before, now)?))
-        });
-        // All are decoded before anything changes, so that an error leaves the totals as they were.
-        for (name, gained) in latencies.collect::<anyhow::Result<Vec<_>>>()? {
-            self.latencies.entry(name.clone()).or_default().gain(&gained);
+    fn gain(&mut self, before: Option<&Report>, report: &Report, gained: &Gained) {
+        for (name, gained) in &gained.latencies {
+            self.latencies.entry(name.clone()).or_default().gain(gained);
         }
         for (name, count) in &report.counters {
             let before = before.and_then(|before| before.counters.get(name)).copied().unwrap_or(0);
             *self.counters.entry(name.clone()).or_default() += count.saturating_sub(before);
         }
-        Ok(())
     }
 }
 

@@ -44,6 +44,18 @@ impl Reports {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a report. An error if it can't be read; then nothing changes.
+    fn received(&self, component: &str, address: SocketAddr, report: &Report) -> anyhow::Result<()> {
+        loop {
+            // The ledger is free while histograms are decoded. Again if the same pod was heard at another address meanwhile.
+            let counted = self.ledger().counted(component, report);
+            let gained = counted.until(report)?;
+            if self.ledger().received(component, address, report, &gained, Instant::now()) {
+                return Ok(());
+            }
+        }
+    }
+
     /// When the last report came, in microseconds since 1970.
     pub(crate) fn heard_us(&self) -> Option<i64> {
         *self.heard_us.lock().unwrap_or_else(PoisonError::into_inner)
@@ -182,7 +194,7 @@ async fn ask(reports: &Reports, component: &str, address: SocketAddr) -> anyhow:
     let (answered_us, at_us) = (unix_us(), report.at_us);
     let program = program(component);
     ensure!(report.program == program, "the address is one of {} now", report.program);
-    reports.ledger().received(component, address, report, Instant::now())?;
+    reports.received(component, address, &report)?;
     reports.ledger().timed(component, address, at_us, asked_us, answered_us);
     reports.heard(answered_us);
     if component == AUDITOR {

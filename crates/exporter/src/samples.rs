@@ -1,8 +1,12 @@
 //! Reports as tests need them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use service::Report;
+
+use crate::ledger::Ledger;
 
 /// A report made at a second of the program's clock.
 pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str, u64)]) -> Report {
@@ -20,5 +24,20 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         threads: BTreeMap::new(),
         resources: None,
         neighbour: None,
+    }
+}
+
+impl Ledger {
+    /// Decodes a report and takes it at once.
+    pub(crate) fn reported(
+        &mut self,
+        component: &str,
+        address: SocketAddr,
+        report: Report,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let gained = self.counted(component, &report).until(&report)?;
+        assert!(self.received(component, address, &report, &gained, now), "nobody else reports");
+        Ok(())
     }
 }

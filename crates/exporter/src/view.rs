@@ -219,7 +219,7 @@ mod tests {
         let stages = [("loader", "accepted"), ("etl-fan-out", "routed"), ("etl-postgres", "stored")];
         for (n, ((component, counter), count)) in stages.into_iter().zip(counts).enumerate() {
             let report = report("a", 1, second, &[(counter, count)]);
-            ledger.received(component, address(n), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported(component, address(n), report, start + Duration::from_secs(second)).unwrap();
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
         count(&mut ledger, 0, start, [0, 0, 0]);
         caught_up(&mut ledger, start);
         let later = start + Duration::from_secs(9);
-        ledger.received("etl-fan-out", address(1), report("a", 1, 9, &[("routed", 0)]), later).unwrap();
+        ledger.reported("etl-fan-out", address(1), report("a", 1, 9, &[("routed", 0)]), later).unwrap();
         assert_eq!(stages(&ledger, later)[1].lag, None);
     }
 
@@ -269,7 +269,7 @@ mod tests {
         let (mut ledger, start) = flow();
         for second in 0..5 {
             let report = report("a", 1, second, &[("routed", second * 7)]);
-            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
         }
         let routed = |seconds| stages(&ledger, start + Duration::from_secs(seconds)).swap_remove(1);
         assert_eq!((routed(4).sales, routed(4).rate, routed(4).stale), (Some(28), Some(7.0), 0));
@@ -284,7 +284,7 @@ mod tests {
             let mut report = report("a", 1, second, &[("routed", second * 100)]);
             let spent = Spent { input_us: second * 750_000, kafka_us: second * 250_000, ..Spent::default() };
             report.threads.insert("sales".to_owned(), spent);
-            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
         }
         let stages = stages(&ledger, start + Duration::from_secs(3));
         assert_eq!((stages[1].rate, stages[1].ceiling), (Some(100.0), Some(400.0)));
@@ -300,7 +300,7 @@ mod tests {
         for (n, rate) in [(0, 10.0), (7, 20.5)] {
             let mut report = report(&format!("loader-{n}"), 1, 1, &[]);
             report.gauges.insert("rate".to_owned(), rate);
-            ledger.received("loader", address(n), report, start).unwrap();
+            ledger.reported("loader", address(n), report, start).unwrap();
         }
         assert_eq!(load(&ledger, start).unwrap().asked, Some(30.5));
         assert_eq!(load(&ledger, start + Duration::from_secs(9)).unwrap().asked, None);
