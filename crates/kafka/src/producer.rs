@@ -122,7 +122,7 @@ mod tests {
         let producer = Producer::new(&nobody, 2, Failed(failed)).unwrap();
         let send = |payload: &[u8], tag| producer.send("sales", "1", payload, &HEADER, tag);
 
-        assert!(matches!(send(&[0; 2_000_000], 6), Err(NotSent::Refused(_))), "larger than any record may be");
+        assert!(matches!(send(&vec![0; 2_000_000], 6), Err(NotSent::Refused(_))), "larger than any record may be");
         assert!(matches!(producer.send(&"x".repeat(600), "1", b"x", &HEADER, 7), Err(NotSent::Refused(_))));
         assert!(send(b"x", 8).is_ok() && send(b"x", 9).is_ok());
         assert!(matches!(send(b"x", 10), Err(NotSent::QueueFull)));
