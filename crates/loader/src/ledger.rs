@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
-use crate::load::Load;
+use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::opening::{Past, left};
 use crate::schedule::Plan;
 
@@ -101,7 +101,8 @@ impl Ledger {
         let plan = Plan::new(self.load.rate(), left(load, now_us));
         let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone(), load };
         let mut account = Account::new(owner, next);
-        if plan.total() == 0 {
+        let is_over = plan.total() == 0;
+        if is_over {
             account.stop(None);
         }
         account.reserve(self.ahead(), now_us);
@@ -111,6 +112,15 @@ impl Ledger {
         records.extend_from_slice(&draft.records);
         journal.write(&records)?;
         info!(run = format!("{run:08x}"), next, cut, reserved = draft.records.len(), "the account is open");
+        if is_over {
+            let ago = Duration::from_micros(u64::try_from(now_us - load.began_at_us).unwrap_or(0));
+            warn!(
+                "this load stays ended: it first started {} s ago, and loader.stopAfter ends it after {} s, restarts \
+                 included; {TO_LOAD_AGAIN}",
+                ago.as_secs(),
+                self.stop_after.as_secs()
+            );
+        }
         let reserved = account.committed(&draft);
         self.load.open(account, plan);
         self.hand_out(reserved);

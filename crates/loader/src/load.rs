@@ -12,6 +12,9 @@ use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::schedule::Plan;
 
+/// What a user can do about a load that has ended: each of these makes it another load.
+pub(crate) const TO_LOAD_AGAIN: &str = "to load again, change loader.stopAfter, loader.rate or loader.seed";
+
 /// What the schedule, the acknowledgements and the ledger have in common.
 #[derive(Debug)]
 pub struct Load {

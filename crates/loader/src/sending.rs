@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::acks::{Acks, pack};
 use crate::blame::Blame;
 use crate::clock::Clock;
-use crate::load::Load;
+use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::metrics::Metrics;
 use crate::rate::CatchUp;
 use crate::schedule::Schedule;
@@ -121,7 +121,7 @@ impl Sending {
                 std::thread::sleep(self.rest(clock.elapsed_us()));
             }
             if !shutdown.is_cancelled() {
-                info!(sales = load.plan().total(), "the load has ended as planned");
+                info!(sales = load.plan().total(), "the load has ended as planned and stays ended; {TO_LOAD_AGAIN}");
             }
         }
         self.stop(beat, shutdown);
@@ -132,9 +132,6 @@ impl Sending {
         while !shutdown.is_cancelled() {
             beat.turned();
             if self.load.is_over() {
-                info!(
-                    "this load has ended before, and stays ended: another rate, stopAfter or parameter begins another"
-                );
                 return false;
             }
             match self.stock.recv_timeout(IDLE) {
