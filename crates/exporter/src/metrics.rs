@@ -15,7 +15,8 @@ use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
-use crate::view::{self, LOADER};
+use crate::usage::{CPU, DISK, MEMORY};
+use crate::view::{self, LOADER, SCHEDULE_LAG};
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {
@@ -84,7 +85,7 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
         Some((by_stage(stage.name()), &ledger.latency(stage.component(), stage.name())?.histogram))
     });
     families.histograms("kapture_latency_seconds", "From when a sale was due until a stage had it.", latencies)?;
-    let schedule_lag = ledger.latency(LOADER, "schedule_lag").map(|merged| (Labels::new(), &merged.histogram));
+    let schedule_lag = ledger.latency(LOADER, SCHEDULE_LAG).map(|merged| (Labels::new(), &merged.histogram));
     let help = "From when a sale was due until it was handed to the client.";
     families.histograms("kapture_loader_schedule_lag_seconds", help, schedule_lag)?;
     let asked = view::asked(ledger, now).map(|(pod, rate)| (vec![("pod", pod.to_owned())], rate));
@@ -153,9 +154,9 @@ fn resources(families: &mut Families, ledger: &Ledger) -> fmt::Result {
         vec![("component", used.component.clone()), ("pod", used.pod.clone()), ("container", used.container.clone())]
     };
     for (resource, name, help) in [
-        ("cpu", "kapture_container_cpu_usage_ratio", "CPU used of its limit."),
-        ("memory", "kapture_container_memory_usage_ratio", "Memory used of its limit."),
-        ("disk", "kapture_container_disk_usage_ratio", "Used share of the disk that the data lie on."),
+        (CPU, "kapture_container_cpu_usage_ratio", "CPU used of its limit."),
+        (MEMORY, "kapture_container_memory_usage_ratio", "Memory used of its limit."),
+        (DISK, "kapture_container_disk_usage_ratio", "Used share of the disk that the data lie on."),
     ] {
         let rows = uses.iter().filter(|used| used.resource == resource).map(|used| (labels(used), used.ratio));
         families.gauges(name, help, rows)?;

@@ -12,6 +12,8 @@ use crate::usage;
 
 pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
 pub(crate) const AUDITOR: &str = "auditor";
+/// The latency from due to handed over in a loader's report.
+pub(crate) const SCHEDULE_LAG: &str = "schedule_lag";
 
 /// Puts everything together as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -79,7 +81,7 @@ fn load(ledger: &Ledger, now: Instant) -> Option<Load> {
     ledger.targets.has(LOADER).then(|| Load {
         asked: asked(ledger, now).map(|(_, rate)| rate).reduce(|all, one| all + one),
         sent: rate(ledger, LOADER, "sent", now),
-        schedule_lag: recent(ledger, LOADER, "schedule_lag"),
+        schedule_lag: recent(ledger, LOADER, SCHEDULE_LAG),
         blocked: recent(ledger, LOADER, "blocked"),
     })
 }

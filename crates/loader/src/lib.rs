@@ -24,7 +24,7 @@ mod contact;
 pub mod journal;
 pub mod ledger;
 pub mod load;
-pub mod metrics;
+mod metrics;
 pub mod opening;
 pub mod rate;
 pub mod schedule;

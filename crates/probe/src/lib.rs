@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use service::{Admin, Figures, Health};
+use service::{Admin, Health};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -46,7 +46,7 @@ pub async fn run(
     let metrics = seen.register(&mut registry);
     let figures = {
         let (seen, metrics) = (seen.clone(), metrics.clone());
-        move || Figures::default().gauge("in_sync", f64::from(metrics.in_sync.get())).neighbour(seen.neighbour())
+        move || metrics.figures().neighbour(seen.neighbour())
     };
     let admin = Admin::new(&service, "probe", registry, health.clone(), figures);
 

@@ -9,11 +9,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
-use service::{Neighbour, encode_resources};
+use service::{Figures, Neighbour, encode_resources};
 use tracing::info;
 
 /// A measurement older than this says nothing of now.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// The probe's own gauge, in the report and for Prometheus.
+const IN_SYNC: &str = "in_sync";
 
 /// The last measurement. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -31,12 +34,19 @@ pub(crate) struct Metrics {
     pub(crate) in_sync: Gauge<u32, AtomicU32>,
 }
 
+impl Metrics {
+    /// The same for the report.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures::default().gauge(IN_SYNC, f64::from(self.in_sync.get()))
+    }
+}
+
 impl Seen {
     /// Adds the neighbour's figures, and the probe's own, to a registry with the prefix `kapture_probe`.
     pub(crate) fn register(&self, registry: &mut Registry) -> Metrics {
         let metrics = Metrics::default();
         let help = "1 if the broker is alive and in sync in all that it hosts";
-        registry.register("in_sync", help, metrics.in_sync.clone());
+        registry.register(IN_SYNC, help, metrics.in_sync.clone());
         registry.register_collector(Box::new(self.clone()));
         metrics
     }
