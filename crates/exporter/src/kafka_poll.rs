@@ -1,4 +1,4 @@
-//! Asks Kafka at intervals, and keeps its last answer for a while when it is away.
+//! Asks Kafka at intervals, and keeps its last answer for a while when Kafka is away.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,7 @@ use crate::lag;
 use crate::offsets::{Group, Snapshot, Watcher};
 use crate::poll::Reports;
 
-/// Offsets of an answer older than this are no longer among the metrics: a lag that doesn't move looks as if nothing
-/// happened.
+/// An older answer is no longer exported: a lag that doesn't move would look as if all were well.
 const KEPT: Duration = Duration::from_mins(1);
 
 /// Kafka's last answer. Clones share it.
@@ -26,7 +25,7 @@ pub(crate) struct Offsets(Arc<Mutex<Last>>);
 pub(crate) struct Last {
     /// The answer and when it came; none until the first.
     pub(crate) answer: Option<(Arc<Snapshot>, Instant)>,
-    /// When Kafka last answered all that it was asked, in microseconds since 1970.
+    /// When Kafka last answered every question, in microseconds since 1970.
     pub(crate) at_us: Option<i64>,
     /// Whether it answered at all when it was last asked; none before that.
     pub(crate) is_up: Option<bool>,
@@ -39,7 +38,7 @@ impl Offsets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// In short, for the state.
+    /// A summary for the state.
     pub(crate) fn summary(&self, now: Instant) -> Option<state::Kafka> {
         let last = self.last();
         let (snapshot, came) = last.answer.as_ref()?;
@@ -56,7 +55,7 @@ impl Offsets {
     }
 }
 
-/// Polls until `shutdown`. A Kafka that is away is normal: it is said once, and its last answer stays, with its age.
+/// Polls until `shutdown`. A Kafka that is away is normal: it is logged once, and the last answer stays, with its age.
 pub(crate) async fn run(
     watcher: Watcher,
     every: Duration,
@@ -84,7 +83,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// What the group of each role has left.
+/// What the group of each role has left to read.
 fn left(snapshot: &Snapshot) -> BTreeMap<String, u64> {
     snapshot.groups.iter().filter_map(|(role, group)| Some((role.clone(), snapshot.lag(group)?))).collect()
 }

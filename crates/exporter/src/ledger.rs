@@ -1,8 +1,8 @@
-//! What every instance last said, and totals that never fall.
+//! The last report of every instance, and totals that never fall.
 //!
 //! A program's counters begin at 0 with each start, so the totals add up what each incarnation has *gained*
-//! since its previous report. A pod that goes takes nothing with it but what it has counted since; one that was told to
-//! stop says so in its last report, and then nothing is missing.
+//! since its previous report. A pod that goes takes only what it has counted since then; one that was told to stop marks its
+//! last report, and then nothing is missing.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use crate::lag::Base;
 use crate::merged::Merged;
 use crate::window::Window;
 
-/// Reports come each second. Without one for this long the figures are of then, not of now.
+/// Reports come each second. An instance without one for this long is stale.
 pub(crate) const STALE: Duration = Duration::from_secs(5);
 
 /// An instance that DNS no longer knows and that no longer answers is forgotten after this. DNS may name one that has
 /// stopped in an orderly way for as long.
 const FORGET: Duration = Duration::from_mins(1);
 
-/// Incarnations remembered that no address answers with any more, so that one that comes back isn't counted twice.
+/// Incarnations remembered that no longer answer at any address, so that one that comes back isn't counted twice.
 const GONE: usize = 512;
 
 /// How many rounds back "recent" latencies begin.
@@ -37,7 +37,7 @@ pub(crate) struct Ledger {
     pub(crate) addresses: BTreeMap<(String, SocketAddr), Address>,
     /// Of each stage, by name: see [`crate::lag`].
     pub(crate) bases: BTreeMap<&'static str, Base>,
-    /// What the auditor last said.
+    /// The auditor's last account.
     pub(crate) audit: Option<Audit>,
     incarnations: BTreeMap<Key, Incarnation>,
     /// How often an instance of a component went without a last report.
@@ -52,7 +52,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Address {
     known_since: Instant,
     in_dns: Instant,
-    /// Who answered last.
+    /// The incarnation that answered last.
     answered: Option<Key>,
     pub(crate) error: Option<String>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Incarnation {
     pub(crate) is_lost: bool,
 }
 
-/// An address of a component, and who answers there.
+/// An address of a component, and the incarnation that answered there last.
 pub(crate) type Instance<'a> = (&'a str, SocketAddr, &'a Address, Option<&'a Incarnation>);
 
 type Key = (String, String, u64);
@@ -110,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// Notes what DNS says of a component.
+    /// Notes the addresses that DNS has for a component.
     pub(crate) fn resolved(&mut self, component: &str, addresses: &[SocketAddr], now: Instant) {
         for address in addresses {
             let new = Address { known_since: now, in_dns: now, answered: None, error: None };
@@ -118,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that an instance didn't answer, and why. Says whether that is news.
+    /// Notes that an instance didn't answer, and why. Returns whether it is the first failure in a row.
     pub(crate) fn failed(&mut self, component: &str, address: SocketAddr, error: String) -> bool {
         let address = self.addresses.get_mut(&(component.to_owned(), address));
         address.is_some_and(|address| address.error.replace(error).is_none())
@@ -195,7 +195,7 @@ impl Ledger {
         }
     }
 
-    /// Ends a round: remembers the latencies as they are now, and forgets who is gone.
+    /// Ends a round: remembers the latencies as they are now, and forgets the instances that are gone.
     pub(crate) fn end_round(&mut self, now: Instant) {
         let latencies = self.totals.iter().map(|(component, totals)| (component.clone(), totals.latencies.clone()));
         self.past.push_back(latencies.collect());
@@ -221,7 +221,7 @@ impl Ledger {
         }
     }
 
-    /// The instances of all components: each address with who answered there last.
+    /// The instances of all components: each address with the incarnation that answered there last.
     ///
     /// A pod that has come back at another address, as a new incarnation, or that has two addresses, is listed once. One
     /// that has stopped in an orderly way is left out until DNS has had its time to forget it.
@@ -237,7 +237,7 @@ impl Ledger {
         })
     }
 
-    /// Of each pod, where it was heard last.
+    /// Where each pod was heard last.
     fn newest(&self) -> HashMap<(&str, &str), (Instant, SocketAddr)> {
         let mut newest = HashMap::new();
         for ((_, socket), address) in &self.addresses {

@@ -93,7 +93,7 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     families.gauges("kapture_loader_asked_sales_per_second", help, asked)
 }
 
-/// What the auditor says: gauges, since it may take back what it found.
+/// The auditor's figures: gauges, since it may withdraw a finding.
 fn audit(families: &mut Families, ledger: &Ledger, stages: &[Stage]) -> fmt::Result {
     let findings = view::findings(ledger, Instant::now());
     let counts = findings
@@ -106,7 +106,7 @@ fn audit(families: &mut Families, ledger: &Ledger, stages: &[Stage]) -> fmt::Res
     let figures: [AuditedFigure; 3] = [
         ("found", "Sales that the auditor found at a stage.", |audited| audited.found),
         ("late", "Sales that the auditor has not found at a stage yet.", |audited| audited.late),
-        ("lost", "Sales that the auditor says won't come to a stage.", |audited| audited.lost),
+        ("lost", "Sales that the auditor found to be missing at a stage for good.", |audited| audited.lost),
     ];
     for (figure, help, value) in figures {
         let rows = stages
@@ -127,7 +127,7 @@ fn instances(families: &mut Families, ledger: &Ledger) -> fmt::Result {
             Some((labels, answered))
         })
         .collect();
-    // By the exporter's clock, whatever that of the pod says.
+    // By the exporter's clock, since the pod's may differ.
     let (now_us, seconds) = (unix_us() as f64, |us: f64| us / 1e6);
     let came = |answered: &Incarnation| seconds(now_us - answered.age(now).as_micros() as f64);
     let times = heard.iter().map(|(labels, answered)| (labels.clone(), came(answered)));
@@ -156,7 +156,7 @@ fn resources(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     for (resource, name, help) in [
         (CPU, "kapture_container_cpu_usage_ratio", "CPU used of its limit."),
         (MEMORY, "kapture_container_memory_usage_ratio", "Memory used of its limit."),
-        (DISK, "kapture_container_disk_usage_ratio", "Used share of the disk that the data lie on."),
+        (DISK, "kapture_container_disk_usage_ratio", "Used share of the disk that holds the data."),
     ] {
         let rows = uses.iter().filter(|used| used.resource == resource).map(|used| (labels(used), used.ratio));
         families.gauges(name, help, rows)?;
@@ -207,7 +207,7 @@ fn groups(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {
     families.gauges("kafka_consumergroup_members", "Members of a group.", members)?;
     let offsets = of_groups(snapshot, |group| {
         let committed = group.committed.iter();
-        // Where nothing was committed there is no series, which is not to say that it is unknown.
+        // A partition without a commit has no series, but its offset is not unknown: the sum is still right.
         committed.filter(|(_, offset)| offset.is_some()).map(|((topic, id), at)| (topic.clone(), *id, *at)).collect()
     });
     let lags =

@@ -1,9 +1,9 @@
-//! What Kafka says of its topics and consumer groups.
+//! What Kafka reports about its topics and consumer groups.
 //!
 //! The committed offsets are read before the ends of the partitions, so that a lag is never below zero. Kafka is asked by
-//! few requests: the ends of all partitions come by one call. What it doesn't say of a partition or a group is unknown:
-//! an end of before beside a commit of now would look like a log that was read to its end. What is left where nothing
-//! moves is read, once: see [`crate::remainder`].
+//! few requests: the ends of all partitions come by one call. What it doesn't report of a partition or a group is unknown: an
+//! old end beside a new commit would look like a log that was read to its end. Where nothing moves, what is left is read,
+//! once: see [`crate::remainder`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::remainder::{self, Id, Read};
 /// One request to Kafka. All requests of a poll together take no longer than a few of these.
 const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 
-/// What Kafka said when it was last asked.
+/// Kafka's last answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
     /// The address of each broker that is alive, by its number.
@@ -32,7 +32,7 @@ pub(crate) struct Snapshot {
 /// One partition of a topic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Partition {
-    /// The broker that leads it; none if nobody does.
+    /// The broker that leads it, if one does.
     pub(crate) leader: Option<i32>,
     pub(crate) replicas: Vec<i32>,
     pub(crate) in_sync: usize,
@@ -68,8 +68,8 @@ impl Snapshot {
     }
 
     /// The offset that a group reads next of a partition, and the end. A group that has committed nothing, or whose
-    /// position was deleted, reads on at the oldest record. One that has committed more than there is was left behind by a
-    /// log that has lost its end, and nobody knows what it has to read.
+    /// position was deleted, continues at the oldest record. If it has committed more than there is, the log has lost its end,
+    /// and what the group has left to read is unknown.
     fn span(&self, group: &Group, id: &Id) -> Option<(i64, i64)> {
         let of = self.topics.get(&id.0)?.get(&id.1)?;
         let (oldest, end) = (of.oldest?, of.end?);
@@ -82,7 +82,7 @@ impl Snapshot {
         if is_left == Some(false) { 0 } else { end - next }
     }
 
-    /// What neither a group nor the log has moved since `before`, and was not read yet: from where to where.
+    /// The spans that have not changed since `before` and were not read yet.
     fn resting(&self, before: &Self) -> BTreeMap<Id, (i64, i64)> {
         let mut resting: BTreeMap<Id, (i64, i64)> = BTreeMap::new();
         for (role, group) in &self.groups {
@@ -153,7 +153,7 @@ impl Watcher {
         Ok(Self { config: config.clone(), cluster: Asker::new(config, "reader")?, groups, known })
     }
 
-    /// Asks for everything. Says what couldn't be had, which is then missing.
+    /// Asks for everything. Also returns what couldn't be had, which is missing then.
     pub(crate) fn poll(&self, before: &Snapshot) -> anyhow::Result<(Snapshot, Option<String>)> {
         let deadline = Instant::now() + 4 * REQUEST_LIMIT;
         let mut problems = Vec::new();
@@ -164,7 +164,7 @@ impl Watcher {
                 Err(err) => problems.push(format!("{err:#}")),
             }
         }
-        // Only now, so that no lag is below zero.
+        // After the commits, so that no lag is below zero.
         problems.extend(self.edges(&mut snapshot, deadline));
         snapshot.read.clone_from(&before.read);
         let resting = snapshot.resting(before);
@@ -228,14 +228,14 @@ impl Watched {
             ids.map(|id| (topic.as_str(), *id))
         });
         let committed = self.asker.committed(partitions, limit).with_context(doing)?;
-        // Without a topic there is nobody to ask for.
+        // Without a topic there is no group to ask about.
         let members = if committed.is_empty() { 0 } else { self.asker.members(limit).with_context(doing)? };
         Ok(Group { name: name.to_owned(), members, committed })
     }
 }
 
 fn remaining(deadline: Instant) -> Duration {
-    // Never nothing at all: one slow request must not leave the others without an answer.
+    // Never zero: one slow request must not leave the others without an answer.
     deadline.saturating_duration_since(Instant::now()).min(REQUEST_LIMIT).max(REQUEST_LIMIT / 10)
 }
 

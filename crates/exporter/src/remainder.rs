@@ -2,7 +2,7 @@
 //!
 //! A transaction leaves a marker behind its last record, and an aborted one leaves all of its records: they have offsets,
 //! and no reader ever gets them. A group commits the offset behind the last record that it got, so that a log read to its
-//! end seems to have something left for ever. The offsets alone can't tell that from a record which nobody takes. So,
+//! end seems to have something left for ever. The offsets alone can't tell that from a record that is not being read. So,
 //! where neither the group nor the log moves, the exporter reads on from there as a member of the group would.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kafka::first_records;
 
-/// All partitions together. What is left unknown is asked for again at the next poll.
+/// For all partitions together. Those for which there was no time are read at the next poll.
 const READ_LIMIT: Duration = Duration::from_secs(2);
 
 /// A partition of a topic.
@@ -21,7 +21,7 @@ pub(crate) type Id = (String, i32);
 pub(crate) struct Read {
     pub(crate) from: i64,
     pub(crate) to: i64,
-    /// The first record for a reader; none if there is none before `to`.
+    /// The first record that a reader gets; none if it gets none before `to`.
     pub(crate) record: Option<i64>,
 }
 

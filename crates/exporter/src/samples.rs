@@ -29,6 +29,7 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
 
 impl Ledger {
     /// Decodes a report and takes it at once.
+    #[expect(clippy::needless_pass_by_value, reason = "each test makes its report in place")]
     pub(crate) fn reported(
         &mut self,
         component: &str,

@@ -28,7 +28,7 @@ pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> Stat
     }
 }
 
-/// What the auditor has found; none while it says nothing.
+/// What the auditor has found; none while it doesn't answer.
 pub(crate) fn findings(ledger: &Ledger, now: Instant) -> Option<Findings> {
     ledger.audit.as_ref()?.findings(now)
 }
@@ -151,13 +151,13 @@ pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant
         .reduce(|all, one| all + one)
 }
 
-/// Where the time goes of the instance that waits least for input.
+/// How the instance that waits least for input spends its time.
 fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
     let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
     times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
 }
 
-/// What all instances together could do that say where their time goes, and did not only wait.
+/// What all instances together could do; of those that report where their time goes and didn't only wait.
 fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64> {
     of(ledger, stage.component(), now)
         .flatten()

@@ -1,5 +1,5 @@
-//! Watches whether the sales' client still finds Kafka, and whether it is still the same one, on a thread of its own, since
-//! the questions block.
+//! Watches whether the sales' client still finds Kafka, and whether it is still the same Kafka. On a thread of its own, since
+//! asking blocks.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::acks::Acks;
 use crate::load::Load;
 
-/// Between two looks at what was acknowledged; bounds how late a stop is seen.
+/// Rest between two checks; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);
 
-/// Watches until `sent`, when there is nothing more to send. An error if Kafka is there and the client has lost it for good,
-/// or if it was emptied: the run and its blocks are gone, and the next start begins another run and makes the topics.
+/// Watches until `sent`, when there is nothing more to send.
+///
+/// An error if Kafka is there and the client has lost it for good; or if Kafka was emptied, since the run and its blocks are
+/// gone then, and only the next start begins another run and makes the topics.
 pub(crate) fn watch(
     kafka: &kafka::Config,
     producer: &Producer<Acks>,

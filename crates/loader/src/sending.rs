@@ -21,20 +21,20 @@ use crate::rate::CatchUp;
 use crate::schedule::Schedule;
 use crate::stock::Stock;
 
-/// Sales that wait in the client. With headers and librdkafka's own they take about a kilobyte each, and the pod has
-/// 128 MiB; more would only hide for longer that Kafka is slow.
+/// Sales that wait in the client. Each takes about a kilobyte with its header and librdkafka's overhead, of the pod's 128 MiB.
+/// More would only hide for longer that Kafka is slow.
 const QUEUE: u32 = 40_000;
-/// The shortest rest between two looks at the schedule.
+/// The shortest rest between two turns.
 const TICK: Duration = Duration::from_millis(1);
-/// The longest one; bounds how late a stop is seen and how old the gauges are.
+/// The longest rest; bounds how late a stop is seen and how old the gauges are.
 const IDLE: Duration = Duration::from_millis(50);
-/// How often the wall clock is looked at.
+/// How often the wall clock is checked for a step.
 const CLOCK_CHECK_US: u64 = 1_000_000;
-/// Sales that the client refuses are logged once in this time.
+/// Refused sales are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for Kafka's answers, of the 30 s that Kubernetes gives.
 const FLUSH_LIMIT: Duration = Duration::from_secs(15);
-/// How long the client may take to give back what was purged.
+/// How long the client may take to report what was purged.
 const PURGE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the loop works with.
@@ -54,14 +54,14 @@ pub struct Sending {
     clock_checked_us: u64,
 }
 
-/// The block in hand: the piece of it that is at hand, and the sale that is next.
+/// The block that is being sent: its current piece, and the index of the next sale.
 struct Current {
     stock: Stock,
     index: u32,
 }
 
 impl Current {
-    /// Whether the block goes on in another piece.
+    /// Whether the piece is sent and the block continues in another one.
     fn is_spent(&self) -> bool {
         self.index >= self.stock.end() && !self.stock.is_last()
     }
@@ -70,14 +70,14 @@ impl Current {
 /// What became of the attempt to hand over the next sale.
 enum Handed {
     Over,
-    /// Kafka is to blame: the client takes no sale, or Kafka let no block be reserved.
+    /// Kafka is to blame: the client takes no sale, or no block could be reserved.
     Blocked,
-    /// The loader is to blame: what comes next isn't made yet.
+    /// The loader is to blame: the next sales aren't generated yet.
     Starved,
 }
 
 impl Sending {
-    /// Prepares to send what comes out of `stock`.
+    /// Makes the client that will send what `stock` brings.
     pub fn new(
         config: &kafka::Config,
         load: Arc<Load>,
@@ -106,7 +106,7 @@ impl Sending {
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.
     ///
-    /// Afterwards the account says of each block how far it was sent.
+    /// Afterwards the account has how far each block was sent.
     pub fn run(mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         if self.first_block(beat, shutdown) {
             let load = Arc::clone(&self.load);
@@ -141,14 +141,14 @@ impl Sending {
                     return true;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // The ledger has failed, and says why.
+                // The ledger has failed and reports why.
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         false
     }
 
-    /// Hands over what may be sent now, and says what is waited for then.
+    /// Hands over what may be sent now, and returns what the loop waits for next.
     fn turn(&mut self, clock: &Clock) -> anyhow::Result<Activity> {
         let now_us = clock.elapsed_us();
         if now_us >= self.clock_checked_us + CLOCK_CHECK_US {
@@ -245,7 +245,7 @@ impl Sending {
         self.current = Some(Current { stock, index });
     }
 
-    /// How long nothing will be due.
+    /// How long to rest: until the next sale is due, within limits.
     fn rest(&self, now_us: u64) -> Duration {
         Duration::from_micros(self.schedule.next_due_at().saturating_sub(now_us)).clamp(TICK, IDLE)
     }

@@ -1,4 +1,4 @@
-//! Whether a broker may be counted on: it is alive, and it has all of what it hosts.
+//! Whether a broker is ready: it is alive, and in sync in all that it hosts.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kafka::{Asker, PartitionMetadata};
 /// How long Kafka may take to answer. The kubelet asks every three seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Partitions named in a reason; it is a line for people.
+/// Partitions named in a reason, which is one line.
 const NAMED: usize = 3;
 
 /// Asks Kafka about one broker. Blocks.
@@ -22,7 +22,7 @@ impl Broker {
         Ok(Self { id, asker: Asker::new(config, "reader")? })
     }
 
-    /// Says why the broker can't be counted on.
+    /// An error tells why the broker is not ready.
     pub(crate) fn check(&self) -> Result<(), String> {
         let metadata = self.asker.metadata(ANSWER_LIMIT).map_err(|err| format!("kafka does not answer: {err:#}"))?;
         let alive: Vec<i32> = metadata.brokers().map(|broker| broker.id).collect();

@@ -1,8 +1,8 @@
-//! Sits beside a broker and says what it did: its CPU and throttling, its memory and disk against their limits, and
-//! whether it can be counted on.
+//! Runs beside a broker and reports its CPU and throttling, its memory and disk against their limits, and whether it is
+//! alive and in sync.
 //!
 //! Ready means that the broker is alive and in sync in all that it hosts, so that the next one is only restarted
-//! when this one has caught up. Alive only means that the probe itself turns: restarting it mends no broker.
+//! when this one has caught up. Alive only means that the probe's own loops turn: restarting the probe mends no broker.
 
 mod broker;
 mod config;
@@ -25,7 +25,7 @@ use crate::broker::Broker;
 use crate::metrics::Seen;
 use crate::watch::watch;
 
-/// A loop that turns this much later than it should doesn't turn.
+/// A loop this late counts as stuck.
 const TURN_LIMIT: Duration = Duration::from_mins(1);
 
 /// Watches and serves until `shutdown`.

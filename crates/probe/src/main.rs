@@ -1,4 +1,4 @@
-//! Says what the broker beside it did, and whether it can be counted on. See the library for how.
+//! Reports what the broker beside it uses, and whether it is alive and in sync. See the library for how.
 
 use tracing::info;
 

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use service::{Figures, Neighbour, encode_resources};
 use tracing::info;
 
-/// A measurement older than this says nothing of now.
+/// An older measurement is not reported.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The probe's own gauge, in the report and for Prometheus.
@@ -68,7 +68,7 @@ impl Seen {
         last.missing = missing;
     }
 
-    /// The last measurement, if it is fresh: what is old is not shown as if it were of now.
+    /// The last measurement, if it is fresh.
     pub(crate) fn neighbour(&self) -> Option<Neighbour> {
         let last = self.lock();
         last.neighbour.as_ref().filter(|(_, at)| at.elapsed() < FRESH).map(|(neighbour, _)| neighbour.clone())
@@ -85,8 +85,8 @@ impl Collector for Seen {
         encode_resources(&neighbour.resources, &mut encoder)?;
         let Some(disk) = neighbour.disk else { return Ok(()) };
         for (name, help, bytes) in [
-            ("disk_size_bytes", "Size of the disk that the data lie on.", disk.size_bytes),
-            ("disk_free_bytes", "What is left of it.", disk.free_bytes),
+            ("disk_size_bytes", "Size of the disk that holds the data.", disk.size_bytes),
+            ("disk_free_bytes", "Bytes free on it.", disk.free_bytes),
         ] {
             let gauge = ConstGauge::new(bytes);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
