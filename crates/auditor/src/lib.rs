@@ -48,7 +48,6 @@ mod config;
 pub mod findings;
 pub mod ledger;
 pub mod live;
-mod logs;
 pub mod order;
 pub mod record;
 pub mod recount;

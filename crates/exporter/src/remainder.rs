@@ -6,15 +6,18 @@
 //! where neither the group nor the log moves, the exporter reads on from there as a member of the group would.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kafka::first_records;
+use kafka::{LogReader, Next};
 
 /// For all partitions together. Those for which there was no time are read at the next poll.
 const READ_LIMIT: Duration = Duration::from_secs(2);
 
+/// A wait for the next record.
+const POLL: Duration = Duration::from_millis(20);
+
 /// A partition of a topic.
-pub(crate) type Id = (String, i32);
+pub(crate) type Id = kafka::Partition;
 
 /// What was read from where to where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +43,26 @@ impl Read {
 
 /// Reads each partition from a position to its end, as far as there is time. Blocks.
 pub(crate) fn read(config: &kafka::Config, wanted: &BTreeMap<Id, (i64, i64)>) -> anyhow::Result<BTreeMap<Id, Read>> {
-    let found = first_records(config, wanted, READ_LIMIT)?;
-    let read = found.into_iter().filter_map(|(id, record)| {
-        let (from, to) = *wanted.get(&id)?;
-        Some((id, Read { from, to, record }))
-    });
-    Ok(read.collect())
+    let deadline = Instant::now() + READ_LIMIT;
+    let reader = LogReader::sparing(config)?;
+    reader.begin(wanted.iter().map(|(id, (from, _))| (id, *from)))?;
+    let mut found = BTreeMap::new();
+    while found.len() < wanted.len() && Instant::now() < deadline {
+        if let Next::Record(record) = reader.next(POLL)? {
+            let id = (record.topic().to_owned(), record.partition());
+            if let Some((from, to)) = wanted.get(&id) {
+                found.entry(id).or_insert(Read { from: *from, to: *to, record: Some(record.offset()) });
+            }
+            continue;
+        }
+        // The position moves on over what is not a record, too.
+        for (id, position) in reader.positions()? {
+            if let Some((from, to)) = wanted.get(&id).filter(|(_, to)| position >= *to) {
+                found.entry(id).or_insert(Read { from: *from, to: *to, record: None });
+            }
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 use serde::Deserialize;
@@ -42,8 +42,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::dispose::Disposed;
 use crate::transactions::{Failure, Outbox};
-use crate::{Asker, Config, Installation};
+use crate::{Asker, Config, Headers, Installation, Partition};
 
 /// One question to the coordinator, or to a partition's leader; a stop waits for the one that is asked.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -52,9 +53,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// A wait for its next record.
 const POLL: Duration = Duration::from_millis(20);
-
-/// A partition of a topic.
-type Partition = (String, i32);
 
 /// The positions of a role, as far as the log was read.
 #[derive(Debug)]
@@ -97,7 +95,7 @@ impl Committed {
     pub fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
         let topic = self.config.names().positions();
         for (partition, next) in moved {
-            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), OwnedHeaders::new())?;
+            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), Headers::default())?;
         }
         Ok(())
     }
@@ -124,9 +122,9 @@ impl Committed {
 
     /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
     /// still. `group`: a member of the role's. After an error, of which a stop is one, ask again. Blocks.
-    pub fn read<C: ConsumerContext, T: Consumer<C>>(
+    pub(crate) fn read<C: ConsumerContext>(
         &mut self,
-        group: &T,
+        group: &BaseConsumer<C>,
         partitions: &[Partition],
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Vec<i64>> {
@@ -172,6 +170,7 @@ impl Committed {
             return Ok(());
         }
         let consumer: BaseConsumer = self.config.reader().create().context("making a reader")?;
+        let consumer = Disposed::new(consumer);
         let mut start = TopicPartitionList::new();
         start.add_partition_offset(&topic, 0, self.read.map_or(Offset::Beginning, Offset::Offset))?;
         consumer.assign(&start).context("assigning")?;

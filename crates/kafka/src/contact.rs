@@ -13,6 +13,7 @@ use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use tracing::debug;
 
 use crate::Config;
+use crate::dispose::Disposed;
 
 /// Without a word from Kafka for so long, it is asked for one.
 const QUIET: Duration = Duration::from_secs(20);
@@ -68,7 +69,7 @@ impl Contact {
             self.heard();
             return Ok(());
         }
-        let another: AdminClient<DefaultClientContext> = self.config.client().create()?;
+        let another: Disposed<AdminClient<DefaultClientContext>> = Disposed::new(self.config.client().create()?);
         if let Err(err) = another.inner().fetch_metadata(Some(&topic), LIMIT) {
             debug!("kafka is away: {err}");
             self.misses.set(0);

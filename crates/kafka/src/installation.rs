@@ -19,6 +19,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 
+use crate::dispose::Disposed;
 use crate::read::EndReader;
 use crate::{Config, Topic};
 
@@ -111,6 +112,7 @@ impl Config {
             .set("message.timeout.ms", limit.as_millis().max(1).to_string())
             .create_with_context(Receipt::default())
             .context("making a producer")?;
+        let producer = Disposed::new(producer);
         let topic = self.names().blocks();
         let key = format!("{MARK}{:016x}", rand::random::<u64>());
         producer

@@ -8,9 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::topic_partition_list::Offset;
 
-use crate::Asker;
-
-type Partition = (String, i32);
+use crate::{Asker, Partition};
 
 impl Asker {
     /// The first offset that is still there of each of these partitions. Those that Kafka doesn't tell are left out.

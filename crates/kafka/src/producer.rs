@@ -3,13 +3,14 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 
-use crate::{Config, Contact, SaleHeader};
+use crate::dispose::Disposed;
+use crate::{Config, Contact, Error, SaleHeader};
 
 /// Takes Kafka's answer to each record, on the producer's polling thread.
 ///
@@ -28,20 +29,21 @@ pub enum NotSent {
     /// The queue is full: Kafka takes less than it is given.
     QueueFull,
     /// The client itself refuses the record, because of its size for example.
-    Refused(anyhow::Error),
-    /// The producer has failed for good and takes no more records.
-    Fatal(anyhow::Error),
+    Refused(Error),
+    /// The producer has failed for good, for this reason, and takes no more records.
+    Fatal(String),
 }
 
 /// Sends each record once and in order: see [`Config::idempotent_producer`].
-pub struct Producer<D: Deliveries>(ThreadedProducer<Answers<D>>);
+pub struct Producer<D: Deliveries>(Disposed<ThreadedProducer<Answers<D>>>);
 
 impl<D: Deliveries> Producer<D> {
     /// Makes the producer, without connecting it yet. Its queue holds up to `queue` records.
     pub fn new(config: &Config, queue: u32, deliveries: D) -> anyhow::Result<Self> {
         let mut producer = config.idempotent_producer();
         producer.set("queue.buffering.max.messages", queue.to_string());
-        Ok(Self(producer.create_with_context(Answers(deliveries)).context("making the producer")?))
+        let producer = producer.create_with_context(Answers(deliveries)).context("making the producer")?;
+        Ok(Self(Disposed::new(producer)))
     }
 
     /// Puts a sale into the queue. Never waits.
@@ -55,7 +57,7 @@ impl<D: Deliveries> Producer<D> {
             return NotSent::QueueFull;
         }
         match self.0.client().fatal_error() {
-            Some((_, reason)) => NotSent::Fatal(anyhow!(reason)),
+            Some((_, reason)) => NotSent::Fatal(reason),
             None => NotSent::Refused(err.into()),
         }
     }

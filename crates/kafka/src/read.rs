@@ -12,6 +12,7 @@ use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
 use crate::Config;
+use crate::dispose::Disposed;
 
 /// Calls `each` with every committed record of partition 0 of `topic`, from the beginning to the end as of now.
 ///
@@ -28,7 +29,7 @@ pub fn read_to_end(
 
 /// A client that reads to the end of a log as of now, and no further.
 pub(crate) struct EndReader {
-    pub(crate) consumer: BaseConsumer<EndExpected>,
+    pub(crate) consumer: Disposed<BaseConsumer<EndExpected>>,
 }
 
 impl EndReader {
@@ -41,7 +42,7 @@ impl EndReader {
             .set("fetch.wait.max.ms", "20")
             .create_with_context(EndExpected)
             .context("making a reader")?;
-        Ok(Self { consumer })
+        Ok(Self { consumer: Disposed::new(consumer) })
     }
 
     /// Calls `each` with every committed record of partition 0 from `start` on, until it breaks or the end is reached.

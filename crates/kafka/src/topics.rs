@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::Config;
+use crate::dispose::Disposed;
 use crate::fit::{self, Cluster, Existing, Misfits, Wanted};
 
 /// One request to Kafka.
@@ -97,6 +98,7 @@ impl Config {
 
     async fn try_ensure(&self, specs: &[Spec]) -> anyhow::Result<Misfits> {
         let admin: AdminClient<DefaultClientContext> = self.client().create().context("making a client")?;
+        let admin = Disposed::new(admin);
         let options =
             AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
         let cluster = self.look(&admin, specs, &options).await?;

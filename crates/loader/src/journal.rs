@@ -4,10 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use kafka::blocks::{BlockRecord, decode};
-use kafka::{Batches, Config, read_to_end};
+use kafka::blocks::{BlockRecord, Published};
+use kafka::{Batches, BlockEntry, Config, read_committed};
 use petstore::BlockId;
-use rdkafka::Message;
 use tracing::warn;
 
 use crate::opening::Past;
@@ -78,14 +77,13 @@ pub fn look(config: &Config, loader: u32) -> anyhow::Result<Past> {
 /// Reads the topic; key and value of what is not a block go to `other`.
 fn read(config: &Config, loader: u32, mut other: impl FnMut(&[u8], &[u8])) -> anyhow::Result<Past> {
     let mut past = Past::of(loader);
-    read_to_end(config, &config.names().blocks(), READ_LIMIT, |message| {
-        match decode(message) {
-            Ok(Some(published)) => past.see(published),
-            Ok(None) => other(message.key().unwrap_or_default(), message.payload().unwrap_or_default()),
-            // Of another release, whose parameters this one can't read: never resumed, and judged as cut once it is silent.
-            Err(err) => warn!("skipping a block: {err:#}"),
-        }
-        Ok(())
+    read_committed(config, &config.names().blocks(), READ_LIMIT, |record| match BlockEntry::read(record) {
+        Some((id, BlockEntry::Is(block))) => past.see(Published { id, record: *block, offset: record.offset() }),
+        Some((_, BlockEntry::Deleted)) => {}
+        // Never resumed, and judged as cut once it is silent.
+        Some((id, BlockEntry::OfAnotherModel)) => warn!(%id, "skipping a block of another model"),
+        Some((_, BlockEntry::Unreadable(reason))) => warn!("skipping a block: {reason}"),
+        None => other(record.key().unwrap_or_default(), record.payload().unwrap_or_default()),
     })?;
     Ok(past)
 }

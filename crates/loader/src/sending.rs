@@ -227,10 +227,10 @@ impl Sending {
                 self.load.metrics.refused.inc();
                 if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
                     self.logged = Some(Instant::now());
-                    warn!(sale = %id, "kafka's client refuses a sale, trying it again: {err:#}");
+                    warn!(sale = %id, "kafka's client refuses a sale, trying it again: {err}");
                 }
             }
-            NotSent::Fatal(err) => return Err(err.context("the producer has failed for good")),
+            NotSent::Fatal(reason) => bail!("the producer has failed for good: {reason}"),
         }
         Ok(Handed::Blocked)
     }

@@ -4,6 +4,8 @@
 //! end, so all suspects lie below it, for they were acknowledged before; when the fan-out has committed that end, and the
 //! auditor has itself read what the fan-out had written by then, [`Ledger::convict`] names those that did not come.
 
+use std::collections::HashSet;
+
 use kafka::Ranges;
 use petstore::BlockId;
 
@@ -22,6 +24,20 @@ pub struct Suspects {
     ended: Vec<BlockId>,
     /// What came back without having been routed.
     not_routed: Vec<(BlockId, Ranges)>,
+}
+
+impl Suspects {
+    /// Takes these blocks out, to be judged by themselves.
+    pub fn take_out(&mut self, blocks: &HashSet<BlockId>) -> Self {
+        let of = |blocks: &HashSet<BlockId>, ids: &mut Vec<(BlockId, Ranges)>| {
+            ids.extract_if(.., |(id, _)| blocks.contains(id)).collect()
+        };
+        Self {
+            missing: of(blocks, &mut self.missing),
+            ended: self.ended.extract_if(.., |id| blocks.contains(id)).collect(),
+            not_routed: of(blocks, &mut self.not_routed),
+        }
+    }
 }
 
 /// Sales of one block that the fan-out has passed and that are not where they belong.
@@ -115,9 +131,15 @@ impl Ledger {
         }
     }
 
-    /// Ends a round: blocks of which nothing more can come are finished at routed, and what came back by then without
-    /// having been routed never was.
+    /// Ends a round of proof: see [`Self::finish`].
     pub fn end_round(&mut self, suspects: &Suspects) {
+        self.finish(suspects);
+        self.rounds += 1;
+    }
+
+    /// Blocks of which nothing more can come are finished at routed, those that are missing having been sentenced, and what
+    /// came back by then without having been routed never was.
+    pub fn finish(&mut self, suspects: &Suspects) {
         for (id, not_routed) in &suspects.not_routed {
             let Some(block) = self.open.get_mut(id) else { continue };
             for index in block.never_routed(not_routed) {
@@ -136,6 +158,5 @@ impl Ledger {
                 block.finish_routed();
             }
         }
-        self.rounds += 1;
     }
 }

@@ -25,7 +25,7 @@ mod silence;
 mod storing;
 mod strangers;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod waiting;
 
 use std::collections::{BTreeMap, HashMap};

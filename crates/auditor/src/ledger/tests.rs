@@ -68,7 +68,7 @@ fn hold(ledger: &mut Ledger, store: usize, present: impl IntoIterator<Item = u32
     ledger.close();
 }
 
-pub(super) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockRecord {
+pub(crate) fn record(phase: Phase, acknowledged: &[(u32, u32)], end: Option<u32>) -> BlockRecord {
     BlockRecord {
         incarnation: 1,
         parameters: Parameters::default(),

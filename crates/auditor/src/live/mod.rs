@@ -1,19 +1,19 @@
 //! The auditor that runs beside the pipeline.
 //!
-//! One thread reads ([`reader`]), one judges ([`judge`]), one deletes ([`forget`]), one task watches each store ([`watch`]); all of them share
-//! the [`Ledger`] behind one lock, which is held for a batch at a time. None of them waits for another: Kafka or a
+//! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
+//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Ledger`] behind one lock, which is held
+//! for a batch at a time. None of them waits for another: Kafka or a
 //! store that is away only makes sales late.
 
 mod api;
 mod checkpoint;
-mod forget;
 mod judge;
 mod metrics;
 mod prune;
 mod reader;
+mod retention;
 mod returned;
 mod round;
-mod scan;
 mod search;
 mod watch;
 
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::Topic;
+use kafka::{Logs, Partition, Topic};
 use petstore::Petstore;
 use prometheus_client::registry::Registry;
 use service::{Admin, Health, Ready};
@@ -32,11 +32,11 @@ use tracing::info;
 
 use crate::config::Stores;
 use crate::ledger::{Account, Ledger, STORES};
-use crate::logs::Logs;
 use crate::source::Source;
 use crate::store::Store;
 use crate::truth::Generate;
 use metrics::Metrics;
+use retention::Retained;
 
 /// A loop that has not turned for so long is stuck, whatever Kafka does: all it waits for has shorter limits.
 const STUCK: Duration = Duration::from_mins(2);
@@ -58,6 +58,8 @@ struct Live {
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
     pruned_before_us: AtomicI64,
+    /// What the logs still held when that was last looked at.
+    retained: Mutex<Retained>,
     /// How long Redis keeps a block, if it is watched.
     redis_keeps: Option<Duration>,
     started: Started,
@@ -102,17 +104,24 @@ pub async fn run(
     let work = async {
         let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
         let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let [read, judge, forget] = ["read", "judge", "forget"].map(|name| health.loop_(name, STUCK));
+        let [read, judge, search, retention] =
+            ["read", "judge", "search", "retention"].map(|name| health.loop_(name, STUCK));
         let reader =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
-        let judge =
-            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
-        let forget =
-            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| forget::run(kafka, live, &forget, shutdown));
+        let (desk, searcher) = search::open();
+        let judge = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            judge::run(kafka, live, desk, &judge, shutdown)
+        });
+        let search = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            search::run(kafka, live, &searcher, &search, shutdown)
+        });
+        let retention = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            retention::run(kafka, live, &retention, shutdown)
+        });
         let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
-            (watch(&kafka, &live, 0, redis, &health, &shutdown), watch(&kafka, &live, 1, postgres, &health, &shutdown));
-        tokio::try_join!(reader, judge, forget, redis, postgres)?;
+            (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
+        tokio::try_join!(reader, judge, search, retention, redis, postgres)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -194,6 +203,7 @@ async fn prepare(
         sources,
         ledger: Mutex::new(ledger),
         blocks_read: AtomicI64::new(0),
+        retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
         redis_keeps,
         pruned_before_us: AtomicI64::new(if watched.stores[1] { i64::MIN } else { i64::MAX }),
         started: Started { flag: AtomicBool::new(false), ready },
@@ -206,7 +216,7 @@ async fn prepare(
 fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
     let logs = Logs::new(kafka, "fan-out", ASK_LIMIT)?;
     for topic in topics {
-        if logs.partitions(topic)? == 0 {
+        if logs.partitions(topic)?.is_empty() {
             return Ok(Some(topic.clone()));
         }
     }
@@ -216,7 +226,7 @@ fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<St
 /// All logs that are to be read.
 fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>> {
     let receipts =
-        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())? } else { 0 };
+        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())?.len() } else { 0 };
     Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
 }
 
@@ -248,7 +258,6 @@ async fn thread(
 
 /// Watches a store, if there is one.
 async fn watch(
-    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     store: Option<Store>,
@@ -257,7 +266,7 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let Some(store) = store else { return Ok(()) };
     let beat = health.loop_(STORES[number].name(), STUCK);
-    watch::run(kafka, live, number, store, &beat, shutdown).await
+    watch::run(live, number, store, &beat, shutdown).await
 }
 
 impl Live {
@@ -266,8 +275,12 @@ impl Live {
     }
 
     /// The partitions of all sources, in their order.
-    fn partitions(&self) -> Vec<(String, i32)> {
+    fn partitions(&self) -> Vec<Partition> {
         self.sources.iter().map(|source| source.partition(&self.names)).collect()
+    }
+
+    fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use kafka::{Logs, Partition};
+
 use super::round::passed;
 use super::{ASK_LIMIT, Live};
 use crate::ledger::Unreturned;
-use crate::logs::Logs;
 use crate::source::Source;
 
 /// A block of which more is routed all the time is never passed as a whole: what was is judged, and the rest again.
@@ -14,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Judges what came back, a step at a time.
 pub(super) struct Returned {
     logs: Logs,
-    receipts: Vec<(String, i32)>,
+    receipts: Vec<Partition>,
     sources: Vec<Source>,
     step: Step,
 }
@@ -62,7 +63,7 @@ impl Returned {
 
     fn spout(&self, suspects: Vec<Unreturned>, since: Instant, live: &Live) -> anyhow::Result<Step> {
         let states: Vec<Source> = Source::all(0).into_iter().filter(|source| *source != Source::Rejected).collect();
-        let partitions: Vec<(String, i32)> = states.iter().map(|source| source.partition(&live.names)).collect();
+        let partitions: Vec<Partition> = states.iter().map(|source| source.partition(&live.names)).collect();
         // It reads no log: where one has lost its beginning, it has not passed that.
         let committed = self.logs.committed(&partitions)?;
         let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);

@@ -25,14 +25,13 @@ const CONFLICTS: u32 = 20;
 
 /// Watches store number `store` until `shutdown`.
 pub(super) async fn run(
-    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     mut store: Store,
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new(kafka));
+    let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new());
     loop {
         tokio::select! {
             biased;

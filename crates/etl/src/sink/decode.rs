@@ -1,20 +1,18 @@
-//! From a record of Kafka to a record of a store. The fan-out lets only valid sales pass: what is none even so was put
-//! there by somebody else.
+//! From a record of Kafka to a record of a store. The fan-out lets only valid sales pass: anything else was put there by
+//! somebody else.
 
 use kafka::{Malformed, SaleHeader};
 use petstore::Sale;
-use rdkafka::Message;
-use rdkafka::message::BorrowedMessage;
 use stores::Record;
 
 /// Reads the sale, or says why it is not one that can be stored.
-pub(super) fn decode(message: &BorrowedMessage<'_>) -> Result<Record, Malformed> {
-    let header = SaleHeader::from_message(message)?;
-    let sale = body(&header, message.payload().unwrap_or_default())?;
-    Ok(Record::new(sale, header.due_us, message.offset())?)
+pub(super) fn decode(record: &kafka::Record<'_>) -> Result<Record, Malformed> {
+    let header = record.sale()?;
+    let sale = body(&header, record.payload().unwrap_or_default())?;
+    Ok(Record::new(sale, header.due_us, record.offset())?)
 }
 
-/// What the auditor looks for is the header's id; a body that says another would be stored under a wrong name.
+/// The auditor looks for the header's id; a body with another would be stored under the wrong name.
 fn body(header: &SaleHeader, payload: &[u8]) -> Result<Sale, Malformed> {
     let sale: Sale = serde_json::from_slice(payload)
         .map_err(|err| Malformed { reason: format!("the body of {} is not a sale: {err}", header.id) })?;

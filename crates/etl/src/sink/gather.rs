@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::{Member, Polled, RangeCheck, Watch};
-use rdkafka::Message;
-use rdkafka::error::KafkaError;
 use service::{Activity, Ready, Stopwatch};
 use stores::{Outcome, Partition, Record, Store};
 use tracing::{debug, error, info, warn};
@@ -303,23 +301,22 @@ impl<'a> Gather<'a> {
             let now = Instant::now();
             match polled {
                 Polled::Nothing => break,
-                Polled::Message(message) => {
-                    let offset = message.offset();
-                    if let Taken::Next(n) = self.shares.take(message.topic(), message.partition(), offset) {
-                        let bytes = message.payload_len();
-                        let record = match decode(&message) {
-                            Ok(record) => Some((record, bytes)),
+                Polled::Record(record) => {
+                    let offset = record.offset();
+                    if let Taken::Next(n) = self.shares.take(record.topic(), record.partition(), offset) {
+                        let decoded = match decode(&record) {
+                            Ok(decoded) => Some((decoded, record.bytes())),
                             Err(malformed) => {
                                 self.sink.metrics.sink.malformed.inc();
                                 if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
                                     self.logged = Some(now);
-                                    let (topic, reason) = (message.topic(), malformed.reason);
+                                    let (topic, reason) = (record.topic(), malformed.reason);
                                     error!(topic, offset, "left out a record that is no sale: {reason}");
                                 }
                                 None
                             }
                         };
-                        self.shares.put(n, offset, record, now);
+                        self.shares.put(n, offset, decoded, now);
                     }
                 }
                 Polled::OutOfRange => {
@@ -328,7 +325,7 @@ impl<'a> Gather<'a> {
                     self.range.refused();
                 }
                 Polled::AllBrokersDown => self.doubt()?,
-                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),
+                Polled::Fatal(err) => return Err(err).context("reading"),
                 Polled::Error(err) => {
                     debug!("reading: {err}");
                     self.sink.metrics.sink.kafka_errors.inc();
