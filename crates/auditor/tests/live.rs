@@ -4,8 +4,8 @@
 
 mod support;
 
-use auditor::findings::{Kind, Stage, Tally};
-use auditor::ledger::Account;
+use auditor::audit::Account;
+use auditor::audit::findings::{Kind, Stage, Tally};
 use auditor::{Store, Stores, recount};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale, State};

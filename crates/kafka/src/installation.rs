@@ -100,7 +100,7 @@ impl Config {
     pub(crate) fn first_mark(&self, reader: &EndReader, limit: Duration) -> anyhow::Result<Option<(String, i64)>> {
         let mut first = None;
         reader.read(&self.names().blocks(), Offset::Beginning, limit, |message| {
-            first = mark_of(message).map(|mark| (mark.to_owned(), message.offset()));
+            first = mark_of(&message).map(|mark| (mark.to_owned(), message.offset()));
             Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(first)

@@ -181,20 +181,3 @@ pub fn read_parts(
         }
     }
 }
-
-/// Calls `each` with every committed record of the only partition of `topic`, up to its end as of now. An end that isn't
-/// reached within `limit` is an error. A record of an open transaction is not waited for.
-pub fn read_committed(
-    config: &Config,
-    topic: &str,
-    limit: Duration,
-    each: impl FnMut(&Record<'_>),
-) -> anyhow::Result<()> {
-    let (partition, deadline) = ((topic.to_owned(), 0), Instant::now() + limit);
-    let (start, end) = LogReader::new(config)?.bounds(&partition, limit)?;
-    let part = Part { partition, start, end, trimmed: false };
-    match read_parts(config, &[part], |_| Ok(Instant::now() < deadline), each)?.left {
-        0 => Ok(()),
-        left => bail!("reading {topic}: {left} offsets were left after {} s", limit.as_secs()),
-    }
-}

@@ -11,8 +11,8 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
-use crate::Config;
 use crate::dispose::Disposed;
+use crate::{Config, Record};
 
 /// Calls `each` with every committed record of partition 0 of `topic`, from the beginning to the end as of now.
 ///
@@ -24,7 +24,20 @@ pub fn read_to_end(
     mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let reader = EndReader::new(config)?;
-    reader.read(topic, Offset::Beginning, limit, |message| each(message).map(ControlFlow::Continue))
+    reader.read(topic, Offset::Beginning, limit, |message| each(&message).map(ControlFlow::Continue))
+}
+
+/// The same for those who have no use for an error of their own.
+pub fn read_committed(
+    config: &Config,
+    topic: &str,
+    limit: Duration,
+    mut each: impl FnMut(&Record<'_>),
+) -> anyhow::Result<()> {
+    EndReader::new(config)?.read(topic, Offset::Beginning, limit, |message| {
+        each(&Record::new(message));
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// A client that reads to the end of a log as of now, and no further.
@@ -51,7 +64,7 @@ impl EndReader {
         topic: &str,
         start: Offset,
         limit: Duration,
-        mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<ControlFlow<()>>,
+        mut each: impl FnMut(BorrowedMessage<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<()> {
         let (deadline, consumer) = (Instant::now() + limit, &self.consumer);
         let (_, end) =
@@ -63,7 +76,7 @@ impl EndReader {
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.offset() >= end => return Ok(()),
                 Some(Ok(message)) => {
-                    if each(&message)?.is_break() {
+                    if each(message)?.is_break() {
                         return Ok(());
                     }
                 }

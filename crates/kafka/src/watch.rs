@@ -179,7 +179,7 @@ impl Watching {
         let mut found = None;
         if self.offset < end {
             reader.read(topic, Offset::Offset(self.offset), LIMIT, |message| {
-                found = mark_of(message).map(str::to_owned).filter(|_| message.offset() == self.offset);
+                found = mark_of(&message).map(str::to_owned).filter(|_| message.offset() == self.offset);
                 Ok(ControlFlow::Break(()))
             })?;
         }

@@ -5,6 +5,7 @@
 //! [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
 //! travel through what is being overloaded.
 
+pub mod account;
 mod address;
 mod admin;
 pub mod cgroup;

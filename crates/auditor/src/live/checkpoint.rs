@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use kafka::{Batches, read_committed};
 
-use crate::ledger::{Entry, Ledger, Restoring};
+use crate::audit::{Audit, Entry, Restoring};
 
 /// Reading the whole topic, which is compacted.
 const READ_LIMIT: Duration = Duration::from_mins(1);
 
 /// What an earlier auditor wrote, and whether there was anything; `fresh` makes an empty account.
-pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Ledger) -> anyhow::Result<(Ledger, bool)> {
+pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Audit) -> anyhow::Result<(Audit, bool)> {
     let mut restoring = Restoring::new(fresh());
     read_committed(kafka, &kafka.names().audit(), READ_LIMIT, |record| {
         if let Some(key) = record.key() {

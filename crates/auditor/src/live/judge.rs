@@ -18,8 +18,8 @@ use super::returned::Returned;
 use super::round::{Round, Step, passed};
 use super::search::{Answer, Desk, Question};
 use super::{ASK_LIMIT, Live};
-use crate::ledger::{Entry, Missing, Suspects, Unknown};
-use crate::source::Source;
+use crate::audit::source::Source;
+use crate::audit::{Entry, Missing, Suspects, Unknown};
 
 /// Between two looks. A round takes a few of them.
 const REST: Duration = Duration::from_millis(250);
@@ -113,7 +113,7 @@ impl Judge<'_> {
             returned.turn(self.live)?;
         }
         self.look_at_lag()?;
-        self.live.ledger().close();
+        self.live.audit().close();
         self.save();
         Ok(())
     }
@@ -123,10 +123,10 @@ impl Judge<'_> {
         if let Some((unknown, end)) = self.strays
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.ledger().blocks_are_known(unknown);
+            self.live.audit().blocks_are_known(unknown);
             self.strays = None;
         }
-        let unknown = self.live.ledger().unknown();
+        let unknown = self.live.audit().unknown();
         if self.strays.is_none()
             && let Some(unknown) = unknown
         {
@@ -144,7 +144,7 @@ impl Judge<'_> {
                 self.listening = Some((asked, self.logs.end(&self.live.names.blocks())?));
             }
             Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
-                self.live.ledger().listened(asked.duration_since(self.listened));
+                self.live.audit().listened(asked.duration_since(self.listened));
                 (self.listening, self.listened) = (None, asked);
             }
             _ => {}
@@ -157,7 +157,7 @@ impl Judge<'_> {
         if self.desk.is_busy() || self.looked_up.is_some_and(|at| at.elapsed() < CASES) {
             return;
         }
-        let cases = self.live.ledger().cases().to_vec();
+        let cases = self.live.audit().cases().to_vec();
         if !cases.is_empty() {
             self.desk.ask(Question::Cases(cases));
         }
@@ -166,18 +166,18 @@ impl Judge<'_> {
     /// Takes what the search has found out. After an error, what it was about is in the next round again.
     fn hear(&mut self) -> anyhow::Result<()> {
         let Some(answer) = self.desk.answer().inspect_err(|_| self.searched_blocks.clear())? else { return Ok(()) };
-        let mut ledger = self.live.ledger();
+        let mut audit = self.live.audit();
         match answer {
             Answer::Origins(origins) => {
-                ledger.close_cases(&origins);
+                audit.close_cases(&origins);
                 self.looked_up = Some(Instant::now());
             }
             Answer::Fates(fates) => {
                 warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
                 for (id, index, fate) in fates {
-                    ledger.sentence(id, index, fate);
+                    audit.sentence(id, index, fate);
                 }
-                ledger.end_round(&std::mem::take(&mut self.searched));
+                audit.end_round(&std::mem::take(&mut self.searched));
                 self.searched_blocks.clear();
                 self.live.round_ended();
             }
@@ -185,13 +185,13 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Says where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
+    /// Notes where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
     fn look_at_lag(&mut self) -> anyhow::Result<()> {
         if self.lag_looked_at.elapsed() < LAG {
             return Ok(());
         }
         let ends = self.logs.ends(&self.live.partitions())?;
-        self.live.ledger().end_at(&ends);
+        self.live.audit().end_at(&ends);
         self.lag_looked_at = Instant::now();
         Ok(())
     }
@@ -201,9 +201,8 @@ impl Judge<'_> {
             self.sales = self.logs.partitions(&self.live.names.sales())?;
         }
         if self.round.is_none() {
-            // The order is the proof: first the suspects, then the end they lie below.
-            let mut suspects = self.live.ledger().suspects();
-            suspects.take_out(&self.searched_blocks);
+            // The order is the proof: first the suspects, then the end, which is beyond them.
+            let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
             self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
         }
         let Some(round) = &mut self.round else { return Ok(()) };
@@ -213,47 +212,49 @@ impl Judge<'_> {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }
         if let Step::Reading(ends) = &round.step {
-            let mut ledger = self.live.ledger();
+            let mut audit = self.live.audit();
             let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
-            let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
+            let positions: Vec<i64> = states.map(|source| audit.positions().at(*source)).collect();
             if passed(&positions, ends) {
-                let missing = ledger.convict(&round.suspects);
-                drop(ledger);
+                let missing = audit.convict(&round.suspects);
+                drop(audit);
                 self.end_round(missing);
                 return Ok(());
             }
         }
-        let waits_for = if self.searched_blocks.is_empty() { round.waiting_for() } else { SEARCHING };
-        self.live.wait_for(waits_for);
+        if self.searched_blocks.is_empty() {
+            self.live.wait_for(round.waiting_for());
+        }
         Ok(())
     }
 
     /// Ends the round for the blocks that miss nothing. What is missing is searched for, or is in the next round again if
     /// another search is under way. A round that leaves something out does not count until that is found out.
     fn end_round(&mut self, missing: Vec<Missing>) {
-        let Some(Round { mut suspects, .. }) = self.round.take() else { return };
+        let Some(Round { suspects, .. }) = self.round.take() else { return };
         if missing.is_empty() && self.searched_blocks.is_empty() {
-            self.live.ledger().end_round(&suspects);
+            self.live.audit().end_round(&suspects);
             self.live.round_ended();
             self.live.wait_for("nothing");
             return;
         }
         let blocks: HashSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
-        let set_aside = suspects.take_out(&blocks);
+        let (set_aside, suspects) = suspects.split(&blocks);
         if !missing.is_empty() && !self.desk.is_busy() {
             self.desk.ask(Question::Missing(missing));
             (self.searched, self.searched_blocks) = (set_aside, blocks);
         }
-        self.live.ledger().finish(&suspects);
+        self.live.audit().finish(&suspects);
+        self.live.wait_for(SEARCHING);
     }
 
-    /// A checkpoint that can't be written is no harm: more is read again.
+    /// A checkpoint that can't be written does no harm: more is read again.
     fn save(&mut self) {
         if self.wrote.is_some_and(|wrote| wrote.elapsed() < CHECKPOINT) {
             return;
         }
         let made = Instant::now();
-        let entries = match self.live.ledger().checkpoint() {
+        let entries = match self.live.audit().checkpoint() {
             Ok(Some(entries)) => entries,
             Ok(None) => return,
             Err(err) => {
@@ -268,7 +269,7 @@ impl Judge<'_> {
         }
         match self.writer.write(&entries) {
             Ok(()) => {
-                self.live.ledger().checkpoint_written();
+                self.live.audit().checkpoint_written();
                 self.live.checkpoint_written(made);
                 self.live.metrics.checkpoints.inc();
                 self.written = entries;

@@ -1,7 +1,7 @@
 //! The auditor that runs beside the pipeline.
 //!
 //! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
-//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Ledger`] behind one lock, which is held
+//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
 //! for a batch at a time. None of them waits for another: Kafka or a
 //! store that is away only makes sales late.
 
@@ -17,24 +17,22 @@ mod round;
 mod search;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::{Logs, Partition, Topic};
-use petstore::Petstore;
 use prometheus_client::registry::Registry;
 use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::source::Source;
+use crate::audit::{Account, Audit, STORES};
 use crate::config::Stores;
-use crate::ledger::{Account, Ledger, STORES};
-use crate::source::Source;
+use crate::model::Chains;
 use crate::store::Store;
-use crate::truth::Generate;
 use metrics::Metrics;
 use retention::Retained;
 
@@ -44,8 +42,6 @@ const STUCK: Duration = Duration::from_mins(2);
 const REST: Duration = Duration::from_secs(1);
 /// One question to Kafka.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-/// Parameters in use at once: one, and for a while two, after an upgrade that changed them.
-const PETSTORES: usize = 8;
 
 /// What the threads share.
 struct Live {
@@ -53,7 +49,7 @@ struct Live {
     installation: String,
     /// All logs that are read but the account of blocks.
     sources: Vec<Source>,
-    ledger: Mutex<Ledger>,
+    audit: Mutex<Audit>,
     /// The next offset of the account of blocks.
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
@@ -174,20 +170,20 @@ async fn prepare(
         prepared = prepared => prepared,
     };
     let (installation, sources) = prepared.context("waiting for kafka")?;
-    let ledger = loop {
+    let audit = loop {
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let fresh = || {
-                let mut ledger = Ledger::new(watched, generate());
-                ledger.follow(followed.clone());
-                ledger
+                let mut audit = Audit::new(watched, Chains::default().generate());
+                audit.follow(followed.clone());
+                audit
             };
             checkpoint::restore(&config, fresh)
         });
         match restored.await? {
-            Ok((ledger, resumed)) => {
+            Ok((audit, resumed)) => {
                 info!(resumed, "restored the account");
-                break ledger;
+                break audit;
             }
             Err(err) => ready.missing(format!("{err:#}")),
         }
@@ -201,7 +197,7 @@ async fn prepare(
         names,
         installation,
         sources,
-        ledger: Mutex::new(ledger),
+        audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
         retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
         redis_keeps,
@@ -230,21 +226,6 @@ fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>>
     Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
 }
 
-/// Generates blocks again from what their reservation says, never from what this program was given.
-fn generate() -> Generate {
-    let mut chains: HashMap<petstore::Parameters, Petstore> = HashMap::new();
-    Box::new(move |parameters, id| {
-        if !chains.contains_key(parameters) {
-            if chains.len() >= PETSTORES {
-                chains.clear();
-            }
-            chains.insert(parameters.clone(), Petstore::new(parameters.clone())?);
-        }
-        let chain = chains.get(parameters).context("a chain that was just opened")?;
-        Ok(chain.block(id))
-    })
-}
-
 /// Runs blocking work beside the async frame.
 async fn thread(
     kafka: &kafka::Config,
@@ -270,8 +251,8 @@ async fn watch(
 }
 
 impl Live {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn audit(&self) -> MutexGuard<'_, Audit> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions of all sources, in their order.
@@ -300,13 +281,13 @@ impl Live {
         self.progress().checkpoint_made = Some(made);
     }
 
-    /// Whether what the account said at a time outlasts a restart.
+    /// Whether the account as it was at a time outlasts a restart.
     fn has_written(&self, at: Instant) -> bool {
         self.progress().checkpoint_made.is_some_and(|made| made >= at)
     }
 
     fn account(&self) -> Account {
-        let mut account = self.ledger().account();
+        let mut account = self.audit().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);

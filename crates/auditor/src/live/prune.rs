@@ -1,7 +1,7 @@
 //! Deletes from Postgres the sales that need not be kept, so that a forgotten install fills no disk.
 //!
 //! Those are the sales of blocks that are done and that one of Kafka's logs no longer holds whole: nobody can count them
-//! again, and [`crate::recount`] leaves them out by the same time. Redis forgets by itself.
+//! again, and [`crate::recount`] leaves them out by the same time. Redis expires its own.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -60,10 +60,10 @@ impl Pruning {
         loop {
             beat.turned();
             let stored = store.blocks(&mut page).await?;
-            let (retained, ledger) = (live.retained(), live.ledger());
+            let (retained, audit) = (live.retained(), live.audit());
             let stored = stored.into_iter();
-            blocks.extend(stored.filter(|id| retained.was_reserved_before(*id, before_us) && ledger.is_done(*id)));
-            drop((retained, ledger));
+            blocks.extend(stored.filter(|id| retained.was_reserved_before(*id, before_us) && audit.is_done(*id)));
+            drop((retained, audit));
             if page.is_at_start() {
                 break;
             }

@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{ASK_LIMIT, Live};
-use crate::ledger::Rejected;
-use crate::record::Record;
-use crate::source::Source;
-use crate::truth::Body;
+use crate::audit::Rejected;
+use crate::audit::record::Record;
+use crate::audit::source::Source;
+use crate::model::Body;
 
 /// Records put into the account at once.
 const BATCH: usize = 2_000;
@@ -39,7 +39,7 @@ enum Item {
 
 struct Reader<'a> {
     live: &'a Live,
-    reader: LogReader,
+    log: LogReader,
     logs: Logs,
     /// Of the account of blocks, and of all sources in their order.
     blocks: Partition,
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     fn new(kafka: &kafka::Config, live: &'a Live) -> anyhow::Result<Self> {
         Ok(Self {
             live,
-            reader: LogReader::following(kafka)?,
+            log: LogReader::following(kafka)?,
             logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
             blocks: (live.names.blocks(), 0),
             partitions: live.partitions(),
@@ -100,23 +100,22 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint says.
+    /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint tells it to.
     fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let blocks = std::slice::from_ref(&self.blocks);
         let (beginning, end) = (self.logs.beginnings(blocks)?[0], self.logs.ends(blocks)?[0]);
         let (beginnings, ends) = (self.logs.beginnings(&self.partitions)?, self.logs.ends(&self.partitions)?);
-        self.reader.begin([(&self.blocks, beginning)])?;
+        self.log.begin([(&self.blocks, beginning)])?;
         while self.live.blocks_read.load(Ordering::Acquire) < end && !shutdown.is_cancelled() {
             beat.turned();
             self.turn()?;
         }
 
-        let mut ledger = self.live.ledger();
+        let mut audit = self.live.audit();
         let bounds = self.live.sources.iter().zip(beginnings).zip(ends);
-        let starts: Vec<i64> = bounds
-            .map(|((source, beginning), end)| ledger.begin(*source, beginning, end, service::unix_us()))
-            .collect();
-        drop(ledger);
+        let starts: Vec<i64> =
+            bounds.map(|((source, beginning), end)| audit.begin(*source, beginning, end, service::unix_us())).collect();
+        drop(audit);
         self.begin(&starts)?;
         self.live.started.set(true);
         info!("read the account of blocks");
@@ -127,14 +126,14 @@ impl<'a> Reader<'a> {
     fn begin(&self, starts: &[i64]) -> anyhow::Result<()> {
         let read = self.live.blocks_read.load(Ordering::Acquire);
         let sources = self.partitions.iter().zip(starts.iter().copied());
-        self.reader.begin(sources.chain([(&self.blocks, read)]))
+        self.log.begin(sources.chain([(&self.blocks, read)]))
     }
 
-    /// Reads a batch and puts it into the account, then says how far that is.
+    /// Reads a batch and puts it into the account, then notes how far that is.
     fn turn(&mut self) -> anyhow::Result<()> {
         let mut wait = IDLE;
         while self.batch.len() < BATCH && self.bodies.len() < BATCH_BYTES {
-            match self.reader.next(wait)? {
+            match self.log.next(wait)? {
                 Next::Record(record) => {
                     let item = item(&record, &self.sources, &mut self.bodies);
                     self.batch.extend(item);
@@ -157,36 +156,36 @@ impl<'a> Reader<'a> {
     /// Positions are taken after the records before them were put in; they move past transactions' markers as well.
     fn put(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
-        let positions = self.reader.positions()?;
-        let mut ledger = self.live.ledger();
+        let positions = self.log.positions()?;
+        let mut audit = self.live.audit();
         for item in self.batch.drain(..) {
             match item {
-                Item::Block(id, BlockEntry::Is(record)) => ledger.record(id, *record),
-                Item::Block(id, BlockEntry::OfAnotherModel) => ledger.of_another_release(id),
+                Item::Block(id, BlockEntry::Is(record)) => audit.record(id, *record),
+                Item::Block(id, BlockEntry::OfAnotherModel) => audit.of_another_release(id),
                 Item::Block(id, BlockEntry::Unreadable(why)) => {
                     warn!("{why}: nothing can be said of this block");
-                    ledger.unreadable(id);
+                    audit.unreadable(id);
                 }
                 Item::Block(_, BlockEntry::Deleted) => {}
                 Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
-                    ledger.sale(Record { id, state, source, offset, body });
+                    audit.sale(Record { id, state, source, offset, body });
                 }
-                Item::Malformed(source, offset, reason) => ledger.malformed(source, offset, &reason),
-                Item::Rejected(record) => ledger.rejected(*record),
+                Item::Malformed(source, offset, reason) => audit.malformed(source, offset, &reason),
+                Item::Rejected(record) => audit.rejected(*record),
             }
         }
         self.bodies.clear();
         for ((topic, partition), next) in positions {
             match self.sources.of(&topic, partition) {
-                Some(source) => ledger.read_to(source, next),
+                Some(source) => audit.read_to(source, next),
                 None => self.live.blocks_read.store(next, Ordering::Release),
             }
         }
         Ok(())
     }
 
-    /// A log begins behind our position, or ends before it. Kafka doesn't say which log, and a seek is refused by the one
+    /// A log begins behind our position, or ends before it. Kafka doesn't tell which log, and a seek is refused by the one
     /// that stopped: all of them are read on from where they can be.
     fn skip_what_was_deleted(&mut self) -> anyhow::Result<()> {
         self.asked = Some(Instant::now());
@@ -195,7 +194,7 @@ impl<'a> Reader<'a> {
             // Kafka is away again: it is asked until it answers.
             return Ok(());
         };
-        let starts = self.live.ledger().go_on(&beginnings, &ends, service::unix_us())?;
+        let starts = self.live.audit().go_on(&beginnings, &ends, service::unix_us())?;
         self.begin(&starts)?;
         // What is assigned does not rest.
         self.rests.fill(false);
@@ -207,9 +206,9 @@ impl<'a> Reader<'a> {
     /// A store that is away must not fill the memory, nor a log be far ahead of others: what waits in Kafka waits safely,
     /// up to its retention.
     fn rest(&mut self) -> anyhow::Result<()> {
-        let ledger = self.live.ledger();
-        let (rests, account_rests) = (ledger.rest(&self.rests), ledger.rests_account());
-        drop(ledger);
+        let audit = self.live.audit();
+        let (rests, account_rests) = (audit.rest(&self.rests), audit.rests_account());
+        drop(audit);
         if rests != self.rests || account_rests != self.account_rests {
             let changed = |to: bool| {
                 let changes = self.partitions.iter().zip(self.rests.iter().zip(&rests));
@@ -218,8 +217,8 @@ impl<'a> Reader<'a> {
                     .filter(move |(_, (before, now))| before != now && **now == to)
                     .map(|(partition, _)| partition)
             };
-            self.reader.pause(changed(true))?;
-            self.reader.resume(changed(false))?;
+            self.log.pause(changed(true))?;
+            self.log.resume(changed(false))?;
             (self.rests, self.account_rests) = (rests, account_rests);
         }
         Ok(())
@@ -261,7 +260,7 @@ fn item(record: &kafka::Record<'_>, sources: &Sources, bodies: &mut Vec<u8>) -> 
     })
 }
 
-/// What the fan-out says of a record that it rejected. The last header of a name is the fan-out's: it appends.
+/// What the fan-out noted of a record that it rejected. The last header of a name is the fan-out's: it appends.
 fn rejected(record: &kafka::Record<'_>) -> Rejected {
     let mut rejected = Rejected { offset: record.offset(), sale: record.sale_id(), ..Rejected::default() };
     for (name, value) in record.headers() {

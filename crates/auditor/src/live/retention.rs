@@ -106,9 +106,9 @@ fn forget(
     let keeps = live.redis_keeps.map_or(0, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
     let kept_us = sooner(service::unix_us().saturating_sub(keeps));
     let mut blocks = live.retained().ended_before(kept_us, pruned_us);
-    let ledger = live.ledger();
-    blocks.retain(|id| ledger.is_done(*id));
-    drop(ledger);
+    let audit = live.audit();
+    blocks.retain(|id| audit.is_done(*id));
+    drop(audit);
     let done_at = Instant::now();
     if blocks.is_empty() {
         return Ok(());
@@ -126,7 +126,7 @@ fn forget(
         beat.turned();
         let keys: Vec<String> = blocks.iter().map(ToString::to_string).collect();
         writer.write(keys.iter().map(|key| (key.as_str(), None))).context("deleting blocks")?;
-        blocks.iter().for_each(|id| drop(live.retained().blocks.remove(id)));
+        live.retained().blocks.retain(|id, _| !blocks.contains(id));
     }
     debug!(blocks = blocks.len(), "deleted blocks that nothing holds any more");
     Ok(())
@@ -229,7 +229,7 @@ mod tests {
             (block(4), Phase::Closed, 120),
             (BlockId { run: 2, ..block(0) }, Phase::Closed, 100),
         ] {
-            let record = crate::ledger::tests::record(phase, &[], None);
+            let record = crate::audit::tests::record(phase, &[], None);
             retained.see(id, &BlockRecord { updated_at_us, reserved_at_us: updated_at_us - 10, ..record });
         }
         assert_eq!(retained.ended_before(200, i64::MAX), [block(0), block(2)]);

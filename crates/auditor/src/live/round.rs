@@ -1,8 +1,8 @@
 //! One round of proof: what it waits for, in which order. Pure.
 
-use crate::ledger::Suspects;
+use crate::audit::Suspects;
 
-/// See [`crate::ledger`]'s module on judging for why this proves what it says.
+/// See [`crate::audit`]'s module on what was routed for why this is a proof.
 pub(super) struct Round {
     /// What it is about.
     pub(super) suspects: Suspects,

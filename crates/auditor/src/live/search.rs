@@ -15,13 +15,13 @@ use service::Beat;
 use tokio_util::sync::CancellationToken;
 
 use super::{ASK_LIMIT, Live};
-use crate::bits::Bits;
-use crate::block::Fate;
-use crate::findings::Kind;
-use crate::ledger::{Case, Evidence, Missing, Origin};
-use crate::record::fingerprint;
-use crate::source::Source;
-use crate::truth::Body;
+use crate::audit::bits::Bits;
+use crate::audit::block::Fate;
+use crate::audit::findings::Kind;
+use crate::audit::record::fingerprint;
+use crate::audit::source::Source;
+use crate::audit::{Case, Evidence, Missing, Origin};
+use crate::model::Body;
 
 /// A record's time is its loader's, or its broker's: how far the two clocks may differ.
 const CLOCKS_MS: i64 = 30_000;
@@ -209,9 +209,9 @@ impl Search<'_> {
         Ok(origins(cases, &suspects, whole))
     }
 
-    /// Whether a record on `sales` is what the model says.
+    /// Whether a record on `sales` is what the model generates.
     fn is_as_sent(&self, header: &SaleHeader, body: Body<'_>) -> bool {
-        let Some(model) = self.live.ledger().model(header.id) else { return false };
+        let Some(model) = self.live.audit().model(header.id) else { return false };
         let same = serde_json::from_slice::<Sale>(body.bytes())
             .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
         same && header.state == model.state()

@@ -92,7 +92,7 @@ impl Account {
         self.blocks.values().map(|record| u64::from(record.acknowledged.len())).sum()
     }
 
-    /// Cuts the blocks of loaders that have been silent for too long: what they last said is final.
+    /// Cuts the blocks of loaders that have been silent for too long: their last records are final.
     pub(super) fn cut_silent(&mut self, now_us: i64) {
         let mut heard: HashMap<(u32, u32), i64> = HashMap::new();
         for (id, record) in &self.blocks {

@@ -14,9 +14,9 @@ use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
 use super::logs::{REST, read, since, wait_for};
+use crate::audit::STORES;
+use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::findings::Stage;
-use crate::ledger::STORES;
 use crate::store::{Page, Store};
 
 /// Conflicts of one block that are read.
@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 }
 
-/// Waits until a store's position has passed these offsets; the error says why not, if it has not in time.
+/// Waits until a store's position has passed these offsets; the error explains why it has not in time.
 fn pass(
     store: &mut Store,
     names: &kafka::Names,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use auditor::ledger::Account;
+use auditor::audit::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
