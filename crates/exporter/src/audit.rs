@@ -1,4 +1,4 @@
-//! What the auditor says of each stage: the part of its `/api/v1/account` that is shown here.
+//! What the auditor reports about each stage: the part of its `/api/v1/account` that is shown here.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use service::state::{Audited, Count, Findings};
 
 use crate::ledger::STALE;
 
-/// The account. What an auditor of another release doesn't say is absent.
+/// The account. What an auditor of another release leaves out is absent.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Account {
@@ -42,7 +42,7 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// What was found by stage and kind; none if the auditor has fallen silent.
+    /// What was found, by stage and kind; none if the auditor has stopped answering.
     pub(crate) fn findings(&self, now: Instant) -> Option<Findings> {
         let age = self.age(now)?;
         let counted = |stage: &str, kind: &str| {
@@ -65,7 +65,7 @@ impl Audit {
         })
     }
 
-    /// What it says of a stage; none if it says nothing of it, or has fallen silent.
+    /// Its figures for a stage; none if it has none, or has stopped answering.
     pub(crate) fn of(&self, stage: &str, now: Instant) -> Option<Audited> {
         self.age(now)?;
         let Tally { found, late, lost } = *self.account.stages.get(stage)?;

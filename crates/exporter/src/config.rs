@@ -1,4 +1,4 @@
-//! `EXPORTER_*`: whom to ask, and how often.
+//! `EXPORTER_*`: which programs to poll, and how often.
 
 use anyhow::{Context, ensure};
 use pipeline::Role;
@@ -9,7 +9,7 @@ use service::{HostPort, Interval};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Components and the names that stand for their pods: `loader=kapture-loader:8080,kafka=a:8080;b:8080`.
+    /// Components and the host names of their pods: `loader=kapture-loader:8080,kafka=a:8080;b:8080`.
     pub targets: Targets,
     /// How often every report is fetched.
     #[serde(default = "one_second")]
@@ -32,7 +32,7 @@ fn five_seconds() -> Interval {
 #[serde(try_from = "String")]
 pub struct Targets(Vec<Target>);
 
-/// A component and the names (`host:port`) that stand for its pods.
+/// A component and the names (`host:port`) of its pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// As in the label `app.kubernetes.io/component`.

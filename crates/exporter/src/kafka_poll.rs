@@ -1,4 +1,4 @@
-//! Asks Kafka at intervals, and keeps its last answer for a while when it is away.
+//! Asks Kafka at intervals, and keeps its last answer for a while when Kafka is away.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,7 @@ use crate::lag;
 use crate::offsets::{Group, Snapshot, Watcher};
 use crate::poll::Reports;
 
-/// Offsets of an answer older than this are no longer among the metrics: a lag that doesn't move looks as if nothing
-/// happened.
+/// An older answer is no longer exported: a lag that doesn't move would look as if all were well.
 const KEPT: Duration = Duration::from_mins(1);
 
 /// Kafka's last answer. Clones share it.
@@ -26,7 +25,7 @@ pub(crate) struct Offsets(Arc<Mutex<Last>>);
 pub(crate) struct Last {
     /// The answer and when it came; none until the first.
     pub(crate) answer: Option<(Arc<Snapshot>, Instant)>,
-    /// When Kafka last answered all that it was asked, in microseconds since 1970.
+    /// When Kafka last answered every question, in microseconds since 1970.
     pub(crate) at_us: Option<i64>,
     /// Whether it answered at all when it was last asked; none before that.
     pub(crate) is_up: Option<bool>,
@@ -39,7 +38,7 @@ impl Offsets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// In short, for the state.
+    /// A summary for the state.
     pub(crate) fn summary(&self, now: Instant) -> Option<state::Kafka> {
         let last = self.last();
         let (snapshot, came) = last.answer.as_ref()?;
@@ -47,7 +46,7 @@ impl Offsets {
             |group: &Group| state::Group { name: group.name.clone(), members: group.members, lag: snapshot.lag(group) };
         Some(state::Kafka {
             age_seconds: now.saturating_duration_since(*came).as_secs_f64(),
-            brokers: snapshot.brokers,
+            brokers: snapshot.brokers.len(),
             under_replicated: snapshot.partitions().filter(|it| it.under_replicated()).count(),
             leaderless: snapshot.partitions().filter(|it| it.leader.is_none()).count(),
             groups: snapshot.groups.values().map(group).collect(),
@@ -56,7 +55,7 @@ impl Offsets {
     }
 }
 
-/// Polls until `shutdown`. A Kafka that is away is normal: it is said once, and its last answer stays, with its age.
+/// Polls until `shutdown`. A Kafka that is away is normal: it is logged once, and the last answer stays, with its age.
 pub(crate) async fn run(
     watcher: Watcher,
     every: Duration,
@@ -84,7 +83,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// What the group of each role has left.
+/// What the group of each role has left to read.
 fn left(snapshot: &Snapshot) -> BTreeMap<String, u64> {
     snapshot.groups.iter().filter_map(|(role, group)| Some((role.clone(), snapshot.lag(group)?))).collect()
 }
@@ -121,7 +120,8 @@ impl Last {
 mod tests {
     use super::*;
 
-    fn answered(brokers: usize) -> Snapshot {
+    fn answered(brokers: i32) -> Snapshot {
+        let brokers = (0..brokers).map(|id| (id, format!("kafka-{id}:9092"))).collect();
         Snapshot { brokers, ..Snapshot::default() }
     }
 
@@ -156,6 +156,6 @@ mod tests {
         last.at_us = Some(7);
         last.take(Ok((answered(2), Some("1 partitions did not tell their ends".to_owned()))));
         assert_eq!((last.at_us, last.is_up), (Some(7), Some(true)));
-        assert_eq!(last.answer.as_ref().unwrap().0.brokers, 2, "what it has is of now");
+        assert_eq!(last.answer.as_ref().unwrap().0.brokers.len(), 2, "what it has is of now");
     }
 }

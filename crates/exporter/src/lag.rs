@@ -49,14 +49,14 @@ pub(crate) struct Seen {
     pub(crate) found: u64,
     /// Records before the stage, as Kafka has it.
     pub(crate) left: u64,
-    /// How far the counters may be apart from what Kafka said.
+    /// How far the counters may be apart from Kafka's offsets.
     pub(crate) slack: u64,
     /// Instances of both sides that went without a last report.
     pub(crate) lost: u64,
 }
 
 impl Base {
-    /// Takes what Kafka said.
+    /// Takes an answer of Kafka's.
     pub(crate) fn observe(&mut self, now: Seen) {
         let rested = self.before.is_some_and(|before| before.rested_until(&now));
         self.before = Some(now);
@@ -99,7 +99,7 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// Takes what Kafka said: what each role's group has left, and how long it took to say so.
+/// Takes an answer of Kafka's: what each role's group has left, and how long the answer took.
 pub(crate) fn observe(ledger: &mut Ledger, left: &BTreeMap<String, u64>, took: Duration, now: Instant) {
     if !are_heard(ledger, LOADER, now) {
         return;

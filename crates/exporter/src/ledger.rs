@@ -1,14 +1,14 @@
-//! What every instance last said, and totals that never fall.
+//! The last report of every instance, and totals that never fall.
 //!
 //! A program's counters begin at 0 with each start, so the totals add up what each incarnation has *gained*
-//! since its previous report. A pod that goes takes nothing with it but what it has counted since; one that was told to
-//! stop says so in its last report, and then nothing is missing.
+//! since its previous report. A pod that goes takes only what it has counted since then; one that was told to stop marks its
+//! last report, and then nothing is missing.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use service::Report;
+use service::{Histogram, Report};
 
 use crate::audit::{Account, Audit};
 use crate::clock::Clock;
@@ -17,14 +17,14 @@ use crate::lag::Base;
 use crate::merged::Merged;
 use crate::window::Window;
 
-/// Reports come each second. Without one for this long the figures are of then, not of now.
+/// Reports come each second. An instance without one for this long is stale.
 pub(crate) const STALE: Duration = Duration::from_secs(5);
 
 /// An instance that DNS no longer knows and that no longer answers is forgotten after this. DNS may name one that has
 /// stopped in an orderly way for as long.
 const FORGET: Duration = Duration::from_mins(1);
 
-/// Incarnations remembered that no address answers with any more, so that one that comes back isn't counted twice.
+/// Incarnations remembered that no longer answer at any address, so that one that comes back isn't counted twice.
 const GONE: usize = 512;
 
 /// How many rounds back "recent" latencies begin.
@@ -37,7 +37,7 @@ pub(crate) struct Ledger {
     pub(crate) addresses: BTreeMap<(String, SocketAddr), Address>,
     /// Of each stage, by name: see [`crate::lag`].
     pub(crate) bases: BTreeMap<&'static str, Base>,
-    /// What the auditor last said.
+    /// The auditor's last account.
     pub(crate) audit: Option<Audit>,
     incarnations: BTreeMap<Key, Incarnation>,
     /// How often an instance of a component went without a last report.
@@ -52,7 +52,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Address {
     known_since: Instant,
     in_dns: Instant,
-    /// Who answered last.
+    /// The incarnation that answered last.
     answered: Option<Key>,
     pub(crate) error: Option<String>,
 }
@@ -68,10 +68,27 @@ pub(crate) struct Incarnation {
     pub(crate) is_lost: bool,
 }
 
-/// An address of a component, and who answers there.
+/// An address of a component, and the incarnation that answered there last.
 pub(crate) type Instance<'a> = (&'a str, SocketAddr, &'a Address, Option<&'a Incarnation>);
 
 type Key = (String, String, u64);
+
+/// The part of an incarnation's last report that is needed to decode the next one. Taken out of the ledger, since decoding
+/// histograms takes milliseconds, and all who read wait for the ledger meanwhile.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    /// The report's number; none if the incarnation is new.
+    sequence: Option<u64>,
+    latencies: BTreeMap<String, Histogram>,
+}
+
+/// What a report adds to the latencies that are counted.
+#[derive(Debug)]
+pub(crate) struct Gained {
+    /// Since which report of the incarnation; none if it is new.
+    since: Option<u64>,
+    latencies: BTreeMap<String, Merged>,
+}
 
 #[derive(Debug, Default)]
 struct Totals {
@@ -93,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// Notes what DNS says of a component.
+    /// Notes the addresses that DNS has for a component.
     pub(crate) fn resolved(&mut self, component: &str, addresses: &[SocketAddr], now: Instant) {
         for address in addresses {
             let new = Address { known_since: now, in_dns: now, answered: None, error: None };
@@ -101,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that an instance didn't answer, and why. Says whether that is news.
+    /// Notes that an instance didn't answer, and why. Returns whether it is the first failure in a row.
     pub(crate) fn failed(&mut self, component: &str, address: SocketAddr, error: String) -> bool {
         let address = self.addresses.get_mut(&(component.to_owned(), address));
         address.is_some_and(|address| address.error.replace(error).is_none())
@@ -120,27 +137,39 @@ impl Ledger {
         }
     }
 
-    /// Takes a report. One that can't be read is an error, and changes nothing; nor does one that is older than what is
-    /// known, as when a pod is asked at two addresses.
+    /// What is counted of a report's incarnation.
+    pub(crate) fn counted(&self, component: &str, report: &Report) -> Counted {
+        let known = self.incarnations.get(&(component.to_owned(), report.pod.clone(), report.incarnation));
+        let known = known.map(|incarnation| &incarnation.report);
+        Counted {
+            sequence: known.map(|known| known.sequence),
+            latencies: known.map(|known| known.latencies.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Takes a report, unless another one of its incarnation came after `gained` was found out: whether it did so.
+    ///
+    /// One that is older than what is known changes nothing, as when a pod is asked at two addresses.
     pub(crate) fn received(
         &mut self,
         component: &str,
         address: SocketAddr,
-        report: Report,
+        report: &Report,
+        gained: &Gained,
         now: Instant,
-    ) -> anyhow::Result<()> {
-        let Some(address) = self.addresses.get_mut(&(component.to_owned(), address)) else { return Ok(()) };
+    ) -> bool {
+        let Some(address) = self.addresses.get_mut(&(component.to_owned(), address)) else { return true };
         let key = (component.to_owned(), report.pod.clone(), report.incarnation);
         let before = self.incarnations.get(&key).map(|incarnation| &incarnation.report);
-        let is_news = before.is_none_or(|before| report.sequence > before.sequence);
-        if is_news {
-            self.totals.entry(component.to_owned()).or_default().gain(before, &report)?;
+        if before.map(|before| before.sequence) != gained.since {
+            return false;
         }
         address.answered = Some(key.clone());
         address.error = None;
-        if !is_news {
-            return Ok(());
+        if !is_news(gained.since, report) {
+            return true;
         }
+        self.totals.entry(component.to_owned()).or_default().gain(before, report, gained);
         if before.is_none() {
             self.follows(&key);
         }
@@ -151,11 +180,11 @@ impl Ledger {
             clock: Clock::default(),
             is_lost: false,
         });
-        incarnation.window.push(&report, now);
+        incarnation.window.push(report, now);
         incarnation.received = now;
         incarnation.is_lost = false;
-        incarnation.report = report;
-        Ok(())
+        incarnation.report = report.clone();
+        true
     }
 
     /// Notes that a pod's program has started again: what the one before had not reported is lost.
@@ -166,7 +195,7 @@ impl Ledger {
         }
     }
 
-    /// Ends a round: remembers the latencies as they are now, and forgets who is gone.
+    /// Ends a round: remembers the latencies as they are now, and forgets the instances that are gone.
     pub(crate) fn end_round(&mut self, now: Instant) {
         let latencies = self.totals.iter().map(|(component, totals)| (component.clone(), totals.latencies.clone()));
         self.past.push_back(latencies.collect());
@@ -192,7 +221,7 @@ impl Ledger {
         }
     }
 
-    /// The instances of all components: each address with who answered there last.
+    /// The instances of all components: each address with the incarnation that answered there last.
     ///
     /// A pod that has come back at another address, as a new incarnation, or that has two addresses, is listed once. One
     /// that has stopped in an orderly way is left out until DNS has had its time to forget it.
@@ -208,7 +237,7 @@ impl Ledger {
         })
     }
 
-    /// Of each pod, where it was heard last.
+    /// Where each pod was heard last.
     fn newest(&self) -> HashMap<(&str, &str), (Instant, SocketAddr)> {
         let mut newest = HashMap::new();
         for ((_, socket), address) in &self.addresses {
@@ -262,21 +291,32 @@ impl Incarnation {
     }
 }
 
+impl Counted {
+    /// Decodes what a report adds to it. An error if a histogram can't be read.
+    pub(crate) fn until(&self, report: &Report) -> anyhow::Result<Gained> {
+        let mut gained = Gained { since: self.sequence, latencies: BTreeMap::new() };
+        if is_news(self.sequence, report) {
+            for (name, now) in &report.latencies {
+                gained.latencies.insert(name.clone(), Merged::between(self.latencies.get(name), now)?);
+            }
+        }
+        Ok(gained)
+    }
+}
+
+fn is_news(counted: Option<u64>, report: &Report) -> bool {
+    counted.is_none_or(|counted| report.sequence > counted)
+}
+
 impl Totals {
-    fn gain(&mut self, before: Option<&Report>, report: &Report) -> anyhow::Result<()> {
-        let latencies = report.latencies.iter().map(|(name, now)| {
-            let before = before.and_then(|before| before.latencies.get(name));
-            Ok((name, Merged::between(before, now)?))
-        });
-        // All are decoded before anything changes, so that an error leaves the totals as they were.
-        for (name, gained) in latencies.collect::<anyhow::Result<Vec<_>>>()? {
-            self.latencies.entry(name.clone()).or_default().gain(&gained);
+    fn gain(&mut self, before: Option<&Report>, report: &Report, gained: &Gained) {
+        for (name, gained) in &gained.latencies {
+            self.latencies.entry(name.clone()).or_default().gain(gained);
         }
         for (name, count) in &report.counters {
             let before = before.and_then(|before| before.counters.get(name)).copied().unwrap_or(0);
             *self.counters.entry(name.clone()).or_default() += count.saturating_sub(before);
         }
-        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Shows all of it: polls the report of every program and the offsets of Kafka, and serves them as metrics, as
 //! JSON and as a live page.
 //!
-//! Promises: a total never falls, whatever restarts; a lag is never negative and never silent; what is missing is
-//! shown as stale, with its age, and never as zero; and the measurement doesn't travel through what is measured.
+//! Promises: a total never falls, whatever restarts; a lag is never negative, and never stays at an old value in silence; what
+//! is missing is shown as stale, with its age, and never as zero; the measurement doesn't travel through what is measured.
 
 mod audit;
 mod clock;
@@ -37,8 +37,7 @@ use crate::ledger::Ledger;
 use crate::offsets::Watcher;
 use crate::poll::Reports;
 
-/// A loop that turns this much later than it should doesn't turn. Kafka away takes some seconds a round, since each
-/// request has its time.
+/// A loop this late counts as stuck. While Kafka is away a round takes some seconds, since each request has a time limit.
 const TURN_LIMIT: Duration = Duration::from_mins(1);
 
 const PAGE: &str = include_str!("page.html");

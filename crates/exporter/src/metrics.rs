@@ -15,7 +15,8 @@ use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
-use crate::view::{self, LOADER};
+use crate::usage::{CPU, DISK, MEMORY};
+use crate::view::{self, LOADER, SCHEDULE_LAG};
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {
@@ -40,7 +41,7 @@ impl Collector for Metrics {
         drop(ledger);
         let snapshot = self.offsets.last().fresh(Instant::now());
         if let Some(snapshot) = snapshot {
-            families.gauge("kafka_brokers", "Brokers alive.", Some(snapshot.brokers))?;
+            brokers(&mut families, &snapshot)?;
             topics(&mut families, &snapshot)?;
             groups(&mut families, &snapshot)?;
         }
@@ -84,7 +85,7 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
         Some((by_stage(stage.name()), &ledger.latency(stage.component(), stage.name())?.histogram))
     });
     families.histograms("kapture_latency_seconds", "From when a sale was due until a stage had it.", latencies)?;
-    let schedule_lag = ledger.latency(LOADER, "schedule_lag").map(|merged| (Labels::new(), &merged.histogram));
+    let schedule_lag = ledger.latency(LOADER, SCHEDULE_LAG).map(|merged| (Labels::new(), &merged.histogram));
     let help = "From when a sale was due until it was handed to the client.";
     families.histograms("kapture_loader_schedule_lag_seconds", help, schedule_lag)?;
     let asked = view::asked(ledger, now).map(|(pod, rate)| (vec![("pod", pod.to_owned())], rate));
@@ -92,7 +93,7 @@ fn flow(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     families.gauges("kapture_loader_asked_sales_per_second", help, asked)
 }
 
-/// What the auditor says: gauges, since it may take back what it found.
+/// The auditor's figures: gauges, since it may withdraw a finding.
 fn audit(families: &mut Families, ledger: &Ledger, stages: &[Stage]) -> fmt::Result {
     let findings = view::findings(ledger, Instant::now());
     let counts = findings
@@ -105,7 +106,7 @@ fn audit(families: &mut Families, ledger: &Ledger, stages: &[Stage]) -> fmt::Res
     let figures: [AuditedFigure; 3] = [
         ("found", "Sales that the auditor found at a stage.", |audited| audited.found),
         ("late", "Sales that the auditor has not found at a stage yet.", |audited| audited.late),
-        ("lost", "Sales that the auditor says won't come to a stage.", |audited| audited.lost),
+        ("lost", "Sales that the auditor found to be missing at a stage for good.", |audited| audited.lost),
     ];
     for (figure, help, value) in figures {
         let rows = stages
@@ -126,7 +127,7 @@ fn instances(families: &mut Families, ledger: &Ledger) -> fmt::Result {
             Some((labels, answered))
         })
         .collect();
-    // By the exporter's clock, whatever that of the pod says.
+    // By the exporter's clock, since the pod's may differ.
     let (now_us, seconds) = (unix_us() as f64, |us: f64| us / 1e6);
     let came = |answered: &Incarnation| seconds(now_us - answered.age(now).as_micros() as f64);
     let times = heard.iter().map(|(labels, answered)| (labels.clone(), came(answered)));
@@ -153,9 +154,9 @@ fn resources(families: &mut Families, ledger: &Ledger) -> fmt::Result {
         vec![("component", used.component.clone()), ("pod", used.pod.clone()), ("container", used.container.clone())]
     };
     for (resource, name, help) in [
-        ("cpu", "kapture_container_cpu_usage_ratio", "CPU used of its limit."),
-        ("memory", "kapture_container_memory_usage_ratio", "Memory used of its limit."),
-        ("disk", "kapture_container_disk_usage_ratio", "Used share of the disk that the data lie on."),
+        (CPU, "kapture_container_cpu_usage_ratio", "CPU used of its limit."),
+        (MEMORY, "kapture_container_memory_usage_ratio", "Memory used of its limit."),
+        (DISK, "kapture_container_disk_usage_ratio", "Used share of the disk that holds the data."),
     ] {
         let rows = uses.iter().filter(|used| used.resource == resource).map(|used| (labels(used), used.ratio));
         families.gauges(name, help, rows)?;
@@ -163,6 +164,15 @@ fn resources(families: &mut Families, ledger: &Ledger) -> fmt::Result {
     let throttled = uses.iter().filter_map(|used| Some((labels(used), used.throttled?)));
     let help = "Share of periods in which the CPU limit was hit.";
     families.gauges("kapture_container_cpu_throttled_ratio", help, throttled)
+}
+
+fn brokers(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {
+    families.gauge("kafka_brokers", "Brokers alive.", Some(snapshot.brokers.len()))?;
+    let rows = snapshot
+        .brokers
+        .iter()
+        .map(|(id, address)| (vec![("address", address.clone()), ("id", id.to_string())], 1_i64));
+    families.gauges("kafka_broker_info", "1 for each broker alive, with the address that clients connect to.", rows)
 }
 
 fn topics(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {
@@ -197,7 +207,7 @@ fn groups(families: &mut Families, snapshot: &Snapshot) -> fmt::Result {
     families.gauges("kafka_consumergroup_members", "Members of a group.", members)?;
     let offsets = of_groups(snapshot, |group| {
         let committed = group.committed.iter();
-        // Where nothing was committed there is no series, which is not to say that it is unknown.
+        // A partition without a commit has no series, but its offset is not unknown: the sum is still right.
         committed.filter(|(_, offset)| offset.is_some()).map(|((topic, id), at)| (topic.clone(), *id, *at)).collect()
     });
     let lags =

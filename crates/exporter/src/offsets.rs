@@ -1,29 +1,27 @@
-//! What Kafka says of its topics and consumer groups.
+//! What Kafka reports about its topics and consumer groups.
 //!
 //! The committed offsets are read before the ends of the partitions, so that a lag is never below zero. Kafka is asked by
-//! few requests: the ends of all partitions come by one call. What it doesn't say of a partition or a group is unknown:
-//! an end of before beside a commit of now would look like a log that was read to its end. What is left where nothing
-//! moves is read, once: see [`crate::remainder`].
+//! few requests: the ends of all partitions come by one call. What it doesn't report of a partition or a group is unknown: an
+//! old end beside a new commit would look like a log that was read to its end. Where nothing moves, what is left is read,
+//! once: see [`crate::remainder`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use kafka::Asker;
 use pipeline::Role;
-use rdkafka::consumer::Consumer;
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, TopicPartitionList};
 
 use crate::remainder::{self, Id, Read};
 
 /// One request to Kafka. All requests of a poll together take no longer than a few of these.
 const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 
-/// What Kafka said when it was last asked.
+/// Kafka's last answer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
-    pub(crate) brokers: usize,
+    /// The address of each broker that is alive, by its number.
+    pub(crate) brokers: BTreeMap<i32, String>,
     pub(crate) topics: BTreeMap<String, BTreeMap<i32, Partition>>,
     /// By the role whose group it is.
     pub(crate) groups: BTreeMap<String, Group>,
@@ -34,7 +32,7 @@ pub(crate) struct Snapshot {
 /// One partition of a topic.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Partition {
-    /// The broker that leads it; none if nobody does.
+    /// The broker that leads it, if one does.
     pub(crate) leader: Option<i32>,
     pub(crate) replicas: Vec<i32>,
     pub(crate) in_sync: usize,
@@ -70,8 +68,8 @@ impl Snapshot {
     }
 
     /// The offset that a group reads next of a partition, and the end. A group that has committed nothing, or whose
-    /// position was deleted, reads on at the oldest record. One that has committed more than there is was left behind by a
-    /// log that has lost its end, and nobody knows what it has to read.
+    /// position was deleted, continues at the oldest record. If it has committed more than there is, the log has lost its end,
+    /// and what the group has left to read is unknown.
     fn span(&self, group: &Group, id: &Id) -> Option<(i64, i64)> {
         let of = self.topics.get(&id.0)?.get(&id.1)?;
         let (oldest, end) = (of.oldest?, of.end?);
@@ -84,7 +82,7 @@ impl Snapshot {
         if is_left == Some(false) { 0 } else { end - next }
     }
 
-    /// What neither a group nor the log has moved since `before`, and was not read yet: from where to where.
+    /// The spans that have not changed since `before` and were not read yet.
     fn resting(&self, before: &Self) -> BTreeMap<Id, (i64, i64)> {
         let mut resting: BTreeMap<Id, (i64, i64)> = BTreeMap::new();
         for (role, group) in &self.groups {
@@ -102,6 +100,25 @@ impl Snapshot {
         resting
     }
 
+    /// Notes where partitions begin or end. An error if not all that were asked for are there.
+    fn put(
+        &mut self,
+        which: &str,
+        asked: usize,
+        offsets: anyhow::Result<BTreeMap<Id, i64>>,
+        put: fn(&mut Partition, i64),
+    ) -> anyhow::Result<()> {
+        let offsets = offsets.with_context(|| format!("asking for the {which} of partitions"))?;
+        for ((topic, id), offset) in &offsets {
+            if let Some(partition) = self.topics.get_mut(topic).and_then(|topic| topic.get_mut(id)) {
+                put(partition, *offset);
+            }
+        }
+        let missing = asked - offsets.len();
+        ensure!(missing == 0, "the {which} of {missing} partitions is not known");
+        Ok(())
+    }
+
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.topics.values().flat_map(BTreeMap::values)
     }
@@ -109,15 +126,15 @@ impl Snapshot {
 
 /// Asks Kafka. Blocks: to be called on a thread that may wait.
 pub(crate) struct Watcher {
-    ends: Asker,
-    reader: ClientConfig,
+    config: kafka::Config,
+    cluster: Asker,
     groups: Vec<Watched>,
     known: BTreeSet<String>,
 }
 
+/// The group of a role, and the topics that it reads.
 struct Watched {
     role: String,
-    name: String,
     topics: Vec<String>,
     asker: Asker,
 }
@@ -128,15 +145,15 @@ impl Watcher {
         let names = config.names();
         let groups = roles
             .map(|role| {
-                let (topics, name) = (names.of(role.topics()), names.group(role.name()));
-                Ok(Watched { role: role.name().to_owned(), name, topics, asker: Asker::new(config, role.name())? })
+                let (role, topics) = (role.name().to_owned(), names.of(role.topics()));
+                Ok(Watched { asker: Asker::new(config, &role)?, role, topics })
             })
             .collect::<anyhow::Result<_>>()?;
         let known = names.topics().into_iter().collect();
-        Ok(Self { ends: Asker::new(config, "reader")?, reader: config.reader(), groups, known })
+        Ok(Self { config: config.clone(), cluster: Asker::new(config, "reader")?, groups, known })
     }
 
-    /// Asks for everything. Says what couldn't be had, which is then missing.
+    /// Asks for everything. Also returns what couldn't be had, which is missing then.
     pub(crate) fn poll(&self, before: &Snapshot) -> anyhow::Result<(Snapshot, Option<String>)> {
         let deadline = Instant::now() + 4 * REQUEST_LIMIT;
         let mut problems = Vec::new();
@@ -147,18 +164,12 @@ impl Watcher {
                 Err(err) => problems.push(format!("{err:#}")),
             }
         }
-        for (offset, put) in [
-            (Offset::Beginning, (|it, value| it.oldest = value) as fn(&mut Partition, Option<i64>)),
-            (Offset::End, |it, value| it.end = value),
-        ] {
-            if let Err(err) = self.ends(&mut snapshot, offset, put, remaining(deadline)) {
-                problems.push(format!("{err:#}"));
-            }
-        }
+        // After the commits, so that no lag is below zero.
+        problems.extend(self.edges(&mut snapshot, deadline));
         snapshot.read.clone_from(&before.read);
         let resting = snapshot.resting(before);
         if !resting.is_empty() {
-            match remainder::read(&self.reader, &resting) {
+            match remainder::read(&self.config, &resting) {
                 Ok(read) => snapshot.read.extend(read),
                 Err(err) => problems.push(format!("{err:#}")),
             }
@@ -167,86 +178,64 @@ impl Watcher {
     }
 
     fn metadata(&self) -> anyhow::Result<Snapshot> {
-        let asked = self.ends.ask(|client| client.fetch_metadata(None, REQUEST_LIMIT));
-        let metadata = asked.context("reading the metadata")?;
-        let ours = metadata.topics().iter().filter(|topic| self.known.contains(topic.name()));
-        let topics = ours.map(|topic| {
-            let partitions = topic.partitions().iter().map(|partition| {
-                let leader = (partition.leader() >= 0).then(|| partition.leader());
-                let replicas = partition.replicas().to_vec();
-                let read = Partition { leader, replicas, in_sync: partition.isr().len(), oldest: None, end: None };
-                (partition.id(), read)
-            });
-            (topic.name().to_owned(), partitions.collect())
-        });
-        Ok(Snapshot { brokers: metadata.brokers().len(), topics: topics.collect(), ..Snapshot::default() })
+        let metadata = self.cluster.metadata(REQUEST_LIMIT).context("reading the metadata")?;
+        let mut snapshot = Snapshot::default();
+        for broker in metadata.brokers() {
+            snapshot.brokers.insert(broker.id, format!("{}:{}", broker.host, broker.port));
+        }
+        for it in metadata.partitions().filter(|it| self.known.contains(it.topic)) {
+            let partition = Partition {
+                leader: it.leader,
+                replicas: it.replicas.to_vec(),
+                in_sync: it.in_sync.len(),
+                oldest: None,
+                end: None,
+            };
+            snapshot.topics.entry(it.topic.to_owned()).or_default().insert(it.id, partition);
+        }
+        Ok(snapshot)
     }
 
-    /// Looks up one end of all partitions that have a leader: "by time", with the two times that stand for the ends.
-    fn ends(
-        &self,
-        snapshot: &mut Snapshot,
-        which: Offset,
-        put: fn(&mut Partition, Option<i64>),
-        limit: Duration,
-    ) -> anyhow::Result<()> {
-        let mut wanted = TopicPartitionList::new();
-        for (topic, partitions) in &snapshot.topics {
-            for (id, _) in partitions.iter().filter(|(_, partition)| partition.leader.is_some()) {
-                wanted.add_partition_offset(topic, *id, which).context("asking for an end")?;
-            }
-        }
-        if wanted.count() == 0 {
-            return Ok(());
-        }
-        let found = self.ends.ask(|client| client.offsets_for_times(wanted, limit));
-        let found = found.context("reading the ends of partitions")?;
-        let mut missing = 0;
-        for element in found.elements() {
-            let partition =
-                snapshot.topics.get_mut(element.topic()).and_then(|topic| topic.get_mut(&element.partition()));
-            match (element.error(), element.offset(), partition) {
-                (Ok(()), Offset::Offset(offset), Some(partition)) => put(partition, Some(offset)),
-                _ => missing += 1,
-            }
-        }
-        if missing > 0 {
-            bail!("{missing} partitions did not tell their ends");
-        }
-        Ok(())
+    /// Asks where the partitions that have a leader begin and end. Returns what couldn't be had.
+    fn edges(&self, snapshot: &mut Snapshot, deadline: Instant) -> Vec<String> {
+        let led: Vec<(&str, i32)> = snapshot
+            .topics
+            .iter()
+            .flat_map(|(topic, partitions)| {
+                let led = partitions.iter().filter(|(_, partition)| partition.leader.is_some());
+                led.map(|(id, _)| (topic.as_str(), *id))
+            })
+            .collect();
+        let asked = led.len();
+        let beginnings = self.cluster.beginnings(led.iter().copied(), remaining(deadline));
+        let ends = self.cluster.ends(led.iter().copied(), remaining(deadline));
+        [
+            snapshot.put("beginning", asked, beginnings, |partition, offset| partition.oldest = Some(offset)),
+            snapshot.put("end", asked, ends, |partition, offset| partition.end = Some(offset)),
+        ]
+        .into_iter()
+        .filter_map(|put| put.err().map(|err| format!("{err:#}")))
+        .collect()
     }
 }
 
 impl Watched {
     fn read(&self, snapshot: &Snapshot, limit: Duration) -> anyhow::Result<Group> {
-        let doing = || format!("reading the group {}", self.name);
-        let mut wanted = TopicPartitionList::new();
-        for topic in &self.topics {
-            for partition in snapshot.topics.get(topic).into_iter().flat_map(BTreeMap::keys) {
-                wanted.add_partition(topic, *partition);
-            }
-        }
-        let mut group = Group { name: self.name.clone(), ..Group::default() };
-        if wanted.count() == 0 {
-            return Ok(group);
-        }
-        let offsets = self.asker.ask(|client| client.committed_offsets(wanted, limit)).with_context(doing)?;
-        for element in offsets.elements() {
-            element.error().with_context(doing)?;
-            let committed = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            group.committed.insert((element.topic().to_owned(), element.partition()), committed);
-        }
-        let listed = self.asker.ask(|client| client.fetch_group_list(Some(&self.name), limit)).with_context(doing)?;
-        group.members = listed.groups().iter().map(|group| group.members().len()).sum();
-        Ok(group)
+        let name = self.asker.group();
+        let doing = || format!("reading the group {name}");
+        let partitions = self.topics.iter().flat_map(|topic| {
+            let ids = snapshot.topics.get(topic).into_iter().flat_map(BTreeMap::keys);
+            ids.map(|id| (topic.as_str(), *id))
+        });
+        let committed = self.asker.committed(partitions, limit).with_context(doing)?;
+        // Without a topic there is no group to ask about.
+        let members = if committed.is_empty() { 0 } else { self.asker.members(limit).with_context(doing)? };
+        Ok(Group { name: name.to_owned(), members, committed })
     }
 }
 
 fn remaining(deadline: Instant) -> Duration {
-    // Never nothing at all: one slow request must not leave the others without an answer.
+    // Never zero: one slow request must not leave the others without an answer.
     deadline.saturating_duration_since(Instant::now()).min(REQUEST_LIMIT).max(REQUEST_LIMIT / 10)
 }
 
@@ -262,7 +251,7 @@ mod tests {
         let topics = BTreeMap::from([("sales".to_owned(), BTreeMap::from([(0, partition(5, end))]))]);
         let committed = BTreeMap::from([(id(), committed)]);
         let groups = BTreeMap::from([("fan-out".to_owned(), Group { members: 1, committed, ..Group::default() })]);
-        Snapshot { brokers: 1, topics, groups, ..Snapshot::default() }
+        Snapshot { topics, groups, ..Snapshot::default() }
     }
 
     fn id() -> Id {

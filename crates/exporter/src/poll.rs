@@ -1,4 +1,4 @@
-//! Fetching the reports: each instance on its own, so that one that hangs holds up nobody.
+//! Fetching the reports: each instance on its own, so that one that hangs doesn't delay the others.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::config::{Config, Target};
 use crate::ledger::Ledger;
 use crate::view::{AUDITOR, LOADER};
 
-/// How long an instance may take to answer. It may be late because its node is busy, which is no fault.
+/// How long an instance may take to answer. A busy node makes it late, which is not a fault.
 const ANSWER_LIMIT: Duration = Duration::from_millis(900);
 /// Reports in flight at once: each is decoded by this one program.
 const IN_FLIGHT: usize = 64;
@@ -27,7 +27,7 @@ const IN_FLIGHT: usize = 64;
 /// before what was sent, and their difference isn't negative.
 const HEAD_START: Duration = Duration::from_millis(200);
 
-/// What polling shares with those who read.
+/// What polling shares with its readers.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
     ledger: Arc<Mutex<Ledger>>,
@@ -42,6 +42,18 @@ impl Reports {
     /// The ledger, for a moment.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a report. An error if it can't be read; then nothing changes.
+    fn received(&self, component: &str, address: SocketAddr, report: &Report) -> anyhow::Result<()> {
+        loop {
+            // The ledger is free while histograms are decoded. Again if the same pod was heard at another address meanwhile.
+            let counted = self.ledger().counted(component, report);
+            let gained = counted.until(report)?;
+            if self.ledger().received(component, address, report, &gained, Instant::now()) {
+                return Ok(());
+            }
+        }
     }
 
     /// When the last report came, in microseconds since 1970.
@@ -82,7 +94,7 @@ async fn resolve_target(target: &Target, reports: &Reports, every: Duration) {
                     let addresses: Vec<SocketAddr> = found.collect();
                     reports.ledger().resolved(&target.component, &addresses, Instant::now());
                 }
-                // Normal for a component that is scaled to 0: its name stands for nothing then.
+                // Normal for a component that is scaled to 0: its name has no address then.
                 Err(err) => debug!(%err, %name, "looking up addresses"),
             }
         }
@@ -182,11 +194,11 @@ async fn ask(reports: &Reports, component: &str, address: SocketAddr) -> anyhow:
     let (answered_us, at_us) = (unix_us(), report.at_us);
     let program = program(component);
     ensure!(report.program == program, "the address is one of {} now", report.program);
-    reports.ledger().received(component, address, report, Instant::now())?;
+    reports.received(component, address, &report)?;
     reports.ledger().timed(component, address, at_us, asked_us, answered_us);
     reports.heard(answered_us);
     if component == AUDITOR {
-        // Until it has found its checkpoint it has no account, which is no fault of the report's.
+        // It has no account until it has found its checkpoint; the report is fine all the same.
         match fetch(address, "/api/v1/account").await {
             Ok(account) => reports.ledger().audited(account, Instant::now()),
             Err(err) => debug!("no account: {err:#}"),

@@ -2,33 +2,29 @@
 //!
 //! A transaction leaves a marker behind its last record, and an aborted one leaves all of its records: they have offsets,
 //! and no reader ever gets them. A group commits the offset behind the last record that it got, so that a log read to its
-//! end seems to have something left for ever. The offsets alone can't tell that from a record which nobody takes. So,
+//! end seems to have something left for ever. The offsets alone can't tell that from a record that is not being read. So,
 //! where neither the group nor the log moves, the exporter reads on from there as a member of the group would.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{ClientConfig, Message, TopicPartitionList};
+use kafka::{LogReader, Next};
 
-/// All partitions together. What is left unknown is asked for again at the next poll.
+/// For all partitions together. Those for which there was no time are read at the next poll.
 const READ_LIMIT: Duration = Duration::from_secs(2);
+
 /// A wait for the next record.
 const POLL: Duration = Duration::from_millis(20);
-/// Fetched of a partition at once: markers are some tens of bytes, and of records one is enough.
-const FETCH_BYTES: &str = "65536";
 
 /// A partition of a topic.
-pub(crate) type Id = (String, i32);
+pub(crate) type Id = kafka::Partition;
 
 /// What was read from where to where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) from: i64,
     pub(crate) to: i64,
-    /// The first record for a reader; none if there is none before `to`.
+    /// The first record that a reader gets; none if it gets none before `to`.
     pub(crate) record: Option<i64>,
 }
 
@@ -46,30 +42,22 @@ impl Read {
 }
 
 /// Reads each partition from a position to its end, as far as there is time. Blocks.
-pub(crate) fn read(reader: &ClientConfig, wanted: &BTreeMap<Id, (i64, i64)>) -> anyhow::Result<BTreeMap<Id, Read>> {
+pub(crate) fn read(config: &kafka::Config, wanted: &BTreeMap<Id, (i64, i64)>) -> anyhow::Result<BTreeMap<Id, Read>> {
     let deadline = Instant::now() + READ_LIMIT;
-    let consumer: BaseConsumer =
-        reader.clone().set("fetch.message.max.bytes", FETCH_BYTES).create().context("making a reader")?;
-    let mut list = TopicPartitionList::with_capacity(wanted.len());
-    for ((topic, partition), (from, _)) in wanted {
-        list.add_partition_offset(topic, *partition, Offset::Offset(*from)).context("choosing a position")?;
-    }
-    consumer.assign(&list).context("assigning")?;
+    let reader = LogReader::sparing(config)?;
+    reader.begin(wanted.iter().map(|(id, (from, _))| (id, *from)))?;
     let mut found = BTreeMap::new();
     while found.len() < wanted.len() && Instant::now() < deadline {
-        // Without a record, too, the position moves on. librdkafka reconnects by itself after an error.
-        if let Some(Ok(message)) = consumer.poll(POLL) {
-            let id = (message.topic().to_owned(), message.partition());
+        if let Next::Record(record) = reader.next(POLL)? {
+            let id = (record.topic().to_owned(), record.partition());
             if let Some((from, to)) = wanted.get(&id) {
-                found.entry(id).or_insert(Read { from: *from, to: *to, record: Some(message.offset()) });
+                found.entry(id).or_insert(Read { from: *from, to: *to, record: Some(record.offset()) });
             }
             continue;
         }
-        for element in consumer.position().context("asking for the own position")?.elements() {
-            let id = (element.topic().to_owned(), element.partition());
-            if let (Some((from, to)), Offset::Offset(position)) = (wanted.get(&id), element.offset())
-                && position >= *to
-            {
+        // The position moves on over what is not a record, too.
+        for (id, position) in reader.positions()? {
+            if let Some((from, to)) = wanted.get(&id).filter(|(_, to)| position >= *to) {
                 found.entry(id).or_insert(Read { from: *from, to: *to, record: None });
             }
         }

@@ -1,8 +1,12 @@
 //! Reports as tests need them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use service::Report;
+
+use crate::ledger::Ledger;
 
 /// A report made at a second of the program's clock.
 pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str, u64)]) -> Report {
@@ -21,5 +25,21 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         resources: None,
         neighbour: None,
         unknown: BTreeMap::new(),
+    }
+}
+
+impl Ledger {
+    /// Decodes a report and takes it at once.
+    #[expect(clippy::needless_pass_by_value, reason = "each test makes its report in place")]
+    pub(crate) fn reported(
+        &mut self,
+        component: &str,
+        address: SocketAddr,
+        report: Report,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let gained = self.counted(component, &report).until(&report)?;
+        assert!(self.received(component, address, &report, &gained, now), "nobody else reports");
+        Ok(())
     }
 }

@@ -7,6 +7,11 @@ use service::state::Use;
 use crate::ledger::Incarnation;
 use crate::window::Container;
 
+/// The resources that have limits, as they are named in the state.
+pub(crate) const CPU: &str = "cpu";
+pub(crate) const MEMORY: &str = "memory";
+pub(crate) const DISK: &str = "disk";
+
 /// The limits of the program that reports, and of the process that it watches.
 pub(crate) fn of(component: &str, incarnation: &Incarnation, stale: bool) -> Vec<Use> {
     let report = &incarnation.report;
@@ -19,7 +24,7 @@ pub(crate) fn of(component: &str, incarnation: &Incarnation, stale: bool) -> Vec
         add(&mut found, &neighbour.name, &neighbour.resources, incarnation, Container::Neighbour);
         if let Some(disk) = &neighbour.disk {
             let used = disk.size_bytes.saturating_sub(disk.free_bytes);
-            found.extend(part(&neighbour.name, "disk", used as f64, disk.size_bytes as f64));
+            found.extend(part(&neighbour.name, DISK, used as f64, disk.size_bytes as f64));
         }
     }
     for one in &mut found {
@@ -33,11 +38,11 @@ pub(crate) fn of(component: &str, incarnation: &Incarnation, stale: bool) -> Vec
 fn add(found: &mut Vec<Use>, name: &str, resources: &Resources, incarnation: &Incarnation, container: Container) {
     let memory_limit = resources.memory_limit_bytes.and_then(Limit::value);
     if let Some((limit, used)) = memory_limit.zip(resources.memory_bytes) {
-        found.extend(part(name, "memory", used as f64, limit as f64));
+        found.extend(part(name, MEMORY, used as f64, limit as f64));
     }
     let cpu_limit = resources.cpu_limit_millicores.and_then(Limit::value);
     if let Some((limit, cpu)) = cpu_limit.zip(incarnation.window.cpu(container)) {
-        let share = part(name, "cpu", cpu.cores, limit as f64 / 1e3);
+        let share = part(name, CPU, cpu.cores, limit as f64 / 1e3);
         found.extend(share.map(|cpu_use| Use { throttled: cpu.throttled, ..cpu_use }));
     }
 }

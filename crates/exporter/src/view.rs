@@ -12,6 +12,8 @@ use crate::usage;
 
 pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
 pub(crate) const AUDITOR: &str = "auditor";
+/// The latency from due to handed over in a loader's report.
+pub(crate) const SCHEDULE_LAG: &str = "schedule_lag";
 
 /// Puts everything together as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -26,7 +28,7 @@ pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> Stat
     }
 }
 
-/// What the auditor has found; none while it says nothing.
+/// What the auditor has found; none while it doesn't answer.
 pub(crate) fn findings(ledger: &Ledger, now: Instant) -> Option<Findings> {
     ledger.audit.as_ref()?.findings(now)
 }
@@ -79,7 +81,7 @@ fn load(ledger: &Ledger, now: Instant) -> Option<Load> {
     ledger.targets.has(LOADER).then(|| Load {
         asked: asked(ledger, now).map(|(_, rate)| rate).reduce(|all, one| all + one),
         sent: rate(ledger, LOADER, "sent", now),
-        schedule_lag: recent(ledger, LOADER, "schedule_lag"),
+        schedule_lag: recent(ledger, LOADER, SCHEDULE_LAG),
         blocked: recent(ledger, LOADER, "blocked"),
     })
 }
@@ -149,13 +151,13 @@ pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant
         .reduce(|all, one| all + one)
 }
 
-/// Where the time goes of the instance that waits least for input.
+/// How the instance that waits least for input spends its time.
 fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
     let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
     times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
 }
 
-/// What all instances together could do that say where their time goes, and did not only wait.
+/// What all instances together could do; of those that report where their time goes and didn't only wait.
 fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64> {
     of(ledger, stage.component(), now)
         .flatten()
@@ -219,7 +221,7 @@ mod tests {
         let stages = [("loader", "accepted"), ("etl-fan-out", "routed"), ("etl-postgres", "stored")];
         for (n, ((component, counter), count)) in stages.into_iter().zip(counts).enumerate() {
             let report = report("a", 1, second, &[(counter, count)]);
-            ledger.received(component, address(n), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported(component, address(n), report, start + Duration::from_secs(second)).unwrap();
         }
     }
 
@@ -241,7 +243,7 @@ mod tests {
         count(&mut ledger, 0, start, [0, 0, 0]);
         caught_up(&mut ledger, start);
         let later = start + Duration::from_secs(9);
-        ledger.received("etl-fan-out", address(1), report("a", 1, 9, &[("routed", 0)]), later).unwrap();
+        ledger.reported("etl-fan-out", address(1), report("a", 1, 9, &[("routed", 0)]), later).unwrap();
         assert_eq!(stages(&ledger, later)[1].lag, None);
     }
 
@@ -269,7 +271,7 @@ mod tests {
         let (mut ledger, start) = flow();
         for second in 0..5 {
             let report = report("a", 1, second, &[("routed", second * 7)]);
-            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
         }
         let routed = |seconds| stages(&ledger, start + Duration::from_secs(seconds)).swap_remove(1);
         assert_eq!((routed(4).sales, routed(4).rate, routed(4).stale), (Some(28), Some(7.0), 0));
@@ -284,7 +286,7 @@ mod tests {
             let mut report = report("a", 1, second, &[("routed", second * 100)]);
             let spent = Spent { input_us: second * 750_000, kafka_us: second * 250_000, ..Spent::default() };
             report.threads.insert("sales".to_owned(), spent);
-            ledger.received("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
+            ledger.reported("etl-fan-out", address(1), report, start + Duration::from_secs(second)).unwrap();
         }
         let stages = stages(&ledger, start + Duration::from_secs(3));
         assert_eq!((stages[1].rate, stages[1].ceiling), (Some(100.0), Some(400.0)));
@@ -300,7 +302,7 @@ mod tests {
         for (n, rate) in [(0, 10.0), (7, 20.5)] {
             let mut report = report(&format!("loader-{n}"), 1, 1, &[]);
             report.gauges.insert("rate".to_owned(), rate);
-            ledger.received("loader", address(n), report, start).unwrap();
+            ledger.reported("loader", address(n), report, start).unwrap();
         }
         assert_eq!(load(&ledger, start).unwrap().asked, Some(30.5));
         assert_eq!(load(&ledger, start + Duration::from_secs(9)).unwrap().asked, None);

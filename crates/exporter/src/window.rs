@@ -79,7 +79,7 @@ impl Window {
         Some(count(last)?.saturating_sub(count(first).unwrap_or(0)) as f64 / seconds)
     }
 
-    /// Where the time of the thread goes that waits least for input; none if no thread says so.
+    /// How the thread that waits least for input spends its time; none if no thread reports it.
     pub(crate) fn time(&self) -> Option<Shares> {
         let (first, last, _) = self.ends()?;
         let shares = last.threads.iter().filter_map(|(thread, last)| shares(first.threads.get(thread)?, last));

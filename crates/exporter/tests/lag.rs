@@ -58,6 +58,9 @@ async fn lag_is_there_moves_and_is_never_negative_while_both_sides_run() {
     let partitions = exporter.metric("kafka_topic_partitions").await;
     assert_eq!(partitions, [3.0]);
     assert_eq!(exporter.metric("kafka_brokers").await, [1.0]);
+    let broker = format!("\nkafka_broker_info{{address=\"{}\",id=\"0\"}} 1\n", kafka.bootstrap_servers.as_str());
+    let metrics = exporter.get("/metrics").await;
+    assert!(metrics.contains(&broker), "{broker}: {metrics}");
     assert_eq!(exporter.metric("kafka_topic_partition_under_replicated_partition").await, [0.0; 3]);
     assert_eq!(exporter.metric("kafka_topic_partition_leader_is_preferred").await, [1.0; 3]);
     assert_eq!(exporter.metric("kafka_topic_partition_oldest_offset").await, [0.0; 3]);

@@ -1,4 +1,4 @@
-//! A client that only asks: where logs begin and end, what a role has committed, who is there.
+//! A client that only asks: which brokers and topics there are, where logs begin and end, what a role has committed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,19 +12,21 @@ use tracing::debug;
 use crate::Config;
 use crate::dispose::Disposed;
 
-/// After so long without any answer the client is made anew: if Kafka is only away that does no harm, and if the client
-/// has lost all of its brokers (see [`crate::Contact`]) nothing else helps.
+/// After so long without any answer the client is replaced: if Kafka is only away that does no harm, and if the client has
+/// lost all of its brokers (see [`crate::Contact`]) nothing else helps.
 const QUIET: Duration = Duration::from_secs(20);
 
 /// Reads no record and joins no group.
 pub struct Asker {
+    /// The group of the role whose commits are asked for.
+    group: String,
     config: ClientConfig,
     client: Mutex<Client>,
 }
 
 struct Client {
     consumer: Disposed<BaseConsumer>,
-    /// When it was made, or last had an answer.
+    /// When it last had an answer, or was made.
     heard: Instant,
 }
 
@@ -35,13 +37,19 @@ impl Asker {
     /// role's commit may be seen a moment before the markers of the same transaction reach the topics that it writes,
     /// and what lies behind the last marker is not to be missed.
     pub fn new(config: &Config, role: &str) -> anyhow::Result<Self> {
+        let group = config.names().group(role);
         let mut config = config.member(role);
         config
             .set("isolation.level", "read_uncommitted")
             .set("queued.max.messages.kbytes", "1024")
             .set("topic.metadata.refresh.sparse", "true");
         let client = Client::new(&config).with_context(|| format!("making a client to ask for {role}"))?;
-        Ok(Self { config, client: Mutex::new(client) })
+        Ok(Self { group, config, client: Mutex::new(client) })
+    }
+
+    /// The name of the role's group.
+    pub fn group(&self) -> &str {
+        &self.group
     }
 
     /// Asks, one question at a time. Each must have a limit of its own.
@@ -51,7 +59,7 @@ impl Asker {
         if answer.is_ok() {
             client.heard = Instant::now();
         } else if client.heard.elapsed() >= QUIET {
-            debug!("no answer for {QUIET:?}: asking by a new client");
+            debug!("no answer for {QUIET:?}: replacing the client");
             *client = Client::new(&self.config)?;
         }
         answer

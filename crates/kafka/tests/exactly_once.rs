@@ -13,6 +13,7 @@ use kafka::{Config, Record, Topic, Watch, flush};
 use petstore::State;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::Offset;
@@ -212,6 +213,39 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     stop_both.cancel();
     ended(second).unwrap();
     assert_eq!(seen.len(), 1_000);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+}
+
+/// The namesake is a member only: it fences no producer, so that the group alone tells.
+#[tokio::test]
+async fn an_instance_whose_member_id_another_one_takes_ends_with_the_reason_and_the_next_one_goes_on() {
+    let (config, shutdown) = (config(), CancellationToken::new());
+    let watch = watch(&config).await;
+    send(&config, 0..100);
+    let (first, _) = copy(&config, &watch, 0, |_| None, &shutdown);
+    wait_for(&config, 100);
+    let namesake: BaseConsumer = config
+        .member("fan-out")
+        .set("partition.assignment.strategy", "range")
+        .set("group.instance.id", config.names().transactional_id("fan-out", "0"))
+        .create()
+        .unwrap();
+    namesake.subscribe(&[&config.names().sales()]).unwrap();
+    let begun = Instant::now();
+    while !first.is_finished() {
+        assert!(begun.elapsed() < LIMIT, "it goes on");
+        namesake.poll(Duration::from_millis(20));
+    }
+    let reason = format!("{:#}", first.join().unwrap().unwrap_err());
+    assert!(reason.contains("FencedInstanceId"), "{reason}");
+
+    drop(namesake);
+    let (next, _) = copy(&config, &watch, 0, |_| None, &shutdown);
+    send(&config, 100..200);
+    let seen = wait_for(&config, 200);
+    shutdown.cancel();
+    ended(next).unwrap();
+    assert_eq!(seen.len(), 200);
     assert!(seen.values().all(|times| *times == 1), "some were copied twice");
 }
 

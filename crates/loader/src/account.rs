@@ -13,7 +13,7 @@ use crate::bits::Bits;
 /// A block's sales are guessed to be so many until some have been seen.
 const FIRST_GUESS: u64 = 2_000;
 
-/// Who keeps this account: it stands in every record.
+/// Who keeps this account: a part of every record.
 #[derive(Clone, Debug)]
 pub struct Owner {
     /// The run whose blocks these are.
@@ -56,17 +56,17 @@ pub struct Counts {
 struct Block {
     reserved_at_us: i64,
     acknowledged: Bits,
-    /// Handed to the client, but Kafka refused it or nobody knows.
+    /// Sales handed to the client that Kafka refused, or whose outcome is unknown.
     failed: u32,
-    /// The schedule's number of the block's first sale, once that is to be sent.
+    /// The schedule's number for the block's first sale, once it is about to be sent.
     begins_at: Option<u64>,
-    /// How many sales were handed over, once that is all.
+    /// How many sales were handed over, once no more will be.
     handed: Option<u32>,
-    /// Whether these are fewer than the block has.
+    /// Whether that is fewer than the block has.
     cut_short: bool,
-    /// Whether nothing is waited for any more.
+    /// Whether answers are no longer waited for.
     given_up: bool,
-    /// Grows with every change; published is what Kafka has.
+    /// Grows with every change; `published` is the version that Kafka has.
     version: u64,
     published: Option<u64>,
     closed: bool,
@@ -124,7 +124,7 @@ impl Account {
         }
     }
 
-    /// Nothing will be waited for any more: what has no answer by now stays unknown.
+    /// Answers are no longer waited for: sales without one stay unknown.
     pub fn give_up(&mut self) {
         for block in &mut self.blocks {
             block.given_up = true;
@@ -137,7 +137,7 @@ impl Account {
         Some(self.block(number)?.begins_at? + u64::from(index))
     }
 
-    /// A sale was refused for good, or nobody can say what became of it.
+    /// A sale was refused for good, or its outcome is unknown.
     pub fn failed(&mut self, number: u32) {
         self.change(number, |block| block.failed += 1);
     }

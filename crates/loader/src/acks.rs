@@ -1,26 +1,28 @@
 //! What Kafka answers to each sale, as the client reports it.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rdkafka::ClientContext;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::ProducerContext;
+use kafka::Deliveries;
 use tracing::warn;
 
 use crate::load::Load;
 
-/// Books every answer. Called on the client's polling thread.
+/// A sale that Kafka did not take is logged once in this time, in microseconds.
+const LOG_EVERY_US: u64 = 1_000_000;
+
+/// Books every answer in the account of the load.
 pub struct Acks {
     load: Arc<Load>,
-    /// How many refusals were logged as of when; one a second is enough.
-    logged: AtomicU64,
+    /// When a failure was last logged.
+    logged_us: AtomicU64,
 }
 
 impl Acks {
     /// Books the answers to the sales of `load`.
     pub fn new(load: Arc<Load>) -> Self {
-        Self { load, logged: AtomicU64::new(0) }
+        Self { load, logged_us: AtomicU64::new(0) }
     }
 
     fn now_us(&self) -> u64 {
@@ -28,36 +30,32 @@ impl Acks {
     }
 }
 
-impl ClientContext for Acks {}
-
-impl ProducerContext for Acks {
-    /// Block and index in one machine word: nothing is allocated for a sale's way to Kafka and back.
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, word: usize) {
-        let (block, index) = unpack(word);
+/// The tag of a sale is its block and index: see [`pack`].
+impl Deliveries for Acks {
+    fn acknowledged(&self, tag: usize) {
+        let (block, index) = unpack(tag);
         let now_us = self.now_us();
         let Some(mut account) = self.load.account() else { return };
-        match result {
-            Ok(_) => {
-                let number = account.acknowledged(block, index);
-                drop(account);
-                self.load.metrics.accepted.inc();
-                if let Some(number) = number {
-                    let due_us = self.load.plan().due_at(number);
-                    let signed = |us| i64::try_from(us).unwrap_or(i64::MAX);
-                    self.load.metrics.accepted_latency.record(signed(due_us), signed(now_us));
-                }
-            }
-            Err((err, _)) => {
-                account.failed(block);
-                drop(account);
-                self.load.metrics.unknown.inc();
-                if now_us >= self.logged.load(Ordering::Relaxed) + 1_000_000 {
-                    self.logged.store(now_us, Ordering::Relaxed);
-                    warn!(block, index, "kafka did not take a sale: {err}");
-                }
-            }
+        let number = account.acknowledged(block, index);
+        drop(account);
+        self.load.metrics.accepted.inc();
+        if let Some(number) = number {
+            let due_us = self.load.plan().due_at(number);
+            let signed = |us| i64::try_from(us).unwrap_or(i64::MAX);
+            self.load.metrics.accepted_latency.record(signed(due_us), signed(now_us));
+        }
+    }
+
+    fn failed(&self, tag: usize, reason: &dyn Display) {
+        let (block, index) = unpack(tag);
+        let now_us = self.now_us();
+        let Some(mut account) = self.load.account() else { return };
+        account.failed(block);
+        drop(account);
+        self.load.metrics.unknown.inc();
+        if now_us >= self.logged_us.load(Ordering::Relaxed) + LOG_EVERY_US {
+            self.logged_us.store(now_us, Ordering::Relaxed);
+            warn!(block, index, "kafka did not take a sale: {reason}");
         }
     }
 }

@@ -40,13 +40,13 @@ pub struct Blame {
 }
 
 impl Blame {
-    /// Nobody is to blame yet. `catch_up` is what the schedule follows.
+    /// Starts with nothing to blame anybody for. `catch_up` is the schedule's.
     pub fn new(catch_up: CatchUp) -> Self {
         Self { catch_up, blocked_us: 0, since_us: None }
     }
 
-    /// Kafka takes nothing now, and the next sale is so much late already. Returns for how much longer Kafka has taken
-    /// nothing than when last asked.
+    /// Kafka takes nothing now, and the next sale is already this late. Returns for how much longer Kafka has taken nothing
+    /// since the last call.
     pub fn blocked(&mut self, now_us: u64, late_us: u64) -> u64 {
         let longer = self.since_us.map_or(0, |since| now_us.saturating_sub(since));
         self.since_us = Some(now_us);
@@ -54,9 +54,9 @@ impl Blame {
         longer
     }
 
-    /// A sale was handed over now, so much later than it was due. Returns for how much longer than last asked Kafka had
-    /// taken nothing before. To be told of all sales in their order: what is left to catch up with shrinks, and the
-    /// loader's own part of it is taken to be made good first.
+    /// A sale was handed over now, this much later than it was due. Must be called for every sale in order: as the schedule
+    /// catches up, the loader's own part of the delay is taken to be made good first. Also returns for how much longer Kafka
+    /// had taken nothing since the last call.
     pub fn handed(&mut self, now_us: u64, late_us: u64) -> (Lateness, u64) {
         let longer = self.since_us.take().map_or(0, |since| now_us.saturating_sub(since).min(LOOK_US));
         self.add(longer, late_us);

@@ -3,14 +3,14 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Instant;
 
-/// A wall clock that differs by more has stepped. Less is what reading two clocks one after the other may cost.
+/// A wall clock that differs by more has stepped. A smaller difference may come from reading two clocks one after the other.
 const STEP_US: i64 = 5_000;
 
 /// Time since the load began, and the wall clock's name for it.
 ///
 /// The schedule follows the monotonic clock, so that a step of the wall clock neither stops the load nor makes a burst.
-/// Due times are written in wall-clock time, since other programs subtract them from theirs: after a step they go on
-/// from where the wall clock now is.
+/// Due times are written in wall-clock time, since other programs subtract them from their own: after a step they follow
+/// the wall clock.
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
@@ -31,12 +31,12 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// What the wall clock shows so many microseconds after the start.
+    /// The wall-clock time this many microseconds after the start.
     pub fn unix_us(&self, elapsed_us: u64) -> i64 {
         self.origin_us.load(Ordering::Relaxed).saturating_add_unsigned(elapsed_us)
     }
 
-    /// Looks whether the wall clock has stepped, and follows it. Returns by how much.
+    /// Checks whether the wall clock has stepped, and follows it. Returns by how much.
     pub fn follow(&self) -> Option<i64> {
         let before = self.elapsed_us();
         let wall_us = service::unix_us();

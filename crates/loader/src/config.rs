@@ -18,8 +18,8 @@ pub struct Config {
     /// How many times the rate it may send after a stall, until it is on schedule again.
     #[serde(default)]
     pub catch_up: CatchUp,
-    /// The load ends so long after its first start, and stays ended over restarts. The loader stays, so that it isn't
-    /// started again.
+    /// The load ends this long after its first start, and stays ended over restarts. The process keeps running, so that
+    /// Kubernetes does not restart it.
     #[serde(default = "a_day")]
     pub stop_after: StopAfter,
     /// Where all randomness begins.

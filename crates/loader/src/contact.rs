@@ -1,25 +1,25 @@
-//! Watches whether the sales' client still finds Kafka, and whether it is still the same one, on a thread of its own, since
-//! the questions block.
+//! Watches whether the sales' client still finds Kafka, and whether it is still the same Kafka. On a thread of its own, since
+//! asking blocks.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka::Contact;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use kafka::{Contact, Producer};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
 use crate::load::Load;
 
-/// Between two looks at what was acknowledged; bounds how late a stop is seen.
+/// Rest between two checks; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);
 
-/// Watches until `sent`, when there is nothing more to send. An error if Kafka is there and the client has lost it for good,
-/// or if it was emptied: the run and its blocks are gone, and the next start begins another run and makes the topics.
+/// Watches until `sent`, when there is nothing more to send.
+///
+/// An error if Kafka is there and the client has lost it for good; or if Kafka was emptied, since the run and its blocks are
+/// gone then, and only the next start begins another run and makes the topics.
 pub(crate) fn watch(
     kafka: &kafka::Config,
-    producer: &Arc<ThreadedProducer<Acks>>,
+    producer: &Producer<Acks>,
     load: &Load,
     runtime: &Handle,
     sent: &CancellationToken,
@@ -36,7 +36,7 @@ pub(crate) fn watch(
             accepted = now;
             contact.heard();
         }
-        contact.check(producer.client())?;
+        producer.check(&contact)?;
         watch.is_sure()?;
         std::thread::sleep(REST);
     }

@@ -1,20 +1,20 @@
-//! The account's way to `kapture.blocks` and back, in transactions that only the newest instance of a loader can commit.
+//! Writes the account to `kapture.blocks` and reads it back, in transactions that only the newest instance of a loader can
+//! commit.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use kafka::blocks::{BlockRecord, decode};
-use kafka::{Batches, Config, read_to_end};
+use kafka::blocks::{BlockRecord, Published};
+use kafka::{Batches, BlockEntry, Config, read_committed};
 use petstore::BlockId;
-use rdkafka::Message;
-use rdkafka::error::KafkaError;
 use tracing::warn;
 
 use crate::opening::Past;
 
-/// Reading the topic. Transactions of other loaders, which hide what comes after them, end within 10 s.
+/// The longest that reading the topic may take. Other loaders' open transactions, which hide what comes after them, end
+/// within 10 s.
 const READ_LIMIT: Duration = Duration::from_secs(30);
-/// Rest before the topic is read again because somebody's transaction hid its end.
+/// Rest before the topic is read again because another loader's transaction hid its end.
 const READ_REST: Duration = Duration::from_millis(100);
 
 /// Writes a loader's records.
@@ -23,23 +23,23 @@ pub struct Journal {
     batches: Batches,
 }
 
-/// Why records were not, or perhaps not, committed. The journal is of no more use then: open it again.
+/// Why records may not have been committed. The journal can't be used after it and must be opened again.
 #[derive(Debug)]
 pub enum Trouble {
-    /// Kafka says that there is a newer instance. Maybe; after a long silence Kafka says the same by itself.
+    /// The producer was fenced: by a newer instance, or by Kafka itself after a long silence.
     Fenced(anyhow::Error),
     /// Anything else, such as a Kafka that is away.
     Other(anyhow::Error),
 }
 
 impl Journal {
-    /// Becomes the one that writes for this loader, and reads what was written before. Blocks.
+    /// Becomes the only writer of this loader's records, and reads those written before. Blocks.
     pub fn open(config: &Config, loader: u32) -> anyhow::Result<(Self, Past)> {
         let id = config.names().transactional_id("loader", &loader.to_string());
         let topic = config.names().blocks();
         let journal = Self { batches: Batches::connect(config, &id, topic.clone())?, topic };
-        // The end of what is committed may lie before an earlier record of ours, as long as another loader's older
-        // transaction is open: only behind a mark of one's own is everything decided.
+        // While another loader's older transaction is open, a reader of committed records stops before it, and perhaps before
+        // earlier records of this loader. Once it sees a mark written now, it has seen all of them.
         let mark = format!("{:016x}", rand::random::<u64>());
         journal.batches.write([(id.as_str(), Some(mark.as_bytes()))]).context("marking the end")?;
         let deadline = Instant::now() + READ_LIMIT;
@@ -63,29 +63,27 @@ impl Journal {
             records.iter().map(encode).collect::<anyhow::Result<_>>().context("encoding").map_err(Trouble::Other)?;
         let written = self.batches.write(encoded.iter().map(|(key, value)| (key.as_str(), Some(value.as_slice()))));
         written.map_err(|err| {
-            let fatal = matches!(&err, KafkaError::Transaction(cause) if cause.is_fatal());
-            let trouble = if fatal || self.batches.has_given_up() { Trouble::Fenced } else { Trouble::Other };
+            let trouble = if self.batches.has_given_up() { Trouble::Fenced } else { Trouble::Other };
             trouble(anyhow!(err).context(format!("writing to {}", self.topic)))
         })
     }
 }
 
-/// Reads what is committed of a loader's past, without becoming the one that writes. Blocks.
+/// Reads the committed records of a loader without becoming their writer. Blocks.
 pub fn look(config: &Config, loader: u32) -> anyhow::Result<Past> {
     read(config, loader, |_, _| {})
 }
 
-/// Reads the topic; what is no block is given to `other` as key and value.
+/// Reads the topic; key and value of what is not a block go to `other`.
 fn read(config: &Config, loader: u32, mut other: impl FnMut(&[u8], &[u8])) -> anyhow::Result<Past> {
     let mut past = Past::of(loader);
-    read_to_end(config, &config.names().blocks(), READ_LIMIT, |message| {
-        match decode(message) {
-            Ok(Some(published)) => past.see(published),
-            Ok(None) => other(message.key().unwrap_or_default(), message.payload().unwrap_or_default()),
-            // Of another release, whose parameters this one doesn't know: never resumed, and judged by its silence.
-            Err(err) => warn!("passing over a block: {err:#}"),
-        }
-        Ok(())
+    read_committed(config, &config.names().blocks(), READ_LIMIT, |record| match BlockEntry::read(record) {
+        Some((id, BlockEntry::Is(block))) => past.see(Published { id, record: *block, offset: record.offset() }),
+        Some((_, BlockEntry::Deleted)) => {}
+        // Never resumed, and judged as cut once it is silent.
+        Some((id, BlockEntry::OfAnotherModel)) => warn!(%id, "skipping a block of another model"),
+        Some((_, BlockEntry::Unreadable(reason))) => warn!("skipping a block: {reason}"),
+        None => other(record.key().unwrap_or_default(), record.payload().unwrap_or_default()),
     })?;
     Ok(past)
 }

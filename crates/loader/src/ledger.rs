@@ -16,19 +16,19 @@ use tracing::{info, warn};
 
 use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
-use crate::load::Load;
+use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::opening::{Past, left};
 use crate::schedule::Plan;
 
-/// How often news is published: twice as often as promised, so that a slow commit doesn't break the promise.
+/// How often changes are published: twice as often as promised, so that a slow commit doesn't break the promise.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// How often something is published even without news: a loader silent for 120 s is taken for dead.
+/// How often something is published even without changes: a loader silent for 120 s is taken for dead.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
-/// Seconds of sales that are reserved and not begun: a Kafka that is away for shorter delays no sale.
+/// Seconds of sales that are reserved and not begun: a shorter outage of Kafka delays no sale.
 const AHEAD_S: f64 = 5.0;
 /// Rest before Kafka is tried again.
 const REST: Duration = Duration::from_millis(500);
-/// The loop turns within this, whatever Kafka does: each wait for it is bounded, and there are few in a turn.
+/// A turn of the loop takes less than this, whatever Kafka does: each wait is bounded, and a turn has few of them.
 const TURN_LIMIT: Duration = Duration::from_mins(5);
 
 /// What the ledger works with.
@@ -76,7 +76,7 @@ impl Ledger {
         }
     }
 
-    /// Takes over from whoever was before: cuts what they left open and reserves the first blocks, at one stroke.
+    /// Takes over from its predecessors: cuts the blocks they left open and reserves its first ones, in one transaction.
     fn open(self, shutdown: &CancellationToken) -> anyhow::Result<Option<Open>> {
         let beat = self.health.loop_("account", TURN_LIMIT);
         while !shutdown.is_cancelled() {
@@ -101,7 +101,8 @@ impl Ledger {
         let plan = Plan::new(self.load.rate(), left(load, now_us));
         let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone(), load };
         let mut account = Account::new(owner, next);
-        if plan.total() == 0 {
+        let is_over = plan.total() == 0;
+        if is_over {
             account.stop(None);
         }
         account.reserve(self.ahead(), now_us);
@@ -111,6 +112,15 @@ impl Ledger {
         records.extend_from_slice(&draft.records);
         journal.write(&records)?;
         info!(run = format!("{run:08x}"), next, cut, reserved = draft.records.len(), "the account is open");
+        if is_over {
+            let ago = Duration::from_micros(u64::try_from(now_us - load.began_at_us).unwrap_or(0));
+            warn!(
+                "this load stays ended: it first started {} s ago, and loader.stopAfter ends it after {} s, restarts \
+                 included; {TO_LOAD_AGAIN}",
+                ago.as_secs(),
+                self.stop_after.as_secs()
+            );
+        }
         let reserved = account.committed(&draft);
         self.load.open(account, plan);
         self.hand_out(reserved);
@@ -120,7 +130,7 @@ impl Ledger {
 
     fn hand_out(&self, reserved: impl IntoIterator<Item = BlockId>) {
         for id in reserved {
-            // Nobody makes blocks any more once the load has ended.
+            // The maker is gone once the load has ended.
             let _ = self.reserved.send(id);
         }
     }
@@ -148,7 +158,7 @@ impl Open {
                 self.doubt(trouble)?;
             } else if ended {
                 if self.ledger.load.account().is_some_and(|account| !account.is_closed()) {
-                    bail!("the load broke off: the next start will cut what is open");
+                    bail!("the load broke off; the next start will cut the blocks left open");
                 }
                 info!("the account is closed");
                 return Ok(());
@@ -156,7 +166,7 @@ impl Open {
         }
     }
 
-    /// Publishes what is new, and hands out the blocks that are reserved by it.
+    /// Publishes what has changed, and hands out the blocks that this reserves.
     fn publish(&mut self) -> Result<(), Trouble> {
         let now_us = unix_us();
         let Some(mut account) = self.ledger.load.account() else { return Ok(()) };
@@ -186,7 +196,7 @@ impl Open {
             Trouble::Fenced(err) => (true, err),
             Trouble::Other(err) => (false, err),
         };
-        // A successor has cut the blocks by now: what is sent of them only adds to what is unknown.
+        // A successor may have cut the blocks: what is still sent of them would only add to what is unknown.
         self.ledger.load.hold(fenced);
         warn!(fenced, "opening the account again: {err:#}");
         loop {
@@ -205,7 +215,7 @@ impl Open {
     }
 
     fn reopen(&mut self) -> Result<(), Trouble> {
-        // Looked at before, so that a successor isn't fenced in turn; and after, since one may have begun meanwhile.
+        // Checked before opening, which would fence a successor; and after, since one may have started meanwhile.
         self.refuse_successor(&look(&self.ledger.kafka, self.ledger.loader).map_err(Trouble::Other)?)?;
         let (journal, past) = Journal::open(&self.ledger.kafka, self.ledger.loader).map_err(Trouble::Other)?;
         self.refuse_successor(&past)?;

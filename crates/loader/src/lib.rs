@@ -1,5 +1,5 @@
-//! Sends the sales that its ordinal, the seed and the schedule say, at the time they are due, or says how late it was
-//! and why. Never silently slower.
+//! Sends the sales that follow from its ordinal, the seed and the schedule, at the time they are due, or reports how late
+//! they were and why. It is never silently slower.
 //!
 //! Five threads share a [`Load`]:
 //! - the schedule's loop ([`sending`]) hands each sale to the client when it is due;
@@ -9,9 +9,9 @@
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
 //! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
 //!
-//! The schedule begins anew with each start: the time that a loader was away was not offered, and nothing pretends that it
-//! was. The load does not: `LOADER_STOP_AFTER` counts from its first start, and once it has ended it stays ended, though the
-//! process stays or is started again. Another rate, length or parameter is another load.
+//! The schedule restarts with each start of the process: what was due while a loader was away was not offered, and is not
+//! made up for. The load does not restart: `LOADER_STOP_AFTER` counts from its first start, and once it has ended it stays
+//! ended, even if the process restarts. Another rate, length or parameter is another load.
 #![deny(missing_docs)]
 
 pub mod account;
@@ -24,7 +24,7 @@ mod contact;
 pub mod journal;
 pub mod ledger;
 pub mod load;
-pub mod metrics;
+mod metrics;
 pub mod opening;
 pub mod rate;
 pub mod schedule;
@@ -48,7 +48,7 @@ pub use load::Load;
 pub use metrics::Metrics;
 use sending::Sending;
 
-/// The schedule's loop turns every 50 ms, whatever Kafka does.
+/// The schedule's loop turns at least every 50 ms, whatever Kafka does; one this late counts as stuck.
 const SCHEDULE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a stop may take in all, of the 30 s that Kubernetes gives.
 const STOP_LIMIT: Duration = Duration::from_secs(24);
@@ -60,8 +60,8 @@ pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
 ///
-/// An error means that the process should end: this loader has a successor, the client can't go on or has lost Kafka for
-/// good, Kafka was emptied, or a stop took too long. What was left open will be cut by the next start.
+/// An error means that the process should end: this loader has a successor, the client has failed or has lost Kafka for good,
+/// Kafka was emptied, or a stop took too long. The next start cuts the blocks that were left open.
 pub async fn run(
     config: &Config,
     kafka: &kafka::Config,
@@ -105,7 +105,7 @@ pub async fn run(
     tokio::select! {
         ended = async { tokio::try_join!(scheduling, keeping, making, watching) } => { ended?; }
         () = async { shutdown.cancelled().await; tokio::time::sleep(STOP_LIMIT).await } => {
-            bail!("closing the account: kafka did not answer in time; the next start will cut what is open");
+            bail!("closing the account: kafka did not answer in time; the next start will cut the blocks left open");
         }
     }
     shutdown.cancelled().await;
@@ -119,7 +119,7 @@ fn thread(
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let (end, ended) = oneshot::channel();
     let work = move || {
-        // Nobody listens any more when the process is about to end.
+        // The receiver is gone when the process is about to end.
         let _ = end.send(work());
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("starting thread {name}"))?;

@@ -1,4 +1,4 @@
-//! The load in progress: what the threads of the loader share, and what it says of itself.
+//! The load in progress: what the threads of the loader share, and what the loader reports.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,12 +12,15 @@ use crate::metrics::Metrics;
 use crate::rate::Rate;
 use crate::schedule::Plan;
 
-/// What the schedule, the acknowledgements and the ledger have in common.
+/// What a user can do about a load that has ended: each of these makes it another load.
+pub(crate) const TO_LOAD_AGAIN: &str = "to load again, change loader.stopAfter, loader.rate or loader.seed";
+
+/// What the schedule, the acknowledgements and the ledger share.
 #[derive(Debug)]
 pub struct Load {
-    /// What happened so far.
+    /// Counts so far.
     pub metrics: Metrics,
-    /// Where the time of the threads goes that make and send the sales.
+    /// How the threads that make and send the sales spend their time.
     pub time: Time,
     rate: Rate,
     plan: OnceLock<Plan>,
@@ -46,12 +49,12 @@ impl Load {
         self.rate
     }
 
-    /// When what is due; nothing until it is known what is left of the load.
+    /// When each sale is due; an empty plan until it is known what is left of the load.
     pub fn plan(&self) -> Plan {
         self.plan.get().copied().unwrap_or_else(|| Plan::new(self.rate, Duration::ZERO))
     }
 
-    /// Whether nothing is left of the load, and that is known.
+    /// Whether it is known that nothing is left of the load.
     pub fn is_over(&self) -> bool {
         self.plan.get().is_some_and(|plan| plan.total() == 0)
     }
@@ -74,11 +77,11 @@ impl Load {
 
     /// The account, once it is open.
     pub fn account(&self) -> Option<MutexGuard<'_, Account>> {
-        // Nothing that holds the lock leaves a half-made change behind.
+        // A thread that panics with the lock leaves no half-made change behind.
         self.account.get().map(|account| account.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether nothing may be sent, since there may be a successor.
+    /// Whether nothing may be sent, because there may be a successor.
     pub fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
     }
@@ -91,12 +94,12 @@ impl Load {
     /// Sales handed to the client that have no answer yet.
     pub fn in_flight(&self) -> u64 {
         let Metrics { sent, accepted, unknown, .. } = &self.metrics;
-        // Read first: what is answered in between must have been sent.
+        // Answers are read first: what is answered in between was sent.
         let answered = accepted.get() + unknown.get();
         sent.get().saturating_sub(answered)
     }
 
-    /// Brings up to date what follows from the clock, even if the schedule's loop is stuck.
+    /// Updates the figures that follow from the clock and the account, even if the schedule's loop is stuck.
     pub fn observe(&self) {
         if let Some(clock) = self.clock() {
             let due = self.plan().due_by(clock.elapsed_us());
@@ -114,7 +117,7 @@ impl Load {
         }
     }
 
-    /// What the loader says of itself.
+    /// The loader's figures for its report.
     pub fn figures(&self) -> Figures {
         self.observe();
         self.metrics.figures().time(&self.time)

@@ -9,81 +9,89 @@ use service::{Figures, Latency};
 
 use crate::blame::Lateness;
 
-/// All counts since the loader started.
+/// All counts since the loader started. The tables below name and describe them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Sales that the schedule wanted sent by now.
-    pub due: Counter,
-    /// Sales handed to the client.
-    pub sent: Counter,
-    /// Sales that Kafka acknowledged.
-    pub accepted: Counter,
-    /// Sales that Kafka refused for good, or of which nobody can say whether they arrived.
-    pub unknown: Counter,
-    /// Times that the client refused a sale, for another reason than a full queue. It was not sent, and is tried again.
-    pub refused: Counter,
-    /// Sales handed over more than 5 ms after they were due.
-    pub late: Counter,
-    /// Those of them that would not have been late if Kafka had taken them.
-    pub late_blocked: Counter,
-    /// Times that the client's queue was full.
-    pub queue_full: Counter,
-    /// Microseconds in which Kafka took nothing more although sales were due.
-    pub blocked_us: Counter,
-    /// Blocks reserved.
-    pub blocks_reserved: Counter,
-    /// Blocks closed.
-    pub blocks_closed: Counter,
-    /// Steps of the wall clock.
-    pub clock_steps: Counter,
-    /// Sales per second as configured.
-    pub rate: Gauge<f64, AtomicU64>,
-    /// Sales handed over and not answered.
-    pub in_flight: Gauge,
-    /// Sales from the first on that are answered without a gap.
-    pub acknowledged: Gauge,
-    /// From due to acknowledged.
-    pub accepted_latency: Latency,
-    /// From due to handed over.
-    pub schedule_lag: Latency,
-    /// The part of that in which Kafka took nothing, or that such a time left to catch up with; only where there is one.
-    pub blocked: Latency,
+    pub(crate) due: Counter,
+    pub(crate) sent: Counter,
+    pub(crate) accepted: Counter,
+    pub(crate) unknown: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) late: Counter,
+    pub(crate) late_blocked: Counter,
+    pub(crate) queue_full: Counter,
+    pub(crate) blocked_us: Counter,
+    pub(crate) blocks_reserved: Counter,
+    pub(crate) blocks_closed: Counter,
+    pub(crate) clock_steps: Counter,
+    pub(crate) rate: Gauge<f64, AtomicU64>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) acknowledged: Gauge,
+    pub(crate) accepted_latency: Latency,
+    pub(crate) schedule_lag: Latency,
+    /// Recorded only for sales that have such a part.
+    pub(crate) blocked: Latency,
 }
 
+/// Name and help of the one gauge that is not a whole number.
+const RATE: (&str, &str) = ("rate", "Sales per second as configured");
+
 impl Metrics {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 12] {
+        [
+            ("due", "Sales that were due by the schedule", &self.due),
+            ("sent", "Sales handed to Kafka's client", &self.sent),
+            ("accepted", "Sales that Kafka acknowledged", &self.accepted),
+            ("unknown", "Sales refused by Kafka, or without a known outcome", &self.unknown),
+            (
+                "refused",
+                "Times that the client refused a sale for another reason than a full queue, to be tried again",
+                &self.refused,
+            ),
+            ("late", "Sales handed over more than 5 ms after they were due", &self.late),
+            ("late_blocked", "Late sales that would not have been late if Kafka had taken them", &self.late_blocked),
+            ("queue_full", "Times that the client's queue was full", &self.queue_full),
+            ("blocked_us", "Microseconds in which Kafka took nothing although sales were due", &self.blocked_us),
+            ("blocks_reserved", "Blocks reserved", &self.blocks_reserved),
+            ("blocks_closed", "Blocks closed", &self.blocks_closed),
+            ("clock_steps", "Steps of the wall clock", &self.clock_steps),
+        ]
+    }
+
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 2] {
+        [
+            ("in_flight", "Sales handed over and not answered", &self.in_flight),
+            ("acknowledged", "Sales answered from the first one on without a gap", &self.acknowledged),
+        ]
+    }
+
+    /// By their names in the report; Prometheus has the unit in the name as well.
+    fn latencies(&self) -> [(&'static str, &'static str, &Latency); 3] {
+        [
+            ("accepted", "From due to acknowledged", &self.accepted_latency),
+            ("schedule_lag", "From due to handed over", &self.schedule_lag),
+            ("blocked", "The part of the schedule lag that Kafka is to blame for", &self.blocked),
+        ]
+    }
+
     /// Makes the metrics and lists them in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self { due, sent, accepted, unknown, refused, late, late_blocked, queue_full, .. } = &metrics;
-        registry.register("due", "Sales that were due by the schedule", due.clone());
-        registry.register("sent", "Sales handed to the client", sent.clone());
-        registry.register("accepted", "Sales that Kafka acknowledged", accepted.clone());
-        registry.register("unknown", "Sales refused, or without a known outcome", unknown.clone());
-        registry.register("refused", "Times that the client refused a sale, to be tried again", refused.clone());
-        registry.register("late", "Sales handed over more than 5 ms after they were due", late.clone());
-        registry.register("late_blocked", "Late sales that Kafka is to blame for", late_blocked.clone());
-        registry.register("queue_full", "Times that the client's queue was full", queue_full.clone());
-        let Self { blocked_us, blocks_reserved, blocks_closed, clock_steps, .. } = &metrics;
-        registry.register("blocked_us", "Microseconds in which Kafka took nothing more", blocked_us.clone());
-        registry.register("blocks_reserved", "Blocks reserved", blocks_reserved.clone());
-        registry.register("blocks_closed", "Blocks closed", blocks_closed.clone());
-        registry.register("clock_steps", "Steps of the wall clock", clock_steps.clone());
-        let Self { rate, in_flight, acknowledged, accepted_latency, schedule_lag, blocked, .. } = &metrics;
-        registry.register("rate", "Sales per second as configured", rate.clone());
-        registry.register("in_flight", "Sales handed over and not answered", in_flight.clone());
-        registry.register("acknowledged", "Sales answered from the first on without a gap", acknowledged.clone());
-        registry.register("accepted_seconds", "From due to acknowledged", accepted_latency.clone());
-        registry.register("schedule_lag_seconds", "From due to handed over", schedule_lag.clone());
-        registry.register(
-            "blocked_seconds",
-            "The part of the schedule lag that Kafka is to blame for",
-            blocked.clone(),
-        );
+        for (name, help, counter) in metrics.counters() {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(RATE.0, RATE.1, metrics.rate.clone());
+        for (name, help, gauge) in metrics.gauges() {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, latency) in metrics.latencies() {
+            registry.register(format!("{name}_seconds"), help, latency.clone());
+        }
         metrics
     }
 
-    /// A sale was handed over.
-    pub fn handed(&self, lateness: Lateness) {
+    /// Counts a sale that was handed over.
+    pub(crate) fn handed(&self, lateness: Lateness) {
         self.sent.inc();
         record(&self.schedule_lag, lateness.total_us);
         if lateness.blocked_us > 0 {
@@ -95,31 +103,17 @@ impl Metrics {
         }
     }
 
-    /// The same for the report.
-    pub fn figures(&self) -> Figures {
-        Figures::default()
-            .counter("due", self.due.get())
-            .counter("sent", self.sent.get())
-            .counter("accepted", self.accepted.get())
-            .counter("unknown", self.unknown.get())
-            .counter("refused", self.refused.get())
-            .counter("late", self.late.get())
-            .counter("late_blocked", self.late_blocked.get())
-            .counter("queue_full", self.queue_full.get())
-            .counter("blocked_us", self.blocked_us.get())
-            .counter("blocks_reserved", self.blocks_reserved.get())
-            .counter("blocks_closed", self.blocks_closed.get())
-            .counter("clock_steps", self.clock_steps.get())
-            .gauge("rate", self.rate.get())
-            .gauge("in_flight", self.in_flight.get() as f64)
-            .gauge("acknowledged", self.acknowledged.get() as f64)
-            .latency("accepted", &self.accepted_latency)
-            .latency("schedule_lag", &self.schedule_lag)
-            .latency("blocked", &self.blocked)
+    /// All of them for the report.
+    pub(crate) fn figures(&self) -> Figures {
+        let figures = Figures::default().gauge(RATE.0, self.rate.get());
+        let figures =
+            self.counters().into_iter().fold(figures, |all, (name, _, counter)| all.counter(name, counter.get()));
+        let figures =
+            self.gauges().into_iter().fold(figures, |all, (name, _, gauge)| all.gauge(name, gauge.get() as f64));
+        self.latencies().into_iter().fold(figures, |all, (name, _, latency)| all.latency(name, latency))
     }
 }
 
-/// Records a duration.
 fn record(latency: &Latency, duration_us: u64) {
     latency.record(0, i64::try_from(duration_us).unwrap_or(i64::MAX));
 }
@@ -134,8 +128,12 @@ mod tests {
         let metrics = Metrics::register(&mut registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        for name in metrics.figures().counters.keys() {
-            assert!(text.contains(&format!("kapture_loader_{name}_total 0\n")), "{name}: {text}");
+        let figures = metrics.figures();
+        let counters = figures.counters.keys().map(|name| format!("{name}_total 0\n"));
+        let gauges = figures.gauges.keys().map(|name| format!("{name} 0"));
+        let latencies = figures.latencies.keys().map(|name| format!("{name}_seconds_count 0\n"));
+        for series in counters.chain(gauges).chain(latencies) {
+            assert!(text.contains(&format!("\nkapture_loader_{series}")), "{series}: {text}");
         }
     }
 

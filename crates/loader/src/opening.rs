@@ -1,4 +1,4 @@
-//! What a loader takes over from those of its ordinal that came before it. Pure: reads records, says what to do.
+//! What a loader takes over from its predecessors with the same ordinal. Pure: reads records and decides what to do.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub struct Past {
     open: HashMap<BlockId, BlockRecord>,
     /// Incarnations that wrote a block's last record: one for each start of the loader.
     writers: HashSet<u64>,
-    /// What the last record says: it is of the last load.
+    /// The load of the last record, with its parameters.
     last: Option<(Parameters, LoadRecord)>,
 }
 
@@ -32,7 +32,7 @@ impl Past {
         Self { loader, runs: HashMap::new(), open: HashMap::new(), writers: HashSet::new(), last: None }
     }
 
-    /// Takes the next record of the topic, in the topic's order; other loaders' are passed over.
+    /// Takes the next record of the topic, in the topic's order. Other loaders' records are skipped.
     pub fn see(&mut self, Published { id, record, .. }: Published) {
         if id.loader != self.loader {
             return;
@@ -53,16 +53,15 @@ impl Past {
         }
     }
 
-    /// The run to go on with, if one had the same parameters (the latest, if there were several), and the number of its
-    /// next block.
+    /// The run to continue, if one had the same parameters (the latest, if there were several), and the number of its next
+    /// block.
     pub fn resume(&self, parameters: &Parameters) -> Option<(u32, u32)> {
         let same = self.runs.iter().filter(|(_, run)| run.parameters == *parameters && run.highest < u32::MAX);
         same.max_by_key(|(_, run)| run.reserved_at_us).map(|(run, known)| (*run, known.highest + 1))
     }
 
-    /// The load to go on with: the last one, if it was asked for in the same way, or else a new one that begins now.
-    ///
-    /// `wanted` says how; when it began counts for a new one alone.
+    /// The load to continue: the last one if it has the same parameters, rate and length as `wanted`; otherwise `wanted`,
+    /// which begins now.
     pub fn load(&self, parameters: &Parameters, wanted: LoadRecord) -> LoadRecord {
         let same = |(theirs, last): &&(Parameters, LoadRecord)| {
             theirs == parameters && LoadRecord { began_at_us: wanted.began_at_us, ..*last } == wanted
@@ -70,17 +69,17 @@ impl Past {
         self.last.as_ref().filter(same).map_or(wanted, |(_, last)| *last)
     }
 
-    /// Whether a run of this number is there.
+    /// Whether there is a run with this number.
     pub fn has_run(&self, run: u32) -> bool {
         self.runs.contains_key(&run)
     }
 
-    /// The incarnations that wrote what is there.
+    /// The incarnations that wrote these records.
     pub fn writers(&self) -> impl Iterator<Item = u64> + '_ {
         self.writers.iter().copied()
     }
 
-    /// The records that cut what was left open: whoever did is fenced, and its last word is final.
+    /// The records that cut the blocks left open: their owner is fenced, so its last record is final.
     pub fn cuts(&self, incarnation: u64, now_us: i64) -> Vec<(BlockId, BlockRecord)> {
         let mut cuts: Vec<(BlockId, BlockRecord)> = self
             .open

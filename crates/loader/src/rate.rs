@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
-    /// Sales in a million seconds.
+    /// Sales per million seconds.
     micro: u64,
 }
 
@@ -27,7 +27,7 @@ const PER_SECOND: RangeInclusive<f64> = 1e-6..=1e6;
 const CATCH_UP: RangeInclusive<f64> = 1.0..=1e3;
 
 impl Rate {
-    /// Sales in a million seconds: a whole number.
+    /// Sales per million seconds: a whole number.
     pub const fn micro(self) -> u64 {
         self.micro
     }
@@ -39,12 +39,12 @@ impl Rate {
 }
 
 impl CatchUp {
-    /// The fastest that sales may be sent, in sales in a million seconds.
+    /// The fastest that sales may be sent: sales per million seconds.
     pub fn micro(self, rate: Rate) -> u64 {
         self.times(rate.micro)
     }
 
-    /// So many times as much.
+    /// The factor times `number`.
     pub const fn times(self, number: u64) -> u64 {
         number.saturating_mul(self.thousandths) / 1000
     }
@@ -74,7 +74,7 @@ impl Default for CatchUp {
     }
 }
 
-/// A number that can't be used; the text names it and says what to write instead.
+/// A number that can't be used; the text names it and what to use instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable(String);
 
@@ -91,7 +91,7 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
         let micro = scaled(text, &PER_SECOND, 1e6).ok_or_else(|| {
-            Unusable(format!("{text:?} is not a rate: set sales per second from 0.000001 to 1000000, such as 100"))
+            Unusable(format!("{text:?} is not a rate: use sales per second from 0.000001 to 1000000, such as 100"))
         })?;
         Ok(Self { micro })
     }
@@ -102,7 +102,7 @@ impl FromStr for CatchUp {
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
         let thousandths = scaled(text, &CATCH_UP, 1e3).ok_or_else(|| {
-            Unusable(format!("{text:?} is not a factor to catch up by: set a number from 1 to 1000, such as 2"))
+            Unusable(format!("{text:?} is not a factor to catch up by: use a number from 1 to 1000, such as 2"))
         })?;
         Ok(Self { thousandths })
     }

@@ -7,14 +7,13 @@ use crate::rate::{CatchUp, Rate};
 /// One sale, in the unit in which rate times time is a whole number: sales per million seconds times microseconds.
 const SALE: u128 = 1_000_000_000_000;
 
-/// What was not sent for this long may be sent at once, as after a tick that came late. More is caught up with.
+/// Sales of this much time may be sent at once, as after a tick that came late. Any more are caught up with at `fastest`.
 const BURST_US: u128 = 10_000;
 
 /// The plan: sale `i` is due `i / rate` after the start. Always computed from `i`, so that no error adds up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     rate: Rate,
-    /// How many sales the plan has in all.
     total: u64,
 }
 
@@ -41,11 +40,6 @@ impl Plan {
     pub fn total(&self) -> u64 {
         self.total
     }
-
-    /// The rate of the plan.
-    pub fn rate(&self) -> Rate {
-        self.rate
-    }
 }
 
 /// Follows a plan: how many sales may be sent now, never ahead of it, and no faster than allowed when behind it.
@@ -54,9 +48,9 @@ pub struct Schedule {
     plan: Plan,
     /// The sale to be sent next.
     next: u64,
-    /// The fastest, in sales in a million seconds.
+    /// The fastest that sales may be sent: sales per million seconds.
     fastest: u128,
-    /// What may be sent now, in millionths of a millionth of a sale: a bucket that fills at `fastest`.
+    /// What may be sent now, in units of which [`SALE`] make a sale: a bucket that fills at `fastest`.
     credit: u128,
     /// Until when the bucket has been filled.
     filled_us: u64,
@@ -101,7 +95,7 @@ impl Schedule {
         self.next >= self.plan.total
     }
 
-    /// A full bucket. One sale at least, or a slow schedule would never send.
+    /// A full bucket: at least one sale, or a slow schedule would never send.
     fn brim(&self) -> u128 {
         (self.fastest * BURST_US).max(SALE)
     }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use kafka::SaleHeader;
+use anyhow::bail;
+use kafka::{NotSent, Producer, SaleHeader};
 use petstore::SaleId;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer, PurgeConfig, ThreadedProducer};
 use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -17,32 +15,32 @@ use tracing::{info, warn};
 use crate::acks::{Acks, pack};
 use crate::blame::Blame;
 use crate::clock::Clock;
-use crate::load::Load;
+use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::metrics::Metrics;
 use crate::rate::CatchUp;
 use crate::schedule::Schedule;
-use crate::stock::{Encoded, Stock};
+use crate::stock::Stock;
 
-/// Sales that wait in the client. With headers and librdkafka's own they take about a kilobyte each, and the pod has
-/// 128 MiB; more would only hide for longer that Kafka is slow.
+/// Sales that wait in the client. Each takes about a kilobyte with its header and librdkafka's overhead, of the pod's 128 MiB.
+/// More would only hide for longer that Kafka is slow.
 const QUEUE: u32 = 40_000;
-/// The shortest rest between two looks at the schedule.
+/// The shortest rest between two turns.
 const TICK: Duration = Duration::from_millis(1);
-/// The longest one; bounds how late a stop is seen and how old the gauges are.
+/// The longest rest; bounds how late a stop is seen and how old the gauges are.
 const IDLE: Duration = Duration::from_millis(50);
-/// How often the wall clock is looked at.
+/// How often the wall clock is checked for a step.
 const CLOCK_CHECK_US: u64 = 1_000_000;
-/// Sales that the client refuses are logged once in this time.
+/// Refused sales are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for Kafka's answers, of the 30 s that Kubernetes gives.
 const FLUSH_LIMIT: Duration = Duration::from_secs(15);
-/// How long the client may take to give back what was purged.
+/// How long the client may take to report what was purged.
 const PURGE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the loop works with.
 pub struct Sending {
     load: Arc<Load>,
-    producer: Arc<ThreadedProducer<Acks>>,
+    producer: Arc<Producer<Acks>>,
     topic: String,
     stock: Receiver<Stock>,
     schedule: Schedule,
@@ -56,14 +54,14 @@ pub struct Sending {
     clock_checked_us: u64,
 }
 
-/// The block in hand: the piece of it that is at hand, and the sale that is next.
+/// The block that is being sent: its current piece, and the index of the next sale.
 struct Current {
     stock: Stock,
     index: u32,
 }
 
 impl Current {
-    /// Whether the block goes on in another piece.
+    /// Whether the piece is sent and the block continues in another one.
     fn is_spent(&self) -> bool {
         self.index >= self.stock.end() && !self.stock.is_last()
     }
@@ -72,25 +70,21 @@ impl Current {
 /// What became of the attempt to hand over the next sale.
 enum Handed {
     Over,
-    /// Kafka is to blame: the client takes no sale, or Kafka let no block be reserved.
+    /// Kafka is to blame: the client takes no sale, or no block could be reserved.
     Blocked,
-    /// The loader is to blame: what comes next isn't made yet.
+    /// The loader is to blame: the next sales aren't generated yet.
     Starved,
 }
 
 impl Sending {
-    /// Prepares to send what comes out of `stock`.
+    /// Makes the client that will send what `stock` brings.
     pub fn new(
         config: &kafka::Config,
         load: Arc<Load>,
         catch_up: CatchUp,
         stock: Receiver<Stock>,
     ) -> anyhow::Result<Self> {
-        let producer = config
-            .idempotent_producer()
-            .set("queue.buffering.max.messages", QUEUE.to_string())
-            .create_with_context(Acks::new(Arc::clone(&load)))
-            .context("making the producer")?;
+        let producer = Producer::new(config, QUEUE, Acks::new(Arc::clone(&load)))?;
         Ok(Self {
             schedule: Schedule::new(load.plan(), catch_up),
             catch_up,
@@ -106,14 +100,13 @@ impl Sending {
         })
     }
 
-    /// The client.
-    pub(crate) fn producer(&self) -> Arc<ThreadedProducer<Acks>> {
+    pub(crate) fn producer(&self) -> Arc<Producer<Acks>> {
         Arc::clone(&self.producer)
     }
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.
     ///
-    /// Afterwards the account says of each block how far it was sent.
+    /// Afterwards the account has how far each block was sent.
     pub fn run(mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         if self.first_block(beat, shutdown) {
             let load = Arc::clone(&self.load);
@@ -128,7 +121,7 @@ impl Sending {
                 std::thread::sleep(self.rest(clock.elapsed_us()));
             }
             if !shutdown.is_cancelled() {
-                info!(sales = load.plan().total(), "the load has ended as planned");
+                info!(sales = load.plan().total(), "the load has ended as planned and stays ended; {TO_LOAD_AGAIN}");
             }
         }
         self.stop(beat, shutdown);
@@ -139,9 +132,6 @@ impl Sending {
         while !shutdown.is_cancelled() {
             beat.turned();
             if self.load.is_over() {
-                info!(
-                    "this load has ended before, and stays ended: another rate, stopAfter or parameter begins another"
-                );
                 return false;
             }
             match self.stock.recv_timeout(IDLE) {
@@ -151,14 +141,14 @@ impl Sending {
                     return true;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // The ledger has failed, and says why.
+                // The ledger has failed and reports why.
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         false
     }
 
-    /// Hands over what may be sent now, and says what is waited for then.
+    /// Hands over what may be sent now, and returns what the loop waits for next.
     fn turn(&mut self, clock: &Clock) -> anyhow::Result<Activity> {
         let now_us = clock.elapsed_us();
         if now_us >= self.clock_checked_us + CLOCK_CHECK_US {
@@ -213,8 +203,10 @@ impl Sending {
         let due_us = self.schedule.next_due_at();
         self.key.clear();
         write!(self.key, "{}", sale.store)?;
-        if let Err(err) = send(&self.producer, &self.topic, &self.key, sale, id, clock.unix_us(due_us)) {
-            return self.not_taken(id, &err);
+        let header = SaleHeader { id, due_us: clock.unix_us(due_us), state: sale.state };
+        let tag = pack(id.block, id.index);
+        if let Err(why) = self.producer.send(&self.topic, &self.key, sale.body, &header, tag) {
+            return self.not_sent(id, why);
         }
         let now_us = clock.elapsed_us();
         let (lateness, blocked_us) = self.blame.handed(now_us, now_us.saturating_sub(due_us));
@@ -225,19 +217,20 @@ impl Sending {
         Ok(Handed::Over)
     }
 
-    /// The client did not take a sale, so it was certainly not sent: it is tried again, unless the client can't go on.
-    fn not_taken(&mut self, id: SaleId, err: &KafkaError) -> anyhow::Result<Handed> {
-        if matches!(err, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) {
-            self.load.metrics.queue_full.inc();
-            return Ok(Handed::Blocked);
-        }
-        if let Some((_, reason)) = self.producer.client().fatal_error() {
-            bail!("the producer can't go on: {reason}");
-        }
-        self.load.metrics.refused.inc();
-        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            self.logged = Some(Instant::now());
-            warn!(sale = %id, "the client does not take a sale, which is tried again: {err}");
+    /// The sale was certainly not sent: it is tried again, unless the producer has failed for good.
+    fn not_sent(&mut self, id: SaleId, why: NotSent) -> anyhow::Result<Handed> {
+        match why {
+            NotSent::QueueFull => {
+                self.load.metrics.queue_full.inc();
+            }
+            NotSent::Refused(err) => {
+                self.load.metrics.refused.inc();
+                if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+                    self.logged = Some(Instant::now());
+                    warn!(sale = %id, "kafka's client refuses a sale, trying it again: {err}");
+                }
+            }
+            NotSent::Fatal(reason) => bail!("the producer has failed for good: {reason}"),
         }
         Ok(Handed::Blocked)
     }
@@ -252,7 +245,7 @@ impl Sending {
         self.current = Some(Current { stock, index });
     }
 
-    /// How long nothing will be due.
+    /// How long to rest: until the next sale is due, within limits.
     fn rest(&self, now_us: u64) -> Duration {
         Duration::from_micros(self.schedule.next_due_at().saturating_sub(now_us)).clamp(TICK, IDLE)
     }
@@ -289,7 +282,7 @@ impl Sending {
 
     /// Takes back what the client still has, so that nothing is sent after the blocks are closed.
     fn give_up(&self) {
-        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.producer.purge();
         let deadline = Instant::now() + PURGE_LIMIT;
         while !self.is_answered() && Instant::now() < deadline {
             std::thread::sleep(TICK);
@@ -300,23 +293,9 @@ impl Sending {
     }
 
     fn is_answered(&self) -> bool {
-        // A flush, even without a wait, sends at once what lingers.
-        let _ = self.producer.flush(Duration::ZERO);
+        self.producer.send_now();
         self.load.in_flight() == 0
     }
-}
-
-fn send(
-    producer: &ThreadedProducer<Acks>,
-    topic: &str,
-    key: &str,
-    sale: Encoded<'_>,
-    id: SaleId,
-    due_us: i64,
-) -> Result<(), KafkaError> {
-    let headers = SaleHeader { id, due_us, state: sale.state }.to_owned_headers();
-    let record = BaseRecord::with_opaque_to(topic, pack(id.block, id.index)).key(key).payload(sale.body);
-    producer.send(record.headers(headers)).map_err(|(err, _)| err)
 }
 
 #[cfg(test)]
@@ -352,30 +331,23 @@ mod tests {
         serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap()
     }
 
-    /// A client that takes records up to this size.
-    fn producer(kafka: &kafka::Config, load: &Arc<Load>, bytes: &str) -> Arc<ThreadedProducer<Acks>> {
-        let mut producer = kafka.idempotent_producer();
-        producer.set("message.max.bytes", bytes);
-        Arc::new(producer.create_with_context(Acks::new(Arc::clone(load))).unwrap())
-    }
-
     #[test]
     fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
         let kafka = nobody();
-        let mut sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
-        sales[0].store.name = "x".repeat(2_000).into();
+        let sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
         let (ready, stock) = channel();
         pieces(ID, &sales).for_each(|piece| ready.send(piece.unwrap()).unwrap());
         let load = load();
         let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
         let (clock, metrics) = (load.begin(), &load.metrics);
 
-        sending.producer = producer(&kafka, &load, "1000");
+        // Longer than librdkafka lets a topic's name be.
+        let topic = std::mem::replace(&mut sending.topic, "x".repeat(600));
         for times in 1..=3 {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked));
             assert_eq!([metrics.refused.get(), metrics.sent.get(), metrics.unknown.get()], [times, 0, 0]);
         }
-        sending.producer = producer(&kafka, &load, "1000000");
+        sending.topic = topic;
         assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         assert_eq!([metrics.refused.get(), metrics.sent.get()], [3, 1]);
         assert_eq!(sending.current.as_ref().unwrap().index, 1, "the same sale, and no other");

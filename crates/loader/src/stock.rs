@@ -6,8 +6,8 @@ use anyhow::Context;
 use petstore::{BlockId, Petstore, Sale, State};
 use service::{Activity, Stopwatch};
 
-/// Bytes of bodies in a piece, at most by a little. Blocks have some two megabytes, or twenty if they last ten years: as
-/// pieces, what is ahead takes the same memory whatever a block has.
+/// Bytes of bodies in a piece, at most. Blocks have about two megabytes, or twenty if they last ten years: in pieces, what is
+/// made ahead takes the same memory for any block.
 const PIECE_BYTES: usize = 1 << 20;
 /// More than most sales take.
 const SALE_BYTES: usize = 640;
@@ -100,7 +100,7 @@ pub(crate) fn pieces(id: BlockId, sales: &[Sale]) -> impl Iterator<Item = anyhow
     })
 }
 
-/// Generates the blocks that were reserved, in order, until nobody reserves or sends any more. Blocks.
+/// Generates the reserved blocks in order until either channel is closed. Blocks.
 pub fn make(
     petstore: &Petstore,
     reserved: &Receiver<BlockId>,
@@ -111,7 +111,7 @@ pub fn make(
         time.begin(Activity::Working);
         for piece in pieces(id, &petstore.block(id)) {
             let piece = piece?;
-            // Nothing is to be done while what is ready waits to be sent.
+            // A full channel means there is nothing to do until pieces are sent.
             if time.during(Activity::Input, || ready.send(piece)).is_err() {
                 return Ok(());
             }

@@ -1,60 +1,40 @@
-//! Whether a broker may be counted on: it is alive, and it has all of what it hosts.
+//! Whether a broker is ready: it is alive, and in sync in all that it hosts.
 
 use std::time::Duration;
 
-use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use kafka::{Asker, PartitionMetadata};
 
 /// How long Kafka may take to answer. The kubelet asks every three seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Partitions named in a reason; it is a line for people.
+/// Partitions named in a reason, which is one line.
 const NAMED: usize = 3;
 
 /// Asks Kafka about one broker. Blocks.
 pub(crate) struct Broker {
     id: i32,
-    client: BaseConsumer,
+    asker: Asker,
 }
 
 impl Broker {
     /// Makes the client, without connecting it yet.
     pub(crate) fn new(config: &kafka::Config, id: i32) -> anyhow::Result<Self> {
-        let client = config
-            .client()
-            // It only asks for metadata.
-            .set("queued.max.messages.kbytes", "1024")
-            .create()
-            .context("making a client")?;
-        Ok(Self { id, client })
+        Ok(Self { id, asker: Asker::new(config, "reader")? })
     }
 
-    /// Says why the broker can't be counted on.
+    /// An error tells why the broker is not ready.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let metadata =
-            self.client.fetch_metadata(None, ANSWER_LIMIT).map_err(|err| format!("kafka does not answer: {err}"))?;
-        let alive: Vec<i32> = metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect();
-        let partitions = metadata.topics().iter().flat_map(|topic| {
-            topic.partitions().iter().map(|partition| Hosted {
-                topic: topic.name(),
-                id: partition.id(),
-                replicas: partition.replicas(),
-                in_sync: partition.isr(),
-            })
-        });
-        judge(self.id, &alive, partitions)
+        let metadata = self.asker.metadata(ANSWER_LIMIT).map_err(|err| format!("kafka does not answer: {err:#}"))?;
+        let alive: Vec<i32> = metadata.brokers().map(|broker| broker.id).collect();
+        judge(self.id, &alive, metadata.partitions())
     }
 }
 
-/// A partition and the brokers that have it.
-struct Hosted<'a> {
-    topic: &'a str,
-    id: i32,
-    replicas: &'a [i32],
-    in_sync: &'a [i32],
-}
-
-fn judge<'a>(broker: i32, alive: &[i32], partitions: impl Iterator<Item = Hosted<'a>>) -> Result<(), String> {
+fn judge<'a>(
+    broker: i32,
+    alive: &[i32],
+    partitions: impl Iterator<Item = PartitionMetadata<'a>>,
+) -> Result<(), String> {
     if !alive.contains(&broker) {
         return Err(format!("broker {broker} is not among those alive: {alive:?}"));
     }
@@ -76,8 +56,14 @@ mod tests {
     use super::*;
 
     fn judged(broker: i32, alive: &[i32], in_sync: &[&[i32]]) -> Result<(), String> {
-        let partitions = in_sync.iter().zip(0..);
-        judge(broker, alive, partitions.map(|(in_sync, id)| Hosted { topic: "sales", id, replicas: &[0, 1], in_sync }))
+        let partitions = in_sync.iter().zip(0..).map(|(in_sync, id)| PartitionMetadata {
+            topic: "sales",
+            id,
+            leader: None,
+            replicas: &[0, 1],
+            in_sync,
+        });
+        judge(broker, alive, partitions)
     }
 
     #[test]

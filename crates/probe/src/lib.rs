@@ -1,10 +1,10 @@
-//! Sits beside a server and says what it did: its CPU and throttling, its memory and disk against their limits, how long
-//! a small write to its disk takes and a packet to its peers; and whether a broker can be counted on.
+//! Runs beside a server and reports what it used: CPU and throttling, memory and disk against their limits, how long a
+//! small write to its disk takes and a packet to its peers; and whether a broker is alive and in sync.
 //!
 //! What can't be measured is unknown, with the reason, and never 0.
 //!
 //! Ready means that the broker is alive and in sync in all that it hosts, so that the next one is only restarted
-//! when this one has caught up. Alive only means that the probe itself turns: restarting it mends no broker.
+//! when this one has caught up. Alive only means that the probe's own loops turn: restarting the probe mends no broker.
 
 mod broker;
 mod config;
@@ -37,7 +37,7 @@ use crate::peers::Peers;
 use crate::reasons::Reasons;
 use crate::watch::watch;
 
-/// A loop that turns this much later than it should doesn't turn.
+/// A loop this late counts as stuck.
 const TURN_LIMIT: Duration = Duration::from_mins(1);
 
 /// Watches and serves until `shutdown`. `kafka` is needed for a broker alone.
@@ -60,10 +60,8 @@ pub async fn run(
         let latencies: Vec<_> = peers.latencies().chain(disk.iter().map(Disk::latency)).collect();
         let is_broker = broker.is_some();
         move || {
-            let mut figures = Figures::default().neighbour(seen.neighbour());
-            if is_broker {
-                figures = figures.gauge("in_sync", f64::from(metrics.in_sync.get()));
-            }
+            let own = if is_broker { metrics.figures() } else { Figures::default() };
+            let mut figures = own.neighbour(seen.neighbour());
             for (name, latency) in &latencies {
                 figures = figures.latency(name, latency);
             }

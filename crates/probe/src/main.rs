@@ -1,4 +1,4 @@
-//! Says what the server beside it did, and whether a broker can be counted on. See the library for how.
+//! Reports what the server beside it uses, and whether a broker is alive and in sync. See the library for how.
 
 use tracing::info;
 

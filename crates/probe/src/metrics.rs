@@ -9,10 +9,13 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
-use service::{Neighbour, encode_resources};
+use service::{Figures, Neighbour, encode_resources};
 
-/// A measurement older than this says nothing of now.
+/// An older measurement is not reported.
 const FRESH: Duration = Duration::from_secs(10);
+
+/// The probe's own gauge, in the report and for Prometheus.
+const IN_SYNC: &str = "in_sync";
 
 /// The last measurement. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -30,13 +33,20 @@ pub(crate) struct Metrics {
     pub(crate) in_sync: Gauge<u32, AtomicU32>,
 }
 
+impl Metrics {
+    /// The same for the report.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures::default().gauge(IN_SYNC, f64::from(self.in_sync.get()))
+    }
+}
+
 impl Seen {
     /// Adds the neighbour's figures, and the probe's own, to a registry with the prefix `kapture_probe`.
     pub(crate) fn register(&self, registry: &mut Registry, is_broker: bool) -> Metrics {
         let metrics = Metrics::default();
         if is_broker {
             let help = "1 if the broker is alive and in sync in all that it hosts";
-            registry.register("in_sync", help, metrics.in_sync.clone());
+            registry.register(IN_SYNC, help, metrics.in_sync.clone());
         }
         registry.register_collector(Box::new(self.clone()));
         metrics
@@ -47,7 +57,7 @@ impl Seen {
         self.lock().neighbour = Some((neighbour, Instant::now()));
     }
 
-    /// The last measurement, if it is fresh: what is old is not shown as if it were of now.
+    /// The last measurement, if it is fresh.
     pub(crate) fn neighbour(&self) -> Option<Neighbour> {
         let last = self.lock();
         last.neighbour.as_ref().filter(|(_, at)| at.elapsed() < FRESH).map(|(neighbour, _)| neighbour.clone())
@@ -64,8 +74,8 @@ impl Collector for Seen {
         encode_resources(&neighbour.resources, &mut encoder)?;
         let Some(disk) = neighbour.disk else { return Ok(()) };
         for (name, help, bytes) in [
-            ("disk_size_bytes", "Size of the disk that the data lie on.", disk.size_bytes),
-            ("disk_free_bytes", "What is left of it.", disk.free_bytes),
+            ("disk_size_bytes", "Size of the disk that holds the data.", disk.size_bytes),
+            ("disk_free_bytes", "Bytes free on it.", disk.free_bytes),
         ] {
             let gauge = ConstGauge::new(bytes);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
