@@ -9,7 +9,8 @@
 //! What even so arrives twice (one sale id at two offsets) is never silent: Postgres keeps the second in `conflicts`,
 //! Redis counts it above the bits of its block.
 //!
-//! Positions say which Kafka they count in ([`Error::OtherKafka`]): offsets of an emptied Kafka mean other records.
+//! Positions include the Kafka that they count in ([`Error::OtherKafka`]): offsets of an emptied Kafka mean other records. A
+//! writer can be told to go on with the new Kafka ([`Adopt`]).
 //!
 //! Writers and readers connect when they are used and again after every failure; an [`Error::Unavailable`] is to be
 //! tried again, and when is the caller's to decide; after an [`Error::TooMuch`], with less. Every wait inside has a limit.
@@ -43,4 +44,14 @@ pub trait Store: Send {
     /// A partition must not be in `parts` twice. After an error, parts may have been written: written again they are
     /// [`Outcome::Moved`] to their own `next`.
     fn write(&mut self, parts: &[Part]) -> impl Future<Output = Result<Vec<Outcome>, Error>> + Send;
+}
+
+/// A store that can go on with another Kafka: its rows stay, its positions are dropped.
+pub trait Adopt: Store {
+    /// In one step, replaces all positions that belong to the Kafka `stored` by 0 in the writer's own. False if there are none,
+    /// because another writer was first.
+    ///
+    /// `stored` must be older than the writer's Kafka, or positions that are still valid are lost. That is certain if
+    /// `stored` was read from the store ([`Error::OtherKafka`]) before Kafka itself was last asked which one it is.
+    fn adopt(&mut self, stored: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 }

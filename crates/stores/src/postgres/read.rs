@@ -91,7 +91,7 @@ impl Reader {
         Ok(rows.iter().map(|row| Row::read(block, row)).collect())
     }
 
-    /// The blocks that any row names, `limit` at most, from the one after `after` on.
+    /// The blocks that any row names, `limit` at most, from the one after `after` on; without those of an earlier Kafka.
     pub async fn blocks(&mut self, after: Option<BlockId>, limit: u32) -> Result<Vec<BlockId>, Error> {
         let (run, loader, block) =
             after.map_or((-1, 0, 0), |id| (i64::from(id.run), id.loader.cast_signed(), id.block.cast_signed()));
@@ -167,7 +167,8 @@ const ROWS: &str = concat!(
     receipt_columns!(),
     " FROM sale_events WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index"
 );
-/// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows.
+/// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows. All rows of a block
+/// came from one Kafka, so one of them tells which.
 const BLOCKS: &str = "\
     WITH RECURSIVE found (run, loader, block) AS ( \
         (SELECT run, loader, block FROM sale_events WHERE (run, loader, block) > ($1, $2, $3) \
@@ -177,7 +178,11 @@ const BLOCKS: &str = "\
             SELECT run, loader, block FROM sale_events AS s \
             WHERE (s.run, s.loader, s.block) > (found.run, found.loader, found.block) \
             ORDER BY run, loader, block LIMIT 1) AS next \
-    ) SELECT run, loader, block FROM found LIMIT $4";
+    ) SELECT run, loader, block FROM found, LATERAL ( \
+        SELECT topic, partition, epoch FROM sale_events AS s \
+        WHERE (s.run, s.loader, s.block) = (found.run, found.loader, found.block) LIMIT 1) AS one \
+    WHERE one.epoch >= coalesce( \
+        (SELECT epoch FROM positions AS at WHERE (at.topic, at.partition) = (one.topic, one.partition)), 0) LIMIT $4";
 const COUNTS: &str = "\
     SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
            (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \

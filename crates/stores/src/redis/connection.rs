@@ -154,7 +154,7 @@ mod tests {
         let connection = connection(serde_json::json!({ "host": "fd00::1", "prefix": "it's a*b $x " }));
         let words = words(&connection.reset());
         assert_eq!(words[..7], ["redis-cli", "-h", "fd00::1", "-p", "6379", "eval", DELETE]);
-        let kinds = ["positions", "installation", "block:*", "total:*", "recent:*"];
+        let kinds = ["positions", "installation", "earlier", "block:*", "total:*", "recent:*"];
         assert_eq!(words[8..], kinds.map(|kind| format!("it's a\\*b $x {kind}")));
     }
 }

@@ -6,6 +6,7 @@
 //! | --- | --- | --- |
 //! | `positions` | hash | field `<topic>:<partition>`: one after the last offset written |
 //! | `installation` | string | which Kafka the positions count in |
+//! | `earlier` | set | keys of the blocks that came from an earlier Kafka, whose positions were dropped; lives as long as they do |
 //! | `block:<block id>` | bitmap | a bit for each sale of the block that is here; lives as long as the block's time to live |
 //! | `block:<block id>:count` | counter | how many sales of the block came, repeated ones as well; lives as long |
 //! | `total:state:<code>` | hash | `sales` and `cents` of all sales in the state |
@@ -31,8 +32,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// What stands behind the prefix, as patterns: all kinds of keys.
-    const KINDS: [&str; 5] = ["positions", "installation", "block:*", "total:*", "recent:*"];
+    /// Patterns, without the prefix, that together match all keys.
+    const KINDS: [&str; 6] = ["positions", "installation", "earlier", "block:*", "total:*", "recent:*"];
 
     fn positions(&self) -> String {
         format!("{}positions", self.prefix)
@@ -40,6 +41,10 @@ impl Keys {
 
     fn installation(&self) -> String {
         format!("{}installation", self.prefix)
+    }
+
+    fn earlier(&self) -> String {
+        format!("{}earlier", self.prefix)
     }
 
     /// The beginning of all blocks' keys.

@@ -78,25 +78,26 @@ impl Reader {
         Ok(indices(&bits.unwrap_or_default()))
     }
 
-    /// Some of the blocks that are here, and where to go on: at 0 again after the last. One may come twice.
+    /// Some of the blocks that are here, and where to go on: at 0 again after the last. One may come twice. Without those of an
+    /// earlier Kafka.
     pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<BlockId>), Error> {
         let prefix = self.connection.keys.blocks();
-        let pattern = format!("{}*", glob::exactly(&prefix));
-        let (cursor, keys): (u64, Vec<String>) = self
-            .connection
+        let (pattern, earlier) = (glob::all_after(&prefix), self.connection.keys.earlier());
+        self.connection
             .run("listing blocks", async |open| {
-                Ok(redis::cmd("SCAN")
-                    .arg(cursor)
-                    .arg("MATCH")
-                    .arg(&pattern)
-                    .arg("COUNT")
-                    .arg(SCANNED)
-                    .query_async(open)
-                    .await?)
+                let mut scan = redis::cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED);
+                let (cursor, keys): (u64, Vec<String>) = scan.query_async(open).await?;
+                // None by this name, since a set is not asked for no members.
+                let mut members = redis::cmd("SMISMEMBER");
+                members.arg(&earlier).arg("").arg(&keys);
+                let are_earlier: Vec<bool> = members.query_async(open).await?;
+                let current = keys.iter().zip(&are_earlier[1..]).filter(|(_, is_earlier)| !**is_earlier);
+                // Counters end in more than a block's id.
+                let blocks = current.filter_map(|(key, _)| key.strip_prefix(&prefix)?.parse().ok()).collect();
+                anyhow::Ok((cursor, blocks))
             })
-            .await?;
-        // Counters end in more than a block's id.
-        Ok((cursor, keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.parse().ok()).collect()))
+            .await
     }
 
     /// What was sold in a state.

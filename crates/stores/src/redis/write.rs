@@ -4,10 +4,10 @@ use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 
-use super::Config;
 use super::connection::Connection;
 use super::script::{Answer, Call, Frame, SCRIPT};
-use crate::{Error, Outcome, Part, Partition, Store};
+use super::{Config, glob};
+use crate::{Adopt, Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
 pub struct Writer {
@@ -61,6 +61,20 @@ impl Store for Writer {
     }
 }
 
+impl Adopt for Writer {
+    async fn adopt(&mut self, stored: &str) -> Result<bool, Error> {
+        let keys = self.connection.keys.clone();
+        let mut command = redis::cmd("EVAL");
+        command.arg(ADOPT).arg(3).arg(keys.positions()).arg(keys.installation()).arg(keys.earlier());
+        command.arg(stored).arg(&self.installation).arg(glob::all_after(&keys.blocks()));
+        command.arg(self.connection.config.block_ttl.get().as_secs());
+        self.connection.run("adopting another kafka", async |open| Ok(command.query_async(open).await?)).await
+    }
+}
+
+/// Its first lines describe its arguments and answers.
+const ADOPT: &str = include_str!("adopt.lua");
+
 /// The outcome of each part, or the installation that the store knows instead.
 async fn write(
     open: &mut MultiplexedConnection,
@@ -100,5 +114,5 @@ async fn write(
         }
     }
     let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
-    Ok(Ok(outcomes.context("redis keeps changing its mind")?))
+    Ok(Ok(outcomes.with_context(|| format!("redis still reported unexpected sales after {ROUNDS} rounds"))?))
 }
