@@ -1,4 +1,4 @@
-//! What a container uses of its limits, from its control group: version 2, else version 1.
+//! What a container uses of its limits, read from its control group, version 2 or 1.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct Resources {
     pub cpu_throttled_periods: u64,
     /// Time that the container was kept waiting by its limit, in microseconds.
     pub cpu_throttled_us: u64,
-    /// Working set: memory that can't be given back without pain, as Kubernetes counts it.
+    /// Working set, as Kubernetes defines it: memory that can't be reclaimed easily.
     pub memory_bytes: u64,
     /// Memory limit; none if there is no limit.
     pub memory_limit_bytes: Option<u64>,
@@ -35,7 +35,7 @@ pub fn read(root: &Path) -> anyhow::Result<Resources> {
     } else if mount.join("memory/memory.usage_in_bytes").exists() {
         version_1(&mount)
     } else {
-        bail!("{} shows no control group of a container", mount.display())
+        bail!("{} has no control group of a container", mount.display())
     }
 }
 
@@ -72,7 +72,7 @@ fn version_1(mount: &Path) -> anyhow::Result<Resources> {
     })
 }
 
-/// Version 1 says "no limit" with the highest number of whole pages; nobody has an exabyte.
+/// In version 1, "no limit" is the highest number of whole pages, far above an exabyte.
 const NO_LIMIT_V1: u64 = 1 << 60;
 
 /// Finds the directory of a controller by a file in it: most distributions mount the two of the CPU as one.
@@ -91,7 +91,7 @@ fn quota_v2(path: &Path) -> Option<u64> {
     millicores(quota.parse().ok()?, period.parse().ok()?)
 }
 
-/// A quota of -1 is no limit.
+/// A quota of -1 means "no limit".
 fn quota_v1(cpu: &Path) -> Option<u64> {
     let quota = number(&cpu.join("cpu.cfs_quota_us")).ok()?;
     millicores(quota, number(&cpu.join("cpu.cfs_period_us")).ok()?)

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use crate::{Resources, cgroup};
 
-/// Lists them.
+/// Registers them.
 pub(crate) fn registry(program: &'static str) -> Registry {
     let mut registry = Registry::with_prefix("kapture");
     let build = Info::new([("program", program), ("version", env!("CARGO_PKG_VERSION"))]);
@@ -21,7 +21,7 @@ pub(crate) fn registry(program: &'static str) -> Registry {
     registry
 }
 
-/// Reads the control group at each scrape. Where there is none, there are no series: none is not zero.
+/// Reads the control group at each scrape. Without one there are no series, instead of series of zeros.
 #[derive(Debug)]
 struct Own;
 

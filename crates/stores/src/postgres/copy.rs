@@ -1,4 +1,4 @@
-//! Sales of which none is there yet, as it should be: streamed into the table in Postgres's own binary form.
+//! Sales of which none is stored yet, which is the normal case: streamed into the table in Postgres's binary format.
 //!
 //! This takes Postgres little more than half of what an `INSERT ... ON CONFLICT` does: no array is taken apart, no key is
 //! looked up before it is inserted, and rows are logged by the page. But a copy ends at the first sale that is there.

@@ -1,4 +1,4 @@
-//! What the spout asks Postgres: the sales of a partition, in the order of their offsets.
+//! The spout's queries: the sales of a partition, in the order of their offsets.
 
 use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::receipt::{items, number, receipt, receipt_columns};
 use crate::{Error, Partition};
 
-/// Follows the stored positions: what lies below one is final, and is read in the order in which it came.
+/// Follows the stored positions. Rows below a position are final, and are read in the order in which they came.
 pub struct Follower {
     connection: Connection,
     installation: String,
@@ -34,7 +34,7 @@ pub struct Stored {
 }
 
 impl Follower {
-    /// `installation` names the Kafka that offsets count in. Connects when it is used.
+    /// `installation` names the Kafka that offsets count in. Connects at its first use.
     pub fn new(config: Config, installation: impl Into<String>) -> Self {
         Self { connection: Connection::new(config, false), installation: installation.into(), waits: false }
     }

@@ -1,4 +1,4 @@
-//! Sales of which some are there already: each is looked at, and what can't be inserted is recorded.
+//! Sales of which some are stored already: those that can't be inserted are recorded as conflicts.
 
 use std::time::SystemTime;
 
@@ -24,8 +24,8 @@ macro_rules! incoming {
 }
 const INSERT: &str =
     concat!("INSERT INTO sale_events (", event_columns!(), ") SELECT * FROM ", incoming!(), " ON CONFLICT DO NOTHING");
-/// What the insert left out, with what stands there instead: the first hundred of a block are kept, the others counted. A
-/// row from the very same offset is no conflict: it is there because somebody put positions back.
+/// The sales that the insert left out, with the rows that are there instead: the first hundred of a block are kept, the others
+/// counted. A row from the very same offset is not a conflict: it is there because somebody set positions back.
 const CONFLICTS: &str = concat!(
     "WITH came AS ( \
         SELECT new.*, kept.topic AS kept_topic, kept.partition AS kept_partition, kept.kafka_offset AS kept_offset, \
@@ -54,7 +54,7 @@ const CONFLICTS: &str = concat!(
     ) SELECT topic, partition FROM came"
 );
 
-/// Inserts what isn't there yet. Returns topic and partition of each sale that is a conflict.
+/// Inserts the sales that are not there yet. Returns topic and partition of each sale that is a conflict.
 pub(super) async fn insert(client: &Client, parts: &[Events<'_>]) -> anyhow::Result<Vec<Row>> {
     let columns = Columns::new(parts);
     let parameters = columns.parameters();
@@ -65,7 +65,7 @@ pub(super) async fn insert(client: &Client, parts: &[Events<'_>]) -> anyhow::Res
     client.query(CONFLICTS, &parameters).await.context("recording conflicts")
 }
 
-/// All records, column by column: Postgres takes arrays, so a batch is one statement whatever its size.
+/// All records, column by column: each parameter is an array, so a batch of any size is one statement.
 #[derive(Default)]
 struct Columns<'a> {
     run: Vec<i64>,

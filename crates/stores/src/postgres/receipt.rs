@@ -1,4 +1,4 @@
-//! From a row to what it says of a sale.
+//! From a row to a receipt.
 
 use petstore::{Item, Receipt, SaleId};
 use tokio_postgres::Row;
@@ -32,7 +32,7 @@ pub(super) fn items(row: &Row, first: usize) -> &str {
     row.get(first + 4)
 }
 
-/// A number as narrow as it must be.
+/// A number, if it fits the type.
 pub(super) fn number<T: TryFrom<i64>>(row: &Row, column: usize, name: &str) -> Result<T, String> {
     let number: i64 = row.get(column);
     T::try_from(number).map_err(|_| format!("{name} is {number}"))

@@ -12,14 +12,14 @@ use super::insert::insert;
 use super::statements::prepared;
 use crate::{Adopt, Error, Outcome, Part, Partition, Store};
 
-/// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
+/// Writes sales. Several writers may write at once, even to the same partitions: the stored positions decide.
 pub struct Writer {
     connection: Connection,
     installation: String,
 }
 
 impl Writer {
-    /// `installation` names the Kafka that positions count in. Connects when it is used.
+    /// `installation` names the Kafka that positions count in. Connects at its first use.
     pub fn new(config: Config, installation: impl Into<String>) -> Self {
         Self { connection: Connection::new(config, true), installation: installation.into() }
     }
@@ -63,8 +63,8 @@ impl Adopt for Writer {
     }
 }
 
-/// Made outside of the guarded transaction: a row that two transactions make in different order is a deadlock.
-/// Nothing is made for another Kafka's positions, so that they stay recognisable.
+/// Outside of the guarded transaction, because two transactions that insert the same rows in different orders deadlock. Nothing
+/// is inserted beside positions of another Kafka, so that they stay recognisable.
 async fn make_positions(
     client: &Client,
     partitions: &[Partition],
@@ -89,7 +89,7 @@ const OTHER_INSTALLATION: &str = "SELECT installation FROM positions WHERE insta
 const POSITIONS: &str = "\
     SELECT coalesce(next_offset, 0) FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS wanted (topic, partition, n) \
     LEFT JOIN positions USING (topic, partition) ORDER BY n";
-/// Locks in the order of the names, whatever order they are asked in: no deadlock between writers.
+/// Locks in the order of the names, whatever the order of the arguments, so that writers never deadlock.
 const LOCK: &str = "\
     SELECT topic, partition, next_offset, installation, epoch FROM positions \
     WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::integer[])) \
@@ -105,7 +105,7 @@ const ADOPT: &str = "\
     ) UPDATE positions SET next_offset = 0, installation = $2, epoch = epoch + 1 \
     FROM old WHERE (positions.topic, positions.partition) = (old.topic, old.partition)";
 
-/// The outcome of each part, or the installation that the store knows instead.
+/// The outcome of each part, or the other installation that the store belongs to.
 async fn write(
     Open { client, statements, .. }: &Open,
     installation: &str,
@@ -118,7 +118,7 @@ async fn write(
     let (topics, numbers): (Vec<&str>, Vec<i32>) =
         parts.iter().map(|part| (part.partition.0.as_str(), part.partition.1)).unzip();
     let parameters: [&(dyn ToSql + Sync); 2] = [&topics, &numbers];
-    // Sent together: one round trip.
+    // Sent together, in one round trip.
     let (begun, locked) = tokio::join!(client.batch_execute("BEGIN"), client.query(lock, &parameters));
     begun.context("beginning")?;
     let locked = locked.context("locking positions")?;
@@ -129,7 +129,7 @@ async fn write(
     }
 
     let position = |part: &Part| locked.iter().find(|row| of(row, part));
-    // Without a row nothing may be written, not even from 0: reading the position makes one.
+    // Without a row nothing may be written, not even from 0: reading the position inserts one.
     let actual = |part: &Part| position(part).map_or(-1, |row| row.get::<_, i64>(2));
     let current: Vec<Events<'_>> = parts
         .iter()
@@ -147,7 +147,7 @@ async fn write(
     let parameters: [&(dyn ToSql + Sync); 3] = [&topics, &numbers, &next];
     let (advanced, saved) =
         tokio::join!(client.execute(advance, &parameters), client.batch_execute("SAVEPOINT before_sales"));
-    saved.context("marking where to go back to")?;
+    saved.context("setting a savepoint")?;
     let advanced = advanced.context("advancing positions")?;
     if advanced != current.len() as u64 {
         return Err(anyhow!("{advanced} of {} positions were advanced", current.len()));
@@ -155,7 +155,7 @@ async fn write(
     let conflicts = if copied(client, copy, &current).await? {
         Vec::new()
     } else {
-        client.batch_execute("ROLLBACK TO before_sales").await.context("going back")?;
+        client.batch_execute("ROLLBACK TO before_sales").await.context("rolling back to the savepoint")?;
         insert(client, &current).await?
     };
     client.batch_execute("COMMIT").await.context("committing")?;
@@ -169,7 +169,7 @@ async fn write(
     Ok(Ok(outcomes.collect()))
 }
 
-/// Whether a row that begins with topic and partition is of this part's.
+/// Whether a row that begins with topic and partition belongs to this part.
 fn of(row: &Row, part: &Part) -> bool {
     (row.get::<_, &str>(0), row.get(1)) == (&part.partition.0, part.partition.1)
 }

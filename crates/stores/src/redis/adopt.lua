@@ -5,7 +5,7 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end
--- First, because it is refused when memory is full, and a script is not undone.
+-- First, because it is refused when memory is full, and a script is not rolled back.
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('DEL', KEYS[1])
 local cursor = '0'

@@ -13,7 +13,7 @@
 //! | `total:store:<store id>` | hash | the same by store |
 //! | `recent:<customer id>` | list | the customer's last ten sales, newest first, as JSON `{"id","time","store","cents"}`; lives as long |
 //!
-//! A sale that came twice is counted once in totals and lists: only the block's counter, above the bits set, tells.
+//! A sale that came twice is counted once in totals and lists. Only its block shows it: the counter exceeds the bits set.
 
 mod connection;
 mod glob;
