@@ -131,10 +131,13 @@
 {{ include "kapture.ordinalEnv" "ETL_ORDINAL" }}
 - name: ETL_TRANSACTION_INTERVAL
   value: {{ $root.Values.etl.fanOut.transactionInterval | quote }}
-{{- else if eq $role "redis" }}
-{{ include "kapture.redisEnv" $root }}
 {{- else }}
-{{ include "kapture.postgresEnv" $root }}
+{{- if and (include "kapture.own" (list $root "kafka")) (not $root.Values.kafka.persistence.enabled) }}
+- name: ETL_ADOPT_NEW_KAFKA
+  # A broker that was replaced is a new Kafka, which positions in the store don't belong to.
+  value: "true"
+{{- end }}
+{{ include (printf "kapture.%sEnv" (ternary "redis" "postgres" (eq $role "redis"))) $root }}
 {{- end }}
 {{- if eq $role "spout" }}
 - name: ETL_INSTANCE

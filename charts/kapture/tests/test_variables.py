@@ -47,3 +47,24 @@ class Variables(unittest.TestCase):
                 for container in spec["containers"]:
                     for name, value in chart.env(container).items():
                         self.assertTrue(value, f"{name} of {component} in {situation}")
+
+    def test_only_roles_behind_a_kafka_that_keeps_nothing_adopt_a_new_one(self):
+        cases = [  # the situation, what is set, and whether they do
+            ("smoke", [], True),
+            ("smoke", ["kafka.persistence.enabled=true"], False),
+            ("full", [], False),
+            ("full", ["kafka.persistence.enabled=false"], True),
+            ("external-kafka", [], False),
+            ("external-kafka", ["kafka.persistence.enabled=false"], False),
+        ]
+        for situation, sets, adopts in cases:
+            with self.subTest(situation=situation, sets=sets):
+                roles = {"etl-redis", "etl-postgres", "etl-spout"} if adopts else set()
+                told = {
+                    component: value
+                    for component, _, _, spec in chart.workloads(situation, "redis.enabled=true", *sets)
+                    for container in spec["containers"]
+                    for name, value in chart.env(container).items()
+                    if name == "ETL_ADOPT_NEW_KAFKA"
+                }
+                self.assertEqual(told, dict.fromkeys(roles, "true"))

@@ -35,6 +35,10 @@ pub struct Sink {
     /// A batch of this many sales is written at once. Two are in memory at most.
     #[serde(default = "sales")]
     pub batch_sales: NonZeroUsize,
+    /// Whether to go on when Kafka was emptied or replaced, for a Kafka that keeps nothing: the store's positions are dropped,
+    /// its sales stay. Otherwise the sink stops, because the Kafka may be the wrong one.
+    #[serde(default)]
+    pub adopt_new_kafka: bool,
 }
 
 fn interval() -> Interval {
@@ -80,6 +84,20 @@ mod tests {
     use test_servers::bounds;
 
     use super::*;
+
+    #[test]
+    fn a_sink_adopts_another_kafka_only_if_it_is_told_to() {
+        let adopts = |variables: &[(&str, &str)]| {
+            let variables = [("ETL_ROLE", "redis"), ("REDIS_HOST", "redis")].iter().chain(variables);
+            let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            match Config::read(&variables.collect()).unwrap() {
+                Config::Redis(sink, _) => sink.adopt_new_kafka,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(!adopts(&[]));
+        assert!(adopts(&[("ETL_ADOPT_NEW_KAFKA", "true")]));
+    }
 
     #[test]
     fn accepts_and_refuses_what_the_chart_does() {

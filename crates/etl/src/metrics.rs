@@ -54,6 +54,8 @@ pub struct SinkMetrics {
     pub rebalances: Counter,
     /// Sales that were read and that the store has not confirmed: two batches at most, however long it is away.
     pub in_hand: Gauge,
+    /// Times that this sink dropped the store's positions, because Kafka had been emptied or replaced.
+    pub adopted: Counter,
     /// Tries of the store that failed.
     pub store_errors: Counter,
     /// Errors that Kafka's client reported and recovers from.
@@ -175,7 +177,7 @@ impl SinkMetrics {
         self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 8] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
         [
             ("batches", "Batches that the store has confirmed", &self.batches),
             ("conflicts", "Sales that the store had already, from another offset", &self.conflicts),
@@ -187,6 +189,7 @@ impl SinkMetrics {
             ("malformed", "Records in a state's topic that are not sales, left out", &self.malformed),
             ("gap_offsets", "Offsets that Kafka no longer had when the store wanted them", &self.gap),
             ("rebalances", "Assignments of partitions", &self.rebalances),
+            ("adopted", "Times that positions were dropped, because Kafka had been emptied or replaced", &self.adopted),
             ("store_errors", "Tries of the store that failed", &self.store_errors),
             ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
         ]

@@ -64,7 +64,7 @@ async fn a_backlog_that_postgres_cannot_read_in_time_drains_and_the_spout_stays_
     let sales = multiply(&part, &block, 60).await;
     part.sql(
         "ALTER TABLE sale_events RENAME TO kept; \
-         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, \
+         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, epoch, due, state, store, \
          customer, time, cents, digest, \
          CASE WHEN index % 100 > 0 OR pg_sleep(0.005) IS NOT NULL THEN items END AS items FROM kept",
     )

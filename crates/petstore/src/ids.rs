@@ -34,7 +34,7 @@ pub struct BlockId {
 
 /// A text that isn't an id in the one way that ids are written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a {kind}: want {example}")]
+#[error("{text:?} is not a {kind}: use the form {example}")]
 pub struct ParseIdError {
     text: String,
     kind: &'static str,

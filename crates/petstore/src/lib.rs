@@ -2,13 +2,13 @@
 //!
 //! A block of sales is a pure function of its [`Parameters`], the loader and the block's number, the
 //! same on every machine: there is no I/O here, no clock, no thread and no state that outlives a
-//! call, and floats are computed only by operations whose result is fixed to the bit. So whoever
-//! wants to know what a loader sent generates the block again and compares [`digest`]s: no bug of the
-//! pipeline between them can fool that.
+//! call, and floats are computed only by operations whose result is fixed to the bit. So to know what
+//! a loader sent, generate the block again and compare [`digest`]s: no bug of the pipeline can falsify
+//! that.
 //!
 //! The model is `BigPetStore`'s (R. J. Nowling, J. Vyas, "A Domain-Driven, Generative Data Model for
 //! `BigPetStore`", IEEE `BDCloud` 2014): customers buy for their pets before the food runs out. Where its
-//! published versions differ, the modules of the model say what is done here.
+//! published versions differ, the modules of the model describe what is done here.
 //!
 //! ```
 //! use petstore::{BlockId, Parameters, Petstore, Sale, digest};

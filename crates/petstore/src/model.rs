@@ -19,7 +19,7 @@ pub struct Petstore {
     chain: Chain,
 }
 
-/// Simulated from empty larders and thrown away, so that a block doesn't begin with everybody at the till.
+/// Days that are simulated from empty larders and thrown away, so that a block does not begin with everybody shopping.
 const WARM_UP_DAYS: f64 = 60.0;
 const SECONDS_PER_DAY: u32 = 86_400;
 
@@ -40,8 +40,8 @@ impl Petstore {
     /// [`Parameters::days`]), in order of simulated time; a few thousand with the default days.
     ///
     /// The loader's customers are divided into cohorts, which take turns: of c cohorts, block b holds
-    /// cohort b mod c in year b div c. A customer is the same person each year; each year is simulated by
-    /// itself, so that any block can be generated without those before it. Sales at the same second
+    /// cohort b mod c in year b div c. A customer is the same person each year; each year is simulated
+    /// separately, so that any block can be generated without those before it. Sales at the same second
     /// are ordered by customer, then as the customer made them.
     ///
     /// The run is only copied into the ids: it changes nothing else.

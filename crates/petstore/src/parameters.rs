@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-/// The version of the model that this crate generates. It changes whenever any block would.
+/// The version of the model in this crate. It changes whenever the sales of any block would.
 pub const MODEL: u32 = 1;
 
 /// How many customers share a block.
@@ -12,8 +12,8 @@ pub const COHORT: u32 = 200;
 
 /// Everything that a loader's blocks depend on, apart from the loader's ordinal and the block's number.
 ///
-/// They are written beside each block, so that whoever wants to know what a block held can
-/// generate it again without asking the loader. Reading them checks them; so does
+/// They are recorded with each block, so that the block can be generated again without asking the
+/// loader. Reading them checks them; so does
 /// [`Petstore::new`](crate::Petstore::new).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
@@ -101,7 +101,7 @@ impl Default for Parameters {
     }
 }
 
-/// [`Parameters`] as they come, before anybody looked at them.
+/// [`Parameters`] before they are checked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {

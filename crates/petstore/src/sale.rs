@@ -33,9 +33,9 @@ pub struct Store {
     pub id: u32,
     /// The name above the door.
     pub name: Cow<'static, str>,
-    /// The state it stands in: what sales are routed by.
+    /// The state it is in, by which sales are routed.
     pub state: State,
-    /// The city it stands in.
+    /// The city it is in.
     pub city: Cow<'static, str>,
     /// Five digits.
     pub zip: Cow<'static, str>,
@@ -82,8 +82,8 @@ pub struct Item {
     pub cents: u32,
 }
 
-/// What the last store keeps of a sale: all of it that isn't known of its store and customer anyway. Its JSON is what
-/// comes back on `receipts`.
+/// What the last store keeps of a sale: everything except the details of its store and customer. Its JSON is what comes back
+/// on `receipts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Which sale this is of.
@@ -131,7 +131,7 @@ impl Sale {
 /// integers little-endian in their own width, text and lists behind their length as `u32`.
 #[must_use]
 pub fn digest(sale: &Sale) -> u64 {
-    // Taken apart without `..`: a new field doesn't compile until it is digested.
+    // Without `..`, so that a new field doesn't compile until it is part of the digest.
     let Sale { id, time, store, customer, items, cents } = sale;
     let mut bytes = Encoding::new();
     bytes.id(*id);
@@ -157,7 +157,7 @@ pub fn digest(sale: &Sale) -> u64 {
     bytes.digest()
 }
 
-/// Returns the canonical digest of a receipt, made in the way of [`digest`] from the fields that a receipt has.
+/// Returns the canonical digest of a receipt: like [`digest`], of the fields that a receipt has.
 #[must_use]
 pub fn receipt_digest(receipt: &Receipt) -> u64 {
     let Receipt { id, time, state, store, customer, items, cents } = receipt;

@@ -122,9 +122,9 @@ impl fmt::Display for State {
     }
 }
 
-/// A text that is no state's code.
+/// A text that is not the code of a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a state: want one of the 51 postal codes, such as \"ca\"")]
+#[error("{0:?} is not a state: use one of the 51 postal codes, such as \"ca\"")]
 pub struct ParseStateError(String);
 
 impl FromStr for State {
@@ -132,7 +132,7 @@ impl FromStr for State {
 
     /// Parses a code in lower or upper case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Looked up, not searched for: it is done for every sale at every stage.
+        // By a table, because this is done for every sale at every stage.
         let found = if let [first, second] = text.as_bytes() { BY_CODE.get(place(*first, *second)) } else { None };
         found.copied().flatten().ok_or_else(|| ParseStateError(text.chars().take(80).collect()))
     }
@@ -150,7 +150,7 @@ const BY_CODE: [Option<State>; 26 * 26] = {
     by_code
 };
 
-/// Where the state of these two letters stands; beyond all of them if they aren't letters.
+/// The index of two letters in the table; beyond its end if they are not letters.
 const fn place(first: u8, second: u8) -> usize {
     if first.is_ascii_alphabetic() && second.is_ascii_alphabetic() {
         (first.to_ascii_lowercase() - b'a') as usize * 26 + (second.to_ascii_lowercase() - b'a') as usize

@@ -1,7 +1,7 @@
 //! What a valid sale is: the rules that a record must keep to, so that every store can hold it unaltered.
 //!
-//! [`SaleRef::parse`] applies those of the body without copying it, [`check_due`] and [`check_sizes`] those of what is
-//! beside it: for the stage that decides what goes on. [`Sale::check`] does the same for a sale in memory.
+//! For the stage that accepts or rejects records, [`SaleRef::parse`] applies the rules of the body, without copying it;
+//! [`check_due`] and [`check_sizes`] apply those of the rest. [`Sale::check`] is the same for a sale in memory.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Customer, Item, Pets, Sale, SaleId, State, Store};
 
-/// The longest body of a sale. A generated one has some 550 bytes; what is a hundred times as large is not a sale.
+/// The longest body of a sale, a hundred times as long as a generated one, which has some 550 bytes.
 pub const MAX_SALE_BYTES: usize = 64 << 10;
 
 /// The longest key of a sale's record. A loader's is the store's number.
@@ -114,7 +114,7 @@ pub struct CustomerRef<'a> {
     pub pets: Pets,
 }
 
-/// Items that were looked at, one by one, and not kept: a list of them would be an allocation for each sale.
+/// Items that were checked one by one, and not kept: a list would be an allocation for each sale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// How many there are.
@@ -126,10 +126,10 @@ pub struct Checked {
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'a> SaleRef<'a> {
-    /// Reads a sale from its JSON, or says why it isn't a valid one.
+    /// Reads a sale from its JSON. The error is the reason why it is not a valid one.
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         within("a body", body.len(), MAX_SALE_BYTES)?;
-        // As text: looked at once as a whole, not string by string.
+        // UTF-8 is checked once for the whole body, instead of string by string.
         let sale: Self = serde_json::from_str(str::from_utf8(body)?)?;
         check_numbers(sale.id, sale.time, sale.customer.id)?;
         Ok(sale)
@@ -137,7 +137,7 @@ impl<'a> SaleRef<'a> {
 }
 
 impl Sale {
-    /// Says whether every store can hold this sale unaltered.
+    /// Checks that every store can hold this sale unaltered.
     pub fn check(&self) -> Result<(), Invalid> {
         let Self { id, time, store, customer, items, cents: _ } = self;
         check_numbers(*id, *time, customer.id)?;
@@ -151,12 +151,12 @@ impl Sale {
     }
 }
 
-/// Says whether every store can hold a due time, in microseconds since 1970.
+/// Checks that every store can hold a due time, in microseconds since 1970.
 pub fn check_due(due_us: i64) -> Result<(), Invalid> {
     if (0..=MAX_DUE_US).contains(&due_us) { Ok(()) } else { refuse("due time", &due_us) }
 }
 
-/// Says whether a record's key and headers, names and values together, are no larger than those of a sale.
+/// Checks that a record's key, and its headers (names and values together), are no larger than those of a sale.
 pub fn check_sizes(key: usize, headers: usize) -> Result<(), Invalid> {
     within("a key", key, MAX_KEY_BYTES)?;
     within("a set of headers", headers, MAX_HEADERS_BYTES)
@@ -166,7 +166,7 @@ fn within(part: &'static str, bytes: usize, most: usize) -> Result<(), Invalid> 
     if bytes <= most { Ok(()) } else { Err(Invalid::Size { part, bytes, most }) }
 }
 
-/// Columns are signed: what is beyond them has no place.
+/// Columns are signed, so larger numbers don't fit.
 fn check_numbers(id: SaleId, time: u64, customer: u64) -> Result<(), Invalid> {
     for (field, number) in [("loader", id.loader), ("block", id.block)] {
         if i32::try_from(number).is_err() {
@@ -191,7 +191,7 @@ fn check_texts<const N: usize>(field: &'static str, texts: [&Cow<'static, str>; 
     }
 }
 
-/// Postgres has no text with a zero byte.
+/// Postgres can't store text with a zero byte.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
@@ -277,7 +277,7 @@ mod tests {
         petstore.block(BlockId { run: 1, loader: 0, block: 0 }).swap_remove(0)
     }
 
-    /// What is said of a changed sale: in memory and of its JSON.
+    /// The results of both checks of a changed sale: in memory, and as JSON.
     fn refusals(change: impl Fn(&mut Sale)) -> [String; 2] {
         let mut sale = sale();
         change(&mut sale);

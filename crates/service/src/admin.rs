@@ -1,4 +1,4 @@
-//! The port on which a program is watched.
+//! The admin port of a program.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -31,7 +31,7 @@ use crate::resources::Reader;
 use crate::{Figures, Health, Report, http, incarnation, listen, own, unix_us};
 
 /// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful, for milliseconds each.
-/// One more costs the oldest its place: clients that ask nothing, or read no answer, must not hold up the kubelet.
+/// One more closes the oldest: clients that send nothing, or read nothing, must not block the kubelet.
 const CONNECTIONS: usize = 64;
 /// The largest head of a request, and what is buffered of it: hyper's own 400 KiB, 64 times, is more than some pods have.
 const HEAD_BYTES: usize = 16 << 10;
@@ -41,19 +41,19 @@ const HEAD_LIMIT: Duration = Duration::from_secs(5);
 const CONNECTION_LIMIT: Duration = Duration::from_secs(30);
 /// The largest body of a request: all of them are a few fields.
 const BODY_LIMIT: usize = 64 << 10;
-/// How long the program's own loops may take to end before the port is closed all the same: a little
+/// How long the program's own loops may take to end before the port is closed anyway: a little
 /// less than the 30 s that Kubernetes waits.
 const WORK_LIMIT: Duration = Duration::from_secs(25);
-/// How long to wait for somebody to fetch the last figures: one poll of the exporter, and a half.
+/// How long to wait for the last figures to be fetched: one and a half polls of the exporter.
 const LAST_REPORT_LIMIT: Duration = Duration::from_millis(1_500);
 /// How often to look whether the loops have ended.
 const WORK_CHECK: Duration = Duration::from_millis(20);
 /// How long open requests may take to finish.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long to wait when accepting fails, as it does while file descriptors are short.
+/// How long to wait after accepting failed, as it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a program is watched, and what it says that it is.
+/// The address of the admin port, and the names in reports.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -61,7 +61,7 @@ pub struct Config {
     pub admin_addr: SocketAddr,
     /// Name of the pod.
     pub pod: String,
-    /// Name of the node; empty if nobody says.
+    /// Name of the node; empty if unknown.
     pub node: String,
 }
 
@@ -108,7 +108,7 @@ type Routes = Box<dyn Fn(Request) -> Answering + Send + Sync>;
 type Answering = Pin<Box<dyn Future<Output = Option<Response>> + Send>>;
 
 impl Admin {
-    /// Takes what every program shows.
+    /// Takes what every program has to show.
     pub fn new(
         config: &Config,
         program: &'static str,
@@ -172,12 +172,12 @@ impl Admin {
             make_room(&mut open);
             open.push_back(Arc::clone(&admin).connect(stream, &connections));
         }
-        // What is still open then is cut: the program has nothing more to say.
+        // Connections that are still open then are closed.
         let _ = timeout(GRACE, connections.shutdown()).await;
         Ok(())
     }
 
-    /// Ends when the work is done and somebody has fetched its last figures: without them the
+    /// Ends when the work is done and its last figures have been fetched: without them the
     /// exporter would never learn of the last second.
     async fn ended(&self, shutdown: &CancellationToken) {
         shutdown.cancelled().await;
@@ -279,7 +279,7 @@ impl Admin {
     }
 }
 
-/// Forgets connections that are closed, and cuts the oldest if all places are taken.
+/// Removes closed connections, and closes the oldest one if there are too many.
 fn make_room(open: &mut VecDeque<AbortHandle>) {
     open.retain(|connection| !connection.is_finished());
     if open.len() >= CONNECTIONS

@@ -1,4 +1,4 @@
-//! Configuration from the environment, with errors that name the variable to mend.
+//! Configuration from the environment, with errors that name the variable to correct.
 
 use std::ffi::OsString;
 
@@ -10,7 +10,7 @@ pub fn from_env<T: DeserializeOwned>(prefix: &str) -> anyhow::Result<T> {
     Environment::of_process().read(prefix)
 }
 
-/// The variables that configuration is read from: those of the process, or those that a test gives.
+/// The variables that configuration is read from: those of the process, or a test's own.
 #[derive(Clone, Debug)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
@@ -56,7 +56,7 @@ fn from_variables<T: DeserializeOwned>(prefix: &str, variables: &[(String, Strin
     bail!("{}", wrong.join("; "))
 }
 
-/// Says what is wrong with one variable, by parsing it alone: serde's own text seldom names it.
+/// Describes what is wrong with one variable, by parsing it alone: serde's own message seldom names it.
 fn alone<T: DeserializeOwned>(prefix: &str, variable: &(String, String)) -> Option<String> {
     match envy::prefixed(prefix).from_iter::<_, T>([variable.clone()]) {
         // Variables are read before what is missing is noticed: this one was fine.

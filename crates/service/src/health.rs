@@ -1,7 +1,7 @@
-//! Whether the program lives, and whether it can serve.
+//! Whether the program is alive, and whether it is ready.
 //!
-//! Alive means that its loops turn, whether or not Kafka answers: restarting a program does not mend a
-//! broker. Ready means that everything it needs is there.
+//! Alive means that its loops turn, whether or not Kafka answers: restarting a program does not repair a
+//! broker. Ready means that everything it needs is available.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<State>>);
 
-/// Held by a loop, which says at each turn that it turned. Dropping it says that the loop has ended.
+/// Held by a loop, which reports each turn. Dropping it reports that the loop has ended.
 #[derive(Debug)]
 pub struct Beat {
     health: Health,
     index: usize,
 }
 
-/// Held by whoever knows whether one thing that the program needs is there.
+/// Held by the part of the program that knows whether one of its needs is available.
 #[derive(Clone, Debug)]
 pub struct Ready {
     health: Health,
@@ -34,14 +34,14 @@ impl Health {
         Beat { health: self.clone(), index: state.loops.len() - 1 }
     }
 
-    /// Registers something that must be there before the program can serve. It is not there yet.
+    /// Registers something that the program needs in order to serve. It counts as missing at first.
     pub fn ready(&self, name: impl Into<String>) -> Ready {
         let mut state = self.lock();
         state.needs.push(Need { name: name.into(), missing: Some("not yet".to_owned()) });
         Ready { health: self.clone(), index: state.needs.len() - 1 }
     }
 
-    /// Says which loops have not turned for longer than they may.
+    /// Fails with the loops that have not turned for longer than they may.
     pub fn live(&self) -> Result<(), String> {
         let stuck: Vec<String> = self
             .lock()
@@ -56,7 +56,7 @@ impl Health {
         if stuck.is_empty() { Ok(()) } else { Err(stuck.join("; ")) }
     }
 
-    /// Says what is missing.
+    /// Fails with what is missing.
     pub fn serving(&self) -> Result<(), String> {
         let missing: Vec<String> = self
             .lock()
@@ -78,7 +78,7 @@ impl Health {
 }
 
 impl Beat {
-    /// Says that the loop has turned.
+    /// Reports that the loop has turned.
     pub fn turned(&self) {
         self.health.lock().loops[self.index].turned = Instant::now();
     }
@@ -91,12 +91,12 @@ impl Drop for Beat {
 }
 
 impl Ready {
-    /// Says whether it is there.
+    /// Reports whether it is available.
     pub fn set(&self, ready: bool) {
         self.put((!ready).then(|| "not there".to_owned()));
     }
 
-    /// Says that it is not there, and why; `/readyz` shows the reason.
+    /// Reports that it is missing, and why; `/readyz` shows the reason.
     pub fn missing(&self, why: impl Into<String>) {
         self.put(Some(why.into()));
     }

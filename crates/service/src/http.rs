@@ -1,4 +1,4 @@
-//! The little HTTP that the programs speak with one another.
+//! The little HTTP that the programs need among themselves.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    // All of it is of this moment.
+    // Figures are valid only at this moment.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
@@ -79,7 +79,7 @@ pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<
 async fn exchange(authority: &str, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(authority).await.context("connecting")?;
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("greeting")?;
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("starting HTTP")?;
     let request = hyper::Request::get(path)
         .header(HOST, authority)
         .body(Full::<Bytes>::default())
@@ -91,13 +91,13 @@ async fn exchange(authority: &str, path: &str) -> anyhow::Result<(StatusCode, By
         let body = body.map_err(|err| anyhow::anyhow!("reading the answer: {err}"))?.to_bytes();
         anyhow::Ok((status, body))
     };
-    // Polled together instead of spawned: when the time is over, nothing of it is left.
+    // Polled together instead of spawned, so that nothing is left running after a timeout.
     let mut connection = std::pin::pin!(connection);
     let mut answered = std::pin::pin!(answered);
     tokio::select! {
         result = &mut answered => result,
         closed = &mut connection => {
-            closed.context("talking")?;
+            closed.context("on the connection")?;
             answered.await
         }
     }

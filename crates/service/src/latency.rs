@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Shortest and longest latency told apart, in microseconds. What is longer counts as the longest.
+/// The shortest and the longest latency that are distinguished, in microseconds. Longer ones count as the longest.
 const RANGE_US: std::ops::RangeInclusive<u64> = 1..=3_600_000_000;
 
 /// Significant digits: an error of at most 0.1 %, at about 200 KB a histogram.

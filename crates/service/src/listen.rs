@@ -1,4 +1,4 @@
-//! Listening for IPv6 and IPv4 alike.
+//! Listening on both IPv6 and IPv4.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -34,7 +34,7 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
         // The default is the sysctl net.ipv6.bindv6only.
         socket.set_only_v6(false)?;
     }
-    // A restarted program takes its port back at once, as with tokio's own bind.
+    // So that a restarted program gets its port at once, as with tokio's own bind.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
@@ -42,7 +42,8 @@ fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// A kernel without IPv6 has no such family of addresses; one in which it is turned off may have no such address.
+/// The errors of a kernel without IPv6, which lacks the address family, and of one in which it is turned off, which may lack
+/// the address.
 fn lacks_ipv6(err: &io::Error) -> bool {
     err.kind() == io::ErrorKind::AddrNotAvailable || err.raw_os_error() == Some(EAFNOSUPPORT)
 }

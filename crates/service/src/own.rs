@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use crate::Resources;
 use crate::resources::{Limit, Reader};
 
-/// Lists them.
+/// Registers them.
 pub(crate) fn registry(program: &'static str, resources: Arc<Mutex<Reader>>) -> Registry {
     let mut registry = Registry::with_prefix("kapture");
     let build = Info::new([("program", program), ("version", env!("CARGO_PKG_VERSION"))]);
@@ -22,7 +22,7 @@ pub(crate) fn registry(program: &'static str, resources: Arc<Mutex<Reader>>) -> 
     registry
 }
 
-/// Reads the resources at each scrape.
+/// Reads the resources at each scrape. What is unknown has no series, instead of one of zeros.
 #[derive(Debug)]
 struct Own(Arc<Mutex<Reader>>);
 

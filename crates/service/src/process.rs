@@ -1,4 +1,4 @@
-//! The life of a process: its log, its clock, its end.
+//! What every process needs: a log, a clock, and a way to stop.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,22 +9,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-/// How a process ends whose stop was cut short: as a shell reports one that a SIGTERM has ended.
+/// The exit code after a second signal: the one that a shell reports for a process ended by SIGTERM.
 const CUT_SHORT: i32 = 143;
 
-/// Starts the log: plain text on standard error, as much as `RUST_LOG` asks for, `info` if it asks nothing.
+/// Starts the log: plain text on standard error, at the level in `RUST_LOG`, or `info`.
 ///
 /// A second call changes nothing.
 pub fn init_tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // An error only means that a subscriber is there already, as in tests.
+    // An error only means that there is a subscriber already, as in tests.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr).try_init();
     // The first report may be long after the start; the incarnation is that of the start.
     incarnation();
 }
 
 /// Returns a token that is cancelled at SIGTERM (Kubernetes) or SIGINT (a terminal). A second signal ends the process
-/// at once: a stop that takes long can be cut short.
+/// at once, for a person who does not want to wait.
 ///
 /// Must be called inside a tokio runtime.
 pub fn shutdown_on_signal() -> anyhow::Result<CancellationToken> {
@@ -55,7 +55,7 @@ pub fn unix_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Tells this start of the program from any other: the microsecond of 1970 at which it was first asked.
+/// Identifies this start of the program: the time of the first call, in microseconds since 1970.
 ///
 /// It fits in 53 bits, so that a browser reads it exactly.
 pub fn incarnation() -> u64 {

@@ -1,4 +1,4 @@
-//! What a program says of itself, and the form in which it travels.
+//! A program's report about itself, and its JSON.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Latency, Resources, Spent, Time};
 
-/// A program's own figures, gathered anew for each report.
+/// A program's own figures, collected again for each report.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
-    /// What only grows while the program runs.
+    /// Counters: they only grow while the program runs.
     pub counters: BTreeMap<String, u64>,
-    /// What goes up and down.
+    /// Gauges: they go up and down.
     pub gauges: BTreeMap<String, f64>,
     /// Latencies by stage, and other durations.
     pub latencies: BTreeMap<String, Latency>,
@@ -78,20 +78,20 @@ pub struct Report {
     pub program: String,
     /// Name of its pod.
     pub pod: String,
-    /// Name of its node; empty if nobody said.
+    /// Name of its node; empty if unknown.
     pub node: String,
-    /// Differs with each start of the program: counters begin at 0 again.
+    /// Different at each start of the program, after which counters begin at 0 again.
     pub incarnation: u64,
     /// Grows by one with each report of an incarnation.
     pub sequence: u64,
     /// When the figures were read, by the program's own clock, in microseconds since 1970.
     pub at_us: i64,
-    /// The program was told to stop and has done so: these figures are its last.
+    /// Whether the program has stopped working: these figures are its last.
     #[serde(default)]
     pub ended: bool,
-    /// What only grows.
+    /// Counters, as in [`Figures`].
     pub counters: BTreeMap<String, u64>,
-    /// What goes up and down.
+    /// Gauges: they go up and down.
     pub gauges: BTreeMap<String, f64>,
     /// Latencies in microseconds.
     pub latencies: BTreeMap<String, Histogram>,
@@ -108,7 +108,7 @@ pub struct Report {
     pub unknown: BTreeMap<String, String>,
 }
 
-/// A latency histogram on its way: readable by every port of `HdrHistogram`.
+/// A latency histogram in JSON, readable by every port of `HdrHistogram`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Base64 of the V2 encoding, compressed; the values are microseconds.
@@ -143,7 +143,7 @@ pub struct Neighbour {
     pub incarnation: Option<u64>,
     /// What its container uses of its limits.
     pub resources: Resources,
-    /// The disk that its data lies on, if the probe can see it.
+    /// The file system that holds its data, if the probe can see it.
     pub disk: Option<Disk>,
 }
 
@@ -152,7 +152,7 @@ pub struct Neighbour {
 pub struct Disk {
     /// Its size.
     pub size_bytes: u64,
-    /// What is left for a process that isn't root.
+    /// Bytes that are free for processes other than root's.
     pub free_bytes: u64,
     /// The block device below it, as the node's disks are named; none if it can't be told.
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// A password: what is logged of it is `***`.
+/// A password, logged as `***`.
 ///
 /// Line breaks at its end are dropped, as the servers' start scripts do: `echo` and most editors leave one in a Secret.
 #[derive(Clone, Deserialize, PartialEq, Eq)]

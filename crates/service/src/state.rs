@@ -1,7 +1,7 @@
 //! What the exporter knows of all programs: the body of its `/api/v1/state`.
 //!
-//! It stands here since the exporter writes it and auditor, benchmark and page read it. What isn't known
-//! is absent, never zero: nobody who reads a 0 here need ask whether it was measured.
+//! It is defined here because the exporter writes it, and auditor, benchmark and page read it. Unknown values are absent,
+//! never zero: a 0 was measured.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Report;
 
-/// Everything, at one moment.
+/// The whole state at one moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// When this was put together, in microseconds since 1970 by the exporter's clock.
@@ -18,18 +18,18 @@ pub struct State {
     pub stages: Vec<Stage>,
     /// How the load was offered; absent without loaders.
     pub load: Option<Load>,
-    /// Every instance that is, or should be, there.
+    /// Every instance that exists or should exist.
     pub instances: Vec<Instance>,
     /// What the pods use of their limits, the nearest to its limit first.
     pub resources: Vec<Use>,
     /// Kafka's own view; absent until Kafka has answered for the first time.
     pub kafka: Option<Kafka>,
-    /// What the auditor has found; absent while it says nothing.
+    /// What the auditor has found; absent while it does not report.
     #[serde(default)]
     pub findings: Option<Findings>,
 }
 
-/// A place where every sale must come by.
+/// A place that every sale must reach.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stage {
     /// `accepted`, `routed`, `cached`, `stored`, `returned`.
@@ -43,14 +43,14 @@ pub struct Stage {
     pub rate: Option<f64>,
     /// Sales accepted and not found here, by the programs' own counters; absent when they can't tell.
     pub lag: Option<u64>,
-    /// What the auditor says of the stage; absent while it says nothing.
+    /// The auditor's figures for the stage; absent while it does not report.
     #[serde(default)]
     pub audited: Option<Audited>,
-    /// Where the time of its busiest thread goes, over the last ten seconds; absent if no instance says so.
+    /// How its busiest thread spent the last ten seconds; absent if no instance reports that.
     #[serde(default)]
     pub time: Option<Shares>,
-    /// Sales per second that it could do as it is: its rate, had it never to wait for input. A low estimate, since larger
-    /// batches are cheaper; absent where the time is.
+    /// Sales per second that it could do if it never waited for input. A low estimate, since larger batches are cheaper; absent
+    /// if `time` is.
     #[serde(default)]
     pub ceiling: Option<f64>,
     /// Latency from the due time, since the start.
@@ -70,7 +70,7 @@ pub struct Stage {
 pub struct Shares {
     /// Its own work.
     pub working: f64,
-    /// Nothing was there to be done.
+    /// There was nothing to do.
     pub waiting_for_input: f64,
     /// Waiting for Kafka.
     pub waiting_for_kafka: f64,
@@ -78,34 +78,33 @@ pub struct Shares {
     pub waiting_for_store: f64,
 }
 
-/// What the auditor says of a stage. Its figures are compared with those of the stage before, and lag behind by what it
-/// has not read yet: they are not the pipeline's lag.
+/// The auditor's figures for a stage. They lag behind by what the auditor has not read yet, which is not the pipeline's lag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audited {
     /// Sales that it found.
     pub found: u64,
     /// Sales that it has not found yet, and that may still come.
     pub late: u64,
-    /// Sales that won't come any more.
+    /// Sales that will never arrive.
     pub lost: u64,
 }
 
 /// What the auditor has found, all stages together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Findings {
-    /// Seconds since it said so.
+    /// Seconds since its report.
     pub age_seconds: f64,
-    /// False if there is something that it can't judge.
+    /// False if there is something that it can't audit.
     pub auditable: bool,
-    /// What it can't say or says late, in words.
+    /// What it can't audit, or only late, in words.
     #[serde(default)]
     pub remarks: Vec<String>,
-    /// Records that it has still to read: its own backlog, which says nothing of the pipeline.
+    /// Records that the auditor itself has not read yet, which is not the pipeline's lag.
     #[serde(default)]
     pub backlog: Option<u64>,
     /// All findings.
     pub total: u64,
-    /// By stage and kind, also those of which there are none.
+    /// By stage and kind, including zeros.
     pub counts: Vec<Count>,
 }
 
@@ -138,7 +137,7 @@ pub struct Load {
 pub struct Percentiles {
     /// How many were measured.
     pub n: u64,
-    /// How many were below zero, since two clocks differ; they aren't in the percentiles.
+    /// How many were negative, because two clocks differ; they are not in the percentiles.
     pub negative: u64,
     /// Median.
     pub p50_us: Option<u64>,
@@ -152,7 +151,7 @@ pub struct Percentiles {
     pub max_us: Option<u64>,
 }
 
-/// One pod of a component, as far as it has been heard.
+/// One pod of a component, according to its last report.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Instance {
     /// The component.
@@ -169,7 +168,7 @@ pub struct Instance {
     pub sequence: Option<u64>,
     /// Seconds since its last report came; absent if none ever came.
     pub age_seconds: Option<f64>,
-    /// Nothing was heard for longer than reports may take: the figures are of then.
+    /// Whether its last report is older than it may be; the figures are that report's.
     pub stale: bool,
     /// Why the last poll failed.
     pub error: Option<String>,
@@ -187,11 +186,11 @@ pub struct Instance {
 pub struct Clock {
     /// Its time less the exporter's, in microseconds.
     pub offset_us: i64,
-    /// How far the offset may be off, either way: half the round trip by which it was measured.
+    /// The error of the offset, in either direction: half the round trip of the measurement.
     pub error_us: u64,
 }
 
-/// What somebody uses of one limit.
+/// How much of one limit is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Use {
     /// The component.
@@ -202,7 +201,7 @@ pub struct Use {
     pub container: String,
     /// `cpu`, `memory` or `disk`.
     pub resource: String,
-    /// Used share of the limit: 1 is all of it.
+    /// The share of the limit that is used, 0 to 1.
     pub ratio: f64,
     /// Used: cores or bytes.
     pub used: f64,
@@ -210,14 +209,14 @@ pub struct Use {
     pub limit: f64,
     /// Share of time that the CPU limit kept it waiting; of `cpu` only.
     pub throttled: Option<f64>,
-    /// The figures are of a report that is stale.
+    /// Whether the figures are from a stale report.
     pub stale: bool,
 }
 
-/// Kafka as it describes itself, when it last could.
+/// Kafka's own description, from its last answer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Kafka {
-    /// Seconds since then.
+    /// Seconds since that answer.
     pub age_seconds: f64,
     /// Brokers alive.
     pub brokers: usize,
@@ -252,6 +251,6 @@ pub struct Received {
     pub address: String,
     /// Seconds since it came.
     pub age_seconds: f64,
-    /// As it came.
+    /// The report, unaltered.
     pub report: Report,
 }

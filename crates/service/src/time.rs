@@ -1,8 +1,8 @@
 //! Where a program's time goes: working, or waiting, and for what.
 //!
-//! Each thread that moves sales holds a [`Stopwatch`] and says what it begins to do. The sums only grow, and hold what is
-//! going on as well: a thread that hangs in its store for a minute is seen to do so, not when it is over. Threads are
-//! told apart, since one hot partition makes one thread the limit, which a mean would hide.
+//! Each thread that moves sales holds a [`Stopwatch`] and reports what it begins to do. The sums only grow, and include what is
+//! still going on, so that a thread that waits a minute for its store shows it meanwhile. Threads are kept apart, because one
+//! hot partition makes one thread the limit, and a mean would hide that.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 /// What a thread does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// Its own work: what more CPU would make quicker.
+    /// Its own work, which more CPU would speed up.
     Working,
-    /// Nothing is there to be done.
+    /// There is nothing to do.
     Input,
-    /// Kafka takes its time: a full queue, a commit.
+    /// Waiting for Kafka: a full queue, a commit.
     Kafka,
-    /// The store takes its time.
+    /// Waiting for the store.
     Store,
 }
 
@@ -27,7 +27,7 @@ impl Activity {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Working, Self::Input, Self::Kafka, Self::Store];
 
-    /// The name that metrics and JSON have.
+    /// The name in metrics and JSON.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Working => "working",
@@ -82,7 +82,7 @@ impl Spent {
 #[derive(Clone, Debug, Default)]
 pub struct Time(Arc<Mutex<BTreeMap<String, Running>>>);
 
-/// Held by one thread, which says what it begins to do. Once dropped, its time stands still.
+/// Held by one thread, which reports what it begins to do. Its time stops when it is dropped.
 #[derive(Debug)]
 pub struct Stopwatch {
     time: Time,
@@ -91,14 +91,14 @@ pub struct Stopwatch {
 
 #[derive(Debug)]
 struct Running {
-    /// Without what is going on.
+    /// Without the current activity.
     spent: Spent,
-    /// What is going on, and since when; nothing once the thread has ended.
+    /// The current activity, and since when; none after the thread has ended.
     now: Option<(Activity, Instant)>,
 }
 
 impl Time {
-    /// Starts the time of a thread, which waits for input at first. One that had the name before is gone on with.
+    /// Starts the time of a thread, which waits for input at first. An earlier thread's time under the same name is continued.
     pub fn start(&self, thread: impl Into<String>) -> Stopwatch {
         let thread = thread.into();
         let now = Some((Activity::Input, Instant::now()));
@@ -121,7 +121,7 @@ impl Time {
 }
 
 impl Stopwatch {
-    /// Begins something else. Meant for batches and waits, not for each record.
+    /// Begins another activity. Meant for batches and waits, not for each record.
     pub fn begin(&self, activity: Activity) {
         self.switch(Some(activity), Instant::now());
     }

@@ -1,4 +1,4 @@
-//! What is written at once.
+//! What is written in one request.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,8 @@ pub enum Outcome {
         /// How many of its sales were there already, from another offset.
         conflicts: u64,
     },
-    /// Nothing of it is stored: the store is elsewhere. Normal after a rebalance, or if a store lost its last second.
+    /// None of it is stored, because the store is at another position: normal after a rebalance, or when a store lost its last
+    /// second.
     Moved {
         /// Where the store is.
         actual: i64,
@@ -62,7 +63,7 @@ impl Record {
         self.due_us
     }
 
-    /// Where it stood in its partition.
+    /// Its offset in its partition.
     pub fn offset(&self) -> i64 {
         self.offset
     }
@@ -72,7 +73,7 @@ impl Record {
     }
 }
 
-/// A number that [`Record::new`] saw to fit.
+/// A number that [`Record::new`] has checked to fit.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("a record's numbers fit")
 }

@@ -1,11 +1,11 @@
-//! What a caller must tell apart: try again, try less, or stop.
+//! The errors that a caller handles differently: it stops, tries again, or asks for less.
 
 use tokio_postgres::error::SqlState;
 
-/// Why a store did not do what it was asked.
+/// Why a request to a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its positions count in another Kafka, or in this one before it was emptied. Waiting mends nothing.
+    /// Its positions count in another Kafka, or in this one before it was emptied. Waiting does not help.
     #[error(
         "the positions in {store} belong to another Kafka, or to this one before it was emptied \
          (they say {stored}, Kafka says {kafka}): what {store} holds can't be continued. \
@@ -21,17 +21,17 @@ pub enum Error {
         /// The command that deletes what the store holds.
         reset: String,
     },
-    /// It could not be reached or refused. Whether it did what it was asked is not known.
+    /// The store could not be reached, or it returned an error. Whether it carried out the request is unknown.
     #[error("{0:#}")]
     Unavailable(#[from] anyhow::Error),
-    /// It was asked for more than it does at once: a limit of time or of bytes ended the call. Asked again for the same
-    /// it may end so for ever; asked for less it makes progress.
+    /// The request was too large: it ran into a limit of time or of bytes. The same request may do so for ever; smaller ones
+    /// make progress.
     #[error("{0:#}")]
     TooMuch(anyhow::Error),
 }
 
 impl Error {
-    /// Puts what was being done in front of an error that need not be the end.
+    /// Adds what was being done to an error that the caller can recover from.
     pub(crate) fn context(self, what: &str) -> Self {
         match self {
             Self::Unavailable(err) if was_canceled(&err) => Self::TooMuch(err.context(what.to_owned())),
@@ -42,7 +42,7 @@ impl Error {
     }
 }
 
-/// Whether Postgres ended a statement because it took too long.
+/// Whether Postgres cancelled a statement that took too long.
 fn was_canceled(err: &anyhow::Error) -> bool {
     err.chain()
         .filter_map(|cause| cause.downcast_ref::<tokio_postgres::Error>())

@@ -1,4 +1,4 @@
-//! How far a store is, and what it holds of a block.
+//! A store's positions, and how many sales of a block it holds.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ pub type Partition = (String, i32);
 /// How far a store has come in every partition that it ever wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Positions {
-    /// Which Kafka the positions count in; none while nothing was written.
+    /// Which Kafka the positions count in; none before the first write.
     pub installation: Option<String>,
-    /// The offset after the last one written. A partition that isn't here is at 0.
+    /// One after the last offset written. A partition that is not in the map is at 0.
     pub next: BTreeMap<Partition, i64>,
 }
 

@@ -3,7 +3,7 @@
 mod servers;
 
 use servers::{KAFKA, part, postgres_config, redis_config, sales};
-use stores::{Error, Outcome, Part, Store, postgres, redis};
+use stores::{Adopt, Error, Outcome, Part, postgres, redis};
 
 const WRITTEN: Outcome = Outcome::Written { conflicts: 0 };
 
@@ -34,13 +34,15 @@ for_both! {
     a_part_without_sales_moves_the_position
     another_kafka_is_refused_with_the_command_that_resets
     writers_that_race_write_each_part_once
+    an_adopted_kafka_begins_at_zero_and_is_never_dropped_for_an_older_one
+    of_writers_that_adopt_at_once_one_does
 }
 
 fn partitions(topics: &[&str]) -> Vec<(String, i32)> {
     topics.iter().map(|topic| ((*topic).to_owned(), 0)).collect()
 }
 
-async fn a_store_begins_at_zero_and_keeps_the_position<S: Store>(open: &dyn Fn(&str) -> S) {
+async fn a_store_begins_at_zero_and_keeps_the_position<S: Adopt>(open: &dyn Fn(&str) -> S) {
     let mut store = open(KAFKA);
     assert_eq!(store.positions(&[]).await.unwrap(), [0; 0]);
     assert_eq!(store.positions(&partitions(&["b", "a"])).await.unwrap(), [0, 0]);
@@ -48,7 +50,7 @@ async fn a_store_begins_at_zero_and_keeps_the_position<S: Store>(open: &dyn Fn(&
     assert_eq!(open(KAFKA).positions(&partitions(&["b", "a"])).await.unwrap(), [0, 4]);
 }
 
-async fn a_batch_written_twice_is_moved_to_its_own_end<S: Store>(open: &dyn Fn(&str) -> S) {
+async fn a_batch_written_twice_is_moved_to_its_own_end<S: Adopt>(open: &dyn Fn(&str) -> S) {
     let mut store = open(KAFKA);
     store.positions(&partitions(&["a", "b"])).await.unwrap();
     let batch = [part("a", 0, &sales()[..3]), part("b", 0, &sales()[3..5])];
@@ -58,7 +60,7 @@ async fn a_batch_written_twice_is_moved_to_its_own_end<S: Store>(open: &dyn Fn(&
     assert_eq!(open(KAFKA).write(&batch).await.unwrap(), moved);
 }
 
-async fn a_stale_position_is_refused_and_the_other_parts_are_written<S: Store>(open: &dyn Fn(&str) -> S) {
+async fn a_stale_position_is_refused_and_the_other_parts_are_written<S: Adopt>(open: &dyn Fn(&str) -> S) {
     let mut store = open(KAFKA);
     store.positions(&partitions(&["a", "b", "c"])).await.unwrap();
     store.write(&[part("b", 0, &sales()[..3])]).await.unwrap();
@@ -67,14 +69,14 @@ async fn a_stale_position_is_refused_and_the_other_parts_are_written<S: Store>(o
     assert_eq!(store.positions(&partitions(&["a", "b", "c"])).await.unwrap(), [3, 4, 2]);
 }
 
-async fn a_part_without_sales_moves_the_position<S: Store>(open: &dyn Fn(&str) -> S) {
+async fn a_part_without_sales_moves_the_position<S: Adopt>(open: &dyn Fn(&str) -> S) {
     let mut store = open(KAFKA);
     store.positions(&partitions(&["a"])).await.unwrap();
     assert_eq!(store.write(&[part("a", 0, &[])]).await.unwrap(), [WRITTEN]);
     assert_eq!(store.positions(&partitions(&["a"])).await.unwrap(), [1]);
 }
 
-async fn another_kafka_is_refused_with_the_command_that_resets<S: Store>(open: &dyn Fn(&str) -> S) {
+async fn another_kafka_is_refused_with_the_command_that_resets<S: Adopt>(open: &dyn Fn(&str) -> S) {
     let mut store = open(KAFKA);
     store.positions(&partitions(&["a"])).await.unwrap();
     store.write(&[part("a", 0, &sales()[..3])]).await.unwrap();
@@ -92,7 +94,7 @@ async fn another_kafka_is_refused_with_the_command_that_resets<S: Store>(open: &
     assert_eq!(store.positions(&partitions(&["a"])).await.unwrap(), [4]);
 }
 
-async fn writers_that_race_write_each_part_once<S: Store + 'static>(open: &dyn Fn(&str) -> S) {
+async fn writers_that_race_write_each_part_once<S: Adopt + 'static>(open: &dyn Fn(&str) -> S) {
     const PARTS: usize = 20;
     let sales = sales();
     let batches: Vec<[Part; 2]> = (0..PARTS)
@@ -121,4 +123,55 @@ async fn writers_that_race_write_each_part_once<S: Store + 'static>(open: &dyn F
     let written: usize = writers.join_all().await.into_iter().sum();
     assert_eq!(written, 2 * PARTS);
     assert_eq!(open(KAFKA).positions(&partitions(&["a", "b"])).await.unwrap(), [80, 80]);
+}
+
+async fn an_adopted_kafka_begins_at_zero_and_is_never_dropped_for_an_older_one<S: Adopt>(open: &dyn Fn(&str) -> S) {
+    let (mut old, mut new) = (open(KAFKA), open("cluster/new"));
+    old.positions(&partitions(&["a", "b"])).await.unwrap();
+    old.write(&[part("a", 0, &sales()[..3]), part("b", 0, &sales()[3..5])]).await.unwrap();
+    assert!(!new.adopt("cluster/other").await.unwrap(), "those positions are not there");
+    assert!(new.adopt(KAFKA).await.unwrap());
+    assert_eq!(new.positions(&partitions(&["a", "b", "c"])).await.unwrap(), [0, 0, 0]);
+
+    // One that was about to write, and one that adopts late.
+    let refused = old.write(&[part("a", 4, &sales()[5..6])]).await.unwrap_err();
+    assert!(matches!(refused, Error::OtherKafka { stored, .. } if stored == "cluster/new"));
+    assert_eq!(new.write(&[part("a", 0, &sales()[6..8])]).await.unwrap(), [WRITTEN]);
+    assert!(!open("cluster/late").adopt(KAFKA).await.unwrap());
+    assert_eq!(new.positions(&partitions(&["a", "b"])).await.unwrap(), [3, 0]);
+    assert_eq!(new.write(&[part("a", 3, &sales()[8..9]), part("b", 0, &sales()[9..10])]).await.unwrap(), [WRITTEN; 2]);
+}
+
+async fn of_writers_that_adopt_at_once_one_does<S: Adopt + 'static>(open: &dyn Fn(&str) -> S) {
+    let topics: Vec<String> = (0..51).map(|n| format!("t{n}")).collect();
+    let partitions = partitions(&topics.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut old = open(KAFKA);
+    old.positions(&partitions).await.unwrap();
+    let expected = sales();
+    for round in 0..5 {
+        let (before, now) = (format!("cluster/{round}"), format!("cluster/{}", round + 1));
+        if round == 0 {
+            old.write(&[part("t0", 0, &expected[..1])]).await.unwrap();
+            assert!(open(&before).adopt(KAFKA).await.unwrap());
+        }
+        // One of them belongs to the Kafka before, and writes meanwhile.
+        let mut stale = open(&before);
+        let batch: Vec<Part> = topics.iter().map(|topic| part(topic, 0, &[])).collect();
+        let writing = tokio::spawn(async move { stale.write(&batch).await });
+        let mut adopting = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (mut store, before, partitions) = (open(&now), before.clone(), partitions.clone());
+            adopting.spawn(async move {
+                let adopted = store.adopt(&before).await.unwrap();
+                assert_eq!(store.positions(&partitions).await.unwrap(), [0; 51]);
+                adopted
+            });
+        }
+        let adopted = adopting.join_all().await;
+        assert_eq!(adopted.iter().filter(|adopted| **adopted).count(), 1, "round {round}");
+        match writing.await.unwrap() {
+            Ok(_) => {}
+            Err(err) => assert!(matches!(err, Error::OtherKafka { .. }), "{err}"),
+        }
+    }
 }

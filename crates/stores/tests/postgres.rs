@@ -4,9 +4,9 @@ mod servers;
 
 use std::time::Duration;
 
-use servers::{DUE_US, KAFKA, block_id, part, postgres_config, sales};
+use servers::{DUE_US, KAFKA, block_id, of_another_run, part, postgres_config, sales};
 use stores::postgres::{BYTES, Config, Conflict, Follower, Name, Reader, Stored, Writer};
-use stores::{Counts, Error, Outcome, Store};
+use stores::{Adopt, Counts, Error, Outcome, Store};
 
 async fn writer(config: &Config) -> Writer {
     let mut writer = Writer::new(config.clone(), KAFKA);
@@ -100,6 +100,36 @@ async fn a_row_holds_the_whole_sale_whichever_way_it_came() {
     }
 }
 
+/// Both ways of writing rows, again.
+#[tokio::test]
+async fn rows_of_an_earlier_kafka_are_kept_but_neither_listed_nor_followed() {
+    let config = postgres_config();
+    let sales = sales();
+    let mut old = writer(&config).await;
+    old.write(&[part("a", 0, &sales[..10])]).await.unwrap();
+    let mut writer = Writer::new(config.clone(), "cluster/new");
+    assert!(writer.adopt(KAFKA).await.unwrap());
+    let (mut reader, new) = (Reader::new(config.clone()), of_another_run(&sales));
+    assert_eq!(reader.blocks(None, 10).await.unwrap(), []);
+
+    writer.write(&[part("a", 0, &new[..5])]).await.unwrap();
+    let repeated: Vec<_> = new[..1].iter().chain(&new[5..8]).cloned().collect();
+    assert_eq!(writer.write(&[part("a", 6, &repeated)]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
+    let span = [(("a".to_owned(), 0), (0, 100))];
+    let read = Follower::new(config.clone(), "cluster/new").read(&span).await.unwrap();
+    let ids: Vec<_> = read[0].iter().map(|(offset, stored)| (*offset, stored.as_ref().unwrap().receipt.id)).collect();
+    let expected = (0..5).chain(7..10).zip(new.iter().map(|sale| sale.id));
+    assert_eq!(ids, expected.collect::<Vec<_>>());
+    assert_eq!(
+        Follower::new(config, KAFKA).read(&span).await.unwrap(),
+        [vec![]],
+        "of the old Kafka nothing is returned"
+    );
+
+    assert_eq!(reader.blocks(None, 10).await.unwrap(), [new[0].id.block_id()]);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 10, conflicts: 0 }]);
+}
+
 #[tokio::test]
 async fn a_hundred_conflicts_of_a_block_are_kept_the_others_counted_and_all_go_with_the_block() {
     let config = postgres_config();
@@ -135,7 +165,7 @@ async fn what_takes_the_server_too_long_is_told_apart_and_less_of_it_is_done() {
     run(
         &config,
         "ALTER TABLE sale_events RENAME TO kept; \
-         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, \
+         CREATE VIEW sale_events AS SELECT run, loader, block, index, topic, partition, kafka_offset, epoch, due, state, store, \
          customer, time, cents, digest, CASE WHEN pg_sleep(0.02) IS NOT NULL THEN items END AS items FROM kept",
     )
     .await;

@@ -4,9 +4,9 @@ mod servers;
 
 use std::collections::HashMap;
 
-use servers::{KAFKA, block_id, part, redis_config, sales};
+use servers::{KAFKA, block_id, of_another_run, part, redis_config, sales};
 use stores::redis::{Config, Reader, Total, Writer};
-use stores::{Counts, Outcome, Store};
+use stores::{Adopt, Counts, Outcome, Store};
 
 /// A plain connection, for what only an operator does.
 async fn operator(config: &Config) -> redis::aio::MultiplexedConnection {
@@ -164,4 +164,39 @@ async fn blocks_and_lists_have_a_time_to_live_and_totals_have_none() {
         assert_eq!((1..=24 * 3600).contains(&ttl), lives, "{key} lives for {ttl} s");
     }
     assert!(keys.len() > 7, "{keys:?}");
+}
+
+#[tokio::test]
+async fn blocks_of_an_earlier_kafka_are_kept_but_not_listed() {
+    let config = redis_config();
+    let sales = sales();
+    Writer::new(config.clone(), KAFKA).write(&[part("a", 0, &sales[..10])]).await.unwrap();
+    let mut reader = Reader::new(config.clone());
+    assert_eq!(listed(&mut reader).await, [block_id()]);
+
+    let mut writer = Writer::new(config.clone(), "cluster/new");
+    assert!(writer.adopt(KAFKA).await.unwrap());
+    assert_eq!(listed(&mut reader).await, []);
+    let again = of_another_run(&sales[..5]);
+    writer.write(&[part("a", 0, &again)]).await.unwrap();
+    assert_eq!(listed(&mut reader).await, [again[0].id.block_id()]);
+    assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 10, conflicts: 0 }]);
+    let mut ttl = redis::cmd("TTL");
+    let ttl: i64 =
+        ttl.arg(format!("{}earlier", config.prefix)).query_async(&mut operator(&config).await).await.unwrap();
+    assert!(ttl > 0, "{ttl}");
+}
+
+async fn listed(reader: &mut Reader) -> Vec<petstore::BlockId> {
+    let (mut cursor, mut listed) = (0, Vec::new());
+    loop {
+        let (next, blocks) = reader.blocks(cursor).await.unwrap();
+        listed.extend(blocks);
+        cursor = next;
+        if cursor == 0 {
+            listed.sort_unstable();
+            listed.dedup();
+            return listed;
+        }
+    }
 }

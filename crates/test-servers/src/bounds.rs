@@ -1,7 +1,7 @@
-//! The table of bounds that the chart's tests read too: `charts/kapture/tests/bounds.json`.
+//! The bounds of values, which the chart's tests read as well: `charts/kapture/tests/bounds.json`.
 //!
-//! What the chart lets through, a program must accept, and the other way round; so each bound is in one table, and each
-//! side is tested against it. A row is for one value of the chart and the variable that it becomes.
+//! A program must accept what the chart accepts, and the other way round; so each bound is in one table, and both sides are
+//! tested against it. A row is for one value of the chart and the variable that it becomes.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -27,7 +27,7 @@ struct Row {
     /// Further variables that the program needs.
     #[serde(default)]
     env: BTreeMap<String, String>,
-    /// What is given to Helm, and what the program gets of it.
+    /// What is passed to Helm, and the resulting variable.
     accepted: Vec<(String, String)>,
     /// What both must refuse.
     refused: Vec<String>,
@@ -37,7 +37,7 @@ struct Row {
 ///
 /// # Panics
 ///
-/// If `read` does not do what the table says, if no row is for `prefix`, or if a row is for a variable of no program.
+/// If `read` contradicts the table, if no row is for `prefix`, or if a row is for a variable that no program reads.
 pub fn check<T: Debug>(prefix: &str, read: impl Fn(Box<dyn Iterator<Item = (String, String)>>) -> anyhow::Result<T>) {
     let rows: Vec<Row> = serde_json::from_str(TABLE).expect("bounds.json holds rows");
     for Row { variable, .. } in &rows {

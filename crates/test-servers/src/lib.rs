@@ -1,7 +1,7 @@
-//! For tests alone: the real Kafka, Postgres and Redis that `ci/servers up` runs.
+//! For tests only: the real Kafka, Postgres and Redis that `ci/servers up` runs.
 //!
-//! The variable `KAPTURE_SERVERS` names the file `servers.env` that it wrote. Everything here panics with what to mend:
-//! a test has nobody to return an error to.
+//! The variable `KAPTURE_SERVERS` is the path of its file `servers.env`. Everything here panics with the remedy, because tests
+//! have no caller to return an error to.
 //!
 //! Beside them, [`bounds`]: what the chart and the programs both accept.
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// Partitions of `sales` in a test's own part of Kafka.
 const SALES_PARTITIONS: i32 = 3;
 
-/// How to reach the servers that run, as of when the file was read: one that is started again has another pid.
+/// How to reach the servers, as of when the file was read: one that is restarted has another pid.
 #[derive(Clone, Debug)]
 pub struct Servers {
     file: PathBuf,
@@ -45,7 +45,7 @@ impl Servers {
     ///
     /// # Panics
     ///
-    /// If there is none of that name.
+    /// If there is no variable of that name.
     pub fn get(&self, name: &str) -> &str {
         self.variables.get(name).unwrap_or_else(|| panic!("{} has no {name}", self.file.display()))
     }
@@ -94,14 +94,14 @@ impl Servers {
     ///
     /// # Panics
     ///
-    /// If it does not run.
+    /// If it is not running.
     pub fn signal(&self, server: &str, signal: &str) {
         let pid = self.get(&format!("{}_PID", server.to_uppercase()));
         let status = Command::new("kill").args(["-s", signal, pid]).status().expect("kill is there");
         assert!(status.success(), "kill -s {signal} {pid}, which is {server}");
     }
 
-    /// SIGKILL: nothing is flushed, nothing is said.
+    /// Sends SIGKILL: nothing is flushed.
     pub fn kill(&self, server: &'static str) -> Killed {
         self.signal(server, "KILL");
         Killed { server, directory: self.file.parent().unwrap_or(Path::new(".")).to_owned() }
@@ -116,7 +116,7 @@ fn config<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("the variables make a configuration")
 }
 
-/// A server that was killed. It is started when this is dropped: a test that fails must not take the others with it.
+/// A server that was killed. It is restarted when this is dropped, so that a test that fails does not make others fail.
 #[derive(Debug)]
 pub struct Killed {
     server: &'static str,

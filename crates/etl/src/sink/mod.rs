@@ -25,10 +25,11 @@ use std::time::Duration;
 
 use kafka::Topic;
 use service::Health;
-use stores::Store;
+use stores::Adopt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::adopting::Adopting;
 use crate::config::Sink as Config;
 use crate::{Metrics, Role};
 use gather::Gather;
@@ -60,7 +61,7 @@ impl Sink<'_> {
     /// Runs until `shutdown`. Blocks: give it a thread of its own.
     ///
     /// `open` makes a store for the Kafka of the given name. An error means that a person must act, and its text tells how.
-    pub fn run<S: Store + 'static>(&self, open: impl FnOnce(&str) -> S) -> anyhow::Result<()> {
+    pub fn run<S: Adopt + 'static>(&self, open: impl FnOnce(&str) -> S) -> anyhow::Result<()> {
         let kafka_ready = self.health.ready("kafka");
         let store_ready = self.health.ready(self.role.to_string());
         let watch = self.runtime.block_on(async {
@@ -72,7 +73,7 @@ impl Sink<'_> {
         }
         let watch = watch?;
         let beat = self.health.loop_(self.role.to_string(), LOOP_LIMIT);
-        let store = open(&watch.installation().to_string());
+        let store = Adopting::new(self, open, watch.installation().to_string());
         let mut gather = Gather::new(self, store, watch, kafka_ready, store_ready)?;
         let mut ended = Ok(());
         while ended.is_ok() && !self.shutdown.is_cancelled() {

@@ -48,6 +48,9 @@ pub struct Config {
     /// How often Postgres is looked at: what is added to a receipt's latency, against the price of a transaction.
     #[serde(default = "interval")]
     pub transaction_interval: TransactionInterval,
+    /// Whether the role `postgres` goes on when Kafka was emptied or replaced; this role then waits until it has done so.
+    #[serde(default)]
+    pub adopt_new_kafka: bool,
 }
 
 fn interval() -> TransactionInterval {
@@ -87,7 +90,8 @@ pub fn run(
     let runner = Runner { config: kafka, id, guarantee: Guarantee::ExactlyOnce, events, stopwatch, beat, shutdown };
     let mut spout = Spout {
         config,
-        store: Follower::new(store.clone(), watch.installation().to_string()),
+        store: Follower::new(store.clone(), watch.installation().to_string())
+            .waiting_for_adoption(config.adopt_new_kafka),
         shares: Shares::join(kafka, watch, Arc::clone(&metrics), kafka_ready)?,
         topic: kafka.names().receipts(),
         bite: Bite::new(SALES),

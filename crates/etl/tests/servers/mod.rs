@@ -34,6 +34,8 @@ pub(crate) struct Part {
     store_port: Option<u16>,
     /// As whom instances log in to Postgres, if not as its owner.
     user: Option<String>,
+    /// Whether instances go on with another Kafka.
+    adopts: bool,
 }
 
 impl Part {
@@ -45,6 +47,24 @@ impl Part {
     pub(crate) async fn with_another_kafka(&self) -> Self {
         let Self { kafka, .. } = Self::new(self.role).await;
         Self { kafka, ..self.clone() }
+    }
+
+    /// The same, whose instances go on with another Kafka.
+    pub(crate) fn adopting(&self) -> Self {
+        Self { adopts: true, ..self.clone() }
+    }
+
+    /// Makes Kafka one that was emptied: the same topics, without records and under a new mark.
+    pub(crate) async fn empty_kafka(&self) {
+        self.remove().await;
+        // The broker may still list topics that it has just deleted, and they would then not be made again.
+        let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
+        eventually("the topics are gone", async || {
+            let metadata = admin.inner().fetch_metadata(None, LIMIT).unwrap();
+            !metadata.topics().iter().any(|topic| topic.name().starts_with(&self.name))
+        })
+        .await;
+        self.kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
     }
 
     /// The same for another role.
@@ -77,7 +97,7 @@ impl Part {
     async fn named(role: Role, name: String) -> Self {
         let kafka: kafka::Config = Servers::running().kafka(&format!("{name}-"));
         kafka.ensure_topics(&[Topic::States, Topic::Blocks], &CancellationToken::new()).await.unwrap();
-        Self { kafka, role, name, store_port: None, user: None }
+        Self { kafka, role, name, store_port: None, user: None, adopts: false }
     }
 
     pub(crate) fn redis(&self) -> stores::redis::Config {
@@ -125,13 +145,16 @@ impl Part {
         if let Some(user) = &self.user {
             postgres.user = user.clone().try_into().unwrap();
         }
+        let adopts = self.adopts;
+        let sink = |role| from(json!({"role": role, "batch_sales": batch_sales, "adopt_new_kafka": adopts}));
         let config = match self.role {
             Role::Spout => {
                 let instance = format!("{:08x}", rand::random::<u32>());
-                Config::Spout(from(json!({"role": "spout", "instance": instance})), postgres)
+                let spout = json!({"role": "spout", "instance": instance, "adopt_new_kafka": adopts});
+                Config::Spout(from(spout), postgres)
             }
-            Role::Redis => Config::Redis(from(json!({"role": "redis", "batch_sales": batch_sales})), redis),
-            _ => Config::Postgres(from(json!({"role": "postgres", "batch_sales": batch_sales})), postgres),
+            Role::Redis => Config::Redis(sink("redis"), redis),
+            _ => Config::Postgres(sink("postgres"), postgres),
         };
         let metrics = Arc::new(Metrics::default());
         let (health, shutdown) = (Health::default(), CancellationToken::new());

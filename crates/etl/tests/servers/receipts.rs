@@ -7,7 +7,7 @@ use kafka::{SaleHeader, read_to_end};
 use petstore::{Receipt, Sale, SaleId, State};
 use rdkafka::Message;
 use stores::postgres::Writer;
-use stores::{Outcome, Record, Store};
+use stores::{Adopt, Outcome, Record, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{LIMIT, Part};
@@ -16,9 +16,7 @@ use super::{LIMIT, Part};
 pub(crate) async fn part() -> (Part, Filler) {
     let mut part = Part::new(Role::Spout).await;
     part.kafka.sales_partitions = 1.try_into().unwrap();
-    let installation = part.kafka.installation(&CancellationToken::new()).await.unwrap().to_string();
-    let writer = Writer::new(part.postgres(), installation);
-    let filler = Filler { writer, part: part.clone(), next: BTreeMap::new() };
+    let filler = Filler::new(&part).await;
     (part, filler)
 }
 
@@ -29,6 +27,18 @@ pub(crate) struct Filler {
 }
 
 impl Filler {
+    /// Begins at the start of all topics of the Kafka that is there.
+    pub(crate) async fn new(part: &Part) -> Self {
+        let installation = part.kafka.installation(&CancellationToken::new()).await.unwrap().to_string();
+        Self { writer: Writer::new(part.postgres(), installation), part: part.clone(), next: BTreeMap::new() }
+    }
+
+    /// Drops the positions of the Kafka that Postgres knows.
+    pub(crate) async fn adopt(&mut self) {
+        let stored = self.part.positions().await.installation.unwrap();
+        assert!(self.writer.adopt(&stored).await.unwrap());
+    }
+
     /// Writes sales, with the gaps between offsets that transactions leave.
     pub(crate) async fn fill(&mut self, sales: &[Sale]) {
         let mut by_state: BTreeMap<State, Vec<Sale>> = BTreeMap::new();

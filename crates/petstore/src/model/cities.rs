@@ -1,8 +1,8 @@
-//! Where in a state a store can stand.
+//! The cities of a state in which a store can be.
 
 use crate::State;
 
-/// A city that stores stand in.
+/// A city that can have stores.
 #[derive(Debug)]
 pub(super) struct City {
     pub(super) name: &'static str,

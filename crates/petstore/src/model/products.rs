@@ -7,7 +7,7 @@
 //! A customer chooses by the multinomial model of Apache Bigtop's `BigPetStore`: for each category and
 //! field, the values are shuffled; the first gets weight 10, each other 10 with probability 0.1, else
 //! 0.1; a product's weight is the product of its values' weights. Since every combination exists, that
-//! is the same as drawing each field by itself. Each customer has an own profile, as in the paper.
+//! is the same as drawing each field separately. Each customer has a separate profile, as in the paper.
 
 use super::random::Random;
 use crate::{Item, Pets};
@@ -27,11 +27,11 @@ pub(super) struct Category {
     brands: &'static [Brand],
     /// Flavours, or colours.
     flavors: &'static [&'static str],
-    /// How many units there are, and the text that says so.
+    /// The number of units, and its text.
     sizes: &'static [(u32, &'static str)],
 }
 
-/// Who eats it, or makes it necessary.
+/// The pets that need it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Species {
     Dog,

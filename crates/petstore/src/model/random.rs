@@ -5,7 +5,7 @@
 //! standard fixes (+ − × ÷, square root, comparison, conversion), and from `exp`, `ln` and `pow` of
 //! the `libm` crate, which are such operations in Rust. `f64::exp` and its like are not used
 //! anywhere: they call the C library of the platform, and differ in the last bit. (Rust neither
-//! fuses nor reorders float operations by itself.) `rand_distr` is not used either: which of the two
+//! fuses nor reorders float operations on its own.) `rand_distr` is not used either: which of the two
 //! it calls depends on what features some other crate turned on.
 
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::MODEL;
 /// What a stream of random numbers is for: no two purposes share a stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
-    /// Where the chain's first store stands.
+    /// The state of the chain's first store.
     Chain = 1,
     /// One store: its number.
     Store = 2,
@@ -59,7 +59,7 @@ impl Random {
         fraction(self.bits.next_u64())
     }
 
-    /// Draws a whole number from 0 to `limit` − 1. (The bias of at most `limit`/2⁶⁴ is nobody's concern.)
+    /// Draws a whole number from 0 to `limit` − 1. (The bias of at most `limit`/2⁶⁴ does not matter.)
     pub(super) fn below(&mut self, limit: usize) -> usize {
         let wide = u128::from(self.bits.next_u64()) * limit as u128;
         usize::try_from(wide >> 64).expect("it is less than limit")

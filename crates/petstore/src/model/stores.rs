@@ -1,16 +1,16 @@
-//! The chain: where its stores stand, and where its customers live.
+//! The chain: where its stores are, and where its customers live.
 //!
-//! After `BigPetStore`, where a store stands in a place with a probability proportional to its
+//! After `BigPetStore`, where a store is in a place with a probability proportional to its
 //! population, and a customer's home store is chosen with a probability proportional to the
 //! population around it (Nowling & Vyas, "A Domain-Driven, Generative Data Model for `BigPetStore`",
 //! `BDCloud` 2014, and Apache Bigtop's generator). Income doesn't count here.
 //!
 //! With w(state) = share of population^(skew/100):
 //!
-//! - store k stands in the state at the quantile frac(u + k·φ) of w, φ the golden ratio and u random.
+//! - store k is in the state at the quantile frac(u + k·φ) of w, φ the golden ratio and u random.
 //!   Such a sequence is spread more evenly than a random one: any number of stores, from the first
 //!   on, meets the shares as well as whole stores can;
-//! - it stands in a city of the state with a probability proportional to the city's population, amid
+//! - it is in a city of the state with a probability proportional to the city's population, amid
 //!   n people: the places of stores are chosen by population, and populations of zip codes are
 //!   about exponential, so n is drawn from the size-biased exponential, Gamma(2), with the mean and
 //!   the maximum of 2010's zip codes;

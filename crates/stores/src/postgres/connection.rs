@@ -1,4 +1,4 @@
-//! Reaching Postgres, with a limit to every wait: the client library has none of its own.
+//! The connection to Postgres. Every wait has a limit, because the client library sets none.
 
 use std::fmt;
 use std::pin::pin;
@@ -17,22 +17,19 @@ use crate::{Error, shell};
 /// Where Postgres is: the variables `POSTGRES_*`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of most fields are enough")]
 pub struct Config {
-    /// Name or address.
     #[serde(deserialize_with = "host")]
     pub host: Host,
-    /// Port.
     #[serde(default = "port")]
     pub port: Port,
-    /// Database.
     #[serde(default)]
     pub database: Name,
-    /// User; owns the schema.
+    /// The owner of the schema.
     #[serde(default)]
     pub user: Name,
-    /// Password.
     pub password: Secret,
-    /// Schema of all tables; made if it isn't there.
+    /// Schema of all tables; created if it does not exist.
     #[serde(default)]
     pub schema: Schema,
 }
@@ -45,7 +42,7 @@ fn port() -> Port {
     Port::try_from(5432).expect("it is a port")
 }
 
-/// Postgres cuts off what is longer.
+/// Postgres truncates longer names.
 const LONGEST_NAME: usize = 63;
 
 /// The name of a database or of a user.
@@ -73,7 +70,7 @@ impl TryFrom<String> for Name {
         if (1..=LONGEST_NAME).contains(&name.chars().count()) {
             return Ok(Self(name));
         }
-        Err(format!("{name:?} is not a name that Postgres takes: use 1 to {LONGEST_NAME} characters"))
+        Err(format!("{name:?} is not a name for Postgres: use 1 to {LONGEST_NAME} characters"))
     }
 }
 
@@ -111,36 +108,36 @@ impl TryFrom<String> for Schema {
 }
 
 impl fmt::Display for Schema {
-    /// Quoted, as it stands in SQL.
+    /// Quoted, as SQL needs it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0)
     }
 }
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// A peer that vanished is noticed within this time, whether or not something is on its way to it.
+/// A peer that vanished is noticed within this time, whether or not data is being sent to it.
 const TCP_LIMIT: Duration = Duration::from_secs(20);
-/// The longest that anything asked of Postgres may take, by our clock; the server's own limits are shorter.
+/// The longest that a request may take, by our clock. The server's own limits are shorter.
 const LIMIT: Duration = Duration::from_secs(40);
 /// The longest that a statement may take, by the server's clock, unless the user's own `statement_timeout` is shorter.
 const STATEMENT_LIMIT: &str = "\
     RESET statement_timeout; \
     SELECT set_config('statement_timeout', least(nullif(setting::bigint, 0), 30000)::text, false) \
     FROM pg_settings WHERE name = 'statement_timeout'";
-/// A row lock that somebody holds; a transaction whose client fell silent, so that a frozen writer's locks are given to
-/// the next one.
+/// How long to wait for a lock, and how long a transaction may stay idle: the locks of a writer that froze are released for the
+/// next one.
 const SERVER_LIMITS: &str = "SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '15s'";
-/// An index of a table that has grown for weeks takes minutes, and one that is given up is begun again from nothing. So
-/// the server's limits don't hold for a migration, nor for those who wait for their turn.
+/// Indexing a table that has grown for weeks takes minutes, and an attempt that is interrupted starts again from nothing. So
+/// the server's limits don't apply to migrations, nor to those who wait for their turn.
 const NO_LIMITS: &str = "SET statement_timeout = 0; SET lock_timeout = 0";
 /// The longest that migrations may take, by our clock. A peer that vanished is noticed long before.
 const MIGRATION_LIMIT: Duration = Duration::from_hours(1);
-/// A migration that takes long is logged once in this time.
+/// How often a long migration is logged.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// Ends writers that stand still in the middle of what they send: none of the server's limits reaches a COPY that waits for
-/// its client, and others would wait for its locks as long as it is frozen. One that lives has given up by then, and one
-/// that is ended by mistake begins again.
+/// Ends writers that froze while sending: none of the server's limits applies to a COPY that waits for its client, and other
+/// writers would wait for its locks. A writer that is still alive has given up by then, and one that is ended by mistake
+/// reconnects.
 const END_FROZEN: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
     WHERE datname = current_database() AND usename = current_user AND application_name = $1 \
     AND wait_event = 'ClientRead' AND xact_start < now() - make_interval(secs => $2)";
@@ -150,8 +147,8 @@ mod embedded {
     refinery::embed_migrations!("migrations");
 }
 
-/// A connection that is made when it is used, and given up at the first error: what an error left behind (half an
-/// answer, an open transaction) goes with it.
+/// A connection that is opened at its first use and dropped at the first error, together with whatever the error left behind:
+/// half an answer, an open transaction.
 pub(super) struct Connection {
     config: Config,
     migrates: bool,
@@ -166,13 +163,13 @@ pub(super) struct Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // Not left to itself: towards a peer that vanished it would linger.
+        // If the peer has vanished, it would otherwise run on for a while.
         self.io.abort();
     }
 }
 
 impl Connection {
-    /// `migrates`: brings the schema up to date at each connection.
+    /// `migrates`: whether the schema is migrated at each connection.
     pub(super) fn new(config: Config, migrates: bool) -> Self {
         Self { config, migrates, open: None }
     }
@@ -209,7 +206,7 @@ impl Connection {
         Ok(Open { client, statements: Statements::default(), io })
     }
 
-    /// Without the server's limits as yet.
+    /// The server's limits are not set yet.
     async fn log_in(&self) -> anyhow::Result<(Client, JoinHandle<()>)> {
         let (client, connection) = self.library_config().connect(NoTls).await?;
         let io = tokio::spawn(async move {
@@ -221,7 +218,7 @@ impl Connection {
         if self.migrates {
             let ended = client.query(END_FROZEN, &[&APPLICATION, &LIMIT.as_secs_f64()]).await?;
             if !ended.is_empty() {
-                warn!(writers = ended.len(), "ended writers that stood still");
+                warn!(writers = ended.len(), "ended writers that were frozen");
             }
         }
         Ok((client, io))
@@ -272,7 +269,7 @@ async fn within<T>(limit: Duration, asked: impl Future<Output = anyhow::Result<T
         .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", limit.as_secs())))
 }
 
-/// Says from time to time that `work` goes on.
+/// Logs from time to time that `work` is still running.
 async fn logged_while<T>(what: &str, work: impl Future<Output = T>) -> T {
     let (mut work, begun) = (pin!(work), Instant::now());
     loop {
@@ -283,12 +280,12 @@ async fn logged_while<T>(what: &str, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Brings the schema up to date. Pods that start together take turns.
+/// Migrates the schema. Pods that start together take turns.
 async fn migrate(client: &mut Client, schema: &Schema) -> anyhow::Result<()> {
-    // Held by the session: whoever dies lets go of it.
+    // A session lock: released if the holder dies.
     let lock = format!("kapture migrations of {schema}");
     client.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", &[&lock]).await.context("waiting to migrate")?;
-    client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await.context("making the schema")?;
+    client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await.context("creating the schema")?;
     let migrated = embedded::migrations::runner().run_async(client).await.context("migrating the schema");
     client.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", &[&lock]).await?;
     for migration in migrated?.applied_migrations() {

@@ -1,4 +1,4 @@
-//! What the spout asks Postgres: the sales of a partition, in the order of their offsets.
+//! The spout's queries: the sales of a partition, in the order of their offsets.
 
 use std::pin::{Pin, pin};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,10 +14,11 @@ use super::connection::Connection;
 use super::receipt::{items, number, receipt, receipt_columns};
 use crate::{Error, Partition};
 
-/// Follows the stored positions: what lies below one is final, and is read in the order in which it came.
+/// Follows the stored positions. Rows below a position are final, and are read in the order in which they came.
 pub struct Follower {
     connection: Connection,
     installation: String,
+    waits: bool,
 }
 
 /// Offsets of one partition: from the first, below the second.
@@ -33,9 +34,16 @@ pub struct Stored {
 }
 
 impl Follower {
-    /// `installation` names the Kafka that offsets count in. Connects when it is used.
+    /// `installation` names the Kafka that offsets count in. Connects at its first use.
     pub fn new(config: Config, installation: impl Into<String>) -> Self {
-        Self { connection: Connection::new(config, false), installation: installation.into() }
+        Self { connection: Connection::new(config, false), installation: installation.into(), waits: false }
+    }
+
+    /// With `waits`, positions of another Kafka are [`Error::Unavailable`], because a writer is about to adopt the Kafka of
+    /// this follower (see [`crate::Adopt`]).
+    #[must_use]
+    pub fn waiting_for_adoption(self, waits: bool) -> Self {
+        Self { waits, ..self }
     }
 
     /// How far the store is in each of `partitions`, 0 where it never was.
@@ -49,6 +57,10 @@ impl Follower {
             .await?;
         let other = rows.iter().filter_map(|row| row.get::<_, Option<String>>(1)).find(|at| *at != self.installation);
         match other {
+            Some(stored) if self.waits => Err(Error::Unavailable(anyhow!(
+                "the positions in postgres still belong to another kafka, {stored}: waiting for the role postgres to adopt {}",
+                self.installation
+            ))),
             Some(stored) => Err(self.connection.other_kafka(stored, &self.installation)),
             None => Ok(rows.iter().map(|row| row.get(0)).collect()),
         }
@@ -60,7 +72,7 @@ impl Follower {
         let partitions: Vec<Partition> = spans.iter().map(|(partition, _)| partition.clone()).collect();
         let (topics, numbers) = columns(&partitions);
         let (from, below): (Vec<i64>, Vec<i64>) = spans.iter().map(|(_, ends)| *ends).unzip();
-        let parameters: [&(dyn ToSql + Sync); 4] = [&topics, &numbers, &from, &below];
+        let parameters: [&(dyn ToSql + Sync); 5] = [&topics, &numbers, &from, &below, &self.installation];
         self.connection
             .run("reading sales", async |open| {
                 let reading = async {
@@ -106,25 +118,29 @@ const POSITIONS: &str = "\
     SELECT coalesce(next_offset, 0), installation \
     FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS wanted (topic, partition, n) \
     LEFT JOIN positions USING (topic, partition) ORDER BY n";
-/// Each span by the index of offsets. Not ordered as a whole: for that Postgres would write all of it to a file and read
-/// it again.
+/// Each span by the index of offsets, without the rows that an earlier Kafka had at the same offsets. Not ordered as a whole:
+/// for that Postgres would write all of it to a file and read it again.
 const ROWS: &str = concat!(
     "SELECT n, sale.* \
-     FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n), \
+     FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY AS span (topic, partition, low, high, n) \
+     JOIN positions AS at ON (at.topic, at.partition, at.installation) = (span.topic, span.partition, $5), \
      LATERAL (SELECT kafka_offset, run, loader, block, index, due, ",
     receipt_columns!(),
     " FROM sale_events AS s \
      WHERE (s.topic, s.partition) = (span.topic, span.partition) AND kafka_offset >= low AND kafka_offset < high \
+       AND s.epoch = at.epoch \
      ORDER BY s.topic, s.partition, kafka_offset) AS sale"
 );
 
-/// The first of the columns that a receipt is made of.
+/// The first column of [`ROWS`] that a receipt is made of. Before it are the span (0), the offset (1), the sale's id (2 to 5) and
+/// its due time (6).
 const RECEIPT: usize = 7;
 
 fn columns(partitions: &[Partition]) -> (Vec<&str>, Vec<i32>) {
     partitions.iter().map(|(topic, number)| (topic.as_str(), *number)).unzip()
 }
 
+/// Of a row of [`ROWS`].
 fn stored(row: &Row) -> Result<Stored, String> {
     let id = SaleId {
         run: number(row, 2, "run")?,

@@ -1,4 +1,4 @@
-//! Sales of which some are there already: each is looked at, and what can't be inserted is recorded.
+//! Sales of which some are stored already: those that can't be inserted are recorded as conflicts.
 
 use std::time::SystemTime;
 
@@ -7,26 +7,25 @@ use petstore::Item;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Row};
 
-use crate::Part;
+use super::events::{COLUMNS, Events, event_columns};
 use crate::batch::signed;
 
 /// The columns of an incoming sale, in the order of [`Columns`].
 macro_rules! incoming {
     () => {
-        "unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::bigint[], \
-         $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], \
-         $15::bigint[]) AS new (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-         time, cents, items, digest)"
+        concat!(
+            "unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[], $5::text[], $6::integer[], $7::bigint[], \
+             $8::timestamptz[], $9::text[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[], \
+             $15::bigint[], $16::integer[]) AS new (",
+            event_columns!(),
+            ")"
+        )
     };
 }
-const INSERT: &str = concat!(
-    "INSERT INTO sale_events (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, \
-     time, cents, items, digest) SELECT * FROM ",
-    incoming!(),
-    " ON CONFLICT DO NOTHING"
-);
-/// What the insert left out, with what stands there instead: the first hundred of a block are kept, the others counted. A
-/// row from the very same offset is no conflict: it is there because somebody put positions back.
+const INSERT: &str =
+    concat!("INSERT INTO sale_events (", event_columns!(), ") SELECT * FROM ", incoming!(), " ON CONFLICT DO NOTHING");
+/// The sales that the insert left out, with the rows that are there instead: the first hundred of a block are kept, the others
+/// counted. A row from the very same offset is not a conflict: it is there because somebody set positions back.
 const CONFLICTS: &str = concat!(
     "WITH came AS ( \
         SELECT new.*, kept.topic AS kept_topic, kept.partition AS kept_partition, kept.kafka_offset AS kept_offset, \
@@ -55,8 +54,8 @@ const CONFLICTS: &str = concat!(
     ) SELECT topic, partition FROM came"
 );
 
-/// Inserts what isn't there yet. Returns topic and partition of each sale that is a conflict.
-pub(super) async fn insert(client: &Client, parts: &[&Part]) -> anyhow::Result<Vec<Row>> {
+/// Inserts the sales that are not there yet. Returns topic and partition of each sale that is a conflict.
+pub(super) async fn insert(client: &Client, parts: &[Events<'_>]) -> anyhow::Result<Vec<Row>> {
     let columns = Columns::new(parts);
     let parameters = columns.parameters();
     let inserted = client.execute(INSERT, &parameters).await.context("inserting")?;
@@ -66,7 +65,7 @@ pub(super) async fn insert(client: &Client, parts: &[&Part]) -> anyhow::Result<V
     client.query(CONFLICTS, &parameters).await.context("recording conflicts")
 }
 
-/// All records, column by column: Postgres takes arrays, so a batch is one statement whatever its size.
+/// All records, column by column: each parameter is an array, so a batch of any size is one statement.
 #[derive(Default)]
 struct Columns<'a> {
     run: Vec<i64>,
@@ -84,12 +83,13 @@ struct Columns<'a> {
     cents: Vec<i64>,
     items: Vec<Json<&'a [Item]>>,
     digest: Vec<i64>,
+    epoch: Vec<i32>,
 }
 
 impl<'a> Columns<'a> {
-    fn new(parts: &[&'a Part]) -> Self {
+    fn new(parts: &[Events<'a>]) -> Self {
         let mut columns = Self::default();
-        for part in parts {
+        for Events { part, epoch } in parts {
             for record in &part.records {
                 let sale = record.sale();
                 columns.run.push(sale.id.run.into());
@@ -107,12 +107,13 @@ impl<'a> Columns<'a> {
                 columns.cents.push(sale.cents.into());
                 columns.items.push(Json(&sale.items));
                 columns.digest.push(petstore::digest(sale).cast_signed());
+                columns.epoch.push(*epoch);
             }
         }
         columns
     }
 
-    fn parameters(&self) -> [&(dyn ToSql + Sync); 15] {
+    fn parameters(&self) -> [&(dyn ToSql + Sync); COLUMNS as usize] {
         [
             &self.run,
             &self.loader,
@@ -129,6 +130,7 @@ impl<'a> Columns<'a> {
             &self.cents,
             &self.items,
             &self.digest,
+            &self.epoch,
         ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod copy;
+mod events;
 mod follow;
 mod insert;
 mod read;

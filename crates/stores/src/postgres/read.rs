@@ -1,4 +1,4 @@
-//! What the auditor asks Postgres.
+//! The auditor's queries.
 
 use std::time::Duration;
 
@@ -11,21 +11,21 @@ use super::connection::{Connection, Open};
 use super::receipt::{receipt, receipt_columns};
 use crate::{Counts, Error, Positions};
 
-/// Reads what is there; makes and changes nothing (but see [`Reader::prune`]).
+/// Reads sales, conflicts and positions. Creates and changes nothing, except in [`Reader::prune`].
 ///
-/// Before a writer has made the tables, every answer is [`Error::Unavailable`].
+/// Until a writer has created the tables, every answer is [`Error::Unavailable`].
 pub struct Reader {
     connection: Connection,
 }
 
-/// A sale as it stands in the table now.
+/// A sale as it is in the table now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Its place in the block.
     pub index: u32,
     /// The digest that was stored with it.
     pub digest: u64,
-    /// What its columns say; or which of them says what no receipt can.
+    /// The receipt in its columns; or the column whose value no receipt can have.
     pub receipt: Result<Receipt, String>,
 }
 
@@ -43,12 +43,12 @@ pub struct Conflict {
 }
 
 impl Reader {
-    /// Connects when it is used.
+    /// Connects at its first use.
     pub fn new(config: Config) -> Self {
         Self { connection: Connection::new(config, false) }
     }
 
-    /// How far the store is.
+    /// The positions of all partitions.
     pub async fn positions(&mut self) -> Result<Positions, Error> {
         let rows = self.query("reading positions", POSITIONS, &[]).await?;
         Ok(Positions {
@@ -57,7 +57,7 @@ impl Reader {
         })
     }
 
-    /// What there is of each of `blocks`, in their order.
+    /// How many sales and conflicts of each block there are, in the order of `blocks`.
     pub async fn counts(&mut self, blocks: &[BlockId]) -> Result<Vec<Counts>, Error> {
         let Keys { run, loader, block } = Keys::new(blocks);
         let rows = self.query("counting sales", COUNTS, &[&run, &loader, &block]).await?;
@@ -79,7 +79,7 @@ impl Reader {
             .collect())
     }
 
-    /// The sales of a block as they stand, in the order of their indices.
+    /// The sales of a block as they are now, in the order of their indices.
     pub async fn rows(&mut self, block: BlockId) -> Result<Vec<Row>, Error> {
         let rows = self
             .query(
@@ -91,7 +91,8 @@ impl Reader {
         Ok(rows.iter().map(|row| Row::read(block, row)).collect())
     }
 
-    /// The blocks that any row names, `limit` at most, from the one after `after` on.
+    /// The blocks that any row belongs to, at most `limit` of them, starting behind `after`. Those of an earlier Kafka are left
+    /// out.
     pub async fn blocks(&mut self, after: Option<BlockId>, limit: u32) -> Result<Vec<BlockId>, Error> {
         let (run, loader, block) =
             after.map_or((-1, 0, 0), |id| (i64::from(id.run), id.loader.cast_signed(), id.block.cast_signed()));
@@ -103,7 +104,7 @@ impl Reader {
         Ok(rows.iter().map(id).collect())
     }
 
-    /// The conflicts of a block that are kept, `limit` of them at most.
+    /// The conflicts of a block that are kept, at most `limit` of them.
     pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> Result<Vec<Conflict>, Error> {
         let rows = self
             .query(
@@ -133,9 +134,9 @@ impl Reader {
         Ok(rows.first().map_or(0, |row| count(row, 0)))
     }
 
-    /// Deletes the sales of blocks that need not be kept, and their conflicts; returns how many sales there were.
+    /// Deletes the sales and conflicts of blocks that need not be kept; returns how many sales there were.
     ///
-    /// Each block in a statement of its own: what is deleted stays so when a later one fails.
+    /// Each block takes a separate statement, so that an error does not undo those before it.
     pub async fn prune(&mut self, blocks: &[BlockId]) -> Result<u64, Error> {
         let mut sales = 0;
         for block in blocks {
@@ -167,7 +168,8 @@ const ROWS: &str = concat!(
     receipt_columns!(),
     " FROM sale_events WHERE run = $1 AND loader = $2 AND block = $3 ORDER BY index"
 );
-/// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows.
+/// From each block to the next by the primary key: as many look-ups as there are blocks, however many rows. All rows of a block
+/// came from one Kafka, so one of them tells which.
 const BLOCKS: &str = "\
     WITH RECURSIVE found (run, loader, block) AS ( \
         (SELECT run, loader, block FROM sale_events WHERE (run, loader, block) > ($1, $2, $3) \
@@ -177,7 +179,11 @@ const BLOCKS: &str = "\
             SELECT run, loader, block FROM sale_events AS s \
             WHERE (s.run, s.loader, s.block) > (found.run, found.loader, found.block) \
             ORDER BY run, loader, block LIMIT 1) AS next \
-    ) SELECT run, loader, block FROM found LIMIT $4";
+    ) SELECT run, loader, block FROM found, LATERAL ( \
+        SELECT topic, partition, epoch FROM sale_events AS s \
+        WHERE (s.run, s.loader, s.block) = (found.run, found.loader, found.block) LIMIT 1) AS one \
+    WHERE one.epoch >= coalesce( \
+        (SELECT epoch FROM positions AS at WHERE (at.topic, at.partition) = (one.topic, one.partition)), 0) LIMIT $4";
 const COUNTS: &str = "\
     SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
            (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \
@@ -218,7 +224,7 @@ impl Keys {
     }
 }
 
-/// The columns that name a block. A number beyond what is ever stored becomes a negative one, which is never found.
+/// The columns that identify a block. A number above all that are ever stored becomes negative, and is never found.
 fn key(block: BlockId) -> (i64, i32, i32) {
     (block.run.into(), block.loader.cast_signed(), block.block.cast_signed())
 }

@@ -1,9 +1,9 @@
-//! Statements that are prepared once a connection.
+//! Statements that are prepared once per connection.
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Error, Statement};
 
-/// What the write repeats, each prepared when first needed.
+/// The statements of the guarded write, each prepared at its first use.
 #[derive(Default)]
 pub(super) struct Statements {
     pub(super) lock: OnceCell<Statement>,
@@ -11,7 +11,7 @@ pub(super) struct Statements {
     pub(super) copy: OnceCell<Statement>,
 }
 
-/// The statement of a cell, which is prepared from `sql` if it isn't yet.
+/// The statement in a cell, prepared from `sql` if it is not there yet.
 pub(super) async fn prepared<'a>(
     client: &Client,
     cell: &'a OnceCell<Statement>,

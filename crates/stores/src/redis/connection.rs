@@ -1,4 +1,4 @@
-//! Reaching Redis, with a limit to every wait.
+//! The connection to Redis. Every wait has a limit.
 
 use std::time::Duration;
 
@@ -14,17 +14,15 @@ use crate::{Error, shell};
 /// Where Redis is: the variables `REDIS_*`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the names of most fields are enough")]
 pub struct Config {
-    /// Name or address.
     #[serde(deserialize_with = "host")]
     pub host: Host,
-    /// Port.
     #[serde(default = "port")]
     pub port: Port,
-    /// Password, if it asks for one.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// Stands before every key. Empty for a Redis of one's own.
+    /// Prefix of every key. Empty if Redis is used for nothing else.
     #[serde(default)]
     pub prefix: String,
     /// How long blocks, and the lists of customers, are kept after the last sale that was written to them.
@@ -32,7 +30,7 @@ pub struct Config {
     pub block_ttl: BlockTtl,
 }
 
-/// Redis counts times to live in seconds; ten years are for ever.
+/// Redis counts times to live in seconds; ten years stand for "for ever".
 pub type BlockTtl = BoundedDuration<1_000, { 3_650 * DAY_MS }>;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -50,13 +48,13 @@ fn block_ttl() -> BlockTtl {
 }
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// The library's own limit is half a second, which a pipeline of many thousand sales may well take.
+/// The library's default is half a second, and a request with thousands of sales can take longer than that.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection that is made when it is used, and given up at the first error.
+/// A connection that is opened at its first use and dropped at the first error.
 ///
-/// The library's connection manager would reconnect too, but not after every kind of error, and it fails the command
-/// that met the break anyway: the one who asked has to ask again in any case.
+/// The library's connection manager reconnects too, but not after every kind of error. It also fails the command that was
+/// interrupted, so the caller would have to retry in any case.
 pub(super) struct Connection {
     pub(super) config: Config,
     pub(super) keys: Keys,
@@ -109,20 +107,20 @@ impl Connection {
         Error::OtherKafka { store, stored, kafka: kafka.to_owned(), reset: self.reset() }
     }
 
-    /// Where the prefix is empty, all of Redis is ours.
+    /// With an empty prefix, everything in Redis is ours.
     pub(super) fn reset(&self) -> String {
         let Config { host, port, prefix, .. } = &self.config;
         if prefix.is_empty() {
             return format!("redis-cli -h {host} -p {port} flushdb");
         }
-        // Kind by kind: the prefix alone may be the beginning of another release's.
+        // Kind by kind, because another release's prefix may begin with this one.
         let patterns: Vec<String> =
             Keys::KINDS.iter().map(|kind| shell::word(&(glob::exactly(prefix) + kind))).collect();
         format!("redis-cli -h {host} -p {port} eval \"{DELETE}\" 0 {}", patterns.join(" "))
     }
 }
 
-/// Deletes what its arguments match; written between the double quotes of a shell.
+/// A script that deletes the keys that match its arguments. It is shown between the double quotes of a shell.
 const DELETE: &str = "for _, pattern in ipairs(ARGV) do for _, key in ipairs(redis.call('keys', pattern)) do \
     redis.call('unlink', key) end end";
 
@@ -154,7 +152,7 @@ mod tests {
         let connection = connection(serde_json::json!({ "host": "fd00::1", "prefix": "it's a*b $x " }));
         let words = words(&connection.reset());
         assert_eq!(words[..7], ["redis-cli", "-h", "fd00::1", "-p", "6379", "eval", DELETE]);
-        let kinds = ["positions", "installation", "block:*", "total:*", "recent:*"];
+        let kinds = ["positions", "installation", "earlier", "block:*", "total:*", "recent:*"];
         assert_eq!(words[8..], kinds.map(|kind| format!("it's a\\*b $x {kind}")));
     }
 }

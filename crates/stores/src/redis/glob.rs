@@ -6,6 +6,11 @@ pub(super) fn exactly(text: &str) -> String {
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
+/// The pattern that matches all that begins with this text.
+pub(super) fn all_after(text: &str) -> String {
+    exactly(text) + "*"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

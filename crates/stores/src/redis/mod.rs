@@ -6,13 +6,14 @@
 //! | --- | --- | --- |
 //! | `positions` | hash | field `<topic>:<partition>`: one after the last offset written |
 //! | `installation` | string | which Kafka the positions count in |
+//! | `earlier` | set | keys of the blocks that came from an earlier Kafka, whose positions were dropped; lives as long as they do |
 //! | `block:<block id>` | bitmap | a bit for each sale of the block that is here; lives as long as the block's time to live |
 //! | `block:<block id>:count` | counter | how many sales of the block came, repeated ones as well; lives as long |
 //! | `total:state:<code>` | hash | `sales` and `cents` of all sales in the state |
 //! | `total:store:<store id>` | hash | the same by store |
 //! | `recent:<customer id>` | list | the customer's last ten sales, newest first, as JSON `{"id","time","store","cents"}`; lives as long |
 //!
-//! A sale that came twice is counted once in totals and lists: only the block's counter, above the bits set, tells.
+//! A sale that came twice is counted once in totals and lists. Only its block shows it: the counter exceeds the bits set.
 
 mod connection;
 mod glob;
@@ -31,8 +32,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// What stands behind the prefix, as patterns: all kinds of keys.
-    const KINDS: [&str; 5] = ["positions", "installation", "block:*", "total:*", "recent:*"];
+    /// Patterns, without the prefix, that together match all keys.
+    const KINDS: [&str; 6] = ["positions", "installation", "earlier", "block:*", "total:*", "recent:*"];
 
     fn positions(&self) -> String {
         format!("{}positions", self.prefix)
@@ -40,6 +41,10 @@ impl Keys {
 
     fn installation(&self) -> String {
         format!("{}installation", self.prefix)
+    }
+
+    fn earlier(&self) -> String {
+        format!("{}earlier", self.prefix)
     }
 
     /// The beginning of all blocks' keys.

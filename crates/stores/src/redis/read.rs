@@ -1,4 +1,4 @@
-//! What the auditor asks Redis.
+//! The auditor's queries.
 
 use petstore::{BlockId, State};
 
@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::{Config, glob};
 use crate::{Counts, Error, Positions};
 
-/// Reads what is there; changes nothing.
+/// Reads sales, blocks and positions; changes nothing.
 pub struct Reader {
     connection: Connection,
 }
@@ -21,12 +21,12 @@ pub struct Total {
 }
 
 impl Reader {
-    /// Connects when it is used.
+    /// Connects at its first use.
     pub fn new(config: Config) -> Self {
         Self { connection: Connection::new(config) }
     }
 
-    /// How far the store is.
+    /// The positions of all partitions.
     pub async fn positions(&mut self) -> Result<Positions, Error> {
         let keys = self.connection.keys.clone();
         self.connection
@@ -44,7 +44,7 @@ impl Reader {
             .await
     }
 
-    /// What there is of each of `blocks`, in their order. A block whose time to live is over has nothing.
+    /// How many sales of each block there are, in the order of `blocks`. None of a block that has expired.
     pub async fn counts(&mut self, blocks: &[BlockId]) -> Result<Vec<Counts>, Error> {
         if blocks.is_empty() {
             return Ok(Vec::new());
@@ -52,7 +52,7 @@ impl Reader {
         let keys = self.connection.keys.clone();
         self.connection
             .run("counting sales", async |open| {
-                // Bits and counter at one moment: between two, a write would look like a repetition.
+                // In one transaction: a write between the two commands would look like a repeated sale.
                 let mut pipe = redis::pipe();
                 pipe.atomic();
                 for block in blocks {
@@ -78,28 +78,29 @@ impl Reader {
         Ok(indices(&bits.unwrap_or_default()))
     }
 
-    /// Some of the blocks that are here, and where to go on: at 0 again after the last. One may come twice.
+    /// Some of the blocks, and the cursor of the next call, which is 0 after the last ones. A block may be returned twice; those
+    /// of an earlier Kafka are left out.
     pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<BlockId>), Error> {
         let prefix = self.connection.keys.blocks();
-        let pattern = format!("{}*", glob::exactly(&prefix));
-        let (cursor, keys): (u64, Vec<String>) = self
-            .connection
+        let (pattern, earlier) = (glob::all_after(&prefix), self.connection.keys.earlier());
+        self.connection
             .run("listing blocks", async |open| {
-                Ok(redis::cmd("SCAN")
-                    .arg(cursor)
-                    .arg("MATCH")
-                    .arg(&pattern)
-                    .arg("COUNT")
-                    .arg(SCANNED)
-                    .query_async(open)
-                    .await?)
+                let mut scan = redis::cmd("SCAN");
+                scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCANNED);
+                let (cursor, keys): (u64, Vec<String>) = scan.query_async(open).await?;
+                // The empty member is there because the command needs at least one.
+                let mut members = redis::cmd("SMISMEMBER");
+                members.arg(&earlier).arg("").arg(&keys);
+                let are_earlier: Vec<bool> = members.query_async(open).await?;
+                let current = keys.iter().zip(&are_earlier[1..]).filter(|(_, is_earlier)| !**is_earlier);
+                // Keys of counters don't end in a block's id, and are left out here.
+                let blocks = current.filter_map(|(key, _)| key.strip_prefix(&prefix)?.parse().ok()).collect();
+                anyhow::Ok((cursor, blocks))
             })
-            .await?;
-        // Counters end in more than a block's id.
-        Ok((cursor, keys.iter().filter_map(|key| key.strip_prefix(&prefix)?.parse().ok()).collect()))
+            .await
     }
 
-    /// What was sold in a state.
+    /// Number and value of all sales in a state.
     pub async fn total(&mut self, state: State) -> Result<Total, Error> {
         let key = self.connection.keys.state(state);
         let (sales, cents): (Option<u64>, Option<u64>) = self
@@ -122,10 +123,10 @@ impl Reader {
     }
 }
 
-/// Keys that are looked at at once, whatever they are.
+/// Keys that one SCAN looks at, matching or not.
 const SCANNED: usize = 1_000;
 
-/// Redis counts bits from the highest of the first byte.
+/// In Redis, bit 0 is the highest bit of the first byte.
 fn indices(bytes: &[u8]) -> Vec<u32> {
     let bits =
         (0_u32..).zip(bytes).flat_map(|(n, byte)| (0..8).map(move |bit| (8 * n + bit, byte & (0x80 >> bit) != 0)));

@@ -1,5 +1,5 @@
 -- Writes the sales of one partition, if the partition is at the expected position and the blocks are as expected.
--- Nothing is written before everything is compared: a script is not undone.
+-- Everything is compared before anything is written, because a script is not rolled back.
 -- KEYS: positions, installation
 -- ARGV: field, expected, next, installation, ttl, how long a list may be,
 --       blocks, {block key, count key, sales that came, known, sales to look at, offset...}...
@@ -27,6 +27,8 @@ local blocks, differ = {}, false
 for i = 1, tonumber(take()) do
   local block = {key = take(), counter = take(), came = take(), known = take()}
   local look, set, n = {'BITFIELD_RO', block.key}, {'BITFIELD', block.key}, tonumber(take())
+  -- Both begin with two words (command and key). Then sale j adds three words to the one, at 3j and after it, and four to the
+  -- other, at 4j-1 and after it.
   for j = 1, n do
     local offset = take()
     look[3 * j], look[3 * j + 1], look[3 * j + 2] = 'GET', 'u1', offset

@@ -4,24 +4,24 @@ use anyhow::{Context, bail};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisResult, ServerErrorKind};
 
-use super::Config;
 use super::connection::Connection;
 use super::script::{Answer, Call, Frame, SCRIPT};
-use crate::{Error, Outcome, Part, Partition, Store};
+use super::{Config, glob};
+use crate::{Adopt, Error, Outcome, Part, Partition, Store};
 
-/// Writes sales. Several may write at once, to the same partitions even: the stored positions decide.
+/// Writes sales. Several writers may write at once, even to the same partitions: the stored positions decide.
 pub struct Writer {
     connection: Connection,
     installation: String,
     sha: String,
 }
 
-/// One is enough but for a script that has to be sent, or sales that are there already: the script is told which it will
-/// find and refuses when it finds others. Two refusals in a row take the same sales by another partition in that moment.
+/// One round is enough unless the script has to be loaded, or some sales are there already: the script is told which sales to
+/// expect, and refuses if it finds others. A second refusal needs another partition that writes the same sales at that moment.
 const ROUNDS: usize = 5;
 
 impl Writer {
-    /// `installation` names the Kafka that positions count in. Connects when it is used.
+    /// `installation` names the Kafka that positions count in. Connects at its first use.
     pub fn new(config: Config, installation: impl Into<String>) -> Self {
         let sha = redis::Script::new(SCRIPT).get_hash().to_owned();
         Self { connection: Connection::new(config), installation: installation.into(), sha }
@@ -39,7 +39,7 @@ impl Store for Writer {
         let read = self.connection.run("reading positions", async |open| {
             let mut pipe = redis::pipe();
             pipe.get(keys.installation());
-            // A list, even of one; a hash is not asked for no fields.
+            // The empty field is there because the command needs at least one; and the answer is always a list.
             pipe.cmd("HMGET").arg(keys.positions()).arg("").arg(&fields);
             let (installation, mut next): (Option<String>, Vec<Option<i64>>) = pipe.query_async(open).await?;
             next.remove(0);
@@ -61,7 +61,21 @@ impl Store for Writer {
     }
 }
 
-/// The outcome of each part, or the installation that the store knows instead.
+impl Adopt for Writer {
+    async fn adopt(&mut self, stored: &str) -> Result<bool, Error> {
+        let keys = self.connection.keys.clone();
+        let mut command = redis::cmd("EVAL");
+        command.arg(ADOPT).arg(3).arg(keys.positions()).arg(keys.installation()).arg(keys.earlier());
+        command.arg(stored).arg(&self.installation).arg(glob::all_after(&keys.blocks()));
+        command.arg(self.connection.config.block_ttl.get().as_secs());
+        self.connection.run("adopting another kafka", async |open| Ok(command.query_async(open).await?)).await
+    }
+}
+
+/// Its first lines describe its arguments and answers.
+const ADOPT: &str = include_str!("adopt.lua");
+
+/// The outcome of each part, or the other installation that the store belongs to.
 async fn write(
     open: &mut MultiplexedConnection,
     frame: &Frame<'_>,
@@ -85,7 +99,7 @@ async fn write(
         let mut forgotten = false;
         for (n, answer) in left.into_iter().zip(answers) {
             match answer {
-                // A Redis that was restarted, or flushed, has no scripts.
+                // Redis forgets scripts when it is restarted.
                 Err(err) if err.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => forgotten = true,
                 answer => match Answer::read(answer?)? {
                     Answer::Written => outcomes[n] = Some(Outcome::Written { conflicts: calls[n].conflicts() }),
@@ -100,5 +114,5 @@ async fn write(
         }
     }
     let outcomes: Option<Vec<Outcome>> = outcomes.into_iter().collect();
-    Ok(Ok(outcomes.context("redis keeps changing its mind")?))
+    Ok(Ok(outcomes.with_context(|| format!("redis still reported unexpected sales after {ROUNDS} rounds"))?))
 }

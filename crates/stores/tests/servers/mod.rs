@@ -1,7 +1,7 @@
 //! The real servers that `ci/servers up` runs, and sales to write to them.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use petstore::{BlockId, Parameters, Petstore, Sale};
+use petstore::{BlockId, Parameters, Petstore, Sale, SaleId};
 use stores::{Part, Record, postgres, redis};
 use test_servers::Servers;
 
@@ -26,6 +26,12 @@ pub(crate) fn block_id() -> BlockId {
 /// A block of generated sales.
 pub(crate) fn sales() -> Vec<Sale> {
     Petstore::new(Parameters { customers: 200, ..Parameters::default() }).unwrap().block(block_id())
+}
+
+/// The same sales as those of another run, which a loader takes when Kafka was emptied.
+pub(crate) fn of_another_run(sales: &[Sale]) -> Vec<Sale> {
+    let of_another_run = |sale: &Sale| Sale { id: SaleId { run: sale.id.run + 1, ..sale.id }, ..sale.clone() };
+    sales.iter().map(of_another_run).collect()
 }
 
 /// A part of partition 0 of `topic`: one offset a sale, and one more for the marker of their transaction.

@@ -1,0 +1,22 @@
+# The preset smoke, whose only broker keeps nothing: when its pod is replaced, new sales flow through all stages without a hand.
+returned() { stage returned 'sales // 0'; }
+more_returned() { [ "$(returned)" -ge $((returned_before + $1)) ]; }
+# adopted ROLE: whether that sink dropped the positions of the Kafka that is gone.
+adopted() { exporter /api/v1/state | jq -e "[.instances[] | select(.component == \"etl-$1\") | .counters.adopted // 0] | add > 0"; }
+
+check "helm install, preset smoke, with both stores" \
+  helm install kapture ./charts/kapture -n "$NAMESPACE" -f charts/kapture/presets/smoke.yaml --set redis.enabled=true
+check "all pods are ready within 120 s" ready 120
+returned_before=0
+check "sales are returned" within 60 more_returned 100
+check "the only broker is deleted" k delete pod kapture-kafka-0 --timeout=120s
+# What was on its way when Kafka ended has been counted.
+sleep 5
+returned_before=$(returned || echo 0)
+check "within 3 minutes, new sales are returned" within 180 more_returned 500
+for role in redis postgres; do
+  check "the role $role has adopted the new Kafka" within 30 adopted "$role"
+done
+check "all pods are ready again" ready 120
+check "helm test finds all sales of the new Kafka, and nothing else" helm test kapture -n "$NAMESPACE" --logs
+check "helm uninstall of smoke" helm uninstall kapture -n "$NAMESPACE" --wait
