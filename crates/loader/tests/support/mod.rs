@@ -41,8 +41,25 @@ impl Kafka {
         self.servers.signal("kafka", "CONT");
     }
 
+    /// All blocks, with what was committed of them last.
     pub fn blocks(&self) -> Vec<Published> {
+        self.wait_for_markers();
         read_all(&self.config, LIMIT).unwrap()
+    }
+
+    /// Kafka confirms a commit before its marker is in the log, and until then readers don't see what was committed.
+    fn wait_for_markers(&self) {
+        let asker =
+            |isolation| -> BaseConsumer { self.config.reader().set("isolation.level", isolation).create().unwrap() };
+        let (all, committed) = (asker("read_uncommitted"), asker("read_committed"));
+        let end = |asker: &BaseConsumer| {
+            asker.fetch_watermarks(&self.config.names().blocks(), 0, LIMIT).map_or(0, |(_, end)| end)
+        };
+        let deadline = Instant::now() + LIMIT;
+        while end(&committed) < end(&all) {
+            assert!(Instant::now() < deadline, "a transaction on the topic of blocks stays open");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Every record of `sales`, in the order of each partition.
