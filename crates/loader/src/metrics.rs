@@ -158,7 +158,11 @@ impl Metrics {
         let figures = rates.fold(figures, |all, (name, _, rate)| all.gauge(name, rate.get()));
         let figures =
             self.gauges().into_iter().fold(figures, |all, (name, _, gauge)| all.gauge(name, gauge.get() as f64));
-        self.latencies().into_iter().fold(figures, |all, (name, _, latency)| all.latency(name, latency))
+        let figures = self.latencies().into_iter().fold(figures, |all, (name, _, latency)| all.latency(name, latency));
+        if tells_cpu_wait {
+            return figures;
+        }
+        figures.unknown("late_throttled", "the kernel has not reported how long the sending thread waited for a CPU")
     }
 }
 
@@ -188,7 +192,8 @@ mod tests {
     #[test]
     fn lateness_is_counted_by_its_cause() {
         let metrics = Metrics::default();
-        assert!(!metrics.figures().counters.contains_key("late_throttled"), "unknown is not 0");
+        let unknown = metrics.figures();
+        assert!(!unknown.counters.contains_key("late_throttled") && unknown.unknown.contains_key("late_throttled"));
         metrics.kept_waiting(Some(7));
         for (total_us, blocked_us, throttled_us) in [
             (100, 0, 0),
