@@ -117,6 +117,9 @@
 - name: LOADER_STOP_AFTER
   value: {{ .stopAfter | quote }}
 {{- end }}
+- name: LOADER_TOKEN
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "loader") | nindent 4 }}
 {{- end -}}
 
 {{/* Takes (list $ "etl component"). Returns the variables of that role. */}}

@@ -1,6 +1,6 @@
 {{/*
-Takes (list $ "component"). Returns the password for the Secret of kafka, redis or postgres, in base64. An existing one is kept,
-because the volume kept with it was made with it; otherwise it is the given one, or else a random one.
+Takes (list $ "component"). Returns the password for the Secret of kafka, redis, postgres or loader, in base64. An existing one is
+kept, because volumes were made with it, or running pods have it; otherwise it is the given one, or else a random one.
 */}}
 {{- define "kapture.password" -}}
 {{- $root := index . 0 -}}
@@ -20,14 +20,15 @@ secretKeyRef:
   key: {{ ternary $auth.secretKey "password" (not (empty $auth.existingSecret)) | quote }}
 {{- end -}}
 
-{{/* Takes (list $ "component"). Returns a server's Secret, unless the user supplies one or none is needed. */}}
+{{/* Takes (list $ "component"). Returns its Secret, unless the user supplies one or none is needed. */}}
 {{- define "kapture.passwordSecret" -}}
 {{- $root := index . 0 -}}
 {{- $values := index $root.Values (index . 1) -}}
 {{- $own := include "kapture.own" . -}}
-{{- $foreign := and $values.enabled $values.auth.password -}}
-{{- if eq (index . 1) "kafka" -}}{{- $foreign = $values.external.username -}}{{- end -}}
-{{- if and (not $values.auth.existingSecret) (or $own $foreign) -}}
+{{- $other := and $values.enabled $values.auth.password -}}
+{{- if eq (index . 1) "kafka" -}}{{- $other = $values.external.username -}}{{- end -}}
+{{- if eq (index . 1) "loader" -}}{{- $other = true -}}{{- end -}}
+{{- if and (not $values.auth.existingSecret) (or $own $other) -}}
 apiVersion: v1
 kind: Secret
 metadata:

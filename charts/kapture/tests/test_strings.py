@@ -36,7 +36,7 @@ ELSEWHERE = {"nameOverride", "fullnameOverride"}
 FOREIGN = {("kafka", "external"), ("redis", "external"), ("postgres", "external")}
 BASE = {
     False: [
-        (("redis", "enabled"), True), *(((s, "auth", "existingSecret"), "mine") for s in ("kafka", "postgres", "redis")),
+        (("redis", "enabled"), True), *(((s, "auth", "existingSecret"), "mine") for s in ("kafka", "loader", "postgres", "redis")),
         (("networkPolicy", "enabled"), True), (("extraVolumes",), [{"name": "spare", "emptyDir": {"sizeLimit": "1Mi"}}]),
     ],
     True: [

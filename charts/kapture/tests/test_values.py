@@ -98,6 +98,7 @@ for part in ("kafka", "redis", "postgres"):
     CHANGES |= {f"{part}.image.{key}": (value, []) for key, value in IMAGE.items()}
     CHANGES |= {f"{part}.persistence.{key}": (value, []) for key, value in PERSISTENCE.items()}
     CHANGES[f"{part}.auth.password"] = ("secret-1", [f"{part}.auth.password=secret-2"])
+for part in ("kafka", "loader", "redis", "postgres"):
     CHANGES[f"{part}.auth.existingSecret"] = ("mine", [])
     CHANGES[f"{part}.auth.secretKey"] = ("other", [f"{part}.auth.existingSecret=mine"])
 
@@ -273,10 +274,10 @@ class Stores(unittest.TestCase):
             self.assertEqual(chart.volume_size(empty), "5Gi")
 
     def test_generated_secrets_are_kept_with_the_volumes(self):
-        secrets = [o for (k, _), o in chart.render(FULL).items() if k == "Secret"]
-        self.assertEqual(len(secrets), 3)
-        for secret in secrets:
-            self.assertEqual(secret["metadata"]["annotations"], {"helm.sh/resource-policy": "keep"})
+        secrets = {name: o["metadata"].get("annotations") for (k, name), o in chart.render(FULL).items() if k == "Secret"}
+        keep = {"helm.sh/resource-policy": "keep"}
+        servers = {f"kapture-{server}": keep for server in ("kafka", "redis", "postgres")}
+        self.assertEqual(secrets, servers | {"kapture-loader": None})
         self.assertNotIn("resource-policy", chart.text("smoke"))
 
     def test_made_up_passwords_are_long_and_given_ones_are_taken(self):
@@ -284,7 +285,7 @@ class Stores(unittest.TestCase):
 
         given = chart.get("Secret", "redis", FULL, "redis.auth.password=given")
         self.assertEqual(base64.b64decode(given["data"]["password"]), b"given")
-        self.assertEqual(chart.text(FULL).count("bWFkZSB1cA=="), 3)
+        self.assertEqual(chart.text(FULL).count("bWFkZSB1cA=="), 4)
 
     def test_a_secret_of_yours_is_the_only_one(self):
         for component, container, name in [("etl-postgres", "etl", "POSTGRES_PASSWORD"), ("postgres", "postgres", "POSTGRES_PASSWORD")]:

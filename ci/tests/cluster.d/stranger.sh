@@ -37,15 +37,16 @@ within_limits() {
 kubectl create namespace "$STRANGE" >/dev/null
 kubectl label namespace "$STRANGE" pod-security.kubernetes.io/enforce=restricted >/dev/null
 check "a chart whose version contains a + is packaged" package
-check "a Secret with three strange passwords" s create secret generic kapture-passwords \
-  --from-file=kafka="$work/password" --from-file=redis="$work/password" --from-file=postgres="$work/password"
+check "a Secret with four strange passwords" s create secret generic kapture-passwords \
+  --from-file=kafka="$work/password" --from-file=redis="$work/password" --from-file=postgres="$work/password" \
+  --from-file=loader="$work/password"
 check "the quota printed in the notes is created" quota
 check "install as 2024, with an unusual user id and Valkey" strange install
 check "all its pods are ready within 120 s" ready 120 "$STRANGE" 2024
 check "all servers run under that user id" uids
 check "helm test passes, within the same quota" helm test 2024 -n "$STRANGE" --logs
 check "the passwords are changed to another" eval \
-  "s create secret generic kapture-passwords --from-literal={kafka,redis,postgres}='n\"ew' --dry-run=client -o yaml | s replace -f -"
+  "s create secret generic kapture-passwords --from-literal={kafka,redis,postgres,loader}='n\"ew' --dry-run=client -o yaml | s replace -f -"
 check "all pods are restarted, as the error of a refused password advises" \
   s delete pod -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=2024
 check "all are ready with the new password" within 60 ready 120 "$STRANGE" 2024

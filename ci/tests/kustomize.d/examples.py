@@ -66,7 +66,7 @@ def base_only(base, objects):
     assert not changed(base, objects)
     secrets = [key for key in objects if " Secret " in key]
     assert secrets == ["v1 Secret kapture-passwords"], secrets
-    assert set(objects[secrets[0]]["data"]) == {"kafka", "redis", "postgres"}
+    assert set(objects[secrets[0]]["data"]) == {"kafka", "redis", "postgres", "loader"}
 
 
 def persistent_volumes(base, objects):

@@ -25,6 +25,7 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         resources: None,
         neighbour: None,
         unknown: BTreeMap::new(),
+        segment: None,
     }
 }
 

@@ -54,7 +54,7 @@ pub struct BlockRecord {
 pub struct LoadRecord {
     /// When it began: unix time, microseconds.
     pub began_at_us: i64,
-    /// Its rate: sales in a million seconds.
+    /// Its configured rate: sales in a million seconds. A rate that is set for a while is not recorded.
     pub micro_rate: u64,
     /// How long it lasts, in microseconds.
     pub length_us: u64,

@@ -39,8 +39,7 @@ impl Deliveries for Acks {
         let number = account.acknowledged(block, index);
         drop(account);
         self.load.metrics.accepted.inc();
-        if let Some(number) = number {
-            let due_us = self.load.plan().due_at(number);
+        if let Some(due_us) = number.and_then(|number| self.load.due_at(number)) {
             let signed = |us| i64::try_from(us).unwrap_or(i64::MAX);
             self.load.metrics.accepted_latency.record(signed(due_us), signed(now_us));
         }

@@ -1,7 +1,7 @@
 //! The schedule's clock: it runs evenly, and is tied to the wall clock by which everyone else measures.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A wall clock that differs by more has stepped. A smaller difference may come from reading two clocks one after the other.
 const STEP_US: i64 = 5_000;
@@ -29,6 +29,11 @@ impl Clock {
     /// Microseconds since the start.
     pub fn elapsed_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The moment this many microseconds after the start.
+    pub fn at(&self, elapsed_us: u64) -> Instant {
+        self.start + Duration::from_micros(elapsed_us)
     }
 
     /// The wall-clock time this many microseconds after the start.

@@ -2,7 +2,7 @@
 
 use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
-use service::{BoundedDuration, Whole};
+use service::{BoundedDuration, Secret, Whole};
 
 use crate::rate::{CatchUp, Rate};
 
@@ -22,6 +22,9 @@ pub struct Config {
     /// Kubernetes does not restart it.
     #[serde(default = "a_day")]
     pub stop_after: StopAfter,
+    /// Who holds this may set another rate for a while; without one, nobody may.
+    #[serde(default)]
+    pub token: Option<Secret>,
     /// Where all randomness begins.
     #[serde(default = "seed")]
     pub seed: Seed,

@@ -18,7 +18,6 @@ use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
 use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::opening::{Past, left};
-use crate::schedule::Plan;
 
 /// How often changes are published: twice as often as promised, so that a slow commit doesn't break the promise.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -62,7 +61,8 @@ struct Open {
 }
 
 impl Ledger {
-    /// Keeps the account until `sending` is dropped at the other end; then closes it, and returns. Blocks.
+    /// Keeps the account until `sending` is dropped at the other end; then closes it, and returns. Blocks. A message from
+    /// there makes it look at once whether more has to be reserved.
     ///
     /// An error means that the process should end, such as that this loader has a successor.
     pub fn run(self, runtime: &Handle, sending: &Receiver<()>, shutdown: &CancellationToken) -> anyhow::Result<()> {
@@ -98,10 +98,10 @@ impl Ledger {
         let (run, next) = past.resume(&self.parameters).unwrap_or_else(|| (new_run(&past), 0));
         let (incarnation, now_us) = (service::incarnation(), unix_us());
         let load = past.load(&self.parameters, self.wanted(now_us));
-        let plan = Plan::new(self.load.rate(), left(load, now_us));
+        let left = left(load, now_us);
         let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone(), load };
         let mut account = Account::new(owner, next);
-        let is_over = plan.total() == 0;
+        let is_over = left.is_zero();
         if is_over {
             account.stop(None);
         }
@@ -122,7 +122,7 @@ impl Ledger {
             );
         }
         let reserved = account.committed(&draft);
-        self.load.open(account, plan);
+        self.load.open(account, left);
         self.hand_out(reserved);
         self.ready.set(true);
         Ok((journal, past.writers().filter(|writer| *writer != incarnation).collect()))
@@ -135,10 +135,10 @@ impl Ledger {
         }
     }
 
-    /// The load that is asked for, as if it began now.
+    /// The load that is asked for, as if it began now. A rate that is set from outside belongs to the same load.
     fn wanted(&self, now_us: i64) -> LoadRecord {
         let length_us = u64::try_from(self.stop_after.as_micros()).unwrap_or(u64::MAX);
-        LoadRecord { began_at_us: now_us, micro_rate: self.load.rate().micro(), length_us }
+        LoadRecord { began_at_us: now_us, micro_rate: self.load.configured_rate().micro(), length_us }
     }
 
     fn ahead(&self) -> f64 {

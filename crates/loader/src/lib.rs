@@ -9,18 +9,25 @@
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
 //! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
 //!
+//! A rate can be set from outside for a while ([`api`], [`in_force`]): that is another segment of the plan ([`schedule`]).
+//!
 //! The schedule restarts with each start of the process: what was due while a loader was away was not offered, and is not
 //! made up for. The load does not restart: `LOADER_STOP_AFTER` counts from its first start, and once it has ended it stays
-//! ended, even if the process restarts. Another rate, length or parameter is another load.
+//! ended, even if the process restarts. Another configured rate, length or parameter is another load.
 #![deny(missing_docs)]
 
 pub mod account;
 pub mod acks;
+pub mod api;
 mod bits;
 pub mod blame;
+mod causes;
+pub mod ceiling;
 pub mod clock;
 pub mod config;
 mod contact;
+mod cpu_wait;
+pub mod in_force;
 pub mod journal;
 pub mod ledger;
 pub mod load;
@@ -88,7 +95,8 @@ pub async fn run(
     let schedule = Sending::new(kafka, Arc::clone(&load), config.catch_up, stock)?;
 
     let time = load.time.start("maker");
-    let making = thread("maker", move || stock::make(&petstore, &reserved, &make, &time))?;
+    let count = load.metrics.made.clone();
+    let making = thread("maker", move || stock::make(&petstore, &reserved, &make, &time, &count))?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.
@@ -97,9 +105,9 @@ pub async fn run(
     let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &runtime, &stop))?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
+        let _sent = sent.drop_guard();
         // Dropped at the end, which tells the ledger to close the account.
-        let (_sending, _sent) = (sending, sent.drop_guard());
-        schedule.run(&beat, &stop)
+        schedule.run(&beat, &stop, &sending)
     })?;
 
     tokio::select! {

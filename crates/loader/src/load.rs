@@ -1,16 +1,18 @@
 //! The load in progress: what the threads of the loader share, and what the loader reports.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use service::{Figures, Time};
+use tracing::info;
 
 use crate::account::Account;
 use crate::clock::Clock;
+use crate::in_force::{Followed, InForce, Refused, View, Wanted};
 use crate::metrics::Metrics;
-use crate::rate::Rate;
-use crate::schedule::Plan;
+use crate::rate::{CatchUp, Rate};
+use crate::schedule::{Schedule, Segment};
 
 /// What a user can do about a load that has ended: each of these makes it another load.
 pub(crate) const TO_LOAD_AGAIN: &str = "to load again, change loader.stopAfter, loader.rate or loader.seed";
@@ -22,8 +24,12 @@ pub struct Load {
     pub metrics: Metrics,
     /// How the threads that make and send the sales spend their time.
     pub time: Time,
-    rate: Rate,
-    plan: OnceLock<Plan>,
+    in_force: Mutex<InForce>,
+    /// Woken when a segment begins.
+    changed: Condvar,
+    /// The segments of which sales may have no answer yet.
+    unanswered: RwLock<Vec<Followed>>,
+    left: OnceLock<Duration>,
     clock: OnceLock<Clock>,
     account: OnceLock<Mutex<Account>>,
     held: AtomicBool,
@@ -32,36 +38,71 @@ pub struct Load {
 impl Load {
     /// A load that has not begun.
     pub fn new(rate: Rate, metrics: Metrics) -> Self {
+        metrics.configured_rate.set(rate.per_second());
         metrics.rate.set(rate.per_second());
         Self {
             metrics,
             time: Time::default(),
-            rate,
-            plan: OnceLock::new(),
+            in_force: Mutex::new(InForce::new(rate)),
+            changed: Condvar::new(),
+            unanswered: RwLock::default(),
+            left: OnceLock::new(),
             clock: OnceLock::new(),
             account: OnceLock::new(),
             held: AtomicBool::new(false),
         }
     }
 
-    /// Sales per second.
-    pub fn rate(&self) -> Rate {
-        self.rate
+    /// The configured rate, by which a load is told from another.
+    pub fn configured_rate(&self) -> Rate {
+        self.lock().configured()
     }
 
-    /// When each sale is due; an empty plan until it is known what is left of the load.
-    pub fn plan(&self) -> Plan {
-        self.plan.get().copied().unwrap_or_else(|| Plan::new(self.rate, Duration::ZERO))
+    /// The rate in force.
+    pub fn rate(&self) -> Rate {
+        self.lock().rate()
+    }
+
+    /// Puts a rate in force for a while.
+    pub fn set_rate(&self, wanted: Wanted) -> Result<(), Refused> {
+        self.change(|in_force, now| in_force.set(now, wanted))
+    }
+
+    /// Puts the configured rate in force.
+    pub fn unset_rate(&self) -> Result<(), Refused> {
+        self.change(InForce::unset)
+    }
+
+    /// The rate in force, and how its segment goes.
+    pub fn in_force(&self) -> View {
+        let in_force = self.lock();
+        let unix_us = |elapsed_us| self.clock().map_or(0, |clock| clock.unix_us(elapsed_us));
+        in_force.view(Instant::now(), self.metrics.sent.get(), unix_us)
+    }
+
+    /// No sale becomes due any more, and why. What was due and not sent by `schedule` is not offered.
+    pub fn end(&self, reason: &'static str, schedule: &Schedule) {
+        self.change(|in_force, now| in_force.end(now, reason));
+        self.observe();
+        let offered = schedule.next() + schedule.not_offered();
+        self.metrics.not_offered.inc_by(self.metrics.due.get().saturating_sub(offered));
     }
 
     /// Whether it is known that nothing is left of the load.
     pub fn is_over(&self) -> bool {
-        self.plan.get().is_some_and(|plan| plan.total() == 0)
+        self.left.get().is_some_and(Duration::is_zero)
     }
 
     /// Begins the load now, if it has not begun: from here on sales become due.
     pub fn begin(&self) -> &Clock {
-        self.clock.get_or_init(Clock::start)
+        self.clock.get_or_init(|| {
+            let clock = Clock::start();
+            let left = self.left.get().copied().unwrap_or_default();
+            let end_us = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
+            self.change(|in_force, _| in_force.begin(clock.at(0), end_us));
+            self.note(Followed { first: 0, segment: Segment::first(self.rate()), not_offered: 0, earlier: 0 });
+            clock
+        })
     }
 
     /// The clock of the load, once it has begun.
@@ -69,9 +110,49 @@ impl Load {
         self.clock.get()
     }
 
+    /// A schedule of the load as it is now, of which nothing was sent.
+    pub fn schedule(&self, catch_up: CatchUp) -> Schedule {
+        let in_force = self.lock();
+        let (segment, end_us) = in_force.followed().unwrap_or_else(|| (Segment::first(in_force.rate()), 0));
+        Schedule::new(segment, end_us, catch_up)
+    }
+
+    /// Brings `schedule` up to the rate in force, and returns whether that changed. `now_us` is the time that the schedule
+    /// goes on with.
+    pub fn follow(&self, schedule: &mut Schedule, clock: &Clock, now_us: u64) -> bool {
+        let followed = self.change(|in_force, _| in_force.follow(clock.at(now_us), schedule));
+        for segment in &followed {
+            self.metrics.not_offered.inc_by(segment.not_offered);
+            self.metrics.segments.inc();
+            self.note(*segment);
+            info!(
+                rate = segment.segment.rate().per_second(),
+                not_offered = segment.not_offered,
+                "another rate is in force"
+            );
+        }
+        !followed.is_empty()
+    }
+
+    /// Waits for so long, or until another rate is in force.
+    pub fn wait(&self, rest: Duration) {
+        let in_force = self.lock();
+        if !in_force.is_followed() {
+            return;
+        }
+        let _ = self.changed.wait_timeout(in_force, rest).unwrap_or_else(PoisonError::into_inner);
+    }
+
+    /// When a sale that was handed over was due, in microseconds after the start.
+    pub fn due_at(&self, number: u64) -> Option<u64> {
+        let segments = self.unanswered.read().unwrap_or_else(PoisonError::into_inner);
+        let later = segments.partition_point(|segment| segment.first <= number);
+        segments[..later].last().map(|segment| segment.due_at(number))
+    }
+
     /// Opens the account of what is left of the load; a second time changes nothing.
-    pub fn open(&self, account: Account, plan: Plan) {
-        let _ = self.plan.set(plan);
+    pub fn open(&self, account: Account, left: Duration) {
+        let _ = self.left.set(left);
         let _ = self.account.set(Mutex::new(account));
     }
 
@@ -101,9 +182,9 @@ impl Load {
 
     /// Updates the figures that follow from the clock and the account, even if the schedule's loop is stuck.
     pub fn observe(&self) {
+        let due = self.lock().due(Instant::now());
+        self.metrics.due.inner().fetch_max(due, Ordering::Relaxed);
         if let Some(clock) = self.clock() {
-            let due = self.plan().due_by(clock.elapsed_us());
-            self.metrics.due.inner().fetch_max(due, Ordering::Relaxed);
             self.metrics.clock_steps.inner().fetch_max(clock.steps(), Ordering::Relaxed);
         }
         self.metrics.in_flight.set(i64::try_from(self.in_flight()).unwrap_or(i64::MAX));
@@ -120,40 +201,34 @@ impl Load {
     /// The loader's figures for its report.
     pub fn figures(&self) -> Figures {
         self.observe();
-        self.metrics.figures().time(&self.time)
+        self.metrics.figures().time(&self.time).segment(self.in_force().segment)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is in force, at a moment that is read under the lock: so segments begin in the order of their times.
+    fn change<T>(&self, change: impl FnOnce(&mut InForce, Instant) -> T) -> T {
+        let mut in_force = self.lock();
+        let changed = change(&mut in_force, Instant::now());
+        self.metrics.rate.set(in_force.rate().per_second());
+        if !in_force.is_followed() {
+            self.changed.notify_all();
+        }
+        changed
+    }
+
+    /// Sales of a segment are about to be sent. Forgets those of which every sale has its answer.
+    fn note(&self, segment: Followed) {
+        let settled = self.account().and_then(|account| account.settled()).unwrap_or(segment.first);
+        let mut segments = self.unanswered.write().unwrap_or_else(PoisonError::into_inner);
+        let later = segments.partition_point(|segment| segment.first <= settled);
+        segments.drain(..later.saturating_sub(1));
+        segments.push(segment);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use kafka::blocks::LoadRecord;
-    use petstore::Parameters;
-
-    use super::*;
-    use crate::account::Owner;
-
-    fn account() -> Account {
-        let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
-        Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load }, 0)
-    }
-
-    #[test]
-    fn nothing_is_due_before_the_load_begins() {
-        let rate = "1000000".parse().unwrap();
-        let load = Load::new(rate, Metrics::default());
-        assert_eq!(load.figures().counters["due"], 0);
-        assert!(!load.is_over(), "nobody knows");
-        load.open(account(), Plan::new(rate, Duration::MAX));
-        load.begin();
-        assert!(load.figures().counters["due"] >= 1);
-    }
-
-    #[test]
-    fn what_has_no_answer_is_in_flight() {
-        let load = Load::new("1".parse().unwrap(), Metrics::default());
-        load.metrics.sent.inc_by(5);
-        load.metrics.accepted.inc_by(2);
-        load.metrics.unknown.inc();
-        assert!((load.figures().gauges["in_flight"] - 2.0).abs() < f64::EPSILON);
-    }
-}
+#[path = "load_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loader::{Config, Metrics};
 use prometheus_client::registry::Registry;
-use service::Health;
+use service::{Admin, Health};
 use tracing::info;
 
 #[tokio::main]
@@ -23,9 +23,11 @@ async fn main() -> anyhow::Result<()> {
         let load = Arc::clone(&load);
         move || load.figures()
     };
-    tokio::try_join!(
-        service::serve_admin(&service, "loader", registry, health.clone(), figures, shutdown.clone()),
-        loader::run(&config, &kafka, load, &health, shutdown.clone()),
-    )?;
+    let routes = {
+        let (load, token) = (Arc::clone(&load), config.token.clone());
+        move |request| std::future::ready(loader::api::answer(&request, &load, token.as_ref()))
+    };
+    let admin = Admin::new(&service, "loader", registry, health.clone(), figures).routes(routes);
+    tokio::try_join!(admin.serve(shutdown.clone()), loader::run(&config, &kafka, load, &health, shutdown.clone()),)?;
     Ok(())
 }

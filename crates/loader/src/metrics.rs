@@ -1,13 +1,14 @@
 //! What the loader counts; the same figures go to Prometheus and into its report.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use service::{Figures, Latency};
 
-use crate::blame::Lateness;
+use crate::blame::{Cause, Lateness};
 
 /// All counts since the loader started. The tables below name and describe them.
 #[derive(Clone, Debug, Default)]
@@ -19,12 +20,23 @@ pub struct Metrics {
     pub(crate) refused: Counter,
     pub(crate) late: Counter,
     pub(crate) late_blocked: Counter,
+    pub(crate) late_throttled: Counter,
+    pub(crate) late_otherwise: Counter,
+    pub(crate) not_offered: Counter,
+    pub(crate) segments: Counter,
+    pub(crate) made: Counter,
+    pub(crate) cpu_wait_us: Counter,
+    /// Whether the kernel tells how long the sending thread is kept from a CPU. If not, no sale is known to be late for that.
+    tells_cpu_wait: Arc<AtomicBool>,
     pub(crate) queue_full: Counter,
     pub(crate) blocked_us: Counter,
     pub(crate) blocks_reserved: Counter,
     pub(crate) blocks_closed: Counter,
     pub(crate) clock_steps: Counter,
     pub(crate) rate: Gauge<f64, AtomicU64>,
+    pub(crate) configured_rate: Gauge<f64, AtomicU64>,
+    /// See [`crate::ceiling`] for how it is found, and its bias; 0 while it is unknown.
+    pub(crate) ceiling: Gauge<f64, AtomicU64>,
     pub(crate) in_flight: Gauge,
     pub(crate) acknowledged: Gauge,
     pub(crate) accepted_latency: Latency,
@@ -33,11 +45,8 @@ pub struct Metrics {
     pub(crate) blocked: Latency,
 }
 
-/// Name and help of the one gauge that is not a whole number.
-const RATE: (&str, &str) = ("rate", "Sales per second as configured");
-
 impl Metrics {
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 12] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 18] {
         [
             ("due", "Sales that were due by the schedule", &self.due),
             ("sent", "Sales handed to Kafka's client", &self.sent),
@@ -50,6 +59,16 @@ impl Metrics {
             ),
             ("late", "Sales handed over more than 5 ms after they were due", &self.late),
             ("late_blocked", "Late sales that would not have been late if Kafka had taken them", &self.late_blocked),
+            ("late_throttled", "Other late sales, late at least by half for want of a CPU", &self.late_throttled),
+            ("late_otherwise", "Late sales with another cause than these two", &self.late_otherwise),
+            (
+                "not_offered",
+                "Sales that were due and not handed over when their rate or the load ended: they got no id",
+                &self.not_offered,
+            ),
+            ("segments", "Changes of the rate while the load went on", &self.segments),
+            ("made", "Sales generated and encoded", &self.made),
+            ("cpu_wait_us", "Microseconds in which the sending thread was kept from a CPU", &self.cpu_wait_us),
             ("queue_full", "Times that the client's queue was full", &self.queue_full),
             ("blocked_us", "Microseconds in which Kafka took nothing although sales were due", &self.blocked_us),
             ("blocks_reserved", "Blocks reserved", &self.blocks_reserved),
@@ -62,6 +81,18 @@ impl Metrics {
         [
             ("in_flight", "Sales handed over and not answered", &self.in_flight),
             ("acknowledged", "Sales answered from the first one on without a gap", &self.acknowledged),
+        ]
+    }
+
+    fn rates(&self) -> [(&'static str, &'static str, &Gauge<f64, AtomicU64>); 3] {
+        [
+            ("rate", "Sales per second as planned at present", &self.rate),
+            ("configured_rate", "Sales per second as configured", &self.configured_rate),
+            (
+                "ceiling",
+                "Sales per second that this loader could make and hand over, a low estimate; 0 if unknown",
+                &self.ceiling,
+            ),
         ]
     }
 
@@ -80,7 +111,9 @@ impl Metrics {
         for (name, help, counter) in metrics.counters() {
             registry.register(name, help, counter.clone());
         }
-        registry.register(RATE.0, RATE.1, metrics.rate.clone());
+        for (name, help, rate) in metrics.rates() {
+            registry.register(name, help, rate.clone());
+        }
         for (name, help, gauge) in metrics.gauges() {
             registry.register(name, help, gauge.clone());
         }
@@ -97,20 +130,39 @@ impl Metrics {
         if lateness.blocked_us > 0 {
             record(&self.blocked, lateness.blocked_us);
         }
-        if lateness.is_late() {
+        if let Some(cause) = lateness.cause() {
             self.late.inc();
-            self.late_blocked.inc_by(u64::from(!lateness.is_own_fault()));
+            match cause {
+                Cause::Blocked => self.late_blocked.inc(),
+                Cause::Throttled => self.late_throttled.inc(),
+                Cause::Other => self.late_otherwise.inc(),
+            };
         }
     }
 
-    /// All of them for the report.
+    /// The sending thread was kept from a CPU for so long; none if the kernel doesn't tell.
+    pub(crate) fn kept_waiting(&self, waited_us: Option<u64>) {
+        if let Some(waited_us) = waited_us {
+            self.tells_cpu_wait.store(true, Ordering::Relaxed);
+            self.cpu_wait_us.inc_by(waited_us);
+        }
+    }
+
+    /// All of them for the report, except those that are unknown.
     pub(crate) fn figures(&self) -> Figures {
-        let figures = Figures::default().gauge(RATE.0, self.rate.get());
-        let figures =
-            self.counters().into_iter().fold(figures, |all, (name, _, counter)| all.counter(name, counter.get()));
+        let tells_cpu_wait = self.tells_cpu_wait.load(Ordering::Relaxed);
+        let is_known = |name: &str| tells_cpu_wait || !matches!(name, "late_throttled" | "cpu_wait_us");
+        let counters = self.counters().into_iter().filter(|(name, ..)| is_known(name));
+        let figures = counters.fold(Figures::default(), |all, (name, _, counter)| all.counter(name, counter.get()));
+        let rates = self.rates().into_iter().filter(|(name, _, rate)| *name != "ceiling" || rate.get() > 0.0);
+        let figures = rates.fold(figures, |all, (name, _, rate)| all.gauge(name, rate.get()));
         let figures =
             self.gauges().into_iter().fold(figures, |all, (name, _, gauge)| all.gauge(name, gauge.get() as f64));
-        self.latencies().into_iter().fold(figures, |all, (name, _, latency)| all.latency(name, latency))
+        let figures = self.latencies().into_iter().fold(figures, |all, (name, _, latency)| all.latency(name, latency));
+        if tells_cpu_wait {
+            return figures;
+        }
+        figures.unknown("late_throttled", "the kernel has not reported how long the sending thread waited for a CPU")
     }
 }
 
@@ -140,12 +192,23 @@ mod tests {
     #[test]
     fn lateness_is_counted_by_its_cause() {
         let metrics = Metrics::default();
-        metrics.handed(Lateness { total_us: 100, blocked_us: 0 });
-        metrics.handed(Lateness { total_us: 9_000, blocked_us: 0 });
-        metrics.handed(Lateness { total_us: 9_000, blocked_us: 8_000 });
+        let unknown = metrics.figures();
+        assert!(!unknown.counters.contains_key("late_throttled") && unknown.unknown.contains_key("late_throttled"));
+        metrics.kept_waiting(Some(7));
+        for (total_us, blocked_us, throttled_us) in [
+            (100, 0, 0),
+            (9_000, 0, 0),
+            (9_000, 8_000, 0),
+            (20_000, 0, 10_000),
+            (20_000, 0, 19_000),
+            (20_000, 0, 5_000),
+        ] {
+            metrics.handed(Lateness { total_us, blocked_us, throttled_us });
+        }
         let figures = metrics.figures();
-        assert_eq!(["sent", "late", "late_blocked"].map(|name| figures.counters[name]), [3, 2, 1]);
-        assert_eq!(figures.latencies["schedule_lag"].snapshot().len(), 3);
+        let late = ["sent", "late", "late_blocked", "late_throttled", "late_otherwise"];
+        assert_eq!(late.map(|name| figures.counters[name]), [6, 5, 1, 2, 2]);
+        assert_eq!(figures.latencies["schedule_lag"].snapshot().len(), 6);
         assert_eq!(figures.latencies["blocked"].snapshot().len(), 1);
     }
 }

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-/// Sales per second, above 0 and up to a million. Kept exactly, to a millionth of a sale per second.
+/// Sales per second, up to a million. Kept exactly, to a millionth of a sale per second. Only a rate that is set from
+/// outside may be 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate {
@@ -27,6 +28,14 @@ const PER_SECOND: RangeInclusive<f64> = 1e-6..=1e6;
 const CATCH_UP: RangeInclusive<f64> = 1.0..=1e3;
 
 impl Rate {
+    /// Nothing is due.
+    pub const PAUSE: Self = Self { micro: 0 };
+
+    /// So many sales per second, if that is a rate that can be configured.
+    pub fn per_second_of(number: f64) -> Option<Self> {
+        scaled(number, &PER_SECOND, 1e6).map(|micro| Self { micro })
+    }
+
     /// Sales per million seconds: a whole number.
     pub const fn micro(self) -> u64 {
         self.micro
@@ -90,10 +99,9 @@ impl FromStr for Rate {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let micro = scaled(text, &PER_SECOND, 1e6).ok_or_else(|| {
+        number(text).and_then(Self::per_second_of).ok_or_else(|| {
             Unusable(format!("{text:?} is not a rate: use sales per second from 0.000001 to 1000000, such as 100"))
-        })?;
-        Ok(Self { micro })
+        })
     }
 }
 
@@ -101,7 +109,7 @@ impl FromStr for CatchUp {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let thousandths = scaled(text, &CATCH_UP, 1e3).ok_or_else(|| {
+        let thousandths = number(text).and_then(|number| scaled(number, &CATCH_UP, 1e3)).ok_or_else(|| {
             Unusable(format!("{text:?} is not a factor to catch up by: use a number from 1 to 1000, such as 2"))
         })?;
         Ok(Self { thousandths })
@@ -124,9 +132,12 @@ impl TryFrom<String> for CatchUp {
     }
 }
 
-/// The number in `text` times `scale`, rounded, if it is one within `limits`.
-fn scaled(text: &str, limits: &RangeInclusive<f64>, scale: f64) -> Option<u64> {
-    let number: f64 = text.trim().parse().ok()?;
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok()
+}
+
+/// The number times `scale`, rounded, if it is within `limits`.
+fn scaled(number: f64, limits: &RangeInclusive<f64>, scale: f64) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within limits: 0 to 1e12")]
     limits.contains(&number).then(|| (number * scale).round() as u64)
 }

@@ -1,77 +1,127 @@
 //! When sales are due, and how many may be sent now. Pure: time comes in as microseconds since the start.
-
-use std::time::Duration;
+//!
+//! The plan is a timeline of [`Segment`]s, each with its own rate. Sales are numbered twice: in the plan, over all segments,
+//! and as they are handed over. The two differ by what was *not offered*: due in a segment that ended before it was handed
+//! over. Such a sale never gets an id.
 
 use crate::rate::{CatchUp, Rate};
 
 /// One sale, in the unit in which rate times time is a whole number: sales per million seconds times microseconds.
 const SALE: u128 = 1_000_000_000_000;
 
-/// Sales of this much time may be sent at once, as after a tick that came late. Any more are caught up with at `fastest`.
+/// Sales of this much time may be sent at once, as after a tick that came late. Any more are caught up with.
 const BURST_US: u128 = 10_000;
 
-/// The plan: sale `i` is due `i / rate` after the start. Always computed from `i`, so that no error adds up.
+/// A part of the plan with one rate. It has no end of its own: the next segment ends it.
+///
+/// Due times are always computed from the segment's beginning, so that no error adds up within one. The part of a sale that
+/// was due when it began is carried over from the segment before, so that none adds up over segments either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Segment {
+    t0_us: u64,
     rate: Rate,
-    total: u64,
+    /// How many sales are planned before it: the plan's number of its first sale.
+    before: u64,
+    /// What remains until its first sale is due, in units of [`SALE`].
+    remainder: u128,
 }
 
-impl Plan {
-    /// Plans the sales that are due within `length` of the start.
-    pub fn new(rate: Rate, length: Duration) -> Self {
-        let unlimited = Self { rate, total: u64::MAX };
-        let length = u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
-        Self { total: length.checked_sub(1).map_or(0, |last| unlimited.due_by(last)), ..unlimited }
+impl Segment {
+    /// The plan's first segment. Its first sale is due at once.
+    pub fn first(rate: Rate) -> Self {
+        Self { t0_us: 0, rate, before: 0, remainder: 0 }
     }
 
-    /// When sale `index` is due, in microseconds after the start.
+    /// The segment that ends this one at `at_us`. What is due exactly then is still due in this one.
+    #[must_use]
+    pub fn then(&self, at_us: u64, rate: Rate) -> Self {
+        let t0_us = at_us.max(self.t0_us);
+        let before = self.due_by(t0_us);
+        let due = u128::from(before - self.before) * SALE + self.remainder;
+        Self { t0_us, rate, before, remainder: due.saturating_sub(self.passed(t0_us - self.t0_us)) }
+    }
+
+    /// When it began, in microseconds after the start.
+    pub fn t0_us(&self) -> u64 {
+        self.t0_us
+    }
+
+    /// Its rate.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// How many sales are planned before it.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// When the plan's sale `index` is due, in microseconds after the start; never at a rate of 0.
     pub fn due_at(&self, index: u64) -> u64 {
-        u64::try_from(u128::from(index) * SALE / u128::from(self.rate.micro())).unwrap_or(u64::MAX)
+        let due = u128::from(index.saturating_sub(self.before)) * SALE + self.remainder;
+        let after = due.checked_div(u128::from(self.rate.micro())).and_then(|after| u64::try_from(after).ok());
+        after.map_or(u64::MAX, |after| self.t0_us.saturating_add(after))
     }
 
-    /// How many sales are due by then, the one due at that very microsecond included.
+    /// How many of the plan's sales are due by then, those of earlier segments and the one due at that very microsecond
+    /// included.
     pub fn due_by(&self, elapsed_us: u64) -> u64 {
-        let due = ((u128::from(elapsed_us) + 1) * u128::from(self.rate.micro())).div_ceil(SALE);
-        u64::try_from(due).unwrap_or(u64::MAX).min(self.total)
+        let Some(elapsed_us) = elapsed_us.checked_sub(self.t0_us) else { return self.before };
+        let passed = self.passed(elapsed_us) + u128::from(self.rate.micro());
+        let due = passed.saturating_sub(self.remainder).div_ceil(SALE);
+        self.before.saturating_add(u64::try_from(due).unwrap_or(u64::MAX))
     }
 
-    /// How many sales the plan has in all.
-    pub fn total(&self) -> u64 {
-        self.total
+    fn passed(&self, us: u64) -> u128 {
+        u128::from(us) * u128::from(self.rate.micro())
     }
 }
 
-/// Follows a plan: how many sales may be sent now, never ahead of it, and no faster than allowed when behind it.
+/// Follows the plan: how many sales may be sent now, never ahead of it, and no faster than allowed when behind it.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    plan: Plan,
+    segment: Segment,
+    /// When the load ends: nothing is due from then on.
+    end_us: u64,
     /// The sale to be sent next.
     next: u64,
-    /// The fastest that sales may be sent: sales per million seconds.
-    fastest: u128,
-    /// What may be sent now, in units of which [`SALE`] make a sale: a bucket that fills at `fastest`.
+    /// How many of the plan's sales were not offered so far.
+    not_offered: u64,
+    catch_up: CatchUp,
+    /// What may be sent now, in units of which [`SALE`] make a sale: a bucket that fills as fast as catching up is allowed.
     credit: u128,
     /// Until when the bucket has been filled.
     filled_us: u64,
 }
 
 impl Schedule {
-    /// Begins to follow `plan`.
-    pub fn new(plan: Plan, catch_up: CatchUp) -> Self {
-        let mut schedule =
-            Self { plan, next: 0, fastest: u128::from(catch_up.micro(plan.rate)), credit: 0, filled_us: 0 };
+    /// Begins to follow a plan.
+    pub fn new(segment: Segment, end_us: u64, catch_up: CatchUp) -> Self {
+        let (next, not_offered, credit, filled_us) = (segment.before, 0, 0, segment.t0_us);
+        let mut schedule = Self { segment, end_us, next, not_offered, catch_up, credit, filled_us };
         schedule.credit = schedule.brim();
         schedule
     }
 
+    /// The plan goes on with `segment`. Returns how many sales of the one before are not offered thereby.
+    pub fn follow(&mut self, segment: Segment) -> u64 {
+        self.fill(segment.t0_us);
+        self.segment = segment;
+        self.credit = self.credit.min(self.brim());
+        let not_offered = segment.before.saturating_sub(self.next_index());
+        self.not_offered += not_offered;
+        not_offered
+    }
+
     /// How many sales may be sent now.
     pub fn allowed(&mut self, elapsed_us: u64) -> u64 {
-        let passed = elapsed_us.saturating_sub(self.filled_us);
-        self.filled_us = self.filled_us.max(elapsed_us);
-        self.credit = self.credit.saturating_add(u128::from(passed) * self.fastest).min(self.brim());
-        let due = self.plan.due_by(elapsed_us).saturating_sub(self.next);
-        due.min(u64::try_from(self.credit / SALE).unwrap_or(u64::MAX))
+        self.fill(elapsed_us);
+        self.behind(elapsed_us).min(u64::try_from(self.credit / SALE).unwrap_or(u64::MAX))
+    }
+
+    /// How many sales are due and not sent.
+    pub fn behind(&self, elapsed_us: u64) -> u64 {
+        due_by(&self.segment, self.end_us, elapsed_us).saturating_sub(self.next_index())
     }
 
     /// The next sale was sent.
@@ -85,155 +135,48 @@ impl Schedule {
         self.next
     }
 
-    /// When the sale to be sent next is due, in microseconds after the start.
-    pub fn next_due_at(&self) -> u64 {
-        self.plan.due_at(self.next)
+    /// How many of the plan's sales were not offered so far.
+    pub fn not_offered(&self) -> u64 {
+        self.not_offered
     }
 
-    /// Whether the plan has been sent to its end.
-    pub fn is_done(&self) -> bool {
-        self.next >= self.plan.total
+    /// When the sale to be sent next is due, in microseconds after the start.
+    pub fn next_due_at(&self) -> u64 {
+        self.segment.due_at(self.next_index())
+    }
+
+    /// Whether the load has come to its end, and all that was due is sent.
+    pub fn is_done(&self, elapsed_us: u64) -> bool {
+        elapsed_us >= self.end_us && self.behind(elapsed_us) == 0
+    }
+
+    /// The plan's number of the sale to be sent next.
+    fn next_index(&self) -> u64 {
+        self.next + self.not_offered
+    }
+
+    fn fill(&mut self, elapsed_us: u64) {
+        let passed = elapsed_us.saturating_sub(self.filled_us);
+        self.filled_us = self.filled_us.max(elapsed_us);
+        self.credit = self.credit.saturating_add(u128::from(passed) * self.fastest()).min(self.brim());
+    }
+
+    /// In sales in a million seconds.
+    fn fastest(&self) -> u128 {
+        u128::from(self.catch_up.micro(self.segment.rate))
     }
 
     /// A full bucket: at least one sale, or a slow schedule would never send.
     fn brim(&self) -> u128 {
-        (self.fastest * BURST_US).max(SALE)
+        (self.fastest() * BURST_US).max(SALE)
     }
+}
+
+/// How many sales of a plan that ends are due by then, if it goes on with `segment`.
+pub fn due_by(segment: &Segment, end_us: u64, elapsed_us: u64) -> u64 {
+    end_us.checked_sub(1).map_or(0, |last| segment.due_by(elapsed_us.min(last)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RATES: [&str; 9] = ["0.1", "0.3", "1", "7", "99.9", "1000", "33333.333333", "250000", "500000"];
-    const DAY_US: u64 = 86_400_000_000;
-
-    fn plan(rate: &str) -> Plan {
-        Plan::new(rate.parse().unwrap(), Duration::MAX)
-    }
-
-    fn schedule(rate: &str) -> Schedule {
-        Schedule::new(plan(rate), CatchUp::default())
-    }
-
-    /// Turns the schedule every `tick_us` from `from_us` to `to_us` and returns when each sale was sent.
-    fn turn(schedule: &mut Schedule, from_us: u64, to_us: u64, tick_us: usize) -> Vec<u64> {
-        let mut sent = Vec::new();
-        for now in (from_us..=to_us).step_by(tick_us) {
-            for _ in 0..schedule.allowed(now) {
-                schedule.sent();
-                sent.push(now);
-            }
-        }
-        sent
-    }
-
-    #[test]
-    fn due_times_are_spaced_by_the_rate() {
-        let slow = plan("0.1");
-        assert_eq!([0, 1, 2, 360].map(|index| slow.due_at(index)), [0, 10_000_000, 20_000_000, 3_600_000_000]);
-        let fast = plan("500000");
-        assert_eq!([0, 1, 2, 500_000].map(|index| fast.due_at(index)), [0, 2, 4, 1_000_000]);
-        let third = plan("3");
-        assert_eq!([1, 2, 3, 4].map(|index| third.due_at(index)), [333_333, 666_666, 1_000_000, 1_333_333]);
-    }
-
-    #[test]
-    fn a_sale_is_due_at_its_due_time_and_not_a_microsecond_before() {
-        for rate in RATES {
-            let plan = plan(rate);
-            for index in [1, 2, 3, 10, 999, 123_457, 10_000_000_000] {
-                let due = plan.due_at(index);
-                assert!(plan.due_by(due) > index, "sale {index} at {rate}/s");
-                assert!(plan.due_by(due - 1) <= index, "sale {index} at {rate}/s");
-            }
-        }
-    }
-
-    #[test]
-    fn a_long_run_does_not_drift() {
-        for (rate, in_a_day) in [("0.1", 8_640), ("7", 604_800), ("99.9", 8_631_360), ("500000", 43_200_000_000)] {
-            let plan = plan(rate);
-            assert_eq!(plan.due_at(in_a_day), DAY_US, "{rate}/s");
-            assert_eq!(plan.due_at(in_a_day * 1000), DAY_US * 1000, "{rate}/s");
-        }
-    }
-
-    #[test]
-    fn nothing_is_sent_ahead_of_the_plan_and_all_of_it_in_its_tick() {
-        for rate in RATES {
-            let mut schedule = schedule(rate);
-            for now in (0..2_000_000).step_by(1_000) {
-                for _ in 0..schedule.allowed(now) {
-                    assert!(schedule.next_due_at() <= now, "{rate}/s at {now}");
-                    schedule.sent();
-                }
-                assert_eq!(schedule.next(), plan(rate).due_by(now), "{rate}/s at {now}");
-            }
-        }
-    }
-
-    #[test]
-    fn after_a_stall_it_catches_up_at_twice_the_rate_and_no_faster() {
-        for (rate, per_second) in [("10", 10), ("1000", 1_000), ("500000", 500_000)] {
-            let mut schedule = schedule(rate);
-            turn(&mut schedule, 0, 1_000_000, 1_000);
-            let sent = turn(&mut schedule, 4_000_000, 8_000_000, 1_000);
-            assert_eq!(schedule.next(), plan(rate).due_by(8_000_000), "{rate}/s: all is sent in the end");
-            let burst = per_second / 50 + 1;
-            for (index, at) in sent.iter().enumerate().step_by(per_second / 10) {
-                let most = usize::try_from((at - 4_000_000) * 2).unwrap() * per_second / 1_000_000 + burst;
-                assert!(index <= most, "{rate}/s: {index} sent by {at}, at most {most}");
-            }
-            let behind =
-                plan(rate).due_by(6_000_000) as f64 - (per_second + sent.partition_point(|at| *at <= 6_000_000)) as f64;
-            let expected = per_second as f64;
-            assert!((behind - expected).abs() <= expected * 0.05 + 1.0, "{rate}/s: {behind} behind after 2 s");
-        }
-    }
-
-    #[test]
-    fn a_late_tick_is_made_good_at_once() {
-        let mut schedule = schedule("1000");
-        turn(&mut schedule, 0, 1_000_000, 1_000);
-        assert_eq!(schedule.allowed(1_010_000), 10);
-    }
-
-    #[test]
-    fn a_factor_of_one_never_catches_up() {
-        let mut schedule = Schedule::new(plan("1000"), "1".parse().unwrap());
-        turn(&mut schedule, 0, 1_000_000, 1_000);
-        turn(&mut schedule, 2_000_000, 5_000_000, 1_000);
-        assert!((980..=991).contains(&(plan("1000").due_by(5_000_000) - schedule.next())));
-    }
-
-    #[test]
-    fn what_was_not_sent_stays_allowed() {
-        let mut schedule = schedule("1000");
-        assert_eq!(schedule.allowed(4_000), 5);
-        assert_eq!(schedule.allowed(4_000), 5, "nothing was sent: the queue was full");
-        schedule.sent();
-        assert_eq!(schedule.allowed(4_000), 4);
-    }
-
-    #[test]
-    fn a_clock_that_steps_back_changes_nothing() {
-        let mut schedule = schedule("1000");
-        turn(&mut schedule, 0, 1_000_000, 1_000);
-        assert_eq!(schedule.allowed(0), 0);
-        assert_eq!(schedule.allowed(1_000_000), 0);
-        assert_eq!(schedule.allowed(1_001_000), 1);
-    }
-
-    #[test]
-    fn a_plan_ends_with_exactly_the_sales_of_its_length() {
-        for (rate, seconds, total) in [("100", 10, 1_000), ("0.1", 10, 1), ("0.1", 11, 2), ("3", 1, 3), ("7", 0, 0)] {
-            let plan = Plan::new(rate.parse().unwrap(), Duration::from_secs(seconds));
-            assert_eq!(plan.total(), total, "{rate}/s for {seconds} s");
-            let mut schedule = Schedule::new(plan, CatchUp::default());
-            turn(&mut schedule, 0, 60_000_000, 10_000);
-            assert!(schedule.is_done());
-            assert_eq!(schedule.next(), total);
-        }
-    }
-}
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::acks::{Acks, pack};
-use crate::blame::Blame;
+use crate::causes::Causes;
+use crate::ceiling::Ceiling;
 use crate::clock::Clock;
+use crate::in_force::{ENDED, STOPPING};
 use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::metrics::Metrics;
 use crate::rate::CatchUp;
@@ -28,8 +30,8 @@ const QUEUE: u32 = 40_000;
 const TICK: Duration = Duration::from_millis(1);
 /// The longest rest; bounds how late a stop is seen and how old the gauges are.
 const IDLE: Duration = Duration::from_millis(50);
-/// How often the wall clock is checked for a step.
-const CLOCK_CHECK_US: u64 = 1_000_000;
+/// How often the wall clock is checked for a step, and the loader's ceiling is estimated.
+const CHECK_US: u64 = 1_000_000;
 /// Refused sales are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for Kafka's answers, of the 30 s that Kubernetes gives.
@@ -45,13 +47,14 @@ pub struct Sending {
     stock: Receiver<Stock>,
     schedule: Schedule,
     catch_up: CatchUp,
-    blame: Blame,
+    causes: Causes,
+    ceiling: Ceiling,
     current: Option<Current>,
     /// When a refusal was logged.
     logged: Option<Instant>,
     /// The key of the sale in hand, kept for its memory.
     key: String,
-    clock_checked_us: u64,
+    checked_us: u64,
 }
 
 /// The block that is being sent: its current piece, and the index of the next sale.
@@ -86,14 +89,15 @@ impl Sending {
     ) -> anyhow::Result<Self> {
         let producer = Producer::new(config, QUEUE, Acks::new(Arc::clone(&load)))?;
         Ok(Self {
-            schedule: Schedule::new(load.plan(), catch_up),
+            schedule: load.schedule(catch_up),
             catch_up,
             topic: config.names().sales(),
-            blame: Blame::new(catch_up),
+            causes: Causes::new(catch_up),
+            ceiling: Ceiling::default(),
             current: None,
             logged: None,
             key: String::new(),
-            clock_checked_us: 0,
+            checked_us: 0,
             load,
             producer: Arc::new(producer),
             stock,
@@ -106,22 +110,24 @@ impl Sending {
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.
     ///
-    /// Afterwards the account has how far each block was sent.
-    pub fn run(mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    /// Afterwards the account has how far each block was sent. `ledger` is told when the rate changes, since more may have to
+    /// be reserved then.
+    pub fn run(mut self, beat: &Beat, shutdown: &CancellationToken, ledger: &Sender<()>) -> anyhow::Result<()> {
         if self.first_block(beat, shutdown) {
             let load = Arc::clone(&self.load);
             let clock = load.begin();
+            self.schedule = load.schedule(self.catch_up);
             let time = load.time.start("schedule");
-            info!(rate = load.rate().per_second(), sales = load.plan().total(), "the load begins");
-            while !shutdown.is_cancelled() && !self.schedule.is_done() {
+            info!(rate = load.rate().per_second(), "the load begins");
+            while !shutdown.is_cancelled() && !self.schedule.is_done(clock.elapsed_us()) {
                 beat.turned();
                 time.begin(Activity::Working);
-                let waits_for = self.turn(clock)?;
+                let waits_for = self.turn(clock, ledger)?;
                 time.begin(waits_for);
-                std::thread::sleep(self.rest(clock.elapsed_us()));
+                load.wait(self.rest(clock.elapsed_us()));
             }
             if !shutdown.is_cancelled() {
-                info!(sales = load.plan().total(), "the load has ended as planned and stays ended; {TO_LOAD_AGAIN}");
+                info!(sales = self.schedule.next(), "the load has ended as planned and stays ended; {TO_LOAD_AGAIN}");
             }
         }
         self.stop(beat, shutdown);
@@ -136,7 +142,6 @@ impl Sending {
             }
             match self.stock.recv_timeout(IDLE) {
                 Ok(stock) => {
-                    self.schedule = Schedule::new(self.load.plan(), self.catch_up);
                     self.take(stock);
                     return true;
                 }
@@ -149,10 +154,17 @@ impl Sending {
     }
 
     /// Hands over what may be sent now, and returns what the loop waits for next.
-    fn turn(&mut self, clock: &Clock) -> anyhow::Result<Activity> {
+    fn turn(&mut self, clock: &Clock, ledger: &Sender<()>) -> anyhow::Result<Activity> {
         let now_us = clock.elapsed_us();
-        if now_us >= self.clock_checked_us + CLOCK_CHECK_US {
-            self.clock_checked_us = now_us;
+        if self.load.follow(&mut self.schedule, clock, now_us) {
+            // Nobody listens any more once the ledger has failed, which ends the process.
+            let _ = ledger.send(());
+        }
+        let late_us = now_us.saturating_sub(self.schedule.next_due_at());
+        self.load.metrics.kept_waiting(self.causes.turn(now_us, late_us));
+        if now_us >= self.checked_us + CHECK_US {
+            self.checked_us = now_us;
+            self.load.metrics.ceiling.set(self.ceiling.of(&self.load).unwrap_or(0.0));
             if let Some(step_us) = clock.follow() {
                 warn!(step_us, "the wall clock has stepped; due times follow it");
             }
@@ -165,7 +177,7 @@ impl Sending {
                 Handed::Blocked => {
                     let now_us = clock.elapsed_us();
                     let late_us = now_us.saturating_sub(self.schedule.next_due_at());
-                    let blocked_us = self.blame.blocked(now_us, late_us);
+                    let blocked_us = self.causes.blocked(now_us, late_us);
                     self.load.metrics.blocked_us.inc_by(blocked_us);
                     return Ok(Activity::Kafka);
                 }
@@ -209,8 +221,9 @@ impl Sending {
             return self.not_sent(id, why);
         }
         let now_us = clock.elapsed_us();
-        let (lateness, blocked_us) = self.blame.handed(now_us, now_us.saturating_sub(due_us));
+        let (lateness, blocked_us, waited_us) = self.causes.handed(now_us, now_us.saturating_sub(due_us));
         self.load.metrics.blocked_us.inc_by(blocked_us);
+        self.load.metrics.kept_waiting(waited_us);
         self.load.metrics.handed(lateness);
         self.schedule.sent();
         *index += 1;
@@ -252,6 +265,7 @@ impl Sending {
 
     /// Waits for the answers: at the plan's end as long as it takes, at the process's end no longer than it may.
     fn stop(&mut self, beat: &Beat, shutdown: &CancellationToken) {
+        self.load.end(if shutdown.is_cancelled() { STOPPING } else { ENDED }, &self.schedule);
         let begun = self.current.as_ref().map(|current| (current.stock.id().block, current.index));
         if let Some(mut account) = self.load.account() {
             account.stop(begun);
@@ -307,7 +321,6 @@ mod tests {
 
     use super::*;
     use crate::account::{Account, Owner};
-    use crate::schedule::Plan;
     use crate::stock::pieces;
 
     const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
@@ -322,7 +335,7 @@ mod tests {
         account.reserve(0.0, 0);
         let draft = account.draft(0, false);
         account.committed(&draft);
-        load.open(account, Plan::new(rate, Duration::from_secs(1)));
+        load.open(account, Duration::from_secs(1));
         Arc::new(load)
     }
 

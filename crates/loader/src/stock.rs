@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use anyhow::Context;
 use petstore::{BlockId, Petstore, Sale, State};
+use prometheus_client::metrics::counter::Counter;
 use service::{Activity, Stopwatch};
 
 /// Bytes of bodies in a piece, at most. Blocks have about two megabytes, or twenty if they last ten years: in pieces, what is
@@ -100,17 +101,19 @@ pub(crate) fn pieces(id: BlockId, sales: &[Sale]) -> impl Iterator<Item = anyhow
     })
 }
 
-/// Generates the reserved blocks in order until either channel is closed. Blocks.
+/// Generates the reserved blocks in order until either channel is closed, and counts the sales. Blocks.
 pub fn make(
     petstore: &Petstore,
     reserved: &Receiver<BlockId>,
     ready: &SyncSender<Stock>,
     time: &Stopwatch,
+    made: &Counter,
 ) -> anyhow::Result<()> {
     for id in reserved {
         time.begin(Activity::Working);
         for piece in pieces(id, &petstore.block(id)) {
             let piece = piece?;
+            made.inc_by(u64::from(piece.end() - piece.first()));
             // A full channel means there is nothing to do until pieces are sent.
             if time.during(Activity::Input, || ready.send(piece)).is_err() {
                 return Ok(());
@@ -183,8 +186,11 @@ mod tests {
             reserve.send(id).unwrap();
         }
         drop(reserve);
-        make(&petstore(), &reserved, &ready, &Time::default().start("maker")).unwrap();
+        let counter = Counter::default();
+        make(&petstore(), &reserved, &ready, &Time::default().start("maker"), &counter).unwrap();
         drop(ready);
-        assert_eq!(made.iter().map(|stock| stock.id()).collect::<Vec<_>>(), ids);
+        let made: Vec<Stock> = made.iter().collect();
+        assert_eq!(made.iter().filter(|stock| stock.is_last()).map(Stock::id).collect::<Vec<_>>(), ids);
+        assert_eq!(counter.get(), made.iter().map(|stock| stock.sales.len() as u64).sum::<u64>());
     }
 }

@@ -215,7 +215,7 @@ impl Admin {
         let (head, body) = request.into_parts();
         match Limited::new(body, BODY_LIMIT).collect().await {
             Ok(body) => self.answer(Request::from_parts(head, body.to_bytes())).await,
-            Err(_) => text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large or broke off\n"),
+            Err(_) => http::error(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB or broke off"),
         }
     }
 
@@ -275,6 +275,7 @@ impl Admin {
             resources: Some(self.resources.lock().unwrap_or_else(PoisonError::into_inner).read()),
             neighbour: figures.neighbour,
             unknown: figures.unknown,
+            segment: figures.segment,
         })
     }
 }

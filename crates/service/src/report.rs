@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::{Latency, Resources, Spent, Time};
+use crate::{Latency, Resources, Segment, Spent, Time};
 
 /// A program's own figures, collected again for each report.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Figures {
     pub neighbour: Option<Neighbour>,
     /// What could not be measured, and why.
     pub unknown: BTreeMap<String, String>,
+    /// What a loader sends at present.
+    pub segment: Option<Segment>,
 }
 
 impl Figures {
@@ -69,6 +71,13 @@ impl Figures {
         self.unknown.insert(name.into(), why.into());
         self
     }
+
+    /// Adds what a loader sends at present.
+    #[must_use]
+    pub fn segment(mut self, segment: Option<Segment>) -> Self {
+        self.segment = segment;
+        self
+    }
 }
 
 /// The body of `/report`. Everything in it is cumulative, so that a lost report loses nothing.
@@ -106,6 +115,9 @@ pub struct Report {
     /// What could not be measured, by the name under which its latency or figure would be, and why.
     #[serde(default)]
     pub unknown: BTreeMap<String, String>,
+    /// What a loader sends at present; none of other programs, before the load begins, and after it has ended.
+    #[serde(default)]
+    pub segment: Option<Segment>,
 }
 
 /// A latency histogram in JSON, readable by every port of `HdrHistogram`.
@@ -183,6 +195,7 @@ mod tests {
             resources: Some(Resources { cpu_usage_us: Some(9), ..Resources::default() }),
             neighbour: None,
             unknown: BTreeMap::from([("fsync".to_owned(), "the disk is full".to_owned())]),
+            segment: None,
         };
         let text = serde_json::to_string(&report).unwrap();
         let back: Report = serde_json::from_str(&text).unwrap();

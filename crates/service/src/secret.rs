@@ -1,6 +1,7 @@
 //! Passwords, as Secrets hold them.
 
 use std::fmt;
+use std::hint::black_box;
 
 use serde::Deserialize;
 
@@ -20,6 +21,16 @@ impl Secret {
     /// Returns the value itself, for the one call that needs it.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether this is it. Takes equally long wherever the two differ, so that the time tells nothing of the value.
+    pub fn is(&self, given: &[u8]) -> bool {
+        let secret = self.0.as_bytes();
+        let differences = given.iter().enumerate().fold(0, |differences, (at, byte)| {
+            // Wraps around, so that the time depends on what was given alone.
+            black_box(differences | (byte ^ secret.get(at % secret.len().max(1)).unwrap_or(&0)))
+        });
+        black_box(differences) == 0 && given.len() == secret.len()
     }
 }
 
@@ -62,6 +73,16 @@ mod tests {
     #[test]
     fn a_secret_is_not_shown() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "***");
+    }
+
+    #[test]
+    fn only_the_whole_secret_is_it() {
+        let secret = Secret::new("hunter2");
+        assert!(secret.is(b"hunter2"));
+        for other in ["", "h", "hunter", "hunter3", "Hunter2", "hunter22", "hunter2hunter2", "hunter2\n"] {
+            assert!(!secret.is(other.as_bytes()), "{other:?}");
+        }
+        assert!(!Secret::new("").is(b"x"));
     }
 
     #[test]

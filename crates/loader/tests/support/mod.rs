@@ -171,6 +171,23 @@ impl Loader {
         Self { child, admin, log }
     }
 
+    /// Address of its admin port.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// Lets all of its threads run on one CPU only, and after all other programs.
+    pub fn confine_to_cpu_0(&self) {
+        let pid = self.child.id().to_string();
+        for command in [["taskset", "-acp", "0"], ["renice", "-n", "19"]] {
+            let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+            let tasks = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
+            let of = if command[0] == "taskset" { vec![pid.clone()] } else { tasks.collect() };
+            let done = Command::new(command[0]).args(&command[1..]).args(of).stdout(Stdio::null()).status().unwrap();
+            assert!(done.success(), "{command:?}");
+        }
+    }
+
     pub async fn report(&self) -> Option<Report> {
         let body = service::http::get(&self.admin, "/report", Duration::from_secs(5)).await.ok()?;
         serde_json::from_slice(&body).ok()

@@ -150,16 +150,23 @@ impl Reader {
 
     /// Reads all figures as they are now.
     pub fn read(&mut self) -> Resources {
+        let mut resources = self.read_groups();
         let files = &mut self.files;
-        let groups = self.groups.take().unwrap_or_else(|| Groups::locate(&self.process, &self.root, files));
-        let mut resources = cgroup::read(&groups, files);
-        // A process that is being started may not be in its final group yet.
-        self.groups = (resources != Resources::default()).then_some(groups);
         resources.processes = known(self.tree.read(files));
         if self.is_own {
             resources.network = known(network::read(&self.process, files));
             resources.node = known(node::read(&self.proc_dir, files));
         }
+        resources
+    }
+
+    /// Reads only the figures of the control groups, which takes less time.
+    pub fn read_groups(&mut self) -> Resources {
+        let files = &mut self.files;
+        let groups = self.groups.take().unwrap_or_else(|| Groups::locate(&self.process, &self.root, files));
+        let resources = cgroup::read(&groups, files);
+        // A process that is being started may not be in its final group yet.
+        self.groups = (resources != Resources::default()).then_some(groups);
         resources
     }
 }
