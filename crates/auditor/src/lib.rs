@@ -18,6 +18,10 @@
 //! waits in Kafka is judged later. See [`model`], [`audit::order`] and the constants beside each queue. Where Kafka's retention
 //! overtakes the auditor, the account tells so in words, and judges the next block that it can.
 //!
+//! A Kafka that is emptied or replaced takes its logs and this account with it. The auditor that runs then asks the stores once
+//! more, writes what it knew to the new Kafka, and ends; the next one has that in its account. What had been acknowledged and
+//! is neither on a topic that was read nor in a store is lost.
+//!
 //! [`recount`] proves the same of all that the logs still hold, from scratch, on a running pipeline as well. It shares with
 //! the live account the model, what a store takes, the readers of the protocols and the names of findings. [`helm_test`] is
 //! what `helm test` runs: the recount of the newest blocks, with deadlines.
@@ -29,6 +33,8 @@
 //!   it sends of blocks that are done is "unknown".
 //! - A block of another release's model is not judged, and counted apart. What Redis may have forgotten is left out there.
 //! - Redis only counts: there, what was sold to whom is not compared, and a duplicate names its block, not its sale.
+//! - Of a Kafka that was replaced while no auditor ran, nothing is known: a remark tells of it if Postgres was kept. What came back
+//!   on `receipts` and had not been read counts as lost there.
 //! - A row of Postgres, or a bit of Redis, that is changed after its block is done is seen by a recount only. Of a row, what
 //!   is not part of a receipt (topic, offset, due time) is not compared; nor is the due time in a header, which the model
 //!   does not know.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use petstore::{BlockId, State};
-use stores::Counts;
 use stores::postgres::Conflict;
+use stores::{Counts, Positions};
 
 use crate::audit::Held;
 use crate::audit::bits::Bits;
@@ -45,15 +45,25 @@ impl Store {
         names: &kafka::Names,
         installation: &str,
     ) -> anyhow::Result<BTreeMap<State, i64>> {
+        let positions = self.positions_in(installation).await?;
+        let state = |((topic, _), next): ((String, i32), i64)| Some((names.state_of(&topic)?, next));
+        Ok(positions.next.into_iter().filter_map(state).collect())
+    }
+
+    /// How many Kafkas it had before this one, if it tells.
+    pub async fn adopted(&mut self, installation: &str) -> anyhow::Result<u64> {
+        Ok(self.positions_in(installation).await?.adopted)
+    }
+
+    async fn positions_in(&mut self, installation: &str) -> anyhow::Result<Positions> {
         let positions = match self {
             Self::Redis(reader, _) => reader.positions().await?,
             Self::Postgres(reader) => reader.positions().await?,
         };
-        if let Some(other) = positions.installation.filter(|other| other != installation) {
+        if let Some(other) = positions.installation.as_ref().filter(|other| *other != installation) {
             bail!("its positions are those of another kafka ({other}), or of this one before it was emptied");
         }
-        let state = |((topic, _), next): ((String, i32), i64)| Some((names.state_of(&topic)?, next));
-        Ok(positions.next.into_iter().filter_map(state).collect())
+        Ok(positions)
     }
 
     /// What there is of each of `blocks`, in their order.

@@ -20,6 +20,8 @@ pub enum Next<'a> {
     /// A log no longer holds what was to be read next, or ends before it. Kafka does not tell which, and says it once:
     /// nothing more of that log comes until reading begins again.
     OutOfRange,
+    /// No broker answers, or there is no such topic: Kafka may be another one when it is back.
+    Doubtful,
     /// Kafka or a broker is away; the client reconnects by itself.
     Failed,
     /// No record came in time.
@@ -84,6 +86,12 @@ impl LogReader {
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading: {code}"),
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => Next::OutOfRange,
+            Some(Err(KafkaError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition,
+            ))) => Next::Doubtful,
             Some(Err(_)) => Next::Failed,
             None => {
                 self.contact.iter().try_for_each(|contact| contact.check(self.consumer.client()))?;
@@ -170,7 +178,7 @@ pub fn read_parts(
                     }
                 }
                 Next::Nothing => break,
-                Next::OutOfRange | Next::Failed => {}
+                Next::OutOfRange | Next::Doubtful | Next::Failed => {}
             }
             wait = Duration::ZERO;
         }

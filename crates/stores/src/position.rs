@@ -10,6 +10,8 @@ pub type Partition = (String, i32);
 pub struct Positions {
     /// Which Kafka the positions count in; none before the first write.
     pub installation: Option<String>,
+    /// How many Kafkas there were before it (see [`crate::Adopt`]), if the store keeps that: Redis does not.
+    pub adopted: u64,
     /// One after the last offset written. A partition that is not in the map is at 0.
     pub next: BTreeMap<Partition, i64>,
 }

@@ -34,14 +34,8 @@ impl Audit {
         for reserved in self.reserved.values() {
             stages.add(&reserved.tallies());
         }
-        let mut strays = Tallies::default();
-        for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
-            *strays.at_mut(stage) = tally;
-        }
-        for stage in Stage::ALL {
-            strays.at_mut(stage).never_sent += self.strangers.count(stage);
-        }
-        stages.add(&strays);
+        stages.add(&self.strays());
+        self.gone.values().for_each(|gone| stages.add(&gone.stages));
         stages.keep(self.watched.stages());
         let (one_in, sparest) = self.sampling.one_in();
         Account {
@@ -51,7 +45,13 @@ impl Audit {
             open_blocks: (self.open.len() + self.reserved.len()) as u64,
             done_blocks: self.done.count(),
             other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
-            findings: self.findings.iter().cloned().collect(),
+            findings: self
+                .gone
+                .values()
+                .flat_map(|gone| gone.findings.iter())
+                .chain(self.findings.iter())
+                .cloned()
+                .collect(),
             rejected_records: self.rejected.clone(),
             content: Content { one_in, sparest },
             remarks: self.remarks(service::unix_us()),
@@ -63,6 +63,18 @@ impl Audit {
                 ..Position::default()
             },
         }
+    }
+
+    /// What belongs to no block.
+    pub(super) fn strays(&self) -> Tallies {
+        let mut strays = Tallies::default();
+        for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
+            *strays.at_mut(stage) = tally;
+        }
+        for stage in Stage::ALL {
+            strays.at_mut(stage).never_sent += self.strangers.count(stage);
+        }
+        strays
     }
 
     /// Some open blocks, the oldest first.

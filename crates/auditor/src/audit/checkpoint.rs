@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::done::{Loader, Odd};
 use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
-use super::{Audit, Case, Overtaken};
+use super::{Audit, Case, Gone, Overtaken};
 use crate::audit::block::Behind;
 use crate::audit::findings::{Findings, Stage, Tally};
 use crate::audit::source::Source;
@@ -20,6 +20,8 @@ use crate::audit::source::Source;
 pub struct Checkpoint {
     /// Grows when a field is read in another way than before; a new field alone has a default.
     pub version: u32,
+    /// The Kafka that it counts in; empty if an earlier release wrote it.
+    pub installation: String,
     /// How far each source is.
     pub logs: Vec<(Source, Log)>,
     /// What belongs to no block: at routed and at returned.
@@ -53,7 +55,7 @@ pub struct Log {
 /// One record for `kapture.audit`: its key, and its value unless it is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// `checkpoint`, `loader/<run>/<loader>` or `block/<block id>`.
+    /// `checkpoint`, `loader/<run>/<loader>`, `block/<block id>` or `gone/<installation>`.
     pub key: String,
     /// JSON.
     pub value: Option<Vec<u8>>,
@@ -69,12 +71,15 @@ const VERSION: u32 = 1;
 const CHECKPOINT: &str = "checkpoint";
 const LOADER: &str = "loader/";
 const BLOCK: &str = "block/";
+/// What an auditor leaves of a Kafka that is gone.
+pub(super) const GONE: &str = "gone/";
 
 /// Takes what an earlier auditor wrote, record by record.
 pub struct Restoring {
     audit: Audit,
     checkpoint: Option<Checkpoint>,
     keys: BTreeSet<String>,
+    gone: BTreeMap<String, Gone>,
     /// The last record of each key that can't be read.
     unreadable: BTreeMap<String, anyhow::Error>,
 }
@@ -82,11 +87,19 @@ pub struct Restoring {
 impl Restoring {
     /// Begins with an empty account.
     pub fn new(audit: Audit) -> Self {
-        Self { audit, checkpoint: None, keys: BTreeSet::new(), unreadable: BTreeMap::new() }
+        Self { audit, checkpoint: None, keys: BTreeSet::new(), gone: BTreeMap::new(), unreadable: BTreeMap::new() }
     }
 
     /// Takes the next record; its value is `None` if the key was removed. Unknown keys are left alone.
     pub fn take(&mut self, key: &str, value: Option<&[u8]>) {
+        if let Some(installation) = key.strip_prefix(GONE) {
+            match value.map(serde_json::from_slice).transpose() {
+                Ok(Some(gone)) => drop(self.gone.insert(installation.to_owned(), gone)),
+                Ok(None) => drop(self.gone.remove(installation)),
+                Err(err) => tracing::warn!("the account of an earlier kafka, {key}, can't be read: {err}"),
+            }
+            return;
+        }
         if key != CHECKPOINT && !key.starts_with(LOADER) && !key.starts_with(BLOCK) {
             return;
         }
@@ -104,13 +117,27 @@ impl Restoring {
     /// The account, and whether anything was restored. If any of it is of a shape that this release does not know, it begins
     /// again in `fresh` where the logs begin.
     pub fn finish(self, mut fresh: Audit) -> (Audit, bool) {
-        let Self { mut audit, checkpoint, keys, unreadable } = self;
+        let Self { mut audit, checkpoint, keys, mut gone, unreadable } = self;
+        // It was there again after all, and the checkpoint has what it holds.
+        let returned = gone.remove(&fresh.installation).map(|_| format!("{GONE}{}", fresh.installation));
+        audit.stale.extend(returned.clone());
+        audit.inherit(gone.clone());
+        fresh.inherit(gone);
+        let keys = || keys.iter().cloned().chain(returned.clone()).collect();
         if let Some((_, err)) = unreadable.into_iter().next() {
             tracing::warn!(
                 "beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}"
             );
-            fresh.stale = keys.into_iter().collect();
+            fresh.stale = keys();
             fresh.begins_again = true;
+            return (fresh, false);
+        }
+        if let Some(Checkpoint { installation, .. }) = &checkpoint
+            && !installation.is_empty()
+            && *installation != fresh.installation
+        {
+            tracing::warn!(before = installation, "beginning again, since the last checkpoint is of another kafka");
+            fresh.stale = keys();
             return (fresh, false);
         }
         let found = checkpoint.is_some();
@@ -163,6 +190,7 @@ impl Audit {
         disorder.sort_unstable_by_key(|(id, _)| *id);
         let checkpoint = Checkpoint {
             version: VERSION,
+            installation: self.installation.clone(),
             logs: self.sources.iter().copied().map(log).collect(),
             strays: self.strays,
             cases: self.lasting_cases(),
@@ -232,7 +260,7 @@ impl Audit {
     }
 }
 
-fn entry<T: Serialize>(key: String, value: Option<&T>) -> anyhow::Result<Entry> {
+pub(super) fn entry<T: Serialize>(key: String, value: Option<&T>) -> anyhow::Result<Entry> {
     let value = value.map(serde_json::to_vec).transpose().with_context(|| format!("encoding {key}"))?;
     Ok(Entry { key, value })
 }

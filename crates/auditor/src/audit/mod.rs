@@ -11,6 +11,9 @@ pub mod block;
 mod checkpoint;
 mod done;
 pub mod findings;
+mod gone;
+#[cfg(test)]
+mod gone_tests;
 #[cfg(test)]
 mod memory_tests;
 pub mod order;
@@ -43,6 +46,7 @@ use petstore::{BlockId, SaleId};
 pub use account::{Account, BlockView, Content, Count, Position};
 pub use checkpoint::{Checkpoint, Entry, Log, Restoring};
 pub use done::{Done, Late};
+pub use gone::{Gone, HeldByStores};
 pub use origins::{Case, Evidence, Origin};
 pub use reading::Unknown;
 pub use rejected::{Rejected, RejectedRecords};
@@ -106,6 +110,12 @@ pub struct Audit {
     /// unix time, microseconds.
     suspect_before_us: [i64; 2],
     overtaken: Overtaken,
+    /// Which Kafka this is the account of.
+    installation: String,
+    /// The accounts of earlier ones, by their names.
+    gone: BTreeMap<String, Gone>,
+    /// How many Kafkas a store has adopted.
+    adopted: u64,
     /// What an earlier auditor wrote could not be read.
     begins_again: bool,
     /// Its keys, until they are removed.
@@ -142,6 +152,9 @@ impl Audit {
             counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
             overtaken: Overtaken::default(),
+            installation: String::new(),
+            gone: BTreeMap::new(),
+            adopted: 0,
             begins_again: false,
             stale: Vec::new(),
             rounds: 0,

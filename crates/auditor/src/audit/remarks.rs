@@ -44,6 +44,19 @@ impl Audit {
                  what is missing of blocks reserved before then is not auditable; later blocks are judged"
             )
         });
+        let gone = self.gone.iter().map(|(installation, gone)| {
+            let ago = now_us.saturating_sub(gone.at_us).max(0) / 1_000_000;
+            format!(
+                "Kafka {installation} was emptied or replaced {ago} s ago: its sales are in this account as they were found \
+                 by then; lost: {}",
+                gone.losses()
+            )
+        });
+        let unjudged = self.unjudged_kafkas();
+        let unjudged = (unjudged > 0).then(|| {
+            let whose = if unjudged == 1 { "an earlier Kafka" } else { &format!("{unjudged} earlier Kafkas") };
+            format!("the sales of {whose} can't be judged: no auditor left an account of them")
+        });
         let backlog = self.backlog();
         let behind = (backlog > BEHIND).then(|| {
             format!("the auditor has {backlog} records still to read: it can't keep up, so its account is late")
@@ -60,6 +73,6 @@ impl Audit {
         let others = (others > 0).then(|| {
             format!("{others} blocks are not judged: they are of another release, whose model this one does not know")
         });
-        [again, overtaken, others, behind, full].into_iter().flatten().collect()
+        gone.chain([unjudged, again, overtaken, others, behind, full].into_iter().flatten()).collect()
     }
 }

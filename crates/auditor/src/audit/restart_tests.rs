@@ -72,7 +72,7 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
     }
 }
 
-fn restore(entries: &[Entry], fresh: impl Fn() -> Audit) -> Audit {
+pub(super) fn restore(entries: &[Entry], fresh: impl Fn() -> Audit) -> Audit {
     let mut restoring = Restoring::new(fresh());
     for entry in entries {
         restoring.take(&entry.key, entry.value.as_deref());

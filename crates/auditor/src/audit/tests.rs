@@ -86,7 +86,7 @@ pub(super) fn closed() -> BlockRecord {
 }
 
 /// Puts sales in, each at an offset that is its index; those given twice come at another one.
-fn put(audit: &mut Audit, indices: impl IntoIterator<Item = u32>) {
+pub(super) fn put(audit: &mut Audit, indices: impl IntoIterator<Item = u32>) {
     for (offset, index) in (0..).zip(indices) {
         sale(audit, BLOCK.sale(index), home(index), offset);
     }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use kafka::{Logs, Partition};
 use petstore::BlockId;
 use service::Beat;
@@ -87,7 +88,9 @@ pub(super) fn run(
     };
     while !shutdown.is_cancelled() {
         beat.turned();
-        if live.started.get()
+        if live.started.get() && !live.is_sure() {
+            live.wait_for("kafka, and to know that it is still the same");
+        } else if live.started.get()
             && let Err(err) = judge.turn()
         {
             live.metrics.errors.inc();
@@ -114,8 +117,22 @@ impl Judge<'_> {
         }
         self.look_at_lag()?;
         self.live.audit().close();
-        self.save();
+        // The turn may have taken long.
+        if self.live.is_sure() {
+            self.save();
+        }
         Ok(())
+    }
+
+    /// Where the account of blocks ends. One that ends before what was read of it is of another Kafka.
+    fn end_of_blocks(&self) -> anyhow::Result<i64> {
+        let read = self.live.blocks_read.load(Ordering::Acquire);
+        let end = self.logs.end(&self.live.names.blocks())?;
+        if end < read {
+            self.live.watch.doubt();
+            bail!("the account of blocks ends at {end}, and was read to {read}");
+        }
+        Ok(end)
     }
 
     /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
@@ -130,7 +147,7 @@ impl Judge<'_> {
         if self.strays.is_none()
             && let Some(unknown) = unknown
         {
-            let end = self.logs.end(&self.live.names.blocks())?;
+            let end = self.end_of_blocks()?;
             self.strays = Some((unknown, end));
         }
         Ok(())
@@ -141,7 +158,7 @@ impl Judge<'_> {
         match self.listening {
             None if self.listened.elapsed() >= LISTEN => {
                 let asked = Instant::now();
-                self.listening = Some((asked, self.logs.end(&self.live.names.blocks())?));
+                self.listening = Some((asked, self.end_of_blocks()?));
             }
             Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
                 self.live.audit().listened(asked.duration_since(self.listened));

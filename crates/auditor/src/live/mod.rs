@@ -3,7 +3,8 @@
 //! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
 //! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
 //! for a batch at a time. None of them waits for another: Kafka or a
-//! store that is away only makes sales late.
+//! store that is away only makes sales late. While it is not known whether Kafka is still the same, all of them rest; if it
+//! is another one, what is known of the old one is left to the next auditor ([`replaced`]).
 
 mod api;
 mod checkpoint;
@@ -11,23 +12,27 @@ mod judge;
 mod metrics;
 mod prune;
 mod reader;
+mod replaced;
 mod retention;
 mod returned;
 mod round;
 mod search;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::{Logs, Partition, Topic};
+use petstore::BlockId;
 use prometheus_client::registry::Registry;
 use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::bits::Bits;
 use crate::audit::source::Source;
 use crate::audit::{Account, Audit, STORES};
 use crate::config::Stores;
@@ -46,6 +51,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// What the threads share.
 struct Live {
     names: kafka::Names,
+    /// Tells whether Kafka is still the one that the account is of.
+    watch: kafka::Watch,
     installation: String,
     /// All logs that are read but the account of blocks.
     sources: Vec<Source>,
@@ -117,7 +124,14 @@ pub async fn run(
         let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
             (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
-        tokio::try_join!(reader, judge, search, retention, redis, postgres)?;
+        let stores = async {
+            let (redis, postgres, ()) = tokio::try_join!(redis, postgres, async {
+                replaced::wait(&live, &shutdown).await;
+                Ok(())
+            })?;
+            replaced::end(&kafka, &live, [redis, postgres], &shutdown).await
+        };
+        tokio::try_join!(reader, judge, search, retention, stores)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -143,7 +157,7 @@ async fn prepare(
     let names = kafka.names();
     let prepared = async {
         kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
-        let installation = kafka.installation(shutdown).await?.to_string();
+        let watch = kafka.watch(shutdown).await?;
         let mut topics = names.states();
         topics.extend([names.sales(), names.rejected()]);
         topics.extend(watched.returned.then(|| names.receipts()));
@@ -154,7 +168,7 @@ async fn prepare(
                     let returned = watched.returned;
                     let sources = tokio::task::spawn_blocking(move || sources(&kafka, returned)).await?;
                     match sources {
-                        Ok(sources) => return Ok((installation, sources)),
+                        Ok(sources) => return Ok((watch, sources)),
                         Err(err) => ready.missing(format!("{err:#}")),
                     }
                 }
@@ -164,18 +178,20 @@ async fn prepare(
             tokio::time::sleep(REST).await;
         }
     };
-    let prepared: anyhow::Result<(String, Vec<Source>)> = tokio::select! {
+    let prepared: anyhow::Result<(kafka::Watch, Vec<Source>)> = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(None),
         prepared = prepared => prepared,
     };
-    let (installation, sources) = prepared.context("waiting for kafka")?;
+    let (watch, sources) = prepared.context("waiting for kafka")?;
+    let installation = watch.installation().to_string();
     let audit = loop {
-        let (config, followed) = (kafka.clone(), sources.clone());
+        let (config, followed, installation) = (kafka.clone(), sources.clone(), installation.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let fresh = || {
                 let mut audit = Audit::new(watched, Chains::default().generate());
                 audit.follow(followed.clone());
+                audit.of_kafka(installation.clone());
                 audit
             };
             checkpoint::restore(&config, fresh)
@@ -195,6 +211,7 @@ async fn prepare(
     };
     Ok(Some(Live {
         names,
+        watch,
         installation,
         sources,
         audit: Mutex::new(audit),
@@ -237,15 +254,15 @@ async fn thread(
     tokio::task::spawn_blocking(move || work(&kafka, &live, &shutdown)).await?
 }
 
-/// Watches a store, if there is one.
+/// Watches a store, if there is one. Gives what it held when Kafka was replaced.
 async fn watch(
     live: &Live,
     number: usize,
     store: Option<Store>,
     health: &Health,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let Some(store) = store else { return Ok(()) };
+) -> anyhow::Result<HashMap<BlockId, Bits>> {
+    let Some(store) = store else { return Ok(HashMap::new()) };
     let beat = health.loop_(STORES[number].name(), STUCK);
     watch::run(live, number, store, &beat, shutdown).await
 }
@@ -253,6 +270,11 @@ async fn watch(
 impl Live {
     fn audit(&self) -> MutexGuard<'_, Audit> {
         self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether Kafka is known to be the one that the account is of.
+    fn is_sure(&self) -> bool {
+        self.watch.is_sure().unwrap_or(false)
     }
 
     /// The partitions of all sources, in their order.

@@ -75,8 +75,26 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     };
     while !shutdown.is_cancelled() {
         beat.turned();
-        reader.turn()?;
-        reader.rest()?;
+        if !live.is_sure() {
+            std::thread::sleep(IDLE);
+            continue;
+        }
+        if let Err(err) = reader.turn().and_then(|()| reader.rest()) {
+            return fail(live, err, beat, shutdown);
+        }
+    }
+    Ok(())
+}
+
+/// Another Kafka may be the reason: then the account of the old one is left first, and ends the process.
+fn fail(live: &Live, err: anyhow::Error, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    live.watch.doubt();
+    while !shutdown.is_cancelled() {
+        beat.turned();
+        if live.is_sure() {
+            return Err(err);
+        }
+        std::thread::sleep(IDLE);
     }
     Ok(())
 }
@@ -108,7 +126,11 @@ impl<'a> Reader<'a> {
         self.log.begin([(&self.blocks, beginning)])?;
         while self.live.blocks_read.load(Ordering::Acquire) < end && !shutdown.is_cancelled() {
             beat.turned();
-            self.turn()?;
+            if self.live.is_sure() {
+                self.turn()?;
+            } else {
+                std::thread::sleep(IDLE);
+            }
         }
 
         let mut audit = self.live.audit();
@@ -138,7 +160,16 @@ impl<'a> Reader<'a> {
                     let item = item(&record, &self.sources, &mut self.bodies);
                     self.batch.extend(item);
                 }
-                Next::OutOfRange => self.overtaken = true,
+                Next::OutOfRange => {
+                    self.overtaken = true;
+                    self.live.watch.doubt();
+                    break;
+                }
+                Next::Doubtful => {
+                    self.live.metrics.errors.inc();
+                    self.live.watch.doubt();
+                    break;
+                }
                 Next::Failed => drop(self.live.metrics.errors.inc()),
                 Next::Nothing => break,
             }
@@ -147,7 +178,7 @@ impl<'a> Reader<'a> {
         if self.overtaken || !self.batch.is_empty() || self.looked.elapsed() >= POSITIONS {
             self.put()?;
         }
-        if self.overtaken && self.asked.is_none_or(|asked| asked.elapsed() >= REST) {
+        if self.overtaken && self.live.is_sure() && self.asked.is_none_or(|asked| asked.elapsed() >= REST) {
             self.skip_what_was_deleted()?;
         }
         Ok(())

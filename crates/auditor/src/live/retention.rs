@@ -63,7 +63,7 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
         beat.turned();
         let pruned_now_us = live.pruned_before_us.load(Ordering::Acquire);
         let is_time = looked.is_none_or(|at| at.elapsed() >= EVERY);
-        if live.started.get() && (is_time || pruned_now_us > pruned_us) {
+        if live.started.get() && live.is_sure() && (is_time || pruned_now_us > pruned_us) {
             pruned_us = pruned_now_us;
             let looking = if is_time {
                 looked = Some(Instant::now());

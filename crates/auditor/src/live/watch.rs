@@ -1,6 +1,6 @@
 //! Asks one store, every few seconds, what it has of the open blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use petstore::BlockId;
@@ -10,6 +10,8 @@ use tracing::info;
 
 use super::Live;
 use super::prune::Pruning;
+use super::replaced::last_look;
+use crate::audit::bits::Bits;
 use crate::audit::findings::Stage;
 use crate::audit::{Asked, STORES};
 use crate::store::{Page, Store};
@@ -17,28 +19,34 @@ use crate::store::{Page, Store};
 /// Between two passes over the open blocks.
 const REST: Duration = Duration::from_secs(2);
 /// Blocks in one question.
-const BLOCKS: usize = 500;
+pub(super) const BLOCKS: usize = 500;
 /// Blocks that are looked at sale by sale in one pass. A store that lost more has its counts, and names come later.
 const LOOKED_AT: usize = 50;
 /// Conflicts of a block that are named.
 const CONFLICTS: u32 = 20;
 
-/// Watches store number `store` until `shutdown`.
+/// Watches store number `store` until `shutdown`, or until Kafka is replaced: then gives what the store holds of the blocks of
+/// which something is late.
 pub(super) async fn run(
     live: &Live,
     number: usize,
     mut store: Store,
     beat: &Beat,
     shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<HashMap<BlockId, Bits>> {
     let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new());
     loop {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return Ok(HashMap::new()),
             () = tokio::time::sleep(REST) => {}
         }
         beat.turned();
+        match live.watch.is_sure() {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(_) => return Ok(last_look(live, number, &mut store, beat).await),
+        }
         // Before the account of blocks is read, all that a store has is strange.
         if !live.started.get() {
             continue;
@@ -46,7 +54,7 @@ pub(super) async fn run(
         let begun = Instant::now();
         let passed = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return Ok(HashMap::new()),
             passed = pass(live, number, &mut store, &mut page, beat) => passed,
         };
         match &passed {
@@ -65,7 +73,7 @@ pub(super) async fn run(
         }
         let pruned = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return Ok(HashMap::new()),
             pruned = pruning.turn(live, &mut store, beat) => pruned,
         };
         if let Err(err) = pruned {
@@ -78,6 +86,9 @@ pub(super) async fn run(
 async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, beat: &Beat) -> anyhow::Result<()> {
     let mut after: Option<BlockId> = None;
     let mut looked_at = 0;
+    // An error while it has another Kafka's positions: the blocks that it lists are that one's, and would all be strange here.
+    let adopted = store.adopted(&live.installation).await?;
+    live.audit().store_adopted(adopted);
     if let Some(keeps) = store.keeps() {
         // Sooner rather than later, since loaders have clocks of their own.
         let age = i64::try_from((keeps / 16 * 15).as_micros()).unwrap_or(i64::MAX);

@@ -28,6 +28,9 @@ pub use self::pipeline::{Message, Pipeline};
 pub const LIMIT: Duration = Duration::from_mins(1);
 const DUE_US: i64 = 1_700_000_000_000_001;
 
+/// What is there before an auditor starts.
+const TOPICS: [Topic; 5] = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
+
 /// A block of the run, small enough to be made in no time.
 pub const BLOCK: BlockId = BlockId { run: 0x9f3a_1c22, loader: 3, block: 17 };
 
@@ -50,14 +53,30 @@ impl World {
         let schema = format!("auditor-test-{:08x}", rand::random::<u32>());
         let kafka: kafka::Config = servers.kafka(&format!("{schema}-"));
         let (redis, postgres) = (servers.redis(&format!("{schema}-")), servers.postgres(&schema));
-        let topics = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
-        kafka.ensure_topics(&topics, &CancellationToken::new()).await.unwrap();
-        // What the tests write must come through, however busy the machine is.
-        let mut transactions = kafka.transactional_producer(&format!("{schema}-test"));
-        transactions.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
-        let transactions: BaseProducer = transactions.create().unwrap();
-        transactions.init_transactions(LIMIT).unwrap();
+        kafka.ensure_topics(&TOPICS, &CancellationToken::new()).await.unwrap();
+        let transactions = transactions(&kafka, &schema);
         Self { kafka, redis, postgres, servers, schema, transactions, routed: BTreeMap::new() }
+    }
+
+    /// Takes everything from Kafka, as a broker without persistence does that is replaced, and makes the topics again.
+    pub async fn replace_kafka(&mut self) {
+        let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
+        let topics = || -> Vec<String> {
+            let metadata = admin.inner().fetch_metadata(None, LIMIT).unwrap();
+            let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+            names.filter(|name| name.starts_with(self.kafka.prefix.as_str())).collect()
+        };
+        let names = topics();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        admin.delete_topics(&names, &AdminOptions::new()).await.unwrap();
+        let begun = Instant::now();
+        while !topics().is_empty() {
+            assert!(begun.elapsed() < LIMIT, "the topics are still there");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.kafka.ensure_topics(&TOPICS, &CancellationToken::new()).await.unwrap();
+        self.transactions = transactions(&self.kafka, &self.schema);
+        self.routed.clear();
     }
 
     /// What a loader would send of a block.
@@ -207,7 +226,7 @@ impl World {
             let part = Part {
                 partition: (self.kafka.names().state(*state), 0),
                 expected: 0,
-                next: 1_000_000,
+                next: self.end_of(*state),
                 records: records.collect(),
             };
             assert_eq!(store.positions(std::slice::from_ref(&part.partition)).await.unwrap(), [0]);
@@ -226,6 +245,15 @@ impl World {
         work(&self.transactions);
         self.transactions.commit_transaction(LIMIT).unwrap();
     }
+}
+
+/// What the tests write must come through, however busy the machine is.
+fn transactions(kafka: &kafka::Config, schema: &str) -> BaseProducer {
+    let mut transactions = kafka.transactional_producer(&format!("{schema}-test"));
+    transactions.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
+    let transactions: BaseProducer = transactions.create().unwrap();
+    transactions.init_transactions(LIMIT).unwrap();
+    transactions
 }
 
 /// 20 days make a few hundred sales.
@@ -302,6 +330,12 @@ impl Auditor {
 
     pub fn address(&self) -> service::HostPort {
         self.address.to_string().try_into().unwrap()
+    }
+
+    /// Waits for its end, which is an error: the error.
+    pub async fn last_words(mut self) -> String {
+        let ended = tokio::time::timeout(LIMIT, self.running.take().expect("it runs")).await;
+        format!("{:#}", ended.expect("it ends by itself").unwrap().unwrap_err())
     }
 
     pub async fn stop(mut self) {

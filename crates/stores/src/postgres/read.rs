@@ -53,6 +53,7 @@ impl Reader {
         let rows = self.query("reading positions", POSITIONS, &[]).await?;
         Ok(Positions {
             installation: rows.first().map(|row| row.get(3)),
+            adopted: rows.iter().map(|row| u64::try_from(row.get::<_, i32>(4)).unwrap_or(0)).max().unwrap_or(0),
             next: rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect(),
         })
     }
@@ -162,7 +163,7 @@ impl Reader {
     }
 }
 
-const POSITIONS: &str = "SELECT topic, partition, next_offset, installation FROM positions";
+const POSITIONS: &str = "SELECT topic, partition, next_offset, installation, epoch FROM positions";
 const ROWS: &str = concat!(
     "SELECT index, digest, ",
     receipt_columns!(),

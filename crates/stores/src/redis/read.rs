@@ -39,7 +39,7 @@ impl Reader {
                     Some((topic.to_owned(), number.parse().ok()?))
                 };
                 let next = fields.iter().filter_map(|(field, next)| Some((partition(field)?, *next))).collect();
-                anyhow::Ok(Positions { installation, next })
+                anyhow::Ok(Positions { installation, adopted: 0, next })
             })
             .await
     }

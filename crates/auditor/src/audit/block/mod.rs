@@ -6,6 +6,7 @@
 //! A fault is counted where it happened: a stage is not to blame for what was altered, out of order or repeated
 //! when it came there.
 
+mod gone;
 mod losses;
 mod returned;
 mod sightings;

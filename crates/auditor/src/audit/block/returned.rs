@@ -31,6 +31,10 @@ impl Returned {
         self.suspect = true;
     }
 
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
     pub(super) fn spans(&self) -> impl Iterator<Item = &Span> {
         self.sightings.spans.iter()
     }
@@ -142,15 +146,15 @@ impl Block {
         !returned.suspect
     }
 
-    /// The account of what came back. `stored`: how many are found in Postgres.
-    pub(super) fn tally_returned(&self, stored: u64) -> Option<Tally> {
+    /// The account of what came back. `seen`: what was routed; `stored`: how many are found in Postgres.
+    pub(super) fn tally_returned(&self, seen: &Bits, stored: u64) -> Option<Tally> {
         let Returned { sightings, lost, not_auditable, strangers, .. } = self.returned.as_ref()?;
         let store = self.stores[1].as_ref();
         let gone = |ranges: &Ranges| {
             let blamed = |index: u32| store.is_none_or(|stored| !stored.lost.contains(index));
             ranges.iter().filter(|index| !sightings.seen.contains(*index) && blamed(*index)).count() as u64
         };
-        let routed = sightings.seen.count() - sightings.seen.count_without(&self.routed.seen);
+        let routed = sightings.seen.count() - sightings.seen.count_without(seen);
         let (found, lost, not_auditable) = (u64::from(routed), gone(lost), gone(not_auditable));
         let expected = stored.max(found + lost + not_auditable);
         let before =

@@ -10,8 +10,12 @@ use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 impl Block {
     /// The account of this block. `silent`: its loader has not been heard of for so long that it is taken for gone.
     pub fn tallies(&self, silent: bool) -> Tallies {
+        self.tallies_with(silent, &self.routed.seen)
+    }
+
+    /// The same if `seen` were routed.
+    pub(super) fn tallies_with(&self, silent: bool, seen: &Bits) -> Tallies {
         let acknowledged = u64::from(self.record.acknowledged.len());
-        let seen = &self.routed.seen;
         let gone = |ranges: &Ranges| u64::from(ranges.len() - seen.count_in(ranges));
         let (by_kafka, spoilt) = (gone(&self.lost.by_kafka), gone(&self.lost.spoilt));
         let accepted = Tally {
@@ -55,7 +59,7 @@ impl Block {
                 *tallies.at_mut(stage) = store.tally(expected, self.routed.repeated, &self.routed.altered);
             }
         }
-        if let Some(returned) = self.tally_returned(tallies.at(Stage::Stored).found) {
+        if let Some(returned) = self.tally_returned(seen, tallies.at(Stage::Stored).found) {
             *tallies.at_mut(Stage::Returned) = returned;
         }
         tallies

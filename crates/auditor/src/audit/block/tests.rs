@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use petstore::{Petstore, Sale, State};
 use proptest::prelude::*;
 
+use super::gone::GoneBlock;
 use super::*;
 use crate::audit::findings::Stage;
 use crate::model::Body;
@@ -158,6 +159,29 @@ proptest! {
             prop_assert_eq!(routed.expected, accepted.found);
             prop_assert_eq!(u64::from(block.missing().len()), routed.late, "what is missing is what is late");
             prop_assert_eq!(tallies.at(Stage::Stored).expected, u64::from(block.storable().count()));
+        }
+    }
+
+    #[test]
+    fn nothing_is_late_once_kafka_is_gone(
+        events in prop::collection::vec(event(), 0..60),
+        held in prop::option::of(prop::collection::vec(0..LENGTH + 10, 0..60)),
+    ) {
+        let mut block = Block::new(0, record(), Watched { stores: [false, true], returned: true });
+        for event in &events {
+            apply(&mut block, event);
+        }
+        let held: Option<Bits> = held.map(|held| held.into_iter().collect());
+        let GoneBlock { tallies, .. } = block.account_of_gone([None, held.as_ref()]);
+        for (stage, tally) in &tallies.0 {
+            let Tally { expected, found, lost, rejected, not_auditable, late, .. } = *tally;
+            prop_assert_eq!(late, 0);
+            prop_assert_eq!(expected, found + lost + rejected + not_auditable, "{:?}: {:?}", stage, tally);
+        }
+        prop_assert_eq!(tallies.at(Stage::Routed).expected, tallies.at(Stage::Accepted).found);
+        if let Some(held) = held {
+            let stored = tallies.at(Stage::Stored);
+            prop_assert_eq!(stored.lost, u64::from(block.storable().count_without(&held)), "what it has not is lost");
         }
     }
 }

@@ -1,0 +1,70 @@
+//! The account of a block whose Kafka is gone: nothing more of it can come, so what is late is lost.
+
+use kafka::Ranges;
+
+use super::Block;
+use crate::audit::STORES;
+use crate::audit::bits::Bits;
+use crate::audit::findings::{Stage, Tallies};
+
+/// See [`Block::account_of_gone`].
+#[derive(Debug, Default)]
+pub struct GoneBlock {
+    /// Its account.
+    pub tallies: Tallies,
+    /// The sales that are lost with Kafka, by the stage that does not have them.
+    pub lost: Vec<(Stage, Ranges)>,
+}
+
+impl Block {
+    /// `held`: what each store has of the block; none of a store that isn't watched or did not answer.
+    ///
+    /// What a store holds was routed, though it was not read. What was not routed was lost by Kafka; what was routed and is
+    /// not in a store, or was stored and did not come back, is missing there for good.
+    pub fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> GoneBlock {
+        let first_unsent = self.record.first_unsent();
+        let stored = held.into_iter().flatten().flat_map(Bits::iter).filter(|index| *index < first_unsent);
+        let routed = self.routed.seen.or(&stored.collect());
+        let mut tallies = self.tallies_with(true, &routed);
+        let mut lost = Vec::new();
+
+        let late = std::mem::take(&mut tallies.at_mut(Stage::Routed).late);
+        if self.suspect {
+            tallies.at_mut(Stage::Routed).not_auditable += late;
+        } else if late > 0 {
+            tallies.at_mut(Stage::Routed).expected -= late;
+            tallies.at_mut(Stage::Accepted).found -= late;
+            tallies.at_mut(Stage::Accepted).lost += late;
+            let missing = routed.missing_from(&self.record.acknowledged);
+            let missing = missing.iter().filter(|index| !self.lost.contains(*index));
+            lost.push((Stage::Accepted, super::singles(missing)));
+        }
+
+        let storable = routed.without(&self.routed.broken).to_ranges();
+        for ((stage, store), held) in STORES.into_iter().zip(&self.stores).zip(held) {
+            let Some(store) = store else { continue };
+            let tally = tallies.at_mut(stage);
+            if let Some(held) = held.filter(|_| !store.is_forgotten()) {
+                let missing = held.missing_from(&storable);
+                tally.lost = missing.len().into();
+                tally.found = tally.expected - tally.lost;
+                let missing = missing.iter().filter(|index| !store.lost.contains(*index));
+                lost.push((stage, super::singles(missing)));
+            } else {
+                tally.not_auditable += tally.late;
+            }
+            tally.late = 0;
+        }
+
+        if let Some(mut returned) = self.tally_returned(&routed, tallies.at(Stage::Stored).found) {
+            let late = std::mem::take(&mut returned.late);
+            if self.returned.as_ref().is_some_and(super::Returned::is_suspect) {
+                returned.not_auditable += late;
+            } else {
+                returned.lost += late;
+            }
+            *tallies.at_mut(Stage::Returned) = returned;
+        }
+        GoneBlock { tallies, lost }
+    }
+}

@@ -1,0 +1,88 @@
+//! The end of an auditor whose Kafka was emptied or replaced: it leaves what it knows on the new one, for the next auditor.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kafka::Topic;
+use petstore::BlockId;
+use service::Beat;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Live;
+use super::checkpoint::Writer;
+use super::watch::BLOCKS;
+use crate::audit::bits::Bits;
+use crate::audit::{Entry, HeldByStores, STORES};
+use crate::store::Store;
+
+/// Between two looks, and between two tries.
+const REST: Duration = Duration::from_millis(500);
+/// Asking a store what it holds. What it does not answer by then can't be judged.
+const ASKING: Duration = Duration::from_secs(15);
+/// Writing. A Kafka that takes longer to be there does not learn of it.
+const WRITING: Duration = Duration::from_secs(45);
+
+/// Waits for Kafka to be replaced, or for `shutdown`.
+pub(super) async fn wait(live: &Live, shutdown: &CancellationToken) {
+    while live.watch.is_sure().is_ok() && !shutdown.is_cancelled() {
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// What a store holds of all blocks of which something is late.
+pub(super) async fn last_look(live: &Live, number: usize, store: &mut Store, beat: &Beat) -> HashMap<BlockId, Bits> {
+    let mut held = HashMap::new();
+    let looking = async {
+        let unsettled = live.audit().unsettled();
+        for blocks in unsettled.chunks(BLOCKS) {
+            for (id, counts) in blocks.iter().zip(store.counts(blocks).await?) {
+                beat.turned();
+                held.insert(*id, if counts.found > 0 { store.present(*id).await? } else { Bits::new() });
+            }
+        }
+        anyhow::Ok(())
+    };
+    if let Err(err) = tokio::time::timeout(ASKING, looking).await.context("it took too long").flatten() {
+        warn!(stage = STORES[number].name(), "what it has not answered can't be judged: {err:#}");
+    }
+    held
+}
+
+/// Leaves the account, if Kafka was replaced: then it is an error, which ends the process.
+pub(super) async fn end(
+    kafka: &kafka::Config,
+    live: &Live,
+    held: HeldByStores,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Err(replaced) = live.watch.is_sure() else { return Ok(()) };
+    let gone = live.started.get().then(|| live.audit().give_up(&held, service::unix_us()));
+    let (lost, stages) = match &gone {
+        Some(gone) => (gone.losses(), serde_json::to_string(&gone.stages).unwrap_or_default()),
+        None => ("not known, since the account of blocks was not yet read".to_owned(), String::new()),
+    };
+    let entries = live.audit().legacy(gone);
+    let left =
+        async { tokio::time::timeout(WRITING, leave(kafka, entries?, shutdown)).await.context("it took too long")? };
+    match left.await {
+        Ok(()) => info!(lost, stages, "left the account of the kafka that was replaced to the next auditor"),
+        Err(err) => error!(lost, stages, "the account of the kafka that was replaced could not be left: {err:#}"),
+    }
+    Err(replaced)
+}
+
+async fn leave(kafka: &kafka::Config, entries: Vec<Entry>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let entries = Arc::new(entries);
+    loop {
+        kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
+        let (mut writer, entries) = (Writer::new(kafka), Arc::clone(&entries));
+        match tokio::task::spawn_blocking(move || writer.write(&entries)).await? {
+            Ok(()) => return Ok(()),
+            Err(err) => info!("leaving the account again in a moment: {err:#}"),
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
