@@ -2,6 +2,7 @@
 //! whether the answer can be trusted.
 #![deny(missing_docs)]
 
+pub mod diagnose;
 pub mod judge;
 pub mod mode;
 pub mod search;
