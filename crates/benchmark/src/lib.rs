@@ -2,9 +2,13 @@
 //! whether the answer can be trusted.
 #![deny(missing_docs)]
 
+pub mod capsule;
+pub mod compare;
+pub mod decide;
 pub mod diagnose;
 pub mod judge;
 pub mod mode;
+pub mod report;
 pub mod search;
 pub mod statistics;
 pub mod verdict;

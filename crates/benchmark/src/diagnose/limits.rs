@@ -33,12 +33,12 @@ fn cause(case: &Case, component: &str, pod: &Pod, signal: &Signal, strength: f64
     }
     let value = format!("{}.resources.limits.cpu", values_of(component));
     let change = raised(pod).map(|(from, to)| Change::new(value, Some(from), to));
-    let cause =
-        case.cause(4, component, Resource::CpuLimit, strength).at(pod).because(because).advise(if change.is_some() {
-            "raise its CPU limit"
-        } else {
-            "raise its CPU limit; how much it used can't be read"
-        });
+    let advice = if change.is_some() {
+        "it needs more CPU than it may use"
+    } else {
+        "raise its CPU limit; how much it used can't be read"
+    };
+    let cause = case.cause(4, component, Resource::CpuLimit, strength).at(pod).because(because).advise(advice);
     Cause { change, ..cause }
 }
 

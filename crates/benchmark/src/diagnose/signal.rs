@@ -56,6 +56,7 @@ impl Signal {
 /// A number with as many digits as one needs.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
+        none if none < 1e-9 => "0".to_owned(),
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),

@@ -80,7 +80,7 @@ pub(super) fn postgres_cpu(case: &Case) -> Vec<Cause> {
             used.written(100.0, "% of its CPU limit"),
             working.written(100.0, "% of the samples")
         ))
-        .advise("raise its CPU limit");
+        .advise("it needs more CPU than it may use");
     let change = raised(pod).map(|(from, to)| Change::new("postgres.resources.limits.cpu", Some(from), to));
     vec![Cause { change, ..cause }]
 }
