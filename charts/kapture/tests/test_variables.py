@@ -14,7 +14,7 @@ READERS = {  # prefix: where its variables are read
     "LOADER_": "loader/src",
     "ETL_": "etl/src",
     "AUDITOR_": "auditor/src",
-    "TEST_": "auditor/src/check",
+    "TEST_": "auditor/src/helm_test",
     "EXPORTER_": "exporter/src",
     "PROBE_": "probe/src",
 }

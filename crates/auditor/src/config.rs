@@ -3,7 +3,7 @@
 use anyhow::bail;
 use serde::Deserialize;
 
-use crate::block::Watched;
+use crate::audit::block::Watched;
 use crate::store::Store;
 
 /// The variables `AUDITOR_*`.
@@ -74,7 +74,7 @@ mod tests {
                 ("TEST_NAMESPACE", "b"),
                 ("TEST_OBJECTS", "a-kapture"),
             ];
-            variables.into_iter().collect::<Environment>().read::<crate::check::Settings>("TEST_")
+            variables.into_iter().collect::<Environment>().read::<crate::helm_test::Settings>("TEST_")
         };
         assert_eq!(at("[fd00::1]:8080").unwrap().auditor.as_str(), "[fd00::1]:8080");
         assert!(

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use auditor::{Config, Stores, check, live, recount};
+use auditor::{Config, Stores, helm_test, live, recount};
 use tracing::info;
 
 #[tokio::main]
@@ -38,7 +38,7 @@ async fn test() -> anyhow::Result<ExitCode> {
         service::init_tracing();
     }
     let (_, kafka, stores) = environment()?;
-    let outcome = check::run(&service::from_env("TEST_")?, &kafka, stores, check::Patience::default()).await;
+    let outcome = helm_test::run(&service::from_env("TEST_")?, &kafka, stores, helm_test::Patience::default()).await;
     print!("{}", outcome.text);
     Ok(if outcome.well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,4 +1,4 @@
-//! Redis or Postgres: the auditor asks both the same.
+//! Redis or Postgres: the auditor asks both the same questions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use petstore::{BlockId, State};
 use stores::Counts;
 use stores::postgres::Conflict;
 
-use crate::bits::Bits;
-use crate::ledger::Held;
+use crate::audit::Held;
+use crate::audit::bits::Bits;
 
 /// Reads one of the stores.
 pub enum Store {
@@ -74,11 +74,11 @@ impl Store {
             Self::Redis(reader, _) => reader.present(block).await?,
             Self::Postgres(reader) => reader.present(block).await?.into_iter().map(|(index, _)| index).collect(),
         };
-        // More than any writer puts in. A row beyond, made by hand, stands for its like.
+        // Indices are clamped to one beyond what any writer stores: a row made by hand must not cost its index in memory.
         Ok(indices.into_iter().map(|index| index.min(stores::MAX_INDEX + 1)).collect())
     }
 
-    /// The same with what the rows say, if the store has rows.
+    /// The same with the content of the rows, if the store has rows.
     pub async fn held(&mut self, block: BlockId) -> anyhow::Result<Held> {
         let Self::Postgres(reader) = self else {
             return Ok(Held { present: self.present(block).await?, rows: Vec::new() });
@@ -123,7 +123,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Whether the list begins anew.
+    /// Whether the list begins again.
     pub fn is_at_start(&self) -> bool {
         self.after.is_none() && self.cursor == 0
     }

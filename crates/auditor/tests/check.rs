@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use auditor::check::{Outcome, Patience, Settings, run};
-use auditor::ledger::Account;
+use auditor::audit::Account;
+use auditor::helm_test::{Outcome, Patience, Settings, run};
 use auditor::{Store, Stores};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};

@@ -4,11 +4,12 @@
 
 mod support;
 
-use auditor::findings::{Kind, Stage, Tally};
-use auditor::ledger::Account;
+use auditor::audit::Account;
+use auditor::audit::findings::{Kind, Stage, Tally};
 use auditor::{Store, Stores, recount};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale, State};
+use rdkafka::producer::Producer;
 use support::{Auditor, BLOCK, World, count};
 
 /// Findings as (stage, kind, how many), and what the list names.
@@ -126,6 +127,32 @@ async fn what_a_store_lost_or_has_twice_is_named() {
     let mut named = found(&account).1;
     named.sort();
     assert_eq!(named, [3, 5, 7, 8].map(|index| BLOCK.sale(index).to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn judging_goes_on_while_a_search_is_under_way() {
+    let mut world = World::new().await;
+    let [lossy, whole] = [0, 1].map(|number| BlockId { block: BLOCK.block + number, ..BLOCK });
+    let [some, all] = [lossy, whole].map(World::sales);
+    world.account(lossy, Phase::Closed, count(&some));
+    world.accept(without(&some, 7));
+    world.route(without(&some, 7));
+    let hidden = world.hide_the_end_of_sales();
+    world.fan_out_has_passed_all();
+    let auditor = Auditor::start(&world.kafka, Stores::default());
+    auditor.account(|account| account.position.waiting_for.contains("search")).await;
+
+    world.account(whole, Phase::Closed, count(&all));
+    world.accept(&all);
+    world.route(&all);
+    world.fan_out_has_passed_all();
+    let account = auditor.account(|account| account.done_blocks == 1).await;
+    assert_eq!((found(&account).0, account.open_blocks), (vec![], 1), "the search is not over: {account:?}");
+
+    hidden.abort_transaction(support::LIMIT).unwrap();
+    let account = auditor.account(|account| account.done_blocks == 2).await;
+    assert_eq!(found(&account), (vec![(Stage::Accepted, Kind::Lost, 1)], vec![lossy.sale(7).to_string()]));
+    auditor.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

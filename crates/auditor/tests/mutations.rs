@@ -8,7 +8,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use auditor::findings::{Finding, Kind, Stage};
+use auditor::audit::findings::{Finding, Kind, Stage};
 use auditor::{Store, Stores, recount};
 use petstore::{BlockId, Sale, SaleId, State};
 use support::{Auditor, BLOCK, LIMIT, Message, Pipeline, World};

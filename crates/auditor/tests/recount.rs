@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auditor::findings::{Kind, Stage};
+use auditor::audit::findings::{Kind, Stage};
 use auditor::recount::Recount;
 use auditor::{Store, Stores, recount};
 use kafka::SaleHeader;

@@ -1,6 +1,6 @@
 //! Role `fan-out`: each sale from `sales` to the topic of its state, exactly once; anything else to `sales.rejected`.
 //!
-//! The header says where a sale belongs; the body is read to be sure that it is a valid sale, which every store can hold,
+//! The header names the state where a sale belongs; the body is read to be sure that it is a valid sale, which every store can hold,
 //! and the one that the header names. What is not stops nothing: it goes to `sales.rejected` with the reason, cut to a size
 //! that always fits, in the same transaction.
 
@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use kafka::exactly_once::{self, Settings, Stage};
-use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, SaleHeader, Topic, TransactionInterval};
+use kafka::exactly_once::{self, Processor, Settings};
+use kafka::transactions::{Failure, Guarantee, Outbox};
+use kafka::{Headers, Malformed, Record, SaleHeader, Topic, TransactionInterval};
 use petstore::SaleRef;
-use rdkafka::Message;
-use rdkafka::message::BorrowedMessage;
 use serde::Deserialize;
 use service::Health;
 use tokio::runtime::Handle;
@@ -67,6 +65,7 @@ pub fn run(
         ordinal: config.ordinal.to_string(),
         source: kafka.names().sales(),
         interval: config.transaction_interval.get(),
+        guarantee: Guarantee::ExactlyOnce,
         time: metrics.time.clone(),
     };
     let events = Arc::clone(&metrics.transactions);
@@ -77,25 +76,26 @@ pub fn run(
 
 /// A record that is a sale.
 pub struct Route {
-    /// What its header says, and with it where it goes.
-    pub sale: SaleHeader,
+    /// Its header, and with it where it goes.
+    sale: SaleHeader,
     /// Whether its headers go on as they are.
-    pub plain: bool,
+    plain: bool,
 }
 
 impl Route {
-    /// The route of a record, or why it is no sale.
-    pub fn of(message: &BorrowedMessage<'_>) -> Result<Self, Malformed> {
-        let (sale, plain) = SaleHeader::and_form(message)?;
-        check(&sale, message.payload().unwrap_or_default())?;
+    /// The route of a record, or why it is not a sale.
+    fn of(record: &Record<'_>) -> Result<Self, Malformed> {
+        let (sale, plain) = record.sale_and_form()?;
+        check(&sale, record.payload().unwrap_or_default())?;
         // A plain record has one short header.
-        let headers = if plain { 0 } else { message.headers().map_or(0, headers_bytes) };
-        petstore::check_sizes(message.key().map_or(0, <[u8]>::len), headers)?;
+        let headers = if plain { 0 } else { headers_bytes(record) };
+        petstore::check_sizes(record.key().map_or(0, <[u8]>::len), headers)?;
         Ok(Self { sale, plain })
     }
 }
 
-struct Router {
+/// Puts each record where it belongs.
+pub struct Router {
     /// By a state's index.
     topics: Vec<String>,
     rejected_topic: String,
@@ -106,50 +106,41 @@ struct Router {
 }
 
 impl Router {
-    fn new(kafka: &kafka::Config, metrics: Arc<Metrics>) -> Self {
+    /// Counts in `metrics` what it did.
+    pub fn new(kafka: &kafka::Config, metrics: Arc<Metrics>) -> Self {
         let names = kafka.names();
         Self { topics: names.states(), rejected_topic: names.rejected(), metrics, routed: Vec::new(), rejected: 0 }
     }
 
-    fn reject(
-        &mut self,
-        message: &BorrowedMessage<'_>,
-        malformed: &Malformed,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), Failure> {
-        let rejected = Rejected::new(message, &malformed.reason);
+    fn reject(&mut self, record: &Record<'_>, malformed: &Malformed, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        let rejected = Rejected::new(record, &malformed.reason);
         outbox.send(&self.rejected_topic, rejected.key, rejected.body, rejected.headers)?;
         self.rejected += 1;
         Ok(())
     }
 }
 
-impl Stage for Router {
-    type Verdict = Result<Route, Malformed>;
+impl Processor for Router {
+    type Judged = Result<Route, Malformed>;
 
-    fn judge(&self, message: &BorrowedMessage<'_>) -> Self::Verdict {
-        Route::of(message)
+    fn judge(&self, record: &Record<'_>) -> Self::Judged {
+        Route::of(record)
     }
 
-    fn handle(
-        &mut self,
-        message: BorrowedMessage<'_>,
-        verdict: Self::Verdict,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), Failure> {
-        match verdict {
+    fn handle(&mut self, record: Record<'_>, judged: Self::Judged, outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        match judged {
             Ok(Route { sale, plain }) => {
                 let topic = &self.topics[sale.state.index()];
                 if plain {
-                    outbox.forward(topic, message)?;
+                    outbox.forward(topic, record)?;
                 } else {
-                    let (key, payload) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-                    outbox.send(topic, key, payload, sale.to_owned_headers())?;
+                    let (key, payload) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
+                    outbox.send(topic, key, payload, Headers::from(&sale))?;
                 }
                 self.routed.push(sale.due_us);
                 Ok(())
             }
-            Err(malformed) => self.reject(&message, &malformed, outbox),
+            Err(malformed) => self.reject(&record, &malformed, outbox),
         }
     }
 
@@ -171,10 +162,10 @@ fn check(header: &SaleHeader, body: &[u8]) -> Result<(), Malformed> {
     petstore::check_due(header.due_us)?;
     let sale = SaleRef::parse(body)?;
     if sale.id != header.id {
-        return Err(malformed(format!("the body is sale {}, the header says {}", sale.id, header.id)));
+        return Err(malformed(format!("the body is sale {}, the header names {}", sale.id, header.id)));
     }
     if sale.store.state != header.state {
-        return Err(malformed(format!("the body's state is {}, the header says {}", sale.store.state, header.state)));
+        return Err(malformed(format!("the body's state is {}, the header names {}", sale.store.state, header.state)));
     }
     Ok(())
 }
@@ -214,7 +205,7 @@ mod tests {
         assert!(reason(&SaleHeader { due_us: -1, ..header() }, &sale()).starts_with("due time"));
         let mut other = sale();
         other.id.index = 4;
-        assert!(reason(&header(), &other).ends_with("is sale 0000002a/0/7/4, the header says 0000002a/0/7/3"));
+        assert!(reason(&header(), &other).ends_with("is sale 0000002a/0/7/4, the header names 0000002a/0/7/3"));
         let mut other = sale();
         other.store.state = if other.state() == State::Tx { State::Ca } else { State::Tx };
         assert!(reason(&header(), &other).starts_with(&format!("the body's state is {}, the", other.state())));

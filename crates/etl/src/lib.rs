@@ -6,11 +6,11 @@
 //! - [`spout`]: from Postgres back to Kafka, onto `receipts`, in Kafka transactions.
 //!
 //! Each can be killed at any instruction. A Kafka or a store that is away is waited for, for ever and in bounded memory;
-//! what ends the program is only what waiting can't mend, and its last words say how to.
+//! the program ends only for what waiting can't mend, and its last words tell what would.
 //!
 //! # What can still go wrong
 //!
-//! What is lost or repeated by these the auditor finds, and says at which stage; none is mended here.
+//! What is lost or repeated by these the auditor finds, with the stage; none is mended here.
 //!
 //! - What Kafka's retention deletes before it was read is gone, and so is what Kafka acknowledged and lost: without
 //!   persistence, or with fewer copies on disk than brokers that died.

@@ -21,7 +21,7 @@ pub struct Metrics {
     pub routed: Counter,
     /// From the due time to that commit.
     pub routed_latency: Latency,
-    /// Records that are no sale, in `sales.rejected`.
+    /// Records that are not sales, in `sales.rejected`.
     pub rejected: Counter,
     /// What became of Kafka's transactions.
     pub transactions: Arc<Events>,
@@ -46,7 +46,7 @@ pub struct SinkMetrics {
     pub conflicts: Counter,
     /// Partitions found to be elsewhere in the store than the sink left them: normal after a rebalance.
     pub moved: Counter,
-    /// Records in a state's topic that are no sale, left out.
+    /// Records in a state's topic that are not sales, left out.
     pub malformed: Counter,
     /// Offsets that Kafka no longer had when the store asked for them.
     pub gap: Counter,
@@ -56,7 +56,7 @@ pub struct SinkMetrics {
     pub in_hand: Gauge,
     /// Tries of the store that failed.
     pub store_errors: Counter,
-    /// Errors that Kafka's client reported and mends by itself.
+    /// Errors that Kafka's client reported and recovers from.
     pub kafka_errors: Counter,
 }
 
@@ -67,11 +67,11 @@ pub struct SpoutMetrics {
     pub sales: Counter,
     /// From the due time to that commit.
     pub latency: Latency,
-    /// Rows that are no sale, left out.
+    /// Rows that are not sales, left out.
     pub malformed: Counter,
     /// Tries of Postgres that failed.
     pub store_errors: Counter,
-    /// Errors that Kafka's client reported and mends by itself.
+    /// Errors that Kafka's client reported and recovers from.
     pub kafka_errors: Counter,
 }
 
@@ -93,7 +93,7 @@ impl Metrics {
                 );
                 registry.register(
                     "rejected_records",
-                    "Records that are no valid sale, put in the topic of rejected ones",
+                    "Records that are not valid sales, put in the topic of rejected ones",
                     metrics.rejected.clone(),
                 );
             }
@@ -145,9 +145,9 @@ impl SpoutMetrics {
 
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 3] {
         [
-            ("malformed", "Rows that are no sale, left out", &self.malformed),
+            ("malformed", "Rows that are not sales, left out", &self.malformed),
             ("store_errors", "Tries of Postgres that failed", &self.store_errors),
-            ("kafka_errors", "Errors that Kafka's client reported and mends by itself", &self.kafka_errors),
+            ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
         ]
     }
 }
@@ -184,11 +184,11 @@ impl SinkMetrics {
                 "Partitions that the store has at another position than the sink, each time this was found",
                 &self.moved,
             ),
-            ("malformed", "Records in a state's topic that are no sale, left out", &self.malformed),
+            ("malformed", "Records in a state's topic that are not sales, left out", &self.malformed),
             ("gap_offsets", "Offsets that Kafka no longer had when the store wanted them", &self.gap),
             ("rebalances", "Assignments of partitions", &self.rebalances),
             ("store_errors", "Tries of the store that failed", &self.store_errors),
-            ("kafka_errors", "Errors that Kafka's client reported and mends by itself", &self.kafka_errors),
+            ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
         ]
     }
 }
@@ -198,7 +198,7 @@ fn transactions(role: Role, events: &Events) -> Vec<(&'static str, &'static str,
     let mut counts = vec![
         ("commits", "Kafka transactions committed", read(&events.commits)),
         ("aborted", "Kafka transactions aborted", read(&events.aborts)),
-        ("rebuilds", "Producers made anew", read(&events.rebuilds)),
+        ("rebuilds", "Producers replaced after an error", read(&events.rebuilds)),
         ("rebalances", "Assignments of partitions", read(&events.rebalances)),
     ];
     // The spout's input is not in Kafka.

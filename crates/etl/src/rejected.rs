@@ -1,14 +1,12 @@
-//! What lies on `sales.rejected`: the record as it came, with the reason, cut to a size that always fits.
+//! A record of `sales.rejected`: the one that came, with the reason, cut to a size that always fits.
 //!
 //! A broker takes records of a megabyte, so there may be one whose key or headers leave no room for a word more. The whole
 //! of a rejected record is below a tenth of that.
 
 use std::borrow::Cow;
 
-use kafka::{SaleHeader, raw_headers};
+use kafka::{Headers, Record, SaleHeader};
 use petstore::{MAX_HEADERS_BYTES, MAX_KEY_BYTES, MAX_SALE_BYTES};
-use rdkafka::Message;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, OwnedHeaders};
 
 /// What is kept of the reason, which may quote the record.
 const REASON_BYTES: usize = 1 << 10;
@@ -17,7 +15,7 @@ const NAME_BYTES: usize = 128;
 /// What is kept of a header's value.
 const VALUE_BYTES: usize = 1 << 10;
 
-/// Our own headers. One of these names that came with the record is renamed: it is not what we say.
+/// Our own headers. One of these names that came with the record is renamed: it is not ours.
 const REASON: &str = "reason";
 const SOURCE: &str = "source";
 const BYTES: &str = "bytes";
@@ -29,33 +27,31 @@ const OWN: [&str; 5] = [REASON, SOURCE, BYTES, KEY_BYTES, HEADERS_BYTES];
 pub(crate) struct Rejected<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) body: &'a [u8],
-    pub(crate) headers: OwnedHeaders,
+    pub(crate) headers: Headers,
 }
 
 /// Names and values of a record's headers, in bytes.
-pub(crate) fn headers_bytes(headers: &BorrowedHeaders) -> usize {
-    raw_headers(headers).map(|(name, value)| size(name, value)).sum()
+pub(crate) fn headers_bytes(record: &Record<'_>) -> usize {
+    record.headers().map(|(name, value)| size(name, value)).sum()
 }
 
 impl<'a> Rejected<'a> {
     /// What is kept of a record.
-    pub(crate) fn new(message: &'a BorrowedMessage<'_>, reason: &str) -> Self {
-        let (key, body) = (message.key().unwrap_or_default(), message.payload().unwrap_or_default());
-        let source = format!("{}/{}/{}", message.topic(), message.partition(), message.offset());
-        let came = message.headers();
-        let mut headers = OwnedHeaders::new()
-            .insert(Header { key: REASON, value: Some(cut_text(reason, REASON_BYTES)) })
-            .insert(Header { key: SOURCE, value: Some(&source) })
-            .insert(Header { key: BYTES, value: Some(&body.len().to_string()) });
-        let sizes =
-            [(KEY_BYTES, key.len(), MAX_KEY_BYTES), (HEADERS_BYTES, came.map_or(0, headers_bytes), MAX_HEADERS_BYTES)];
+    pub(crate) fn new(record: &'a Record<'_>, reason: &str) -> Self {
+        let (key, body) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
+        let source = format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
+        let mut headers = Headers::default()
+            .with(REASON, Some(cut_text(reason, REASON_BYTES).as_bytes()))
+            .with(SOURCE, Some(source.as_bytes()))
+            .with(BYTES, Some(body.len().to_string().as_bytes()));
+        let sizes = [(KEY_BYTES, key.len(), MAX_KEY_BYTES), (HEADERS_BYTES, headers_bytes(record), MAX_HEADERS_BYTES)];
         for (name, size, most) in sizes {
             if size > most {
-                headers = headers.insert(Header { key: name, value: Some(&size.to_string()) });
+                headers = headers.with(name, Some(size.to_string().as_bytes()));
             }
         }
-        for (name, value) in came.map(|came| kept(raw_headers(came))).unwrap_or_default() {
-            headers = headers.insert(Header { key: &name, value });
+        for (name, value) in kept(record.headers()) {
+            headers = headers.with(&name, value);
         }
         Self { key: cut(key, MAX_KEY_BYTES), body: cut(body, MAX_SALE_BYTES), headers }
     }

@@ -134,7 +134,7 @@ fn wrong(sale: &Sale) -> Vec<(String, Vec<u8>, &'static str)> {
         (named(sale), format!("{json}{}", " ".repeat(MAX_SALE_BYTES)), "too large for a sale"),
         (named(sale), json.replacen("\"id\":\"", "\"id\":\"f", 1), "not a sale"),
         (format!("{} -1 {}", sale.id, sale.state()), json.clone(), "due time of the sale"),
-        (format!("{} 1700000000000000 xx", sale.id), json.clone(), "header sale is"),
+        (format!("{} 1700000000000000 xx", sale.id), json.clone(), "header `sale` must be"),
         (format!("{} 1700000000000000 {other}", sale.id), json, "the body's state is"),
     ];
     let ids: [fn(&mut Sale); 3] =

@@ -20,5 +20,6 @@ pub(crate) fn report(pod: &str, incarnation: u64, second: u64, counters: &[(&str
         threads: BTreeMap::new(),
         resources: None,
         neighbour: None,
+        unknown: BTreeMap::new(),
     }
 }

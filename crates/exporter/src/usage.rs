@@ -1,6 +1,7 @@
 //! What containers use of their limits. Where there is no limit, nothing is near it.
 
 use service::Resources;
+use service::resources::Limit;
 use service::state::Use;
 
 use crate::ledger::Incarnation;
@@ -16,7 +17,7 @@ pub(crate) fn of(component: &str, incarnation: &Incarnation, stale: bool) -> Vec
     }
     if let Some(neighbour) = &report.neighbour {
         add(&mut found, &neighbour.name, &neighbour.resources, incarnation, Container::Neighbour);
-        if let Some(disk) = neighbour.disk {
+        if let Some(disk) = &neighbour.disk {
             let used = disk.size_bytes.saturating_sub(disk.free_bytes);
             found.extend(part(&neighbour.name, "disk", used as f64, disk.size_bytes as f64));
         }
@@ -30,10 +31,12 @@ pub(crate) fn of(component: &str, incarnation: &Incarnation, stale: bool) -> Vec
 }
 
 fn add(found: &mut Vec<Use>, name: &str, resources: &Resources, incarnation: &Incarnation, container: Container) {
-    if let Some(limit) = resources.memory_limit_bytes {
-        found.extend(part(name, "memory", resources.memory_bytes as f64, limit as f64));
+    let memory_limit = resources.memory_limit_bytes.and_then(Limit::value);
+    if let Some((limit, used)) = memory_limit.zip(resources.memory_bytes) {
+        found.extend(part(name, "memory", used as f64, limit as f64));
     }
-    if let Some((limit, cpu)) = resources.cpu_limit_millicores.zip(incarnation.window.cpu(container)) {
+    let cpu_limit = resources.cpu_limit_millicores.and_then(Limit::value);
+    if let Some((limit, cpu)) = cpu_limit.zip(incarnation.window.cpu(container)) {
         let share = part(name, "cpu", cpu.cores, limit as f64 / 1e3);
         found.extend(share.map(|cpu_use| Use { throttled: cpu.throttled, ..cpu_use }));
     }
@@ -67,17 +70,17 @@ mod tests {
         for second in 0..2 {
             last = report("kafka-0", 1, second, &[]);
             let resources = Resources {
-                cpu_usage_us: second * 600_000,
-                cpu_limit_millicores: Some(2_000),
-                cpu_periods: second * 10,
-                cpu_throttled_periods: second,
-                memory_bytes: 300,
-                memory_limit_bytes: Some(400),
+                cpu_usage_us: Some(second * 600_000),
+                cpu_limit_millicores: Some(Limit::At(2_000)),
+                cpu_periods: Some(second * 10),
+                cpu_throttled_periods: Some(second),
+                memory_bytes: Some(300),
+                memory_limit_bytes: Some(Limit::At(400)),
                 ..Resources::default()
             };
-            let disk = Some(Disk { size_bytes: 100, free_bytes: 90 });
-            last.resources = Some(Resources { memory_limit_bytes: None, ..resources });
-            last.neighbour = Some(Neighbour { name: "kafka".to_owned(), resources, disk });
+            let disk = Some(Disk { size_bytes: 100, free_bytes: 90, device: None });
+            last.resources = Some(Resources { memory_limit_bytes: Some(Limit::Unlimited), ..resources.clone() });
+            last.neighbour = Some(Neighbour { name: "kafka".to_owned(), incarnation: None, resources, disk });
             window.push(&last, start + Duration::from_secs(second));
         }
         Incarnation { report: last, received: start, window, clock: Clock::default(), is_lost: false }

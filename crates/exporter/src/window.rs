@@ -23,8 +23,16 @@ struct Sample {
     received: Instant,
     counters: BTreeMap<String, u64>,
     threads: BTreeMap<String, Spent>,
-    own: Option<Resources>,
-    neighbour: Option<Resources>,
+    own: Option<CpuCounts>,
+    neighbour: Option<CpuCounts>,
+}
+
+/// What a container's CPU time is computed from; none of it if unknown.
+#[derive(Clone, Copy, Debug)]
+struct CpuCounts {
+    usage_us: Option<u64>,
+    periods: Option<u64>,
+    throttled_periods: Option<u64>,
 }
 
 /// Whose resources.
@@ -56,8 +64,8 @@ impl Window {
             received,
             counters: report.counters.clone(),
             threads: report.threads.clone(),
-            own: report.resources,
-            neighbour: report.neighbour.as_ref().map(|neighbour| neighbour.resources),
+            own: report.resources.as_ref().map(CpuCounts::of),
+            neighbour: report.neighbour.as_ref().map(|neighbour| CpuCounts::of(&neighbour.resources)),
         });
         while self.0.get(1).is_some_and(|second| second.at_us <= report.at_us - WINDOW_US) {
             self.0.pop_front();
@@ -80,11 +88,9 @@ impl Window {
 
     pub(crate) fn cpu(&self, container: Container) -> Option<Cpu> {
         let (first, last, seconds) = self.ends()?;
-        let (first, last) = (first.resources(container)?, last.resources(container)?);
-        let used = last.cpu_usage_us.checked_sub(first.cpu_usage_us)? as f64 / 1e6;
-        let periods = last.cpu_periods.saturating_sub(first.cpu_periods);
-        let throttled = last.cpu_throttled_periods.saturating_sub(first.cpu_throttled_periods);
-        Some(Cpu { cores: used / seconds, throttled: (periods > 0).then(|| throttled as f64 / periods as f64) })
+        let (first, last) = (first.cpu(container)?, last.cpu(container)?);
+        let used = last.usage_us?.checked_sub(first.usage_us?)? as f64 / 1e6;
+        Some(Cpu { cores: used / seconds, throttled: last.throttled_since(first) })
     }
 
     fn ends(&self) -> Option<(&Sample, &Sample, f64)> {
@@ -112,11 +118,27 @@ impl Sample {
         passed == 0 || Duration::from_micros(passed).abs_diff(waited) > STEP
     }
 
-    fn resources(&self, container: Container) -> Option<Resources> {
+    fn cpu(&self, container: Container) -> Option<CpuCounts> {
         match container {
             Container::Own => self.own,
             Container::Neighbour => self.neighbour,
         }
+    }
+}
+
+impl CpuCounts {
+    fn of(resources: &Resources) -> Self {
+        Self {
+            usage_us: resources.cpu_usage_us,
+            periods: resources.cpu_periods,
+            throttled_periods: resources.cpu_throttled_periods,
+        }
+    }
+
+    fn throttled_since(self, first: Self) -> Option<f64> {
+        let periods = self.periods?.checked_sub(first.periods?)?;
+        let throttled = self.throttled_periods?.checked_sub(first.throttled_periods?)?;
+        (periods > 0).then(|| throttled as f64 / periods as f64)
     }
 }
 
@@ -185,9 +207,9 @@ mod tests {
         for second in 0..2 {
             let mut report = report("a", 1, second, &[]);
             report.resources = Some(Resources {
-                cpu_usage_us: second * 1_500_000,
-                cpu_periods: second * 10,
-                cpu_throttled_periods: second * 4,
+                cpu_usage_us: Some(second * 1_500_000),
+                cpu_periods: Some(second * 10),
+                cpu_throttled_periods: Some(second * 4),
                 ..Resources::default()
             });
             push(&mut window, start, &report);

@@ -10,6 +10,7 @@ use rdkafka::error::KafkaResult;
 use tracing::debug;
 
 use crate::Config;
+use crate::dispose::Disposed;
 
 /// After so long without any answer the client is made anew: if Kafka is only away that does no harm, and if the client
 /// has lost all of its brokers (see [`crate::Contact`]) nothing else helps.
@@ -22,7 +23,7 @@ pub struct Asker {
 }
 
 struct Client {
-    consumer: BaseConsumer,
+    consumer: Disposed<BaseConsumer>,
     /// When it was made, or last had an answer.
     heard: Instant,
 }
@@ -59,6 +60,6 @@ impl Asker {
 
 impl Client {
     fn new(config: &ClientConfig) -> KafkaResult<Self> {
-        Ok(Self { consumer: config.create()?, heard: Instant::now() })
+        Ok(Self { consumer: Disposed::new(config.create()?), heard: Instant::now() })
     }
 }

@@ -3,6 +3,7 @@
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
+use crate::dispose::Disposed;
 use crate::transactions::{END_LIMIT, connect};
 use crate::{Config, flush, send};
 
@@ -12,7 +13,7 @@ use crate::{Config, flush, send};
 /// new writer of the same id settles it.
 pub struct Batches {
     topic: String,
-    producer: BaseProducer,
+    producer: Disposed<BaseProducer>,
 }
 
 impl Batches {

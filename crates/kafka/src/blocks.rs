@@ -123,11 +123,7 @@ pub fn removed<M: Message>(message: &M) -> Option<BlockId> {
 
 /// Whether a record that can't be read is a block's of another model, which only the release that wrote it can generate
 /// again.
-pub fn is_of_another_model<M: Message>(message: &M) -> bool {
-    message.payload().is_some_and(has_another_model)
-}
-
-fn has_another_model(value: &[u8]) -> bool {
+pub(crate) fn has_another_model(value: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Record {
         parameters: Model,

@@ -1,4 +1,4 @@
-//! How far a role has come with its input: what its transactions say, and not what anybody remembers.
+//! How far a role has come with its input: by its transactions, and not by what a process remembers.
 //!
 //! Each transaction holds, beside what it sends, a record on `kapture.positions` for each partition that it reads from:
 //! the position is with the data, as a sink's is. Key: role, topic and partition. Value, as JSON: the next offset and the
@@ -6,15 +6,15 @@
 //!
 //! The rule, for one partition:
 //!
-//! 1. The *last* record of the key counts, even if an earlier one is higher. Whoever has a partition has fenced whoever
-//!    had it before, so the last is of the last transaction that was committed; a lower one means that the log of the
+//! 1. The *last* record of the key counts, even if an earlier one is higher. The owner of a partition has fenced the one
+//!    before, so the last is of the last transaction that was committed; a lower one means that the log of the
 //!    source was replaced, or that a person set it.
-//! 2. A position of another installation is that of a log that is gone: it counts as 0, whatever the group says.
+//! 2. A position of another installation is that of a log that is gone: it counts as 0, whatever the group has.
 //! 3. The group's answer counts only where there is no record at all.
 //!
 //! A group's coordinator can't be believed against a record. It may lag: one that begins twice in quick succession, as
 //! after a broker that stood still for longer than its session, may serve what it had read of its log by then, and never
-//! read the rest (seen with Kafka 4.1.1, whose broker then says "Ignored load completion"; a minute later it still did):
+//! read the rest (seen with Kafka 4.1.1, whose broker then logs "Ignored load completion"; a minute later it still did):
 //! that nothing was committed, or something long past. It can't be ahead, since one transaction holds both, unless Kafka
 //! lost the end of `kapture.positions`. Then some sales are copied again, which the stores refuse; by the group's answer
 //! they might be left out, which nothing mends. Nor does a process add what it remembers of its own commits: they are in
@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 use serde::Deserialize;
@@ -42,8 +42,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::dispose::Disposed;
 use crate::transactions::{Failure, Outbox};
-use crate::{Asker, Config, Installation};
+use crate::{Asker, Config, Headers, Installation, Partition};
 
 /// One question to the coordinator, or to a partition's leader; a stop waits for the one that is asked.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -52,9 +53,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 const READ_LIMIT: Duration = Duration::from_secs(10);
 /// A wait for its next record.
 const POLL: Duration = Duration::from_millis(20);
-
-/// A partition of a topic.
-type Partition = (String, i32);
 
 /// The positions of a role, as far as the log was read.
 #[derive(Debug)]
@@ -72,7 +70,7 @@ pub struct Committed {
 struct Position {
     /// The first offset that was not handled.
     next: i64,
-    /// The Kafka in which it counts. Records of earlier releases don't say: it is the one that they are in.
+    /// The Kafka in which it counts. Records of earlier releases don't have it: it is the one that they are in.
     #[serde(default)]
     installation: Option<String>,
 }
@@ -97,7 +95,7 @@ impl Committed {
     pub fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
         let topic = self.config.names().positions();
         for (partition, next) in moved {
-            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), OwnedHeaders::new())?;
+            outbox.send(&topic, self.key(partition).as_bytes(), self.value(*next).as_bytes(), Headers::default())?;
         }
         Ok(())
     }
@@ -124,9 +122,9 @@ impl Committed {
 
     /// The role's next offset of each of these, 0 where nothing was ever committed; waits for what is in a transaction
     /// still. `group`: a member of the role's. After an error, of which a stop is one, ask again. Blocks.
-    pub fn read<C: ConsumerContext, T: Consumer<C>>(
+    pub(crate) fn read<C: ConsumerContext>(
         &mut self,
-        group: &T,
+        group: &BaseConsumer<C>,
         partitions: &[Partition],
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Vec<i64>> {
@@ -145,7 +143,7 @@ impl Committed {
                 continue;
             }
             let ((topic, number), role) = (partition, &self.role);
-            warn!("the group of {role} says {told} of {topic}/{number}, and {next} was committed");
+            warn!("the group of {role} has offset {told} of {topic}/{number}, but {next} was committed");
             if told < next {
                 forgotten.add_partition_offset(topic, *number, Offset::Offset(next))?;
             }
@@ -172,6 +170,7 @@ impl Committed {
             return Ok(());
         }
         let consumer: BaseConsumer = self.config.reader().create().context("making a reader")?;
+        let consumer = Disposed::new(consumer);
         let mut start = TopicPartitionList::new();
         start.add_partition_offset(&topic, 0, self.read.map_or(Offset::Beginning, Offset::Offset))?;
         consumer.assign(&start).context("assigning")?;
@@ -185,7 +184,7 @@ impl Committed {
                     }
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
-                // librdkafka reconnects by itself; the deadline bounds how long.
+                // librdkafka reconnects; the deadline bounds how long that is waited for.
                 Some(Err(err)) => debug!("reading {topic}: {err}"),
                 None => {}
             }
@@ -233,7 +232,7 @@ fn list(partitions: &[Partition]) -> TopicPartitionList {
     list
 }
 
-/// What an answer says of each; 0 where nothing was committed.
+/// The offset of each in an answer; 0 where nothing was committed.
 fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Result<Vec<i64>> {
     let of = |(topic, number): &Partition| {
         let element = answer.find_partition(topic, *number).context("a partition has no answer")?;

@@ -34,7 +34,7 @@ pub struct Config {
     /// Partitions of `sales` and of `receipts`; counts only when the topic is made.
     #[serde(default = "twelve")]
     pub sales_partitions: SalesPartitions,
-    /// Bytes that all topics together may take on one broker; counts only when topics are made. 8 GiB if not said.
+    /// Bytes that all topics together may take on one broker; counts only when topics are made. 8 GiB by default.
     #[serde(default = "eight_gib")]
     pub retention_bytes: RetentionBytes,
 }
@@ -123,6 +123,7 @@ impl Config {
         client
             .set("bootstrap.servers", self.bootstrap_servers.as_str())
             .set("client.id", "kapture")
+            // A broker that vanished without a word is noticed, even by a client that only waits.
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "1000")
@@ -154,6 +155,7 @@ impl Config {
             // The default rests for a whole second once the queue is full, which more than halves a fast reader.
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KIB.to_string())
+            // So much of each partition may come at once, beyond a queue that is nearly full.
             .set("fetch.message.max.bytes", "1048576");
         reader
     }
@@ -202,6 +204,7 @@ impl Config {
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
+            // Part of a sale's latency, against the price of a request.
             .set("linger.ms", "5")
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.kbytes", PRODUCER_QUEUE_KIB.to_string());
@@ -216,6 +219,8 @@ impl Config {
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS.to_string())
             .set("message.max.bytes", MAX_RECORD_BYTES.to_string())
             .set("acks", "all")
+            // Less often and more at once: librdkafka puts one partition in a request, and there are 52. A commit does not
+            // wait for it, as a flush sends at once what lingers.
             .set("linger.ms", "20")
             .set("batch.size", "262144")
             .set("partitioner", "murmur2_random")
@@ -236,7 +241,8 @@ impl Config {
         self.sales_partition_bytes() / 2
     }
 
-    /// Bytes the topic of a state keeps: its share by population of three tenths of the whole.
+    /// Bytes the topic of a state keeps: its share by population of three tenths of the whole, by which the chart's
+    /// `_validate.tpl` sizes the volume of Postgres.
     pub(crate) fn state_bytes(&self, state: State) -> i64 {
         #[expect(clippy::cast_possible_truncation, reason = "a share of an i64 is an i64")]
         let bytes = (self.retention_bytes.get() as f64 * 0.3 * state.share()) as i64;

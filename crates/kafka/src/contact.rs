@@ -13,6 +13,7 @@ use rdkafka::client::{Client, ClientContext, DefaultClientContext};
 use tracing::debug;
 
 use crate::Config;
+use crate::dispose::Disposed;
 
 /// Without a word from Kafka for so long, it is asked for one.
 const QUIET: Duration = Duration::from_secs(20);
@@ -23,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// So many times in a row Kafka answered a new client and not this one.
 const MISSES: u32 = 3;
 
-/// What is known of one client's contact with Kafka. Its owner says when it heard something, and checks now and then.
+/// What is known of one client's contact with Kafka. Its owner reports each word from Kafka, and checks now and then.
 pub struct Contact {
     config: Config,
     /// Something came since `heard`.
@@ -45,7 +46,7 @@ impl Contact {
         }
     }
 
-    /// Something came from Kafka. Costs nothing: it may be said of every record.
+    /// Something came from Kafka. Costs nothing: it may be reported for every record.
     pub fn heard(&self) {
         self.word.set(true);
     }
@@ -68,7 +69,7 @@ impl Contact {
             self.heard();
             return Ok(());
         }
-        let another: AdminClient<DefaultClientContext> = self.config.client().create()?;
+        let another: Disposed<AdminClient<DefaultClientContext>> = Disposed::new(self.config.client().create()?);
         if let Err(err) = another.inner().fetch_metadata(Some(&topic), LIMIT) {
             debug!("kafka is away: {err}");
             self.misses.set(0);

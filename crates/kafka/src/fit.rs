@@ -34,7 +34,7 @@ pub(crate) struct Existing {
 pub(crate) struct Wanted<'a> {
     pub(crate) name: &'a str,
     pub(crate) partitions: i32,
-    /// The value of the chart that says how many partitions; none if that can't be chosen.
+    /// The chart's value for the number of partitions; none if that can't be chosen.
     pub(crate) value: Option<&'static str>,
     pub(crate) copies: i32,
 }
@@ -146,15 +146,15 @@ fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// What was said last of each topic that stands first among those of one program's call: programs ask again and again.
+/// What was logged last for each call, by the first of its topics: programs ask again and again.
 static SAID: Mutex<BTreeMap<String, Vec<String>>> = Mutex::new(BTreeMap::new());
 
-/// Whether this is what was last said of the topics of which `first` is the first.
+/// Whether this is what was last logged for the topics of which `first` is the first.
 pub(crate) fn is_said(first: &str, sentences: &[String]) -> bool {
     SAID.lock().unwrap_or_else(PoisonError::into_inner).get(first).is_some_and(|said| said == sentences)
 }
 
-/// Logs the sentences if they are not what was last said of the topics of which `first` is the first.
+/// Logs the sentences if they are not what was last logged for the topics of which `first` is the first.
 pub(crate) fn say(first: &str, sentences: Vec<String>) {
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     let before = said.entry(first.to_owned()).or_default();

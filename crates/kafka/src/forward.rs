@@ -13,14 +13,14 @@ use rdkafka::bindings::{
     rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_t, rd_kafka_vtype_t as Part,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::Record;
 use crate::queue::make_room;
 
 /// Sends records on by one producer. Drop it before that producer.
 #[derive(Default)]
-pub struct Forward {
+pub(crate) struct Forward {
     topics: HashMap<String, Handle>,
 }
 
@@ -28,7 +28,7 @@ pub struct Forward {
 struct Handle(NonNull<rd_kafka_topic_t>);
 
 // SAFETY: librdkafka lets any thread use and destroy a handle.
-#[expect(unsafe_code, reason = "a pointer is not Send by itself")]
+#[expect(unsafe_code, reason = "a raw pointer is not Send")]
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -53,13 +53,8 @@ impl Drop for Handle {
 
 impl Forward {
     /// Sends key, body and headers of a record to a topic. A full queue is waited for.
-    #[expect(clippy::needless_pass_by_value, reason = "its headers are taken from it")]
-    pub fn send(
-        &mut self,
-        producer: &BaseProducer,
-        topic: &str,
-        message: BorrowedMessage<'_>,
-    ) -> Result<(), KafkaError> {
+    pub(crate) fn send(&mut self, producer: &BaseProducer, topic: &str, record: Record<'_>) -> Result<(), KafkaError> {
+        let message = record.into_message();
         let handle = match self.topics.get(topic) {
             Some(handle) => handle,
             None => self.topics.entry(topic.to_owned()).or_insert(Handle::new(producer, topic)?),

@@ -1,4 +1,4 @@
-//! What stands in a sale's header, so that no stage has to parse the body to route, count or time it.
+//! A sale's header, so that no stage has to parse the body to route, count or time it.
 
 use petstore::{Invalid, MAX_INDEX, SaleId, State};
 use rdkafka::Message;
@@ -21,7 +21,7 @@ pub struct SaleHeader {
     pub state: State,
 }
 
-/// Why a record is no sale. The text stands in the header `reason` on `sales.rejected`.
+/// Why a record is not a sale: the text of the header `reason` on `sales.rejected`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
     /// One sentence that names the part and its value.
@@ -44,7 +44,7 @@ impl SaleHeader {
         OwnedHeaders::new_with_capacity(1).insert(Header { key: Self::NAME, value: Some(&text) })
     }
 
-    /// Reads the header of a record, or says that it is missing or what is wrong with it.
+    /// Reads the header of a record. An error if it is missing or wrong.
     pub fn from_message<M>(message: &M) -> Result<Self, Malformed>
     where
         M: Message<Headers = BorrowedHeaders>,
@@ -77,11 +77,11 @@ impl SaleHeader {
             let value = value.unwrap_or_default();
             found = Some(Self::parse(value).ok_or_else(|| {
                 let shown = String::from_utf8_lossy(&value[..value.len().min(80)]).into_owned();
-                malformed(format!("header sale is {shown:?}, and not an id, a due time and a state"))
+                malformed(format!("header `sale` must be `<id> <due time> <state>`, not {shown:?}"))
             })?);
         }
-        let (header, own) = found.ok_or_else(|| malformed("no header sale".to_owned()))?;
-        // In the words of a body that says so.
+        let (header, own) = found.ok_or_else(|| malformed("no header `sale`".to_owned()))?;
+        // In the same words as for a body with such an index.
         if header.id.index > MAX_INDEX {
             return Err(malformed(format!("index of the sale can't be stored: {}", header.id.index)));
         }
@@ -147,16 +147,16 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         let reason = |headers: &OwnedHeaders| read(headers).unwrap_err().reason;
-        assert_eq!(reason(&OwnedHeaders::new()), "no header sale");
+        assert_eq!(reason(&OwnedHeaders::new()), "no header `sale`");
         for index in [MAX_INDEX + 1, u32::MAX] {
             let expected = format!("index of the sale can't be stored: {index}");
             assert_eq!(reason(&sale(&format!("0000002a/0/7/{index} 1 ca"))), expected);
         }
         for wrong in ["", "0000002a/0/7 1 ca", "0000002a/0/7/3 soon ca", "0000002a/0/7/3 1 xx", "0000002a/0/7/3 1"] {
-            let expected = format!("header sale is {wrong:?}, and not an id, a due time and a state");
+            let expected = format!("header `sale` must be `<id> <due time> <state>`, not {wrong:?}");
             assert_eq!(reason(&sale(wrong)), expected);
         }
-        let expected = "header sale is \"?\", and not an id, a due time and a state";
+        let expected = "header `sale` must be `<id> <due time> <state>`, not \"?\"";
         let bad = || Header { key: SaleHeader::NAME, value: Some("?") };
         assert_eq!(reason(&SALE.to_owned_headers().insert(bad())), expected);
         let good = SALE.to_owned_headers();

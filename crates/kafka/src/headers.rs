@@ -1,12 +1,39 @@
-//! A record's headers as they are in it: the binding's own way to them panics at a name that is not UTF-8, and one such
-//! record would end each program that reads it, after every start.
+//! A record's headers: those to send, and those that came, as they are in the record.
+//!
+//! The binding's own way to the latter panics at a name that is not UTF-8, and one such record would end each program that
+//! reads it, after every start.
 
 use std::ffi::CStr;
 use std::{ptr, slice};
 
 use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_headers_t};
-use rdkafka::message::BorrowedHeaders;
+use rdkafka::message::{BorrowedHeaders, Header, OwnedHeaders};
 use rdkafka::types::RDKafkaRespErr;
+
+use crate::SaleHeader;
+
+/// Headers of a record that is to be sent.
+#[derive(Debug, Default)]
+pub struct Headers(OwnedHeaders);
+
+impl Headers {
+    /// Adds one behind the others.
+    #[must_use]
+    pub fn with(self, name: &str, value: Option<&[u8]>) -> Self {
+        Self(self.0.insert(Header { key: name, value }))
+    }
+
+    /// As the client takes them.
+    pub(crate) fn into_owned(self) -> OwnedHeaders {
+        self.0
+    }
+}
+
+impl From<&SaleHeader> for Headers {
+    fn from(sale: &SaleHeader) -> Self {
+        Self(sale.to_owned_headers())
+    }
+}
 
 /// Name and value of each header, in their order.
 pub fn raw_headers(headers: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
@@ -31,10 +58,8 @@ fn raw_header(headers: &BorrowedHeaders, index: usize) -> Option<(&[u8], Option<
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use rdkafka::bindings::rd_kafka_header_add;
-    use rdkafka::message::{Header, OwnedHeaders};
-
     use super::*;
+    use rdkafka::bindings::rd_kafka_header_add;
 
     /// Adds a header of any name, without a value.
     pub(crate) fn add(headers: &OwnedHeaders, name: &[u8]) {

@@ -1,6 +1,6 @@
 //! How a store knows that Kafka was emptied while the store was kept.
 //!
-//! A position in a log means nothing in another log, and a cluster that was made anew under the same name has the
+//! A position in a log means nothing in another log, and a cluster that was recreated under the same name has the
 //! same cluster id. So the first program to look writes a random mark beside the blocks, and everyone keeps mark and
 //! cluster id with their positions. Should two write at once, the mark at the lower offset counts: keys differ, so
 //! compaction removes neither.
@@ -19,10 +19,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 
+use crate::dispose::Disposed;
 use crate::read::EndReader;
 use crate::{Config, Topic};
 
-/// Which Kafka this is, and since when: differs if Kafka's data were lost and made anew.
+/// Which Kafka this is, and since when: differs if Kafka lost its data and was set up again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     /// Kafka's own id.
@@ -99,7 +100,7 @@ impl Config {
     pub(crate) fn first_mark(&self, reader: &EndReader, limit: Duration) -> anyhow::Result<Option<(String, i64)>> {
         let mut first = None;
         reader.read(&self.names().blocks(), Offset::Beginning, limit, |message| {
-            first = mark_of(message).map(|mark| (mark.to_owned(), message.offset()));
+            first = mark_of(&message).map(|mark| (mark.to_owned(), message.offset()));
             Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(first)
@@ -111,6 +112,7 @@ impl Config {
             .set("message.timeout.ms", limit.as_millis().max(1).to_string())
             .create_with_context(Receipt::default())
             .context("making a producer")?;
+        let producer = Disposed::new(producer);
         let topic = self.names().blocks();
         let key = format!("{MARK}{:016x}", rand::random::<u64>());
         producer

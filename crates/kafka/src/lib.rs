@@ -1,20 +1,25 @@
-//! The one place that knows librdkafka: its settings, the topics, what lies on them, and the exactly-once loop.
+//! The only place that calls librdkafka: its clients and their settings, the topics and what is on them, and the
+//! exactly-once loop.
 //!
-//! Programs say what they want (`config.sink("redis")`, `config.ensure_topics(..)`, [`exactly_once::run`]) and
-//! never name a setting of librdkafka: each setting here answers a failure that was met elsewhere, and the reason
-//! stands beside it.
+//! Programs ask for what they want ([`Member`], [`Logs`], [`exactly_once::run`]), and their sources name neither the binding
+//! nor a setting of librdkafka: each setting here answers a failure that was met elsewhere, with the reason beside it.
 //!
 //! What two programs must agree on about Kafka has its home here too: topic names ([`Names`]), the header of a sale
 //! ([`SaleHeader`]), the account of blocks ([`blocks`]), and the mark by which a store knows that Kafka was emptied
 //! ([`Installation`]), which every program watches ([`Watch`]).
 
 mod address;
+mod admin;
 mod asker;
 mod batches;
+mod block_entry;
 pub mod blocks;
+mod bulk;
 mod committed;
 mod config;
 mod contact;
+mod dispose;
+mod error;
 pub mod exactly_once;
 mod fit;
 mod flush;
@@ -22,32 +27,42 @@ mod forward;
 mod header;
 mod headers;
 mod installation;
+mod log_reader;
+mod logs;
 mod member;
 mod names;
 mod queue;
 mod range_check;
 mod ranges;
 mod read;
+mod record;
+pub mod task;
 mod topics;
 pub mod transactions;
 mod watch;
 
 pub use address::{BootstrapServers, Prefix};
+pub use admin::Admin;
 pub use asker::Asker;
 pub use batches::Batches;
+pub use block_entry::BlockEntry;
+pub use bulk::BulkProducer;
 pub use committed::Committed;
 pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInterval};
 pub use contact::Contact;
+pub use error::Error;
 pub use flush::flush;
-pub use forward::Forward;
 pub use header::{Malformed, SaleHeader};
-pub use headers::raw_headers;
+pub use headers::{Headers, raw_headers};
 pub use installation::Installation;
-pub use member::{Member, Polled};
+pub use log_reader::{LogReader, Next, ReadParts, read_parts};
+pub use logs::{Logs, Part, Partition};
+pub use member::{Member, Membership, Polled};
 pub use names::Names;
 pub use pipeline::Topic;
 pub use queue::send;
 pub use range_check::{Beyond, Checked, Gap, RangeCheck};
 pub use ranges::Ranges;
-pub use read::read_to_end;
+pub use read::{read_committed, read_to_end};
+pub use record::Record;
 pub use watch::Watch;

@@ -10,7 +10,7 @@
 //!   `pause` (goes on at what was last delivered), and no logical offset ("beginning" is looked up, and an answer that
 //!   comes too late is asked again and then overrides a newer position).
 //! - Everything that was fetched before an `assign` carries an older version, and librdkafka discards it.
-//! - librdkafka never moves a position by itself: `auto.offset.reset` is `error`, and the error comes here.
+//! - librdkafka never moves a position on its own: `auto.offset.reset` is `error`, and the error comes here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,41 +21,46 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{Committed, Config, Contact};
-
-/// A partition of a topic.
-type Partition = (String, i32);
+use crate::dispose::Disposed;
+use crate::{Committed, Config, Contact, Error, Partition, Record};
 
 /// What a poll gave.
 pub enum Polled<'a> {
     /// Nothing in time.
     Nothing,
     /// A record.
-    Message(BorrowedMessage<'a>),
-    /// A position lies outside of what Kafka has; its partition stands still.
+    Record(Record<'a>),
+    /// A position is outside of what Kafka has of its log; nothing more is fetched of that partition.
     OutOfRange,
     /// No broker can be reached: what comes back may be another Kafka.
     AllBrokersDown,
-    /// Counted; mended by the client itself.
-    Error(KafkaError),
+    /// Counted; the client recovers from it.
+    Error(Error),
+    /// The client never recovers from it, such as when a newer member has taken its name.
+    Fatal(Error),
+}
+
+/// Who a member is to its group at one moment, which is what a transaction is committed with: a member that has lost its
+/// partitions since is refused.
+pub struct Membership<'a> {
+    pub(crate) consumer: &'a BaseConsumer<Rebalances>,
+    /// None if it is no member.
+    pub(crate) group: Option<ConsumerGroupMetadata>,
 }
 
 /// One member of the group.
 pub struct Member {
-    inner: BaseConsumer<Rebalances>,
+    inner: Disposed<BaseConsumer<Rebalances>>,
     contact: Contact,
 }
 
 /// Asking a partition's leader for the ends of its log.
 const ENDS_LIMIT: Duration = Duration::from_secs(5);
-/// Leaving the group. Beyond it the process ends, and the group notices by itself.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 impl Member {
     /// Joins the group of `role` on all state topics, which are dealt out one by one.
@@ -65,10 +70,10 @@ impl Member {
         Ok(member)
     }
 
-    /// A member by its settings, of no group as yet.
-    pub(crate) fn new(config: &Config, settings: &ClientConfig) -> anyhow::Result<Self> {
+    /// A member by its settings, which has not joined its group yet.
+    pub fn new(config: &Config, settings: &ClientConfig) -> anyhow::Result<Self> {
         let inner = settings.create_with_context(Rebalances::default()).context("making the consumer")?;
-        Ok(Self { inner, contact: Contact::new(config, Instant::now()) })
+        Ok(Self { inner: Disposed::new(inner), contact: Contact::new(config, Instant::now()) })
     }
 
     pub(crate) fn subscribe(&self, topics: &[String]) -> anyhow::Result<()> {
@@ -81,11 +86,12 @@ impl Member {
             None => Polled::Nothing,
             Some(Ok(message)) => {
                 self.contact.heard();
-                Polled::Message(message)
+                Polled::Record(Record::new(message))
             }
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => Polled::OutOfRange,
             Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown))) => Polled::AllBrokersDown,
-            Some(Err(err)) => Polled::Error(err),
+            Some(Err(err @ KafkaError::MessageConsumptionFatal(_))) => Polled::Fatal(err.into()),
+            Some(Err(err)) => Polled::Error(err.into()),
         }
     }
 
@@ -104,9 +110,9 @@ impl Member {
         self.inner.assign(&list(starts)?).context("assigning positions")
     }
 
-    /// Who this is to the group at this moment, for a transaction; none if it is no member.
-    pub fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.inner.group_metadata()
+    /// Who this is to the group at this moment: to be asked for each transaction.
+    pub fn membership(&self) -> Membership<'_> {
+        Membership { consumer: &self.inner, group: self.inner.group_metadata() }
     }
 
     /// What was committed of each of these, 0 where that is nothing.
@@ -124,9 +130,9 @@ impl Member {
         self.inner.client().fatal_error()
     }
 
-    /// Shows the group how far the store is, for people and exporters to see; nothing is read from it.
+    /// Commits to the group how far the store is: for people and exporters to see, and read by no role.
     pub fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
-        // Fails during a rebalance, and comes again.
+        // Fails during a rebalance, and is done again soon.
         if let Err(err) = self.inner.commit(&list(positions)?, CommitMode::Async) {
             debug!("showing positions: {err}");
         }
@@ -134,41 +140,34 @@ impl Member {
     }
 
     /// The first offset that Kafka still has, and the one after the last.
-    pub fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), KafkaError> {
-        self.inner.fetch_watermarks(topic, *number, ENDS_LIMIT)
+    pub fn ends(&self, (topic, number): &Partition) -> Result<(i64, i64), Error> {
+        Ok(self.inner.fetch_watermarks(topic, *number, ENDS_LIMIT)?)
     }
 
-    /// Leaves the group, so that the others take over at once.
+    /// Leaves the group, so that the others take over at once. In bounded time, as each end of a client.
     pub fn leave(self) {
-        let (done, left) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            drop(self);
-            // Nobody waits any longer after the limit.
-            let _ = done.send(());
-        });
-        if left.recv_timeout(CLOSE_LIMIT).is_err() {
-            warn!("leaving the group took too long");
-        }
+        drop(self);
     }
 
     /// Ends without a word to the group: this version of librdkafka can crash when it leaves a group whose coordinator
     /// is away. For the end of the process only.
     pub fn abandon(self) {
-        std::mem::forget(self);
+        self.inner.abandon();
     }
 }
 
-fn list(positions: &[(Partition, i64)]) -> anyhow::Result<TopicPartitionList> {
+/// Positions as the client takes them.
+pub(crate) fn list(positions: &[(Partition, i64)]) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for ((topic, number), offset) in positions {
-        list.add_partition_offset(topic, *number, Offset::Offset(*offset)).context("choosing positions")?;
+        list.add_partition_offset(topic, *number, Offset::Offset(*offset))?;
     }
     Ok(list)
 }
 
-/// Answers the group, and keeps what it said for the loop, which runs on the same thread.
+/// Answers the group, and keeps the assignment for the loop, which runs on the same thread.
 #[derive(Default)]
-struct Rebalances {
+pub(crate) struct Rebalances {
     latest: Mutex<Option<Vec<Partition>>>,
 }
 

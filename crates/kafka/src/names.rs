@@ -45,7 +45,7 @@ impl Names {
         self.name(Topic::Receipts.name())
     }
 
-    /// Records that are no valid sale, each with the reason in a header.
+    /// Records that are not valid sales, each with the reason in a header.
     pub fn rejected(&self) -> String {
         self.name(Topic::Rejected.name())
     }

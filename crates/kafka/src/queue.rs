@@ -1,4 +1,4 @@
-//! A producer's queue that is full: it is waited for, which is the back-pressure on whoever fills it.
+//! A producer's queue that is full is waited for: that is the back-pressure on the one who fills it.
 
 use std::time::Duration;
 

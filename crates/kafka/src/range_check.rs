@@ -3,11 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
 use tracing::info;
 
-/// A partition of a topic.
-type Partition = (String, i32);
+use crate::{Error, Partition};
 
 /// Rest before positions outside of a log are looked at, so that all of them are at once.
 const CHECK_AFTER: Duration = Duration::from_millis(500);
@@ -96,7 +94,7 @@ impl RangeCheck {
     pub fn check(
         &mut self,
         positions: &[(Partition, i64)],
-        ends: impl Fn(&Partition) -> Result<(i64, i64), KafkaError>,
+        ends: impl Fn(&Partition) -> Result<(i64, i64), Error>,
     ) -> Result<Checked, Beyond> {
         self.check_at(positions, ends, Instant::now())
     }
@@ -104,7 +102,7 @@ impl RangeCheck {
     fn check_at(
         &mut self,
         positions: &[(Partition, i64)],
-        ends: impl Fn(&Partition) -> Result<(i64, i64), KafkaError>,
+        ends: impl Fn(&Partition) -> Result<(i64, i64), Error>,
         now: Instant,
     ) -> Result<Checked, Beyond> {
         self.at = Some(now + CHECK_AFTER);
@@ -132,7 +130,7 @@ impl RangeCheck {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::error::RDKafkaErrorCode;
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
     use super::*;
 
@@ -165,7 +163,7 @@ mod tests {
     #[test]
     fn a_kafka_that_is_away_is_waited_for() {
         let mut check = RangeCheck::default();
-        let away = |_: &Partition| Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure));
+        let away = |_: &Partition| Err(KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure).into());
         assert_eq!(check.check(&one(1), away), Ok(Checked::Wait));
         assert!(check.is_pending());
     }

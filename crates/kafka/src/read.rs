@@ -11,7 +11,8 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
 
-use crate::Config;
+use crate::dispose::Disposed;
+use crate::{Config, Record};
 
 /// Calls `each` with every committed record of partition 0 of `topic`, from the beginning to the end as of now.
 ///
@@ -23,25 +24,38 @@ pub fn read_to_end(
     mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let reader = EndReader::new(config)?;
-    reader.read(topic, Offset::Beginning, limit, |message| each(message).map(ControlFlow::Continue))
+    reader.read(topic, Offset::Beginning, limit, |message| each(&message).map(ControlFlow::Continue))
+}
+
+/// The same for those who have no use for an error of their own.
+pub fn read_committed(
+    config: &Config,
+    topic: &str,
+    limit: Duration,
+    mut each: impl FnMut(&Record<'_>),
+) -> anyhow::Result<()> {
+    EndReader::new(config)?.read(topic, Offset::Beginning, limit, |message| {
+        each(&Record::new(message));
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 /// A client that reads to the end of a log as of now, and no further.
 pub(crate) struct EndReader {
-    pub(crate) consumer: BaseConsumer<EndExpected>,
+    pub(crate) consumer: Disposed<BaseConsumer<EndExpected>>,
 }
 
 impl EndReader {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
         let consumer = config
             .reader()
-            // The end can lie behind a transaction's marker, which is no record: then only this event tells.
+            // The log may end with a transaction's marker, which isn't a record: then only this event tells.
             .set("enable.partition.eof", "true")
             // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.
             .set("fetch.wait.max.ms", "20")
             .create_with_context(EndExpected)
             .context("making a reader")?;
-        Ok(Self { consumer })
+        Ok(Self { consumer: Disposed::new(consumer) })
     }
 
     /// Calls `each` with every committed record of partition 0 from `start` on, until it breaks or the end is reached.
@@ -50,7 +64,7 @@ impl EndReader {
         topic: &str,
         start: Offset,
         limit: Duration,
-        mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<ControlFlow<()>>,
+        mut each: impl FnMut(BorrowedMessage<'_>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<()> {
         let (deadline, consumer) = (Instant::now() + limit, &self.consumer);
         let (_, end) =
@@ -62,13 +76,13 @@ impl EndReader {
             match consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.offset() >= end => return Ok(()),
                 Some(Ok(message)) => {
-                    if each(&message)?.is_break() {
+                    if each(message)?.is_break() {
                         return Ok(());
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => bail!("reading {topic}: {code}"),
-                // librdkafka reconnects by itself; the deadline bounds how long.
+                // librdkafka reconnects; the deadline bounds how long that is waited for.
                 None | Some(Err(_)) => {}
             }
         }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::Config;
+use crate::dispose::Disposed;
 use crate::fit::{self, Cluster, Existing, Misfits, Wanted};
 
 /// One request to Kafka.
@@ -30,7 +31,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// can't be written is no longer waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The setting of a topic that says how many copies must have a record.
+/// The setting of a topic for how many copies must have a record.
 const MIN_INSYNC: &str = "min.insync.replicas";
 
 /// How long a compacted topic keeps the record that a key was deleted by, and the marker of each transaction. A day by
@@ -97,6 +98,7 @@ impl Config {
 
     async fn try_ensure(&self, specs: &[Spec]) -> anyhow::Result<Misfits> {
         let admin: AdminClient<DefaultClientContext> = self.client().create().context("making a client")?;
+        let admin = Disposed::new(admin);
         let options =
             AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT)).operation_timeout(Some(REQUEST_TIMEOUT));
         let cluster = self.look(&admin, specs, &options).await?;

@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::{Config, Forward, flush, send};
+use crate::dispose::Disposed;
+use crate::forward::Forward;
+use crate::member::list;
+use crate::{Committed, Config, Error, Headers, Membership, Partition, Record, flush, send};
 
 /// Counts of what went otherwise than straight on; all of it is normal while things break.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub struct Events {
     pub commits: AtomicU64,
     /// Transactions aborted.
     pub aborts: AtomicU64,
-    /// Producers made anew after an error that left no other way.
+    /// Producers replaced after an error that left no other way.
     pub rebuilds: AtomicU64,
     /// Assignments of partitions.
     pub rebalances: AtomicU64,
@@ -49,34 +50,46 @@ impl Events {
 #[derive(Debug)]
 pub enum Failure {
     /// The transaction is lost, the producer is not: abort, go back to what is committed, go on.
-    Abort(KafkaError),
-    /// Fenced, fatal, or nobody knows: a new producer under the same id, then the same.
-    Rebuild(KafkaError),
-    /// The client refuses this very record, and would each time: going back to it would go on for ever. The process should
-    /// end with this.
+    Abort(Error),
+    /// Fenced, fatal, or of unknown outcome: a new producer under the same id, then the same.
+    Rebuild(Error),
+    /// The client refuses this very record, and would each time it is tried again. The process should end with this.
     Refused(anyhow::Error),
 }
 
 impl From<KafkaError> for Failure {
-    /// Looks only at what librdkafka says must be done: the same code can be one or the other.
+    /// Only librdkafka's advice counts: the same code can mean either.
     fn from(err: KafkaError) -> Self {
         match &err {
-            KafkaError::Transaction(cause) if !cause.is_fatal() && cause.txn_requires_abort() => Failure::Abort(err),
-            _ => Failure::Rebuild(err),
+            KafkaError::Transaction(cause) if !cause.is_fatal() && cause.txn_requires_abort() => {
+                Failure::Abort(err.into())
+            }
+            _ => Failure::Rebuild(err.into()),
         }
     }
 }
 
+/// What holds after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Records and position become visible together, or never.
+    ExactlyOnce,
+    /// Without transactions: the position follows the records, and some of them may be sent twice. What exactly-once costs
+    /// is measured against it.
+    AtLeastOnce,
+}
+
 /// A commit or an abort in all. Kafka ends a transaction after ten seconds, and nothing more is to be heard then.
-/// librdkafka advises to wait for ever; a call that was seen to do so, after an outage of the broker, ends here, and
-/// nothing is assumed of it: the producer is made anew. A stop may have to wait for one, of its 30 s.
+/// librdkafka advises to wait without a limit; a call that was seen to do so, after an outage of the broker, ends here, and
+/// its outcome is taken as unknown: the producer is replaced. A stop may have to wait for one, of its 30 s.
 pub(crate) const END_LIMIT: Duration = Duration::from_secs(15);
 /// Fencing an older instance, and settling what it left open.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A producer that is the only one of its id: an older one is fenced, and its transaction settled, when this returns.
-pub(crate) fn connect(config: &Config, id: &str) -> anyhow::Result<BaseProducer> {
+pub(crate) fn connect(config: &Config, id: &str) -> anyhow::Result<Disposed<BaseProducer>> {
     let producer: BaseProducer = config.transactional_producer(id).create().context("making the producer")?;
+    let producer = Disposed::new(producer);
     producer.init_transactions(INIT_LIMIT).context("beginning to use transactions")?;
     Ok(producer)
 }
@@ -84,7 +97,8 @@ pub(crate) fn connect(config: &Config, id: &str) -> anyhow::Result<BaseProducer>
 /// A producer of Kafka transactions, one at a time.
 pub struct Transactions {
     forward: Forward,
-    producer: BaseProducer,
+    producer: Disposed<BaseProducer>,
+    guarantee: Guarantee,
     events: Arc<Events>,
     begun: Option<Instant>,
     records: u64,
@@ -93,8 +107,21 @@ pub struct Transactions {
 impl Transactions {
     /// Connects; an older producer of the same id is fenced, and its transaction settled, when this returns.
     pub fn connect(config: &Config, id: &str, events: &Arc<Events>) -> anyhow::Result<Self> {
-        let producer = connect(config, id)?;
-        Ok(Self { forward: Forward::default(), producer, events: Arc::clone(events), begun: None, records: 0 })
+        Ok(Self::new(connect(config, id)?, Guarantee::ExactlyOnce, events))
+    }
+
+    /// The same producer without transactions: what would be one is only what is committed together.
+    pub(crate) fn without(config: &Config, events: &Arc<Events>) -> anyhow::Result<Self> {
+        let mut settings = config.transactional_producer("");
+        settings.remove("transactional.id");
+        settings.remove("transaction.timeout.ms");
+        let producer = settings.set("enable.idempotence", "true").create().context("making the producer")?;
+        Ok(Self::new(Disposed::new(producer), Guarantee::AtLeastOnce, events))
+    }
+
+    fn new(producer: Disposed<BaseProducer>, guarantee: Guarantee, events: &Arc<Events>) -> Self {
+        let (forward, events) = (Forward::default(), Arc::clone(events));
+        Self { forward, producer, guarantee, events, begun: None, records: 0 }
     }
 
     /// Whether a transaction is open.
@@ -115,44 +142,61 @@ impl Transactions {
     /// Where records are put into the transaction, which is begun if none is open.
     pub fn outbox(&mut self) -> Result<Outbox<'_>, Failure> {
         if self.begun.is_none() {
-            self.producer.begin_transaction()?;
+            if self.guarantee == Guarantee::ExactlyOnce {
+                self.producer.begin_transaction()?;
+            }
             self.begun = Some(Instant::now());
         }
         Ok(Outbox { producer: &self.producer, forward: &mut self.forward, records: &mut self.records })
     }
 
-    /// Makes everything in the transaction visible, and moves the group's position to `offsets` with it.
+    /// Makes everything in the transaction visible, and with it the positions that it reaches: those of the role, and those
+    /// of its group.
     ///
-    /// `group` must have been read for this transaction, so that a member that lost its partitions is refused; without
-    /// one there is no group any more.
+    /// `membership` must have been asked for since the last record was read.
     pub fn commit(
         &mut self,
-        offsets: &TopicPartitionList,
-        group: Option<ConsumerGroupMetadata>,
+        reached: &[(Partition, i64)],
+        role: &Committed,
+        membership: Membership<'_>,
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + END_LIMIT;
         let remaining = || deadline.saturating_duration_since(Instant::now());
-        flush(&self.producer, remaining())?;
-        let group = group.ok_or_else(|| Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId)))?;
-        self.producer.send_offsets_to_transaction(offsets, &group, remaining())?;
-        self.producer.commit_transaction(remaining())?;
+        let offsets = list(reached)?;
+        match self.guarantee {
+            Guarantee::ExactlyOnce => {
+                role.put(&mut self.outbox()?, reached)?;
+                flush(&self.producer, remaining())?;
+                let no_member = || Failure::Abort(KafkaError::Rebalance(RDKafkaErrorCode::UnknownMemberId).into());
+                let group = membership.group.ok_or_else(no_member)?;
+                self.producer.send_offsets_to_transaction(&offsets, &group, remaining())?;
+                self.producer.commit_transaction(remaining())?;
+            }
+            Guarantee::AtLeastOnce => {
+                flush(&self.producer, remaining())?;
+                membership.consumer.commit(&offsets, CommitMode::Sync)?;
+            }
+        }
         self.forget();
         Events::count(&self.events.commits);
         Ok(())
     }
 
-    /// Forgets everything in the transaction. After an error the producer must be made anew.
-    pub fn abort(&mut self) -> Result<(), KafkaError> {
+    /// Forgets everything in the transaction. After an error the producer must be replaced.
+    pub fn abort(&mut self) -> Result<(), Error> {
         self.abort_within(END_LIMIT)
     }
 
-    pub(crate) fn abort_within(&mut self, limit: Duration) -> Result<(), KafkaError> {
+    pub(crate) fn abort_within(&mut self, limit: Duration) -> Result<(), Error> {
         self.forget();
         Events::count(&self.events.aborts);
         let deadline = Instant::now() + limit;
         // Emptied first: abort waits for the reports of what it drops, which no one would fetch meanwhile.
         flush(&self.producer, limit)?;
-        self.producer.abort_transaction(deadline.saturating_duration_since(Instant::now()))
+        if self.guarantee == Guarantee::ExactlyOnce {
+            self.producer.abort_transaction(deadline.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
     }
 
     fn forget(&mut self) {
@@ -172,16 +216,16 @@ pub struct Outbox<'a> {
 
 impl Outbox<'_> {
     /// Adds one record. A full queue is waited for.
-    pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: OwnedHeaders) -> Result<(), Failure> {
+    pub fn send(&mut self, topic: &str, key: &[u8], payload: &[u8], headers: Headers) -> Result<(), Failure> {
         self.count();
-        let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers);
+        let record = BaseRecord::to(topic).key(key).payload(payload).headers(headers.into_owned());
         send(self.producer, record).map_err(|err| self.failed(topic, err))
     }
 
     /// Adds a record that was read, as it is; the same otherwise.
-    pub fn forward(&mut self, topic: &str, message: BorrowedMessage<'_>) -> Result<(), Failure> {
+    pub fn forward(&mut self, topic: &str, record: Record<'_>) -> Result<(), Failure> {
         self.count();
-        self.forward.send(self.producer, topic, message).map_err(|err| self.failed(topic, err))
+        self.forward.send(self.producer, topic, record).map_err(|err| self.failed(topic, err))
     }
 
     fn count(&mut self) {
@@ -191,15 +235,15 @@ impl Outbox<'_> {
         }
     }
 
-    /// The transaction failed under our hands, and commit would say so too; or the record is one that the client refuses.
+    /// The transaction has failed, as a commit would report too; or the client refuses the record.
     fn failed(&self, topic: &str, err: KafkaError) -> Failure {
         if let Some((code, _)) = self.producer.client().fatal_error() {
-            return Failure::Rebuild(KafkaError::Global(code));
+            return Failure::Rebuild(KafkaError::Global(code).into());
         }
         if is_of_the_record(&err) {
             return Failure::Refused(anyhow!(err).context(format!("putting a record on {topic} that is never taken")));
         }
-        Failure::Abort(err)
+        Failure::Abort(err.into())
     }
 }
 

@@ -32,8 +32,8 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// One request of a question.
 const LIMIT: Duration = Duration::from_secs(5);
-/// A mark that is not found for so long is gone: a broker that has just started, or was taken for dead, may say for a
-/// moment that it knows of no topic.
+/// A mark that is not found for so long is gone: a broker that has just started, or was taken for dead, may know of
+/// no topic for a moment.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// Knows which installation its program began with, and asks on a thread of its own whether it is still that one.
@@ -81,14 +81,14 @@ impl Watch {
         &self.shared.installation
     }
 
-    /// Says that Kafka may be another one by now: no broker answers, or what it answers makes no sense.
+    /// Reports that Kafka may be another one by now: no broker answers, or what it answers makes no sense.
     pub fn doubt(&self) {
         self.shared.doubts.fetch_add(1, Ordering::AcqRel);
         // Full: it is about to ask anyhow.
         let _ = self.wake.try_send(());
     }
 
-    /// Whether Kafka was there, and the same, after the last doubt. An error, which says so, if it is another one.
+    /// Whether Kafka was there, and the same, after the last doubt. An error if it is another one.
     pub fn is_sure(&self) -> anyhow::Result<bool> {
         let Shared { installation, doubts, settled, replaced } = &*self.shared;
         match replaced.get() {
@@ -179,7 +179,7 @@ impl Watching {
         let mut found = None;
         if self.offset < end {
             reader.read(topic, Offset::Offset(self.offset), LIMIT, |message| {
-                found = mark_of(message).map(str::to_owned).filter(|_| message.offset() == self.offset);
+                found = mark_of(&message).map(str::to_owned).filter(|_| message.offset() == self.offset);
                 Ok(ControlFlow::Break(()))
             })?;
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka::transactions::Transactions;
-use kafka::{Asker, Committed, Config, Installation, Topic};
+use kafka::{Asker, Committed, Config, Installation, Member, Topic};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::Offset;
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
@@ -44,18 +44,25 @@ impl Role {
         Transactions::connect(&self.config, &id, &Arc::default()).unwrap()
     }
 
-    fn put(&self, transactions: &mut Transactions, next: i64) {
-        self.put_in(&self.installation, transactions, next);
+    /// Of the group, which nobody joins.
+    fn member(&self) -> Member {
+        Member::new(&self.config, &self.config.member("fan-out")).unwrap()
     }
 
-    fn put_in(&self, installation: &Installation, transactions: &mut Transactions, next: i64) {
-        let committed = Committed::new(&self.config, "fan-out", installation);
+    /// Puts a position into the transaction, which stays open.
+    fn put(&self, transactions: &mut Transactions, next: i64) {
+        let committed = Committed::new(&self.config, "fan-out", &self.installation);
         committed.put(&mut transactions.outbox().unwrap(), &[(self.partition.clone(), next)]).unwrap();
     }
 
-    /// Commits the transaction, and moves the group, as a role does.
+    /// Commits a position, and moves the group, as a role does.
     fn commit(&self, transactions: &mut Transactions, next: i64) {
-        transactions.commit(&self.offsets(next), self.group.group_metadata()).unwrap();
+        self.commit_in(&self.installation, transactions, next);
+    }
+
+    fn commit_in(&self, installation: &Installation, transactions: &mut Transactions, next: i64) {
+        let committed = Committed::new(&self.config, "fan-out", installation);
+        transactions.commit(&[(self.partition.clone(), next)], &committed, self.member().membership()).unwrap();
     }
 
     /// Moves the group alone.
@@ -90,7 +97,7 @@ impl Role {
     fn read(&self) -> anyhow::Result<i64> {
         let partitions = [self.partition.clone(), (self.partition.0.clone(), 1)];
         let mut nothing = Committed::new(&self.config, "fan-out", &self.installation);
-        let found = nothing.read(&self.group, &partitions, &CancellationToken::new())?;
+        let found = self.member().committed(&mut nothing, &partitions, &CancellationToken::new())?;
         assert_eq!(found[1], 0, "nothing was said of the other one");
         Ok(found[0])
     }
@@ -113,7 +120,6 @@ async fn a_group_that_forgot_is_not_believed() {
     assert_eq!(role.read().unwrap(), 0);
     let mut transactions = role.transactions("one");
     for next in [4, 7] {
-        role.put(&mut transactions, next);
         role.commit(&mut transactions, next);
     }
     role.set_group(5);
@@ -121,9 +127,10 @@ async fn a_group_that_forgot_is_not_believed() {
     role.group_is_told(7);
 
     // Another role has the same source, and its own positions.
-    let other: BaseConsumer = role.config.member("spout").create().unwrap();
+    let other = Member::new(&role.config, &role.config.member("spout")).unwrap();
     let mut committed = Committed::new(&role.config, "spout", &role.installation);
-    let read = committed.read(&other, std::slice::from_ref(&role.partition), &CancellationToken::new()).unwrap();
+    let partitions = std::slice::from_ref(&role.partition);
+    let read = other.committed(&mut committed, partitions, &CancellationToken::new()).unwrap();
     assert_eq!(read, [0]);
 }
 
@@ -132,7 +139,6 @@ async fn the_last_position_counts_and_neither_a_higher_one_nor_the_group() {
     let role = Role::new().await;
     let mut transactions = role.transactions("one");
     for next in [1_000, 300] {
-        role.put(&mut transactions, next);
         role.commit(&mut transactions, next);
     }
     assert_eq!(role.read_within(LIMIT), 300);
@@ -145,10 +151,8 @@ async fn a_position_of_an_emptied_kafka_counts_as_nothing_whatever_the_group_say
     let role = Role::new().await;
     let before = Installation { mark: "before".to_owned(), ..role.installation.clone() };
     let mut transactions = role.transactions("one");
-    role.put_in(&before, &mut transactions, 1_000);
-    role.commit(&mut transactions, 1_000);
+    role.commit_in(&before, &mut transactions, 1_000);
     assert_eq!(role.read_within(LIMIT), 0);
-    role.put(&mut transactions, 5);
     role.commit(&mut transactions, 5);
     assert_eq!(role.read_within(LIMIT), 5);
 }
@@ -156,10 +160,11 @@ async fn a_position_of_an_emptied_kafka_counts_as_nothing_whatever_the_group_say
 #[tokio::test]
 async fn a_position_as_an_earlier_release_wrote_it_is_understood() {
     let role = Role::new().await;
-    let mut transactions = role.transactions("one");
     let (topic, key) = (role.config.names().positions(), format!("fan-out {} 0", role.partition.0));
-    transactions.outbox().unwrap().send(&topic, key.as_bytes(), b"42", OwnedHeaders::new()).unwrap();
-    role.commit(&mut transactions, 41);
+    let producer: BaseProducer = role.config.idempotent_producer().create().unwrap();
+    producer.send(BaseRecord::to(&topic).key(&key).payload("42")).map_err(|(err, _)| err).unwrap();
+    kafka::flush(&producer, LIMIT).unwrap();
+    role.set_group(41);
     assert_eq!(role.read_within(LIMIT), 42);
 }
 

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use kafka::exactly_once::{Settings, Stage, run};
-use kafka::transactions::{Events, Failure, Outbox};
-use kafka::{Config, Topic, Watch, flush};
+use kafka::exactly_once::{Processor, Settings, run};
+use kafka::transactions::{Events, Failure, Guarantee, Outbox};
+use kafka::{Config, Record, Topic, Watch, flush};
 use petstore::State;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{Message, TopicPartitionList};
@@ -40,13 +39,13 @@ struct Copy {
     fail: fn(u64) -> Option<Failure>,
 }
 
-impl Stage for Copy {
-    type Verdict = ();
+impl Processor for Copy {
+    type Judged = ();
 
-    fn judge(&self, _: &BorrowedMessage<'_>) {}
+    fn judge(&self, _: &Record<'_>) {}
 
-    fn handle(&mut self, message: BorrowedMessage<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
-        outbox.forward(&self.target, message)?;
+    fn handle(&mut self, record: Record<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        outbox.forward(&self.target, record)?;
         self.handled += 1;
         (self.fail)(self.handled).map_or(Ok(()), Err)
     }
@@ -65,6 +64,8 @@ async fn watch(config: &Config) -> Arc<Watch> {
     Arc::new(config.watch(&shutdown).await.unwrap())
 }
 
+type Running = (std::thread::JoinHandle<anyhow::Result<()>>, Arc<Events>);
+
 /// Runs the instance of this ordinal on a thread of its own.
 fn copy(
     config: &Config,
@@ -72,7 +73,18 @@ fn copy(
     ordinal: u32,
     fail: fn(u64) -> Option<Failure>,
     shutdown: &CancellationToken,
-) -> (std::thread::JoinHandle<anyhow::Result<()>>, Arc<Events>) {
+) -> Running {
+    copy_with(Guarantee::ExactlyOnce, config, watch, ordinal, fail, shutdown)
+}
+
+fn copy_with(
+    guarantee: Guarantee,
+    config: &Config,
+    watch: &Arc<Watch>,
+    ordinal: u32,
+    fail: fn(u64) -> Option<Failure>,
+    shutdown: &CancellationToken,
+) -> Running {
     let (config, shutdown, events) = (config.clone(), shutdown.clone(), Arc::new(Events::default()));
     let (theirs, watch) = (Arc::clone(&events), Arc::clone(watch));
     let thread = std::thread::spawn(move || {
@@ -81,6 +93,7 @@ fn copy(
             ordinal: ordinal.to_string(),
             source: config.names().sales(),
             interval: INTERVAL,
+            guarantee,
             time: Time::default(),
         };
         let mut stage = Copy { target: config.names().state(State::Ca), handled: 0, fail };
@@ -143,8 +156,8 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
         &watch,
         0,
         |handled| match handled {
-            700 | 1_900 => Some(Failure::Abort(KafkaError::Canceled)),
-            1_200 => Some(Failure::Rebuild(KafkaError::Canceled)),
+            700 | 1_900 => Some(Failure::Abort(KafkaError::Canceled.into())),
+            1_200 => Some(Failure::Rebuild(KafkaError::Canceled.into())),
             _ => None,
         },
         &shutdown,
@@ -159,6 +172,28 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     // All but the last, which the stop closes, last for the interval.
     let commits = u128::from(events.commits.load(Ordering::Relaxed));
     assert!((1..=begun.elapsed().as_millis() / INTERVAL.as_millis() + 1).contains(&commits), "{commits} commits");
+}
+
+/// What exactly-once is compared with: it goes on where its group is, and leaves nothing out.
+#[tokio::test]
+async fn without_transactions_nothing_is_left_out_and_a_failure_repeats_what_was_not_committed() {
+    let (config, shutdown) = (config(), CancellationToken::new());
+    let watch = watch(&config).await;
+    send(&config, 0..2_000);
+    let fail = |handled| {
+        (handled == 1_200).then(|| {
+            // So long that what was put in the queue is on the topic.
+            std::thread::sleep(Duration::from_millis(500));
+            Failure::Rebuild(KafkaError::Canceled.into())
+        })
+    };
+    let (thread, events) = copy_with(Guarantee::AtLeastOnce, &config, &watch, 0, fail, &shutdown);
+    let seen = wait_for(&config, 2_000);
+    shutdown.cancel();
+    ended(thread).unwrap();
+    assert_eq!(seen.len(), 2_000);
+    assert_eq!(events.rebuilds.load(Ordering::Relaxed), 1);
+    assert!(seen.values().any(|times| *times > 1), "it would take transactions to undo what was sent");
 }
 
 #[tokio::test]

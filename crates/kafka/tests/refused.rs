@@ -5,10 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka::exactly_once::{self, Settings, Stage};
-use kafka::transactions::{Events, Failure, Outbox};
-use kafka::{Topic, flush};
-use rdkafka::message::{BorrowedMessage, OwnedHeaders};
+use kafka::exactly_once::{self, Processor, Settings};
+use kafka::transactions::{Events, Failure, Guarantee, Outbox};
+use kafka::{Headers, Record, Topic, flush};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use service::{Health, Time};
 use test_servers::Servers;
@@ -19,13 +18,13 @@ struct Inflate {
     target: String,
 }
 
-impl Stage for Inflate {
-    type Verdict = ();
+impl Processor for Inflate {
+    type Judged = ();
 
-    fn judge(&self, _: &BorrowedMessage<'_>) {}
+    fn judge(&self, _: &Record<'_>) {}
 
-    fn handle(&mut self, _: BorrowedMessage<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
-        outbox.send(&self.target, b"", &vec![0; 3 << 20], OwnedHeaders::new())
+    fn handle(&mut self, _: Record<'_>, (): (), outbox: &mut Outbox<'_>) -> Result<(), Failure> {
+        outbox.send(&self.target, b"", &vec![0; 3 << 20], Headers::default())
     }
 
     fn committed(&mut self) {}
@@ -48,13 +47,14 @@ async fn a_record_that_the_client_refuses_ends_the_process_with_a_sentence() {
         ordinal: "0".to_owned(),
         source: config.names().sales(),
         interval: Duration::from_millis(100),
+        guarantee: Guarantee::ExactlyOnce,
         time: Time::default(),
     };
-    let mut stage = Inflate { target: config.names().rejected() };
+    let mut inflate = Inflate { target: config.names().rejected() };
     let stop = shutdown.clone();
     let run = std::thread::spawn(move || {
         let beat = Health::default().loop_("inflate", Duration::from_mins(1));
-        exactly_once::run(&config, &settings, &mut stage, &Arc::new(Events::default()), &watch, &beat, &stop)
+        exactly_once::run(&config, &settings, &mut inflate, &Arc::new(Events::default()), &watch, &beat, &stop)
     });
     let deadline = Instant::now() + Duration::from_mins(1);
     while !run.is_finished() && Instant::now() < deadline {

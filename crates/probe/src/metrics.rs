@@ -10,7 +10,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use service::{Neighbour, encode_resources};
-use tracing::info;
 
 /// A measurement older than this says nothing of now.
 const FRESH: Duration = Duration::from_secs(10);
@@ -22,40 +21,30 @@ pub(crate) struct Seen(Arc<Mutex<Last>>);
 #[derive(Debug, Default)]
 struct Last {
     neighbour: Option<(Neighbour, Instant)>,
-    missing: Option<String>,
 }
 
 /// What the probe itself counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
+    /// Registered only for a broker.
     pub(crate) in_sync: Gauge<u32, AtomicU32>,
 }
 
 impl Seen {
     /// Adds the neighbour's figures, and the probe's own, to a registry with the prefix `kapture_probe`.
-    pub(crate) fn register(&self, registry: &mut Registry) -> Metrics {
+    pub(crate) fn register(&self, registry: &mut Registry, is_broker: bool) -> Metrics {
         let metrics = Metrics::default();
-        let help = "1 if the broker is alive and in sync in all that it hosts";
-        registry.register("in_sync", help, metrics.in_sync.clone());
+        if is_broker {
+            let help = "1 if the broker is alive and in sync in all that it hosts";
+            registry.register("in_sync", help, metrics.in_sync.clone());
+        }
         registry.register_collector(Box::new(self.clone()));
         metrics
     }
 
-    /// Takes a measurement; none if it hangs.
-    pub(crate) fn measured(&self, measured: Option<anyhow::Result<Neighbour>>) {
-        let missing = match measured {
-            Some(Ok(neighbour)) => {
-                self.lock().neighbour = Some((neighbour, Instant::now()));
-                None
-            }
-            Some(Err(err)) => Some(format!("{err:#}")),
-            None => Some("measuring hangs".to_owned()),
-        };
-        let mut last = self.lock();
-        if last.missing != missing {
-            info!(missing, "the neighbour can{} be measured", if missing.is_some() { "not" } else { "" });
-        }
-        last.missing = missing;
+    /// Takes a measurement.
+    pub(crate) fn measured(&self, neighbour: Neighbour) {
+        self.lock().neighbour = Some((neighbour, Instant::now()));
     }
 
     /// The last measurement, if it is fresh: what is old is not shown as if it were of now.

@@ -26,13 +26,27 @@ impl Probe {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shutdown = CancellationToken::new();
-        tokio::spawn(probe::run(config.unwrap(), kafka, Config::default(), listener, shutdown.clone()));
+        tokio::spawn(probe::run(config.unwrap(), Some(kafka), Config::default(), listener, shutdown.clone()));
         Self { address, _stop: shutdown.drop_guard() }
     }
 
     async fn get(&self, path: &str) -> (StatusCode, String) {
         let (status, body) = http::fetch(&self.address, path, LIMIT).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// Waits until the broker's process, found by its command line, has been measured: readiness may come first.
+    async fn report_with_neighbour(&self) -> Report {
+        let waiting = async {
+            loop {
+                let report: Report = serde_json::from_str(&self.get("/report").await.1).unwrap();
+                if report.neighbour.is_some() {
+                    return report;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(LIMIT, waiting).await.expect("the broker is measured")
     }
 
     /// Waits until `/readyz` answers with a text that contains `what`.
@@ -59,11 +73,15 @@ async fn a_broker_in_sync_is_ready_and_its_neighbour_reported() {
     assert!(Path::new("/proc").join(servers.get("KAFKA_PID")).exists(), "the broker runs on this machine");
     let probe = Probe::start(servers.kafka(""), 0).await;
     assert_eq!(probe.until_readyz("ok").await, StatusCode::OK);
-    let report: Report = serde_json::from_str(&probe.get("/report").await.1).unwrap();
-    let neighbour = report.neighbour.expect("the broker's process is found by its command line");
+    let report = probe.report_with_neighbour().await;
+    let neighbour = report.neighbour.expect("waited for");
     assert_eq!((report.program.as_str(), neighbour.name.as_str()), ("probe", "kafka"));
-    assert!(neighbour.resources.cpu_usage_us > 0 && neighbour.resources.memory_bytes > 0, "{neighbour:?}");
-    assert!(neighbour.disk.is_some_and(|disk| disk.size_bytes > 0), "{neighbour:?}");
+    let resources = &neighbour.resources;
+    assert!(resources.cpu_usage_us > Some(0) && resources.memory_bytes > Some(0), "{neighbour:?}");
+    let processes = resources.processes.as_ref().expect("its threads can be read");
+    assert!(processes.run_queue_us > Some(0) && processes.disk_written_bytes.is_some(), "{neighbour:?}");
+    assert!(neighbour.incarnation > Some(0));
+    assert!(neighbour.disk.as_ref().is_some_and(|disk| disk.size_bytes > 0), "{neighbour:?}");
     let metrics = probe.get("/metrics").await.1;
     for series in ["in_sync 1", "cpu_usage_seconds_total ", "memory_working_set_bytes ", "disk_free_bytes "] {
         assert!(metrics.contains(&format!("\nkapture_probe_{series}")), "{series}: {metrics}");

@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,7 +27,8 @@ use tracing::{info, warn};
 
 use crate::http::{Request, Response, StatusCode, text};
 use crate::report::Histogram;
-use crate::{Figures, Health, Report, cgroup, http, incarnation, listen, own, unix_us};
+use crate::resources::Reader;
+use crate::{Figures, Health, Report, http, incarnation, listen, own, unix_us};
 
 /// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful, for milliseconds each.
 /// One more costs the oldest its place: clients that ask nothing, or read no answer, must not hold up the kubelet.
@@ -97,6 +97,7 @@ pub struct Admin {
     health: Health,
     figures: Box<dyn Fn() -> Figures + Send + Sync>,
     routes: Routes,
+    resources: Arc<Mutex<Reader>>,
     sequence: AtomicU64,
     /// The program was told to stop, and its loops have ended.
     ended: AtomicBool,
@@ -115,14 +116,16 @@ impl Admin {
         health: Health,
         figures: impl Fn() -> Figures + Send + Sync + 'static,
     ) -> Self {
+        let resources = Arc::new(Mutex::new(Reader::own()));
         Self {
             config: config.clone(),
             program,
             registry,
-            own: own::registry(program),
+            own: own::registry(program, Arc::clone(&resources)),
             health,
             figures: Box::new(figures),
             routes: Box::new(|_| Box::pin(async { None })),
+            resources,
             sequence: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             reported: Notify::new(),
@@ -269,8 +272,9 @@ impl Admin {
             gauges: figures.gauges,
             latencies,
             threads: figures.threads,
-            resources: cgroup::read(Path::new("/")).ok(),
+            resources: Some(self.resources.lock().unwrap_or_else(PoisonError::into_inner).read()),
             neighbour: figures.neighbour,
+            unknown: figures.unknown,
         })
     }
 }

@@ -5,9 +5,9 @@
 //! [`shutdown_on_signal`] is cancelled. Nothing here knows Kafka or a store: the measurement must not
 //! travel through what is being overloaded.
 
+pub mod account;
 mod address;
 mod admin;
-pub mod cgroup;
 mod duration;
 mod environment;
 pub mod findings;
@@ -18,6 +18,7 @@ mod listen;
 mod own;
 mod process;
 mod report;
+pub mod resources;
 mod secret;
 pub mod state;
 mod time;
@@ -25,7 +26,6 @@ mod whole;
 
 pub use address::{Host, HostPort};
 pub use admin::{Admin, Config, serve_admin};
-pub use cgroup::Resources;
 pub use duration::{BoundedDuration, Interval};
 pub use environment::{Environment, from_env};
 pub use health::{Beat, Health, Ready};
@@ -34,6 +34,7 @@ pub use listen::listen;
 pub use own::encode_resources;
 pub use process::{incarnation, init_tracing, shutdown_on_signal, unix_us};
 pub use report::{Disk, Figures, Histogram, Neighbour, Report};
+pub use resources::Resources;
 pub use secret::Secret;
 pub use time::{Activity, Spent, Stopwatch, Time};
 pub use whole::{Port, Whole};

@@ -23,6 +23,8 @@ pub struct Figures {
     pub threads: BTreeMap<String, Spent>,
     /// What a probe saw of the process it watches.
     pub neighbour: Option<Neighbour>,
+    /// What could not be measured, and why.
+    pub unknown: BTreeMap<String, String>,
 }
 
 impl Figures {
@@ -60,6 +62,13 @@ impl Figures {
         self.neighbour = neighbour;
         self
     }
+
+    /// Adds a reason why something could not be measured.
+    #[must_use]
+    pub fn unknown(mut self, name: impl Into<String>, why: impl Into<String>) -> Self {
+        self.unknown.insert(name.into(), why.into());
+        self
+    }
 }
 
 /// The body of `/report`. Everything in it is cumulative, so that a lost report loses nothing.
@@ -89,11 +98,14 @@ pub struct Report {
     /// Where the time of each thread that moves sales goes.
     #[serde(default)]
     pub threads: BTreeMap<String, Spent>,
-    /// What the program itself uses of its limits; none where no cgroup can be read.
+    /// What the program itself uses of its limits, and what can be seen of its node. What is absent in it is unknown.
     pub resources: Option<Resources>,
     /// What a probe saw of the process it watches.
     #[serde(default)]
     pub neighbour: Option<Neighbour>,
+    /// What could not be measured, by the name under which its latency or figure would be, and why.
+    #[serde(default)]
+    pub unknown: BTreeMap<String, String>,
 }
 
 /// A latency histogram on its way: readable by every port of `HdrHistogram`.
@@ -130,6 +142,10 @@ impl Histogram {
 pub struct Neighbour {
     /// Which: `kafka`, `redis`, `postgres`.
     pub name: String,
+    /// Differs with each start of the process, at which counters begin at 0 again: when it started, in microseconds since
+    /// the node did.
+    #[serde(default)]
+    pub incarnation: Option<u64>,
     /// What its container uses of its limits.
     pub resources: Resources,
     /// The disk that its data lies on, if the probe can see it.
@@ -137,12 +153,15 @@ pub struct Neighbour {
 }
 
 /// A file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
     /// Its size.
     pub size_bytes: u64,
     /// What is left for a process that isn't root.
     pub free_bytes: u64,
+    /// The block device below it, as the node's disks are named; none if it can't be told.
+    #[serde(default)]
+    pub device: Option<String>,
 }
 
 #[cfg(test)]
@@ -166,13 +185,14 @@ mod tests {
             gauges: BTreeMap::from([("rate".to_owned(), 0.5)]),
             latencies: BTreeMap::from([("accepted".to_owned(), Histogram::encode(&latency).unwrap())]),
             threads: BTreeMap::from([("sales".to_owned(), Spent { kafka_us: 7, ..Spent::default() })]),
-            resources: Some(Resources { cpu_usage_us: 9, ..Resources::default() }),
+            resources: Some(Resources { cpu_usage_us: Some(9), ..Resources::default() }),
             neighbour: None,
+            unknown: BTreeMap::from([("fsync".to_owned(), "the disk is full".to_owned())]),
         };
         let text = serde_json::to_string(&report).unwrap();
         let back: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(back.counters, report.counters);
-        assert_eq!((back.resources, back.threads), (report.resources, report.threads));
+        assert_eq!((back.resources, back.threads, back.unknown), (report.resources, report.threads, report.unknown));
         assert_eq!(back.latencies["accepted"].negative, 1);
         assert_eq!(back.latencies["accepted"].decode().unwrap(), latency.snapshot());
     }

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::Offset;
+use kafka::{LogReader, Next};
 use serde_json::{Value, json};
 
 use crate::truth::header;
@@ -13,14 +10,10 @@ use crate::{report, topics};
 
 /// Starts at the first record: ignores the first `skip` seconds, then counts for `seconds`.
 pub(crate) fn run(kafka: &kafka::Config, pattern: &str, skip: u64, seconds: u64) -> anyhow::Result<Value> {
-    let consumer: BaseConsumer = kafka.reader().create().context("making a reader")?;
-    let mut ends = TopicPartitionList::new();
-    for (_, topic) in topics::of_states(pattern) {
-        for (partition, end) in topics::ends(&consumer, &topic)? {
-            ends.add_partition_offset(&topic, partition, Offset::Offset(end))?;
-        }
-    }
-    consumer.assign(&ends).context("assigning")?;
+    let topics: Vec<String> = topics::of_states(pattern).into_iter().map(|(_, topic)| topic).collect();
+    let ends = topics::ends(kafka, &topics)?;
+    let reader = LogReader::new(kafka)?;
+    reader.begin(ends.iter().map(|(partition, end)| (partition, *end)))?;
     let mut histogram = service::new_histogram();
     let mut begun = None;
     let (skip, seconds) = (Duration::from_secs(skip), Duration::from_secs(seconds));
@@ -30,11 +23,10 @@ pub(crate) fn run(kafka: &kafka::Config, pattern: &str, skip: u64, seconds: u64)
         if age > skip + seconds {
             break;
         }
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
-        let message = message.context("reading topics")?;
+        let Next::Record(record) = reader.next(Duration::from_millis(100))? else { continue };
         begun.get_or_insert_with(Instant::now);
         if age >= skip {
-            match u64::try_from(service::unix_us() - header(&message)?.due_us) {
+            match u64::try_from(service::unix_us() - header(&record)?.due_us) {
                 Ok(us) => histogram.saturating_record(us),
                 Err(_) => negative += 1,
             }

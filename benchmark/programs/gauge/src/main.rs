@@ -44,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
         ["store", store, sum] => stored::wait(store, number(sum)?).await?,
         ["stored", store] => stored::compare(&kafka()?, store).await?,
         ["report", address, latency, seconds] => report::run(address, latency, number(seconds)?).await?,
-        ["at-least-once"] => at_least_once::run(&kafka()?)?,
+        ["at-least-once"] => at_least_once::run(kafka()?).await?,
         _ => bail!("one of:\n{USAGE}"),
     };
     println!("{printed}");

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use rdkafka::Message;
 use serde_json::{Value, json};
 
 use crate::topics;
@@ -19,17 +18,17 @@ pub(crate) fn compare(kafka: &kafka::Config, pattern: &str) -> anyhow::Result<Va
     let mut tally = Tally::default();
     let mut last = HashMap::new();
     let mut positions = HashMap::new();
-    topics::read_all(kafka, &topics, |message| {
-        let header = header(message)?;
-        let state = by_topic.get(message.topic());
-        positions.insert(header.state, message.offset() + 1);
+    topics::read_all(kafka, &topics, |record| {
+        let header = header(record)?;
+        let state = by_topic.get(record.topic());
+        positions.insert(header.state, record.offset() + 1);
         let Some(entry) = truth.find(header.id) else {
             tally.unknown += 1;
             return Ok(());
         };
         tally.found += u64::from(entry.times_found == 0);
         entry.times_found += 1;
-        tally.altered += u64::from(entry.hash != hash(message, &header));
+        tally.altered += u64::from(entry.hash != hash(record, &header));
         tally.misrouted += u64::from(state != Some(&entry.state));
         let before = last.insert((state.copied(), entry.partition), entry.offset);
         tally.out_of_order += u64::from(before.is_some_and(|before| before >= entry.offset));

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use petstore::{BlockId, Sale, SaleId, State, digest};
-use rdkafka::Message;
 use serde_json::{Value, json};
 use stores::{Counts, Positions, postgres, redis};
 
@@ -80,8 +79,8 @@ pub(crate) async fn wait(store: &str, sum: i64) -> anyhow::Result<Value> {
 pub(crate) async fn compare(kafka: &kafka::Config, store: &str) -> anyhow::Result<Value> {
     let mut digests: HashMap<SaleId, u64> = HashMap::new();
     let mut totals: HashMap<State, redis::Total> = HashMap::new();
-    let mut truth = Truth::read(kafka, |message| {
-        let sale: Sale = serde_json::from_slice(message.payload().unwrap_or_default()).context("reading a sale")?;
+    let mut truth = Truth::read(kafka, |record| {
+        let sale: Sale = serde_json::from_slice(record.payload().unwrap_or_default()).context("reading a sale")?;
         digests.insert(sale.id, digest(&sale));
         let total = totals.entry(sale.state()).or_default();
         total.sales += 1;

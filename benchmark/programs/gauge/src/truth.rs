@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use kafka::SaleHeader;
+use kafka::{Record, SaleHeader};
 use petstore::{BlockId, SaleId, State};
-use rdkafka::Message;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -32,26 +30,26 @@ impl Truth {
     /// Reads the topic; `each` sees every record.
     pub(crate) fn read(
         kafka: &kafka::Config,
-        mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+        mut each: impl FnMut(&Record<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let mut truth = Self { blocks: HashMap::new(), sales: 0 };
-        topics::read_all(kafka, &[kafka.names().sales()], |message| {
-            let header = header(message)?;
+        topics::read_all(kafka, &[kafka.names().sales()], |record| {
+            let header = header(record)?;
             let block = truth.blocks.entry(header.id.block_id()).or_default();
             let index = header.id.index as usize;
             if block.len() <= index {
                 block.resize_with(index + 1, || None);
             }
             let entry = Entry {
-                partition: message.partition(),
-                offset: message.offset(),
+                partition: record.partition(),
+                offset: record.offset(),
                 state: header.state,
-                hash: hash(message, &header),
+                hash: hash(record, &header),
                 times_found: 0,
             };
             anyhow::ensure!(block[index].replace(entry).is_none(), "sale {} is in sales twice", header.id);
             truth.sales += 1;
-            each(message)
+            each(record)
         })?;
         Ok(truth)
     }
@@ -91,16 +89,17 @@ impl Tally {
     }
 }
 
-pub(crate) fn header<M: Message<Headers = BorrowedHeaders>>(message: &M) -> anyhow::Result<SaleHeader> {
-    SaleHeader::from_message(message)
+pub(crate) fn header(record: &Record<'_>) -> anyhow::Result<SaleHeader> {
+    record
+        .sale()
         .map_err(|malformed| anyhow::anyhow!("{}", malformed.reason))
-        .with_context(|| format!("{}/{}/{}", message.topic(), message.partition(), message.offset()))
+        .with_context(|| format!("{}/{}/{}", record.topic(), record.partition(), record.offset()))
 }
 
-pub(crate) fn hash(message: &impl Message, header: &SaleHeader) -> u64 {
+pub(crate) fn hash(record: &Record<'_>, header: &SaleHeader) -> u64 {
     let mut hash = Xxh3::new();
-    hash.update(message.key().unwrap_or_default());
+    hash.update(record.key().unwrap_or_default());
     hash.update(&header.due_us.to_le_bytes());
-    hash.update(message.payload().unwrap_or_default());
+    hash.update(record.payload().unwrap_or_default());
     hash.digest()
 }

@@ -6,7 +6,7 @@ use service::Figures;
 use service::http::{Method, Request, Response, StatusCode, json, text};
 
 use super::Live;
-use crate::findings::Kind;
+use crate::audit::findings::Kind;
 
 /// `/api/v1/account` and `/api/v1/blocks`; other paths are not ours.
 pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Response> {
@@ -22,12 +22,12 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     };
     Some(match path {
         "/api/v1/account" => json(&live.account()),
-        _ => json(&live.ledger().blocks()),
+        _ => json(&live.audit().blocks()),
     })
 }
 
-/// The account in the report: `<stage>_found`, `<stage>_<kind of finding>` and the like, of the stages that are watched; counts can shrink when a finding is taken back, so they
-/// are gauges.
+/// The account in `/report`: `<stage>_found`, `<stage>_<kind of finding>` and the like, of the stages that are watched. Counts
+/// can shrink when a finding is taken back, so they are gauges.
 pub(super) fn figures(live: Option<&Arc<Live>>) -> Figures {
     let Some(live) = live.filter(|live| live.started.get()) else { return Figures::default() };
     let account = live.account();

@@ -3,22 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use kafka::{Batches, read_to_end};
-use rdkafka::Message;
+use kafka::{Batches, read_committed};
 
-use crate::ledger::{Entry, Ledger, Restoring};
+use crate::audit::{Audit, Entry, Restoring};
 
 /// Reading the whole topic, which is compacted.
 const READ_LIMIT: Duration = Duration::from_mins(1);
 
 /// What an earlier auditor wrote, and whether there was anything; `fresh` makes an empty account.
-pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Ledger) -> anyhow::Result<(Ledger, bool)> {
+pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Audit) -> anyhow::Result<(Audit, bool)> {
     let mut restoring = Restoring::new(fresh());
-    read_to_end(kafka, &kafka.names().audit(), READ_LIMIT, |message| {
-        if let Some(key) = message.key() {
-            restoring.take(&String::from_utf8_lossy(key), message.payload());
+    read_committed(kafka, &kafka.names().audit(), READ_LIMIT, |record| {
+        if let Some(key) = record.key() {
+            restoring.take(&String::from_utf8_lossy(key), record.payload());
         }
-        Ok(())
     })?;
     Ok(restoring.finish(fresh()))
 }
@@ -30,7 +28,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Connects when it is used, and anew after every error: of a commit that failed, nobody knows whether it did.
+    /// Connects when it is used, and again after every error: nobody knows whether a commit that failed took effect.
     pub(super) fn new(kafka: &kafka::Config) -> Self {
         Self { kafka: kafka.clone(), batches: None }
     }

@@ -1,8 +1,14 @@
 //! Proves, round by round, what has arrived and what is lost; then closes what is done and writes the checkpoint.
+//!
+//! Who lost what is missing, and where a fault was made, is searched for meanwhile ([`super::search`]). Blocks that a search
+//! is about are left out of the rounds until it has an answer.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use kafka::{Logs, Partition};
+use petstore::BlockId;
 use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -10,11 +16,10 @@ use tracing::{info, warn};
 use super::checkpoint::Writer;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
-use super::search::{Questions, search};
+use super::search::{Answer, Desk, Question};
 use super::{ASK_LIMIT, Live};
-use crate::ledger::{Entry, Unknown};
-use crate::logs::Logs;
-use crate::source::Source;
+use crate::audit::source::Source;
+use crate::audit::{Entry, Missing, Suspects, Unknown};
 
 /// Between two looks. A round takes a few of them.
 const REST: Duration = Duration::from_millis(250);
@@ -27,13 +32,19 @@ const LISTEN: Duration = Duration::from_secs(2);
 /// Between two checkpoints: what has to be read again after a restart.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 
+/// What a round waits for that has something missing.
+const SEARCHING: &str = "its search for who lost what is missing";
+
 struct Judge<'a> {
-    kafka: &'a kafka::Config,
     live: &'a Live,
     logs: Logs,
-    sales: Vec<(String, i32)>,
-    states: Vec<(String, i32)>,
+    sales: Vec<Partition>,
+    states: Vec<Partition>,
     round: Option<Round>,
+    desk: Desk,
+    /// What the search under way is to tell the losers of.
+    searched: Suspects,
+    searched_blocks: HashSet<BlockId>,
     /// What had no block, and the end of the account of blocks asked for after.
     strays: Option<(Unknown, i64)>,
     /// When the end of the account of blocks was asked for, and the end; and the last such time by which it was read.
@@ -48,14 +59,22 @@ struct Judge<'a> {
 }
 
 /// Judges until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+pub(super) fn run(
+    kafka: &kafka::Config,
+    live: &Live,
+    desk: Desk,
+    beat: &Beat,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut judge = Judge {
-        kafka,
         live,
         logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
         sales: Vec::new(),
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,
+        desk,
+        searched: Suspects::default(),
+        searched_blocks: HashSet::new(),
         strays: None,
         listening: None,
         listened: Instant::now(),
@@ -69,7 +88,7 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     while !shutdown.is_cancelled() {
         beat.turned();
         if live.started.get()
-            && let Err(err) = judge.turn(beat, shutdown)
+            && let Err(err) = judge.turn()
         {
             live.metrics.errors.inc();
             live.wait_for(&format!("kafka: {err:#}"));
@@ -84,16 +103,17 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
 }
 
 impl Judge<'_> {
-    fn turn(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    fn turn(&mut self) -> anyhow::Result<()> {
         self.judge_strays()?;
         self.listen()?;
-        self.advance(beat, shutdown)?;
+        self.hear()?;
+        self.look_up();
+        self.advance()?;
         if let Some(returned) = &mut self.returned {
             returned.turn(self.live)?;
         }
-        self.look_up(beat, shutdown)?;
         self.look_at_lag()?;
-        self.live.ledger().close();
+        self.live.audit().close();
         self.save();
         Ok(())
     }
@@ -103,14 +123,14 @@ impl Judge<'_> {
         if let Some((unknown, end)) = self.strays
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.ledger().blocks_are_known(unknown);
+            self.live.audit().blocks_are_known(unknown);
             self.strays = None;
         }
-        let unknown = self.live.ledger().unknown();
+        let unknown = self.live.audit().unknown();
         if self.strays.is_none()
             && let Some(unknown) = unknown
         {
-            let end = self.logs.ends(&[(self.live.names.blocks(), 0)])?[0];
+            let end = self.logs.end(&self.live.names.blocks())?;
             self.strays = Some((unknown, end));
         }
         Ok(())
@@ -121,10 +141,10 @@ impl Judge<'_> {
         match self.listening {
             None if self.listened.elapsed() >= LISTEN => {
                 let asked = Instant::now();
-                self.listening = Some((asked, self.logs.ends(&[(self.live.names.blocks(), 0)])?[0]));
+                self.listening = Some((asked, self.logs.end(&self.live.names.blocks())?));
             }
             Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
-                self.live.ledger().listened(asked.duration_since(self.listened));
+                self.live.audit().listened(asked.duration_since(self.listened));
                 (self.listening, self.listened) = (None, asked);
             }
             _ => {}
@@ -132,41 +152,57 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Looks up where faults were made.
-    fn look_up(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        if self.looked_up.is_some_and(|at| at.elapsed() < CASES) {
-            return Ok(());
+    /// Asks where faults were made.
+    fn look_up(&mut self) {
+        if self.desk.is_busy() || self.looked_up.is_some_and(|at| at.elapsed() < CASES) {
+            return;
         }
-        let cases = self.live.ledger().cases().to_vec();
-        if cases.is_empty() {
-            return Ok(());
+        let cases = self.live.audit().cases().to_vec();
+        if !cases.is_empty() {
+            self.desk.ask(Question::Cases(cases));
         }
-        let questions = Questions { missing: &[], cases: &cases };
-        let found = search(self.kafka, &self.logs, self.live, questions, beat, shutdown)?;
-        self.live.ledger().close_cases(&found.origins);
-        self.looked_up = Some(Instant::now());
+    }
+
+    /// Takes what the search has found out. After an error, what it was about is in the next round again.
+    fn hear(&mut self) -> anyhow::Result<()> {
+        let Some(answer) = self.desk.answer().inspect_err(|_| self.searched_blocks.clear())? else { return Ok(()) };
+        let mut audit = self.live.audit();
+        match answer {
+            Answer::Origins(origins) => {
+                audit.close_cases(&origins);
+                self.looked_up = Some(Instant::now());
+            }
+            Answer::Fates(fates) => {
+                warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
+                for (id, index, fate) in fates {
+                    audit.sentence(id, index, fate);
+                }
+                audit.end_round(&std::mem::take(&mut self.searched));
+                self.searched_blocks.clear();
+                self.live.round_ended();
+            }
+        }
         Ok(())
     }
 
-    /// Says where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
+    /// Notes where logs end: by what is unread, reading is paced and the comparison of content more or less sparing.
     fn look_at_lag(&mut self) -> anyhow::Result<()> {
         if self.lag_looked_at.elapsed() < LAG {
             return Ok(());
         }
         let ends = self.logs.ends(&self.live.partitions())?;
-        self.live.ledger().end_at(&ends);
+        self.live.audit().end_at(&ends);
         self.lag_looked_at = Instant::now();
         Ok(())
     }
 
-    fn advance(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    fn advance(&mut self) -> anyhow::Result<()> {
         if self.sales.is_empty() {
-            let topic = self.live.names.sales();
-            self.sales = (0..self.logs.partitions(&topic)?).map(|partition| (topic.clone(), partition)).collect();
+            self.sales = self.logs.partitions(&self.live.names.sales())?;
         }
         if self.round.is_none() {
-            // The order is the proof: first the suspects, then the end they lie below.
-            let suspects = self.live.ledger().suspects();
+            // The order is the proof: first the suspects, then the end, which is beyond them.
+            let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
             self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
         }
         let Some(round) = &mut self.round else { return Ok(()) };
@@ -176,39 +212,49 @@ impl Judge<'_> {
             round.step = Step::Reading(self.logs.ends(&self.states)?);
         }
         if let Step::Reading(ends) = &round.step {
-            let mut ledger = self.live.ledger();
+            let mut audit = self.live.audit();
             let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
-            let positions: Vec<i64> = states.map(|source| ledger.positions().at(*source)).collect();
+            let positions: Vec<i64> = states.map(|source| audit.positions().at(*source)).collect();
             if passed(&positions, ends) {
-                round.step = Step::Search(ledger.convict(&round.suspects));
+                let missing = audit.convict(&round.suspects);
+                drop(audit);
+                self.end_round(missing);
+                return Ok(());
             }
         }
-        self.live.wait_for(round.waiting_for());
-        if let Step::Search(missing) = &round.step {
-            if !missing.is_empty() {
-                let questions = Questions { missing, cases: &[] };
-                let fates = search(self.kafka, &self.logs, self.live, questions, beat, shutdown)?.fates;
-                warn!(sales = fates.len(), first = ?fates.first(), "sales are missing");
-                let mut ledger = self.live.ledger();
-                for (id, index, fate) in fates {
-                    ledger.sentence(id, index, fate);
-                }
-            }
-            self.live.ledger().end_round(&round.suspects);
-            self.live.round_ended();
-            self.live.wait_for("nothing");
-            self.round = None;
+        if self.searched_blocks.is_empty() {
+            self.live.wait_for(round.waiting_for());
         }
         Ok(())
     }
 
-    /// A checkpoint that can't be written is no harm: more is read again.
+    /// Ends the round for the blocks that miss nothing. What is missing is searched for, or is in the next round again if
+    /// another search is under way. A round that leaves something out does not count until that is found out.
+    fn end_round(&mut self, missing: Vec<Missing>) {
+        let Some(Round { suspects, .. }) = self.round.take() else { return };
+        if missing.is_empty() && self.searched_blocks.is_empty() {
+            self.live.audit().end_round(&suspects);
+            self.live.round_ended();
+            self.live.wait_for("nothing");
+            return;
+        }
+        let blocks: HashSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
+        let (set_aside, suspects) = suspects.split(&blocks);
+        if !missing.is_empty() && !self.desk.is_busy() {
+            self.desk.ask(Question::Missing(missing));
+            (self.searched, self.searched_blocks) = (set_aside, blocks);
+        }
+        self.live.audit().finish(&suspects);
+        self.live.wait_for(SEARCHING);
+    }
+
+    /// A checkpoint that can't be written does no harm: more is read again.
     fn save(&mut self) {
         if self.wrote.is_some_and(|wrote| wrote.elapsed() < CHECKPOINT) {
             return;
         }
         let made = Instant::now();
-        let entries = match self.live.ledger().checkpoint() {
+        let entries = match self.live.audit().checkpoint() {
             Ok(Some(entries)) => entries,
             Ok(None) => return,
             Err(err) => {
@@ -223,7 +269,7 @@ impl Judge<'_> {
         }
         match self.writer.write(&entries) {
             Ok(()) => {
-                self.live.ledger().checkpoint_written();
+                self.live.audit().checkpoint_written();
                 self.live.checkpoint_written(made);
                 self.live.metrics.checkpoints.inc();
                 self.written = entries;

@@ -9,10 +9,10 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-use crate::findings::{Kind, Tally};
-use crate::ledger::Account;
+use crate::audit::Account;
+use crate::audit::findings::{Kind, Tally};
 
-/// See [`Metrics::register`] for what is counted here, and [`Shown`] for what the account says.
+/// See [`Metrics::register`] for what is counted here, and [`Shown`] for the account.
 #[derive(Clone, Default)]
 pub(super) struct Metrics {
     account: Shown,
@@ -122,7 +122,7 @@ mod tests {
     use prometheus_client::encoding::text;
 
     use super::*;
-    use crate::findings::Stage;
+    use crate::audit::findings::Stage;
 
     #[test]
     fn nothing_is_shown_before_it_is_known_and_nothing_of_a_stage_that_is_not_watched() {

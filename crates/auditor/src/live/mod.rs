@@ -1,42 +1,40 @@
 //! The auditor that runs beside the pipeline.
 //!
-//! One thread reads ([`reader`]), one judges ([`judge`]), one deletes ([`forget`]), one task watches each store ([`watch`]); all of them share
-//! the [`Ledger`] behind one lock, which is held for a batch at a time. None of them waits for another: Kafka or a
+//! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
+//! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
+//! for a batch at a time. None of them waits for another: Kafka or a
 //! store that is away only makes sales late.
 
 mod api;
 mod checkpoint;
-mod forget;
 mod judge;
 mod metrics;
 mod prune;
 mod reader;
+mod retention;
 mod returned;
 mod round;
-mod scan;
 mod search;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::Topic;
-use petstore::Petstore;
+use kafka::{Logs, Partition, Topic};
 use prometheus_client::registry::Registry;
 use service::{Admin, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::audit::source::Source;
+use crate::audit::{Account, Audit, STORES};
 use crate::config::Stores;
-use crate::ledger::{Account, Ledger, STORES};
-use crate::logs::Logs;
-use crate::source::Source;
+use crate::model::Chains;
 use crate::store::Store;
-use crate::truth::Generate;
 use metrics::Metrics;
+use retention::Retained;
 
 /// A loop that has not turned for so long is stuck, whatever Kafka does: all it waits for has shorter limits.
 const STUCK: Duration = Duration::from_mins(2);
@@ -44,8 +42,6 @@ const STUCK: Duration = Duration::from_mins(2);
 const REST: Duration = Duration::from_secs(1);
 /// One question to Kafka.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-/// Parameters in use at once: one, and for a while two, after an upgrade that changed them.
-const PETSTORES: usize = 8;
 
 /// What the threads share.
 struct Live {
@@ -53,11 +49,13 @@ struct Live {
     installation: String,
     /// All logs that are read but the account of blocks.
     sources: Vec<Source>,
-    ledger: Mutex<Ledger>,
+    audit: Mutex<Audit>,
     /// The next offset of the account of blocks.
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
     pruned_before_us: AtomicI64,
+    /// What the logs still held when that was last looked at.
+    retained: Mutex<Retained>,
     /// How long Redis keeps a block, if it is watched.
     redis_keeps: Option<Duration>,
     started: Started,
@@ -102,17 +100,24 @@ pub async fn run(
     let work = async {
         let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
         let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let [read, judge, forget] = ["read", "judge", "forget"].map(|name| health.loop_(name, STUCK));
+        let [read, judge, search, retention] =
+            ["read", "judge", "search", "retention"].map(|name| health.loop_(name, STUCK));
         let reader =
             thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
-        let judge =
-            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| judge::run(kafka, live, &judge, shutdown));
-        let forget =
-            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| forget::run(kafka, live, &forget, shutdown));
+        let (desk, searcher) = search::open();
+        let judge = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            judge::run(kafka, live, desk, &judge, shutdown)
+        });
+        let search = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            search::run(kafka, live, &searcher, &search, shutdown)
+        });
+        let retention = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
+            retention::run(kafka, live, &retention, shutdown)
+        });
         let Stores { redis, postgres, .. } = stores;
         let (redis, postgres) =
-            (watch(&kafka, &live, 0, redis, &health, &shutdown), watch(&kafka, &live, 1, postgres, &health, &shutdown));
-        tokio::try_join!(reader, judge, forget, redis, postgres)?;
+            (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
+        tokio::try_join!(reader, judge, search, retention, redis, postgres)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -165,20 +170,20 @@ async fn prepare(
         prepared = prepared => prepared,
     };
     let (installation, sources) = prepared.context("waiting for kafka")?;
-    let ledger = loop {
+    let audit = loop {
         let (config, followed) = (kafka.clone(), sources.clone());
         let restored = tokio::task::spawn_blocking(move || {
             let fresh = || {
-                let mut ledger = Ledger::new(watched, generate());
-                ledger.follow(followed.clone());
-                ledger
+                let mut audit = Audit::new(watched, Chains::default().generate());
+                audit.follow(followed.clone());
+                audit
             };
             checkpoint::restore(&config, fresh)
         });
         match restored.await? {
-            Ok((ledger, resumed)) => {
+            Ok((audit, resumed)) => {
                 info!(resumed, "restored the account");
-                break ledger;
+                break audit;
             }
             Err(err) => ready.missing(format!("{err:#}")),
         }
@@ -192,8 +197,9 @@ async fn prepare(
         names,
         installation,
         sources,
-        ledger: Mutex::new(ledger),
+        audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
+        retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
         redis_keeps,
         pruned_before_us: AtomicI64::new(if watched.stores[1] { i64::MIN } else { i64::MAX }),
         started: Started { flag: AtomicBool::new(false), ready },
@@ -206,7 +212,7 @@ async fn prepare(
 fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
     let logs = Logs::new(kafka, "fan-out", ASK_LIMIT)?;
     for topic in topics {
-        if logs.partitions(topic)? == 0 {
+        if logs.partitions(topic)?.is_empty() {
             return Ok(Some(topic.clone()));
         }
     }
@@ -216,23 +222,8 @@ fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<St
 /// All logs that are to be read.
 fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>> {
     let receipts =
-        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())? } else { 0 };
+        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())?.len() } else { 0 };
     Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
-}
-
-/// Generates blocks again from what their reservation says, never from what this program was given.
-fn generate() -> Generate {
-    let mut chains: HashMap<petstore::Parameters, Petstore> = HashMap::new();
-    Box::new(move |parameters, id| {
-        if !chains.contains_key(parameters) {
-            if chains.len() >= PETSTORES {
-                chains.clear();
-            }
-            chains.insert(parameters.clone(), Petstore::new(parameters.clone())?);
-        }
-        let chain = chains.get(parameters).context("a chain that was just opened")?;
-        Ok(chain.block(id))
-    })
 }
 
 /// Runs blocking work beside the async frame.
@@ -248,7 +239,6 @@ async fn thread(
 
 /// Watches a store, if there is one.
 async fn watch(
-    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     store: Option<Store>,
@@ -257,17 +247,21 @@ async fn watch(
 ) -> anyhow::Result<()> {
     let Some(store) = store else { return Ok(()) };
     let beat = health.loop_(STORES[number].name(), STUCK);
-    watch::run(kafka, live, number, store, &beat, shutdown).await
+    watch::run(live, number, store, &beat, shutdown).await
 }
 
 impl Live {
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn audit(&self) -> MutexGuard<'_, Audit> {
+        self.audit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The partitions of all sources, in their order.
-    fn partitions(&self) -> Vec<(String, i32)> {
+    fn partitions(&self) -> Vec<Partition> {
         self.sources.iter().map(|source| source.partition(&self.names)).collect()
+    }
+
+    fn retained(&self) -> MutexGuard<'_, Retained> {
+        self.retained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -287,13 +281,13 @@ impl Live {
         self.progress().checkpoint_made = Some(made);
     }
 
-    /// Whether what the account said at a time outlasts a restart.
+    /// Whether the account as it was at a time outlasts a restart.
     fn has_written(&self, at: Instant) -> bool {
         self.progress().checkpoint_made.is_some_and(|made| made >= at)
     }
 
     fn account(&self) -> Account {
-        let mut account = self.ledger().account();
+        let mut account = self.audit().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
         account.position.waiting_for.clone_from(&progress.waiting_for);

@@ -1,12 +1,13 @@
-//! The round of proof about what came back: see [`crate::ledger`]'s module on returning.
+//! The round of proof about what came back: see [`crate::audit`]'s module on returning.
 
 use std::time::{Duration, Instant};
 
+use kafka::{Logs, Partition};
+
 use super::round::passed;
 use super::{ASK_LIMIT, Live};
-use crate::ledger::Unreturned;
-use crate::logs::Logs;
-use crate::source::Source;
+use crate::audit::Unreturned;
+use crate::audit::source::Source;
 
 /// A block of which more is routed all the time is never passed as a whole: what was is judged, and the rest again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,14 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Judges what came back, a step at a time.
 pub(super) struct Returned {
     logs: Logs,
-    receipts: Vec<(String, i32)>,
+    receipts: Vec<Partition>,
     sources: Vec<Source>,
     step: Step,
 }
 
 enum Step {
     Idle,
-    /// The spout is to commit beyond where these lie.
+    /// The spout is to commit beyond these.
     Spout(Vec<Unreturned>, Instant),
     /// The auditor is to read up to these ends of `receipts`: those after the spout had committed.
     Reading(Vec<Unreturned>, Vec<i64>),
@@ -42,15 +43,15 @@ impl Returned {
     pub(super) fn turn(&mut self, live: &Live) -> anyhow::Result<()> {
         self.step = match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => {
-                let suspects = live.ledger().unreturned();
+                let suspects = live.audit().unreturned();
                 if suspects.is_empty() { Step::Idle } else { Step::Spout(suspects, Instant::now()) }
             }
             Step::Spout(suspects, since) => self.spout(suspects, since, live)?,
             Step::Reading(suspects, ends) => {
-                let mut ledger = live.ledger();
-                let positions: Vec<i64> = self.sources.iter().map(|source| ledger.positions().at(*source)).collect();
+                let mut audit = live.audit();
+                let positions: Vec<i64> = self.sources.iter().map(|source| audit.positions().at(*source)).collect();
                 if passed(&positions, &ends) {
-                    ledger.convict_returned(&suspects);
+                    audit.convict_returned(&suspects);
                     Step::Idle
                 } else {
                     Step::Reading(suspects, ends)
@@ -62,7 +63,7 @@ impl Returned {
 
     fn spout(&self, suspects: Vec<Unreturned>, since: Instant, live: &Live) -> anyhow::Result<Step> {
         let states: Vec<Source> = Source::all(0).into_iter().filter(|source| *source != Source::Rejected).collect();
-        let partitions: Vec<(String, i32)> = states.iter().map(|source| source.partition(&live.names)).collect();
+        let partitions: Vec<Partition> = states.iter().map(|source| source.partition(&live.names)).collect();
         // It reads no log: where one has lost its beginning, it has not passed that.
         let committed = self.logs.committed(&partitions)?;
         let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);

@@ -1,8 +1,8 @@
 //! One round of proof: what it waits for, in which order. Pure.
 
-use crate::ledger::{Missing, Suspects};
+use crate::audit::Suspects;
 
-/// See [`crate::ledger`]'s module on judging for why this proves what it says.
+/// See [`crate::audit`]'s module on what was routed for why this is a proof.
 pub(super) struct Round {
     /// What it is about.
     pub(super) suspects: Suspects,
@@ -16,8 +16,6 @@ pub(super) enum Step {
     FanOut(Vec<i64>),
     /// The auditor is to read up to these offsets of the states' topics: their ends after the fan-out had committed.
     Reading(Vec<i64>),
-    /// These did not come. Who lost them is to be looked up.
-    Search(Vec<Missing>),
 }
 
 impl Round {
@@ -31,7 +29,6 @@ impl Round {
         match self.step {
             Step::FanOut(_) => "the fan-out to commit what was accepted",
             Step::Reading(_) => "itself to read what was routed",
-            Step::Search(_) => "its search for who lost what is missing",
         }
     }
 }

@@ -1,41 +1,126 @@
-//! What lies on `sales`: who lost a sale (Kafka, if it isn't there; the fan-out, if it is), and whether a record that is
-//! wrong on a state's topic was so there.
+//! What is on `sales`: who lost a sale (Kafka, if it isn't there; the fan-out, if it is), and whether a record that is wrong
+//! on a state's topic was so there.
+//!
+//! A search reads up to minutes of `sales`. It has a thread of its own, so that judging goes on meanwhile: the judge asks
+//! one question at a time, and has the answer as a message.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
 
-use kafka::SaleHeader;
+use anyhow::bail;
+use kafka::{Logs, Record, SaleHeader, read_parts};
 use petstore::{BlockId, Sale, SaleId};
-use rdkafka::Message;
-use rdkafka::message::BorrowedMessage;
 use service::Beat;
 use tokio_util::sync::CancellationToken;
 
-use super::Live;
-use super::scan::Scan;
-use crate::bits::Bits;
-use crate::block::Fate;
-use crate::findings::Kind;
-use crate::ledger::{Case, Evidence, Missing, Origin};
-use crate::logs::Logs;
-use crate::record::fingerprint;
-use crate::source::Source;
-use crate::truth::Body;
+use super::{ASK_LIMIT, Live};
+use crate::audit::bits::Bits;
+use crate::audit::block::Fate;
+use crate::audit::findings::Kind;
+use crate::audit::record::fingerprint;
+use crate::audit::source::Source;
+use crate::audit::{Case, Evidence, Missing, Origin};
+use crate::model::Body;
 
 /// A record's time is its loader's, or its broker's: how far the two clocks may differ.
 const CLOCKS_MS: i64 = 30_000;
 
+/// A search reads from the time at which the oldest of what it looks for was reserved. Beyond this it is given up, and
+/// what was not found is left open.
+const LIMIT: Duration = Duration::from_mins(2);
+/// Between two looks whether to stop, while there is no question.
+const REST: Duration = Duration::from_millis(250);
+
 /// What is to be looked up.
-#[derive(Clone, Copy)]
-pub(super) struct Questions<'a> {
-    pub(super) missing: &'a [Missing],
-    pub(super) cases: &'a [Case],
+pub(super) enum Question {
+    /// Who lost these.
+    Missing(Vec<Missing>),
+    /// Where these faults were made.
+    Cases(Vec<Case>),
 }
 
-/// The answers.
-pub(super) struct Answers {
-    pub(super) fates: Vec<(BlockId, u32, Fate)>,
+/// What was found out.
+pub(super) enum Answer {
+    /// What became of each sale.
+    Fates(Vec<(BlockId, u32, Fate)>),
     /// In the order of the cases.
-    pub(super) origins: Vec<Origin>,
+    Origins(Vec<Origin>),
+}
+
+/// The judge's end of the search.
+pub(super) struct Desk {
+    questions: SyncSender<Question>,
+    answers: Receiver<anyhow::Result<Answer>>,
+    is_busy: bool,
+}
+
+/// The search's own end.
+pub(super) struct Searcher {
+    questions: Receiver<Question>,
+    answers: SyncSender<anyhow::Result<Answer>>,
+}
+
+/// One question, and its answer, at a time.
+pub(super) fn open() -> (Desk, Searcher) {
+    let ((ask, questions), (answer, answers)) = (sync_channel(1), sync_channel(1));
+    (Desk { questions: ask, answers, is_busy: false }, Searcher { questions, answers: answer })
+}
+
+impl Desk {
+    /// Whether a search is under way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Begins a search, none being under way.
+    pub(super) fn ask(&mut self, question: Question) {
+        self.is_busy = self.questions.try_send(question).is_ok();
+    }
+
+    /// The answer, once it is there.
+    pub(super) fn answer(&mut self) -> anyhow::Result<Option<Answer>> {
+        match self.answers.try_recv() {
+            Ok(answer) => {
+                self.is_busy = false;
+                answer.map(Some)
+            }
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => bail!("the search has ended"),
+        }
+    }
+}
+
+/// Answers questions until `shutdown`. Blocks: give it a thread of its own.
+pub(super) fn run(
+    kafka: &kafka::Config,
+    live: &Live,
+    Searcher { questions, answers }: &Searcher,
+    beat: &Beat,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let search = Search { kafka, live, logs: Logs::new(kafka, "reader", ASK_LIMIT)?, beat, shutdown };
+    while !shutdown.is_cancelled() {
+        beat.turned();
+        let answer = match questions.recv_timeout(REST) {
+            Ok(Question::Missing(missing)) => search.fates(&missing).map(Answer::Fates),
+            Ok(Question::Cases(cases)) => search.origins(&cases).map(Answer::Origins),
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        if answers.send(answer).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+struct Search<'a> {
+    kafka: &'a kafka::Config,
+    live: &'a Live,
+    logs: Logs,
+    beat: &'a Beat,
+    shutdown: &'a CancellationToken,
 }
 
 /// Where sales were found that are missing on their states' topics.
@@ -47,7 +132,7 @@ struct Found {
     on_rejected: Bits,
 }
 
-/// What lies on `sales` of a sale that is wrong on a state's topic.
+/// What is on `sales` of a sale that is wrong on a state's topic.
 #[derive(Default)]
 struct Sightings {
     times: u64,
@@ -59,81 +144,87 @@ struct Sightings {
     first: Option<(i32, i64)>,
 }
 
-/// Answers all of it by reading `sales` once, and `sales.rejected` if something is missing.
-pub(super) fn search(
-    kafka: &kafka::Config,
-    logs: &Logs,
-    live: &Live,
-    Questions { missing, cases }: Questions<'_>,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Answers> {
-    let mut wanted: HashMap<BlockId, (&Missing, Found)> =
-        missing.iter().map(|missing| (missing.id, (missing, Found::default()))).collect();
-    let since = missing.iter().map(|missing| missing.reserved_at_us).chain(cases.iter().map(|case| case.since_us));
-    let scan = Scan { kafka, logs, since_ms: since.min().unwrap_or(0) / 1_000 - CLOCKS_MS, beat, shutdown };
-    let names = kafka.names();
-    if !missing.is_empty() {
-        scan.topic(&names.rejected(), |message| {
-            if let Some((found, index)) = sale(message).and_then(|sale| of(&mut wanted, sale.id)) {
+impl Search<'_> {
+    /// Reads a topic from a time on (unix time, microseconds); false if it does not reach back so far, or is too long to
+    /// read.
+    fn read(&self, topic: String, since_us: i64, each: impl FnMut(&Record<'_>)) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + LIMIT;
+        let parts = self.logs.since(&[topic], since_us / 1_000 - CLOCKS_MS)?;
+        let goes_on = |_| {
+            self.beat.turned();
+            if self.shutdown.is_cancelled() {
+                bail!("stopped while searching");
+            }
+            Ok(Instant::now() < deadline)
+        };
+        let read = read_parts(self.kafka, &parts, goes_on, each)?;
+        Ok(read.left == 0 && parts.iter().all(|part| !part.trimmed))
+    }
+
+    /// What became of sales: reads `sales.rejected` and `sales`.
+    fn fates(&self, missing: &[Missing]) -> anyhow::Result<Vec<(BlockId, u32, Fate)>> {
+        let mut wanted: HashMap<BlockId, (&Missing, Found)> =
+            missing.iter().map(|missing| (missing.id, (missing, Found::default()))).collect();
+        let since_us = missing.iter().map(|missing| missing.reserved_at_us).min().unwrap_or(0);
+        let names = &self.live.names;
+        self.read(names.rejected(), since_us, |record| {
+            if let Some((found, index)) = record.sale().ok().and_then(|sale| of(&mut wanted, sale.id)) {
                 found.on_rejected.insert(index);
             }
         })?;
+        // Of what nobody can judge, it only matters whether what was rejected was as it was sent.
+        let judged = |(missing, found): &(&Missing, Found)| !missing.is_suspect || found.on_rejected.count() > 0;
+        let whole = wanted.values().any(judged)
+            && self.read(names.sales(), since_us, |record| {
+                let Ok(header) = record.sale() else { return };
+                let Some((found, index)) = of(&mut wanted, header.id) else { return };
+                found.on_sales.insert(index);
+                if found.on_rejected.contains(index) && !self.is_as_sent(&header, body(record)) {
+                    found.spoilt.insert(index);
+                }
+            })?;
+        let fates = |(missing, found): (&Missing, Found)| -> Vec<(BlockId, u32, Fate)> {
+            missing.indices.iter().map(|index| (missing.id, index, found.fate(index, whole))).collect()
+        };
+        Ok(wanted.into_values().flat_map(fates).collect())
     }
-    let later = cases.iter().filter_map(|case| match case.evidence {
-        Evidence::Behind(later) => Some(later),
-        Evidence::Record { .. } => None,
-    });
-    let ids = cases.iter().map(|case| case.id).chain(later);
-    let mut suspects: HashMap<SaleId, Sightings> = ids.map(|id| (id, Sightings::default())).collect();
-    // Of what nobody can judge, it only matters whether what was rejected was as it was sent.
-    let judged = |(missing, found): &(&Missing, Found)| !missing.is_suspect || found.on_rejected.count() > 0;
-    if cases.is_empty() && !wanted.values().any(judged) {
-        return Ok(Answers { fates: fates(wanted, false), origins: Vec::new() });
-    }
-    let whole = scan.topic(&names.sales(), |message| {
-        let Some(header) = sale(message) else { return };
-        let body = || Body::new(message.payload().unwrap_or_default());
-        if let Some((found, index)) = of(&mut wanted, header.id) {
-            found.on_sales.insert(index);
-            if found.on_rejected.contains(index) && !is_as_sent(live, &header, body()) {
-                found.spoilt.insert(index);
-            }
-        }
-        if let Some(sightings) = suspects.get_mut(&header.id) {
+
+    /// Where faults were made: reads `sales`.
+    fn origins(&self, cases: &[Case]) -> anyhow::Result<Vec<Origin>> {
+        let later = cases.iter().filter_map(|case| match case.evidence {
+            Evidence::Behind(later) => Some(later),
+            Evidence::Record { .. } => None,
+        });
+        let ids = cases.iter().map(|case| case.id).chain(later);
+        let mut suspects: HashMap<SaleId, Sightings> = ids.map(|id| (id, Sightings::default())).collect();
+        let since_us = cases.iter().map(|case| case.since_us).min().unwrap_or(0);
+        let whole = self.read(self.live.names.sales(), since_us, |record| {
+            let Ok(header) = record.sale() else { return };
+            let Some(sightings) = suspects.get_mut(&header.id) else { return };
             sightings.times += 1;
-            sightings.say.insert(fingerprint(body(), header.state));
+            sightings.say.insert(fingerprint(body(record), header.state));
             sightings.topics.insert(Source::State(header.state));
-            sightings.first.get_or_insert((message.partition(), message.offset()));
-        }
-    })?;
-    let origins = origins(cases, &suspects, whole);
-    Ok(Answers { fates: fates(wanted, whole), origins })
+            sightings.first.get_or_insert((record.partition(), record.offset()));
+        })?;
+        Ok(origins(cases, &suspects, whole))
+    }
+
+    /// Whether a record on `sales` is what the model generates.
+    fn is_as_sent(&self, header: &SaleHeader, body: Body<'_>) -> bool {
+        let Some(model) = self.live.audit().model(header.id) else { return false };
+        let same = serde_json::from_slice::<Sale>(body.bytes())
+            .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
+        same && header.state == model.state()
+    }
 }
 
-/// `whole`: whether `sales` was searched from where these can be to its end.
-fn fates(wanted: HashMap<BlockId, (&Missing, Found)>, whole: bool) -> Vec<(BlockId, u32, Fate)> {
-    let of = |(missing, found): (&Missing, Found)| -> Vec<(BlockId, u32, Fate)> {
-        missing.indices.iter().map(|index| (missing.id, index, found.fate(index, whole))).collect()
-    };
-    wanted.into_values().flat_map(of).collect()
-}
-
-fn sale(message: &BorrowedMessage<'_>) -> Option<SaleHeader> {
-    SaleHeader::from_message(message).ok()
+fn body<'a>(record: &'a Record<'_>) -> Body<'a> {
+    Body::new(record.payload().unwrap_or_default())
 }
 
 fn of<'a>(wanted: &'a mut HashMap<BlockId, (&Missing, Found)>, id: SaleId) -> Option<(&'a mut Found, u32)> {
     let (missing, found) = wanted.get_mut(&id.block_id())?;
     missing.indices.contains(id.index).then_some((found, id.index))
-}
-
-/// Whether a record on `sales` is what the model says.
-fn is_as_sent(live: &Live, header: &SaleHeader, body: Body<'_>) -> bool {
-    let Some(model) = live.ledger().model(header.id) else { return false };
-    let same = serde_json::from_slice::<Sale>(body.bytes())
-        .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
-    same && header.state == model.state()
 }
 
 impl Found {

@@ -10,8 +10,8 @@ use tracing::info;
 
 use super::Live;
 use super::prune::Pruning;
-use crate::findings::Stage;
-use crate::ledger::{Asked, STORES};
+use crate::audit::findings::Stage;
+use crate::audit::{Asked, STORES};
 use crate::store::{Page, Store};
 
 /// Between two passes over the open blocks.
@@ -25,14 +25,13 @@ const CONFLICTS: u32 = 20;
 
 /// Watches store number `store` until `shutdown`.
 pub(super) async fn run(
-    kafka: &kafka::Config,
     live: &Live,
     number: usize,
     mut store: Store,
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new(kafka));
+    let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new());
     loop {
         tokio::select! {
             biased;
@@ -52,7 +51,7 @@ pub(super) async fn run(
         };
         match &passed {
             Ok(()) if away => info!(stage = STORES[number].name(), "the store answers again"),
-            Ok(()) => live.ledger().comparing_took(begun.elapsed()),
+            Ok(()) => live.audit().comparing_took(begun.elapsed()),
             Err(err) => {
                 live.metrics.errors.inc();
                 if !away {
@@ -82,11 +81,11 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
     if let Some(keeps) = store.keeps() {
         // Sooner rather than later, since loaders have clocks of their own.
         let age = i64::try_from((keeps / 16 * 15).as_micros()).unwrap_or(i64::MAX);
-        live.ledger().store_forgets(number, service::unix_us().saturating_sub(age));
+        live.audit().store_forgets(number, service::unix_us().saturating_sub(age));
     }
     loop {
         // The order is the proof: first what was seen, then the store's position, then what it has.
-        let asked = live.ledger().ask(number, after, BLOCKS);
+        let asked = live.audit().ask(number, after, BLOCKS);
         let Some(last) = asked.last() else { break };
         after = Some(last.id);
         let positions = store.positions(&live.names, &live.installation).await?;
@@ -95,9 +94,9 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
         for (asked, counts) in asked.iter().zip(counts) {
             beat.turned();
             let found = u32::try_from(counts.found).unwrap_or(u32::MAX);
-            if live.ledger().store_said(number, asked, &positions, (found, counts.conflicts)) {
+            if live.audit().store_said(number, asked, &positions, (found, counts.conflicts)) {
                 let conflicts = store.conflicts(asked.id, CONFLICTS).await?;
-                live.ledger().store_conflicts(&conflicts);
+                live.audit().store_conflicts(&conflicts);
             }
             if !asked.is_passed_by(&positions) {
                 continue;
@@ -109,14 +108,14 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
             } else if looked_at < LOOKED_AT {
                 looked_at += 1;
                 let present = store.present(asked.id).await?;
-                live.ledger().store_holds(number, asked, &present);
+                live.audit().store_holds(number, asked, &present);
             }
         }
         if !whole.is_empty() {
             let positions = store.positions(&live.names, &live.installation).await?;
-            let mut ledger = live.ledger();
+            let mut audit = live.audit();
             for (asked, found) in whole {
-                ledger.store_has_all(number, asked, found, &positions);
+                audit.store_has_all(number, asked, found, &positions);
             }
         }
     }
@@ -128,22 +127,22 @@ async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) ->
     let held = if asked.compares() {
         store.held(asked.id).await?
     } else {
-        crate::ledger::Held { present: store.present(asked.id).await?, rows: Vec::new() }
+        crate::audit::Held { present: store.present(asked.id).await?, rows: Vec::new() }
     };
-    let more = live.ledger().is_more(asked, &held.present);
+    let more = live.audit().is_more(asked, &held.present);
     // After what it holds: all of that came from below.
     let positions = if more { store.positions(&live.names, &live.installation).await? } else { BTreeMap::new() };
-    live.ledger().store_verified(number, asked, &held, positions);
+    live.audit().store_verified(number, asked, &held, positions);
     Ok(())
 }
 
 /// Looks for blocks that nobody reserved.
 async fn strange_blocks(live: &Live, stage: Stage, store: &mut Store, page: &mut Page) -> anyhow::Result<()> {
     let blocks = store.blocks(page).await?;
-    let strange = live.ledger().strange_blocks(stage, &blocks);
+    let strange = live.audit().strange_blocks(stage, &blocks);
     let counts = if strange.is_empty() { Vec::new() } else { store.counts(&strange).await? };
     for (id, counts) in strange.into_iter().zip(counts) {
-        live.ledger().strange_block(stage, id, counts.found);
+        live.audit().strange_block(stage, id, counts.found);
     }
     Ok(())
 }

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER, decode, removed};
+use anyhow::bail;
+use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER};
+use kafka::{BlockEntry, LogReader, Part};
 use petstore::BlockId;
-use rdkafka::Message;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::{debug, warn};
 
-use super::logs::{Part, end_of, scan};
+use super::logs::{ask, read};
 
 /// What is read of the topic.
 #[derive(Clone, Copy, Debug)]
@@ -40,19 +39,17 @@ pub(crate) struct Account {
 impl Account {
     /// Reads the account. Blocks.
     pub(crate) fn read(kafka: &kafka::Config, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
-        let topic = kafka.names().blocks();
-        let consumer: BaseConsumer = kafka.reader().create().context("making a consumer")?;
+        let partition = (kafka.names().blocks(), 0);
         let limit = deadline.saturating_duration_since(Instant::now());
-        let asked = consumer.fetch_watermarks(&topic, 0, limit);
-        let (low, committed) = asked.with_context(|| format!("finding the end of {topic}"))?;
+        let (low, committed) = LogReader::new(kafka)?.bounds(&partition, limit)?;
         let (start, end) = match reach {
             Reach::Whole => (low, committed),
             Reach::Back(offsets) => ((committed - offsets).max(low), committed),
-            Reach::On(start) => (start.max(low), end_of(kafka, &topic)?),
+            Reach::On(start) => (start.max(low), ask(kafka, "reader")?.end(&partition.0)?),
         };
         let mut account = Self { start, is_whole: start == low, ..Self::default() };
-        let part = Part { topic, partition: 0, start, end, trimmed: false };
-        let read = scan(kafka, &[part], deadline, |message| account.take(message))?;
+        let part = Part { partition, start, end, trimmed: false };
+        let read = read(kafka, &[part], deadline, |record| account.take(BlockEntry::read(record)))?;
         account.is_settled = read.left == 0;
         debug!(?reach, start, end, blocks = account.blocks.len(), "read the loaders' account");
         if !account.is_settled && !matches!(reach, Reach::On(_)) {
@@ -61,25 +58,20 @@ impl Account {
         Ok(account)
     }
 
-    fn take<M: Message>(&mut self, message: &M) {
-        match decode(message) {
-            Ok(Some(published)) => self.add(published.id, published.record),
-            Ok(None) => {
-                if let Some(id) = removed(message) {
-                    self.note(id);
-                    self.blocks.remove(&id);
-                }
-            }
-            Err(err) => {
-                warn!("leaving out a block: {err:#}");
-                let id = message.key().and_then(|key| str::from_utf8(key).ok()?.parse().ok());
-                id.inspect(|id| self.note(*id));
-            }
+    fn take(&mut self, entry: Option<(BlockId, BlockEntry)>) {
+        let Some((id, entry)) = entry else { return };
+        self.note(id);
+        match entry {
+            BlockEntry::Is(record) => drop(self.blocks.insert(id, *record)),
+            BlockEntry::Deleted => drop(self.blocks.remove(&id)),
+            BlockEntry::OfAnotherModel => warn!("leaving out block {id}: it is of another release's model"),
+            BlockEntry::Unreadable(why) => warn!("leaving out a block: {why}"),
         }
     }
 
-    /// Adds what is said of a block.
-    pub(crate) fn add(&mut self, id: BlockId, record: BlockRecord) {
+    /// Adds what is known of a block.
+    #[cfg(test)]
+    pub(super) fn add(&mut self, id: BlockId, record: BlockRecord) {
         self.note(id);
         self.blocks.insert(id, record);
     }
@@ -100,7 +92,7 @@ impl Account {
         self.blocks.values().map(|record| u64::from(record.acknowledged.len())).sum()
     }
 
-    /// Cuts the blocks of loaders that have been silent for too long: what they last said is final.
+    /// Cuts the blocks of loaders that have been silent for too long: their last records are final.
     pub(super) fn cut_silent(&mut self, now_us: i64) {
         let mut heard: HashMap<(u32, u32), i64> = HashMap::new();
         for (id, record) in &self.blocks {

@@ -8,9 +8,9 @@ use petstore::{BlockId, Receipt, Sale, SaleId, State};
 use stores::postgres::Conflict;
 
 use super::account::Account;
-use crate::bits::Bits;
-use crate::block::Watched;
-use crate::findings::Stage;
+use crate::audit::bits::Bits;
+use crate::audit::block::Watched;
+use crate::audit::findings::Stage;
 
 /// Records that are not a sale, and blocks that the account did not have, that are remembered one by one.
 const ODD: usize = 10_000;
@@ -25,7 +25,7 @@ pub(super) struct Book<'a> {
     pub(super) blocks: BTreeMap<BlockId, Page>,
     /// Whether what belongs to no block is noted: once is enough.
     is_first: bool,
-    /// Bodies, with the header's state, that are not what the model says: by sale, as they lie on `sales`.
+    /// Bodies, with the header's state, that differ from the model: by sale, as they are on `sales`.
     pub(super) odd_on_sales: HashMap<SaleId, Vec<(Vec<u8>, State)>>,
     /// The same on the states' topics, with the topic.
     pub(super) odd_on_states: HashMap<SaleId, Vec<(Vec<u8>, State, State)>>,
@@ -71,7 +71,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Whether something can be said of a sale: it was acknowledged at the cut, or nothing more came of its block then.
+    /// Whether a sale can be judged: it was acknowledged at the cut, or nothing more came of its block then.
     pub(super) fn judges(&self, index: u32) -> bool {
         self.record.phase.is_final() || self.record.acknowledged.contains(index)
     }
@@ -104,11 +104,11 @@ pub(super) struct Line {
 #[derive(Clone, Copy, Debug)]
 #[repr(u16)]
 pub(super) enum Flag {
-    /// It lies on `sales.rejected`.
+    /// It is on `sales.rejected`.
     Rejected = 1,
     /// A record of it on `sales` is not what was sent.
     Spoilt = 1 << 1,
-    /// It lies on another state's topic.
+    /// It is on another state's topic.
     Misrouted = 1 << 2,
     Cached = 1 << 3,
     Stored = 1 << 4,
@@ -117,7 +117,7 @@ pub(super) enum Flag {
     LateOnSales = 1 << 7,
     LateRouted = 1 << 8,
     LateReturned = 1 << 9,
-    /// Its body on `receipts` is none.
+    /// Its body on `receipts` is not a receipt.
     BrokenReturned = 1 << 10,
     /// It was altered when it was routed.
     AlteredRouted = 1 << 11,
@@ -175,7 +175,7 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Opens a block with what the model says it holds.
+    /// Opens a block with the sales that the model generates for it.
     pub(super) fn open(&mut self, id: BlockId, record: BlockRecord, sales: &[Sale]) {
         let line = |sale: &Sale| Line {
             state: sale.state(),
@@ -229,7 +229,7 @@ impl<'a> Book<'a> {
         page.sales.get_mut(index)
     }
 
-    /// Notes a sale whose block had not been reserved at the cut: whether it was since, the account says afterwards.
+    /// Notes a sale whose block had not been reserved at the cut: whether it was since, the later account tells.
     fn stranger(&mut self, stage: Stage, id: SaleId) {
         let key = (stage, id.block_id());
         if !self.is_first

@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
+use kafka::Part;
 use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
 use super::account::{Account, Reach};
-use super::logs::{Part, since};
+use super::logs::since;
 
-/// The loaders' account, and where `sales` ended after it was read: what it says is acknowledged is before that.
+/// The loaders' account, and where `sales` ended after it was read: what is acknowledged by that account is before that.
 pub(crate) struct Cut {
     pub(crate) account: Account,
     pub(super) sales: Vec<Part>,

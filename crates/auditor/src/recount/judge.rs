@@ -1,4 +1,4 @@
-//! From what was found to what is said of it. Pure.
+//! From what was found to findings and counts. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -8,12 +8,12 @@ use petstore::{BlockId, SaleId, State};
 use super::account::Account;
 use super::book::{Book, Flag, Line, Page};
 use super::read::Gaps;
-use crate::findings::{Finding, Kind, Stage, Tallies};
+use crate::audit::findings::{Finding, Kind, Stage, Tallies};
 
 /// Findings that are shown whole, by stage and kind.
 const SHOWN: usize = 100;
 
-/// What is said of one pass.
+/// The findings and counts of one pass.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     pub(crate) tallies: Tallies,
@@ -55,8 +55,8 @@ impl Strange {
 
 /// Judges the blocks of a pass, and takes what belongs to none of them out of it.
 ///
-/// `after`: the account as it was when all logs had been read. What came after the cut is no finding, unless even that
-/// account says that it was never sent. `length`: how many sales a block of that account holds.
+/// `after`: the account as it was when all logs had been read. What came after the cut is not a finding, unless it was
+/// not sent by that account either. `length`: how many sales a block of that account holds.
 pub(super) fn judge(
     book: &mut Book<'_>,
     after: &Account,
@@ -186,7 +186,7 @@ impl Court<'_> {
         (0..here).for_each(|_| self.find(Stage::Routed, Kind::Duplicate, id, ""));
     }
 
-    /// What its records on the states' topics say, and whether they said so on `sales`.
+    /// The content of its records on the states' topics, and whether it was the same on `sales`.
     fn content(&mut self, book: &Book<'_>, id: SaleId, line: &Line) {
         self.tallies().at_mut(Stage::Routed).compared += u64::from(line.routed);
         let Some(odd) = book.odd_on_states.get(&id) else { return };
@@ -204,7 +204,7 @@ impl Court<'_> {
                     }
                 }
                 Ok(sale) => self.find(at, Kind::Malformed, id, format!("the body is that of sale {}", sale.id)),
-                Err(err) => self.find(at, Kind::Malformed, id, format!("the body is no sale: {err}")),
+                Err(err) => self.find(at, Kind::Malformed, id, format!("the body is not a valid sale: {err}")),
             }
             if *topic != line.state() {
                 if on_sales.iter().any(|(_, header)| header == topic) {
@@ -287,7 +287,7 @@ impl Court<'_> {
         self.tallies().at_mut(Stage::Returned).compared += u64::from(line.returned);
         (1..line.returned).for_each(|_| self.find(Stage::Returned, Kind::Duplicate, id, ""));
         if line.has(Flag::BrokenReturned) {
-            self.find(Stage::Returned, Kind::Malformed, id, "the body is no receipt of it");
+            self.find(Stage::Returned, Kind::Malformed, id, "the body is not a receipt of it");
         }
         if line.has(Flag::AlteredReturned) && !altered && !line.has(Flag::AlteredStored) {
             self.find(Stage::Returned, Kind::Altered, id, "the receipt is not that of what was sent");
@@ -314,7 +314,7 @@ impl Court<'_> {
         }
     }
 
-    /// What came again to the stores, and not before. Redis only says how many.
+    /// What came again to the stores, and not before. Redis only counts them.
     fn repeated(&mut self, book: &Book<'_>, id: BlockId, page: &Page, came_again: u64) {
         let [cached, stored] = page.repeated.map(|repeated| repeated.saturating_sub(came_again));
         if cached > 0 && book.watched.stores[0] {

@@ -10,44 +10,44 @@
 //! It takes a [`Cut`]: what was acknowledged, by the account, and then where `sales` ends. Only that is judged. Each stage
 //! is read when it has provably passed what was found at the stage before it; one that has not in time is late with what
 //! is missing there. What was sent after the cut is left alone: a sale that the account did not have then is looked up in
-//! the account as it is when everything has been read, and is a finding only if it was never sent by that one either.
+//! the account as it is when everything has been read, and is a finding only if it was not sent by that account either.
 //!
 //! # Bounds
 //!
 //! Blocks are counted [`PASS`] sales at a time, each pass reading the logs from the first of its blocks on. Order is
-//! judged within a pass; content of a store that only counts can't be. Of blocks that Redis no longer keeps nothing is
-//! said at cached. [`crate::check`] does one pass, over the newest blocks.
+//! judged within a pass; content of a store that only counts can't be. Blocks that Redis no longer keeps are not
+//! judged at cached. [`crate::helm_test`] does one pass, over the newest blocks.
 
 mod account;
 mod book;
 mod cut;
 mod judge;
 mod logs;
+mod outcome;
 mod read;
-mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::blocks::BlockRecord;
-use petstore::{BlockId, Parameters, Petstore, Sale};
+use petstore::BlockId;
 
+use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::findings::Stage;
+use crate::model::Chains;
 use crate::store::Store;
 pub(crate) use account::{Account, Reach};
 use book::Book;
 pub(crate) use cut::Cut;
 pub(crate) use judge::Missing;
 use judge::Strange;
+pub use outcome::Recount;
+pub(crate) use outcome::grouped;
 pub(crate) use read::{Limit, Limits};
 use read::{Reader, strange_blocks};
-pub use report::Recount;
-pub(crate) use report::grouped;
 
 /// Sales in a pass, acknowledged or not: some 40 bytes each, so that half of the pod's 256 MiB is not exceeded.
 const PASS: u64 = 3_000_000;
@@ -171,19 +171,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-/// What the model says, by the parameters.
-#[derive(Default)]
-struct Chains(HashMap<Parameters, Petstore>);
-
 impl Chains {
-    fn sales(&mut self, id: BlockId, record: &BlockRecord) -> anyhow::Result<Vec<Sale>> {
-        if !self.0.contains_key(&record.parameters) {
-            let chain = Petstore::new(record.parameters.clone()).with_context(|| format!("generating block {id}"))?;
-            self.0.insert(record.parameters.clone(), chain);
-        }
-        Ok(self.0.get(&record.parameters).map(|chain| chain.block(id)).unwrap_or_default())
-    }
-
     /// Opens blocks while there is room for their sales.
     fn open<'b>(
         &mut self,
@@ -193,7 +181,7 @@ impl Chains {
     ) -> anyhow::Result<()> {
         let mut length = 0;
         while let Some((id, record)) = blocks.next_if(|_| length < room) {
-            let sales = self.sales(id, record)?;
+            let sales = self.block(&record.parameters, id)?;
             length += sales.len() as u64;
             book.open(id, record.clone(), &sales);
         }
@@ -202,7 +190,7 @@ impl Chains {
 
     /// How many sales a block of an account holds.
     fn length(&mut self, account: &Account, id: BlockId) -> Option<u32> {
-        let sales = self.sales(id, account.blocks.get(&id)?).ok()?;
+        let sales = self.block(&account.blocks.get(&id)?.parameters, id).ok()?;
         u32::try_from(sales.len()).ok()
     }
 }

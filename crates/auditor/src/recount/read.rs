@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use kafka::SaleHeader;
+use kafka::Part;
 use petstore::{BlockId, State};
-use rdkafka::Message;
-use rdkafka::message::BorrowedMessage;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -15,10 +13,10 @@ use tracing::debug;
 use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
-use super::logs::{Part, REST, scan, since, wait_for};
+use super::logs::{REST, read, since, wait_for};
+use crate::audit::STORES;
+use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::findings::Stage;
-use crate::ledger::STORES;
 use crate::store::{Page, Store};
 
 /// Conflicts of one block that are read.
@@ -114,9 +112,11 @@ impl Reader<'_> {
         let highest = gaps.read(Stage::Routed, routed);
         self.stored(book, &highest, &mut gaps);
         if self.stores.returned {
-            let part = |(state, offset): (&State, &i64)| {
-                let topic = names.state(*state);
-                Part { topic, partition: 0, start: 0, end: offset + 1, trimmed: false }
+            let part = |(state, offset): (&State, &i64)| Part {
+                partition: (names.state(*state), 0),
+                start: 0,
+                end: offset + 1,
+                trimmed: false,
             };
             let routed: Vec<Part> = highest.iter().map(part).collect();
             gaps.note(Stage::Returned, wait_for(self.kafka, "spout", &routed, self.limits.pass.deadline()));
@@ -156,21 +156,21 @@ impl Reader<'_> {
         let names = self.kafka.names();
         let (rejected, returned) = (names.rejected(), names.receipts());
         let mut highest = Highest::new();
-        let read = scan(self.kafka, parts, self.limits.read.deadline(), |message| {
-            let topic = message.topic();
+        let read = read(self.kafka, parts, self.limits.read.deadline(), |record| {
+            let topic = record.topic();
             match names.state_of(topic) {
                 Some(state) => {
-                    if put(book, Log::State(state), message) {
+                    if put(book, Log::State(state), record) {
                         let known = highest.entry(state).or_default();
-                        *known = message.offset().max(*known);
+                        *known = record.offset().max(*known);
                     }
                 }
-                None if topic == rejected => book.rejected(SaleHeader::id_in(message)),
-                None if topic == returned => drop(put(book, Log::Receipts, message)),
-                None => drop(put(book, Log::Sales, message)),
+                None if topic == rejected => book.rejected(record.sale_id()),
+                None if topic == returned => drop(put(book, Log::Receipts, record)),
+                None => drop(put(book, Log::Sales, record)),
             }
         })?;
-        let topic = parts.first().map_or("", |part| part.topic.as_str());
+        let topic = parts.first().map_or("", |part| part.partition.0.as_str());
         let offsets: i64 = parts.iter().map(|part| part.end - part.start).sum();
         debug!(topic, partitions = parts.len(), offsets, "read");
         ensure!(read.left == 0, "{} offsets could not be read in time, of {topic} and its like", read.left);
@@ -193,7 +193,7 @@ impl Reader<'_> {
             part.end = part.start + 1;
         }
         if !parts.is_empty() {
-            book.begin_at(scan(self.kafka, &parts, self.limits.read.deadline(), |_| {})?.begins_us);
+            book.begin_at(read(self.kafka, &parts, self.limits.read.deadline(), |_| {})?.begins_us);
         }
         Ok(())
     }
@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 }
 
-/// Waits until a store's position has passed these offsets; the error says why not, if it has not in time.
+/// Waits until a store's position has passed these offsets; the error explains why it has not in time.
 fn pass(
     store: &mut Store,
     names: &kafka::Names,
@@ -285,11 +285,11 @@ enum Log {
 }
 
 /// Puts a record into the book; true if it is on a state's topic, and its sale is judged.
-fn put(book: &mut Book<'_>, log: Log, message: &BorrowedMessage<'_>) -> bool {
-    let (partition, offset) = (message.partition(), message.offset());
-    match (SaleHeader::from_message(message), log) {
+fn put(book: &mut Book<'_>, log: Log, record: &kafka::Record<'_>) -> bool {
+    let (partition, offset) = (record.partition(), record.offset());
+    match (record.sale(), log) {
         (Ok(header), log) => {
-            let record = Record { header, body: message.payload().unwrap_or_default() };
+            let record = Record { header, body: record.payload().unwrap_or_default() };
             match log {
                 Log::Sales => book.accepted(record),
                 Log::State(state) => return book.routed(state, record),

@@ -8,8 +8,8 @@ use super::book::{Book, Record};
 use super::judge::{Judged, Strange, judge};
 use super::read::Gaps;
 use super::*;
-use crate::block::Watched;
-use crate::findings::Kind;
+use crate::audit::block::Watched;
+use crate::audit::findings::Kind;
 
 const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 /// A block after it.
@@ -225,7 +225,8 @@ fn after_the_cut(after: &Account) -> Vec<(Stage, Kind, SaleId)> {
         let tally = judged.tallies.at(stage);
         assert_eq!((tally.expected, tally.found, tally.late), (10, 10, 0), "{stage:?}");
     }
-    let named = |finding: &crate::findings::Finding| (finding.stage, finding.kind, finding.what.parse().unwrap());
+    let named =
+        |finding: &crate::audit::findings::Finding| (finding.stage, finding.kind, finding.what.parse().unwrap());
     let strange = strange.sales.into_keys().map(|(stage, id)| (stage, Kind::NeverSent, id));
     judged.findings.iter().map(named).chain(strange).collect()
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use auditor::ledger::Account;
+use auditor::audit::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
@@ -181,8 +181,21 @@ impl World {
 
     /// Where a log ends, be its last transaction settled or not: its marker may come a moment after the commit.
     pub fn end(&self, topic: &str, partition: i32) -> i64 {
-        let asker = kafka::Asker::new(&self.kafka, "reader").unwrap();
-        asker.ask(|client| client.fetch_watermarks(topic, partition, LIMIT)).unwrap().1
+        let logs = kafka::Logs::new(&self.kafka, "reader", LIMIT).unwrap();
+        logs.ends(&[(topic.to_owned(), partition)]).unwrap()[0]
+    }
+
+    /// Begins a transaction with a record on `sales`: until it ends, nobody can read what comes after that.
+    pub fn hide_the_end_of_sales(&self) -> BaseProducer {
+        let mut producer = self.kafka.transactional_producer(&format!("{}-open", self.schema));
+        producer.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
+        let producer: BaseProducer = producer.create().unwrap();
+        producer.init_transactions(LIMIT).unwrap();
+        producer.begin_transaction().unwrap();
+        let topic = self.kafka.names().sales();
+        producer.send(BaseRecord::<str, str>::to(&topic).payload("hidden")).map_err(|(err, _)| err).unwrap();
+        producer.flush(LIMIT).unwrap();
+        producer
     }
 
     /// Writes to a store all that was routed, but for the sales at these indices of any block, as its role does.

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::{Member, Polled, RangeCheck, Watch};
-use rdkafka::Message;
-use rdkafka::error::KafkaError;
 use service::{Activity, Ready, Stopwatch};
 use stores::{Outcome, Partition, Record, Store};
 use tracing::{debug, error, info, warn};
@@ -26,7 +24,7 @@ const BURST: usize = 1_000;
 const BUSY_POLL: Duration = Duration::from_millis(2);
 /// With a full batch and a writer that is busy for longer, fetching ends and the group is polled again.
 const HOLD_AFTER: Duration = Duration::from_secs(1);
-/// Positions are shown to the group this often.
+/// Between two commits of the store's positions to the group: for display only.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 /// A store that had nothing to do for so long is asked for its positions: it may have been away meanwhile.
 const COMPARE_AFTER: Duration = Duration::from_secs(5);
@@ -63,11 +61,16 @@ pub(super) struct Gather<'a> {
     /// Kafka was away, and may come back as another one: nothing is written until that is known.
     pub(super) unsure: bool,
     pub(super) fetch: Fetch,
+    /// Since when the gathered batch is full, while the writer is busy with the one before.
     full_since: Option<Instant>,
     pub(super) range: RangeCheck,
+    /// Positions that the store has confirmed since they were last committed to the group.
     written: BTreeMap<Partition, i64>,
+    /// When they were.
     shown: Option<Instant>,
+    /// When a malformed record was last logged.
     logged: Option<Instant>,
+    /// The command that deletes what the store holds.
     pub(super) reset: String,
     pub(super) kafka_ready: Ready,
     time: Stopwatch,
@@ -113,6 +116,10 @@ impl<'a> Gather<'a> {
     }
 
     /// One turn of the loop; takes a tenth of a second at most when there is nothing to do.
+    ///
+    /// The order matters: answers free the writer and settle positions, so they come first; what the group took away must
+    /// be known before a request names it, and so must whether Kafka is still the same one; the writer gets its next
+    /// request before the thread waits for records, so that both work at once.
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
         while let Ok(reply) = self.replies.try_recv() {
             self.receive(reply)?;
@@ -131,7 +138,7 @@ impl<'a> Gather<'a> {
         self.show()
     }
 
-    /// Waits for the write in hand, and shows the group what came of it.
+    /// Waits for the write in hand, and commits what came of it to the group.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         if self.busy
             && let Ok(reply) = self.replies.recv_timeout(LAST_WRITE_LIMIT)
@@ -229,7 +236,7 @@ impl<'a> Gather<'a> {
     /// Gives the writer its next request, if it has none and there is one.
     fn ask(&mut self) -> anyhow::Result<()> {
         if self.requests.is_closed() {
-            bail!("the writer ended without a word");
+            bail!("the writer ended without an answer");
         }
         if self.busy || self.unsure || !self.watch.is_sure()? {
             return Ok(());
@@ -254,7 +261,7 @@ impl<'a> Gather<'a> {
         self.requests.try_send(request).context("handing a request to the writer")
     }
 
-    /// Has the client told anew where to fetch, as soon as there is room.
+    /// Has the client told again where to fetch, as soon as there is room.
     pub(super) fn stale(&mut self) {
         if self.fetch == Fetch::Right {
             self.fetch = Fetch::Stale;
@@ -303,23 +310,22 @@ impl<'a> Gather<'a> {
             let now = Instant::now();
             match polled {
                 Polled::Nothing => break,
-                Polled::Message(message) => {
-                    let offset = message.offset();
-                    if let Taken::Next(n) = self.shares.take(message.topic(), message.partition(), offset) {
-                        let bytes = message.payload_len();
-                        let record = match decode(&message) {
-                            Ok(record) => Some((record, bytes)),
+                Polled::Record(record) => {
+                    let offset = record.offset();
+                    if let Taken::Next(n) = self.shares.take(record.topic(), record.partition(), offset) {
+                        let decoded = match decode(&record) {
+                            Ok(decoded) => Some((decoded, record.bytes())),
                             Err(malformed) => {
                                 self.sink.metrics.sink.malformed.inc();
                                 if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
                                     self.logged = Some(now);
-                                    let (topic, reason) = (message.topic(), malformed.reason);
-                                    error!(topic, offset, "left out a record that is no sale: {reason}");
+                                    let (topic, reason) = (record.topic(), malformed.reason);
+                                    error!(topic, offset, "left out a record that is not a sale: {reason}");
                                 }
                                 None
                             }
                         };
-                        self.shares.put(n, offset, record, now);
+                        self.shares.put(n, offset, decoded, now);
                     }
                 }
                 Polled::OutOfRange => {
@@ -328,7 +334,7 @@ impl<'a> Gather<'a> {
                     self.range.refused();
                 }
                 Polled::AllBrokersDown => self.doubt()?,
-                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => return Err(err).context("reading"),
+                Polled::Fatal(err) => return Err(err).context("reading"),
                 Polled::Error(err) => {
                     debug!("reading: {err}");
                     self.sink.metrics.sink.kafka_errors.inc();
@@ -353,7 +359,7 @@ impl<'a> Gather<'a> {
         }
     }
 
-    /// Shows the group how far the store is.
+    /// Commits to the group how far the store is, for display only.
     fn show(&mut self) -> anyhow::Result<()> {
         if self.shown.is_none_or(|shown| shown.elapsed() >= SHOW_EVERY) && !self.unsure {
             self.shown = Some(Instant::now());

@@ -59,8 +59,7 @@ pub struct Sink<'a> {
 impl Sink<'_> {
     /// Runs until `shutdown`. Blocks: give it a thread of its own.
     ///
-    /// `open` makes a store for the Kafka that it is given the name of. An error means that a person must look: its text
-    /// says what to do.
+    /// `open` makes a store for the Kafka of the given name. An error means that a person must act, and its text tells how.
     pub fn run<S: Store + 'static>(&self, open: impl FnOnce(&str) -> S) -> anyhow::Result<()> {
         let kafka_ready = self.health.ready("kafka");
         let store_ready = self.health.ready(self.role.to_string());

@@ -46,14 +46,14 @@ pub(super) struct Batch {
     epochs: Vec<u64>,
 }
 
-/// What a position that was read from the store says.
+/// What a position that was read from the store means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Placed {
     /// What was known.
     AsKnown,
     /// Where to begin.
     New,
-    /// The store is elsewhere than where this sink left it: what waited is dropped, and reading begins anew from there.
+    /// The store is elsewhere than where this sink left it: what waited is dropped, and reading begins again from there.
     Moved,
 }
 
@@ -120,7 +120,7 @@ impl Shares {
         self.known()
     }
 
-    /// Goes on at `offset`, as what lies before it is gone. The store's position stays what it is.
+    /// Goes on at `offset`, as what was before it is gone. The store's position stays what it is.
     pub(super) fn skip_to(&mut self, partition: &Partition, offset: i64) {
         if let Some(at) = self.find(partition).and_then(|share| share.at.as_mut()) {
             at.next = at.next.max(offset);
@@ -181,7 +181,7 @@ impl Shares {
     /// Takes the answers to a batch, and returns where the store now is in what was written.
     ///
     /// A partition that the store has elsewhere is unknown again, and what waits of it is dropped: it builds on what was
-    /// refused. An answer from before the partition was placed says nothing of it.
+    /// refused. An answer from before the partition was placed means nothing.
     pub(super) fn settle(&mut self, batch: &Batch, outcomes: &[Outcome]) -> Vec<(Partition, i64)> {
         let mut written = Vec::new();
         for ((part, epoch), outcome) in batch.parts.iter().zip(&batch.epochs).zip(outcomes) {

@@ -43,7 +43,7 @@ impl Gather<'_> {
         }
         let checked = self.range.check(&self.shares.known(), |partition| self.member.ends(partition));
         let checked = checked.map_err(|beyond| {
-            anyhow!("the store {beyond}. To begin anew, delete what the store holds: {}", self.reset)
+            anyhow!("the store {beyond}. To start over, delete what the store holds: {}", self.reset)
         })?;
         if let Checked::Gaps(gaps) = checked {
             for gap in gaps {

@@ -5,7 +5,7 @@
 //! any more. How far this role is, as an offset of that partition, is committed in the same Kafka transaction as the
 //! receipts: as a record of its own, and to the group (see [`kafka::Committed`]). So:
 //!
-//! - Whoever gets a partition reads on at exactly what was committed, and waits for a transaction that is still open.
+//! - The next owner of a partition reads on at exactly what was committed, and waits for a transaction that is still open.
 //! - A member that lost a partition, and does not know it yet, is refused at the commit.
 //! - One state's topic is in one hand at a time: receipts of a store come in the order of its sales.
 //! - A backlog of any size drains: it is read in bites, of which one that Postgres can't read in time is halved, and the
@@ -21,10 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::transactions::{Events, Failure, Outbox, Transactions};
-use kafka::{SaleHeader, Topic, TransactionInterval};
-use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use kafka::task::{Runner, Stop, Task};
+use kafka::transactions::{Guarantee, Outbox, Transactions};
+use kafka::{Headers, SaleHeader, Topic, TransactionInterval};
 use serde::Deserialize;
 use service::{Activity, Beat, Health, Ready, Stopwatch};
 use stores::Error;
@@ -61,8 +60,6 @@ const SALES: usize = 20_000;
 const LOOP_LIMIT: Duration = Duration::from_mins(3);
 /// The longest rest between two tries of Postgres; the first is one interval.
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// Rest before a producer is made anew.
-const REBUILD_REST: Duration = Duration::from_millis(500);
 /// Sales that can't be read are logged once in this time.
 const LOG_EVERY: Duration = Duration::from_secs(1);
 
@@ -85,8 +82,10 @@ pub fn run(
         return Ok(());
     }
     let watch = watch?;
+    let (beat, stopwatch) = (&health.loop_("spout", LOOP_LIMIT), &metrics.time.start("spout"));
+    let (id, events) = (kafka.names().transactional_id("spout", &config.instance), &Arc::clone(&metrics.transactions));
+    let runner = Runner { config: kafka, id, guarantee: Guarantee::ExactlyOnce, events, stopwatch, beat, shutdown };
     let mut spout = Spout {
-        kafka,
         config,
         store: Follower::new(store.clone(), watch.installation().to_string()),
         shares: Shares::join(kafka, watch, Arc::clone(&metrics), kafka_ready)?,
@@ -95,19 +94,19 @@ pub fn run(
         turns: 0,
         rest: config.transaction_interval.get(),
         logged: None,
-        time: metrics.time.start("spout"),
+        time: stopwatch,
         metrics,
         store_ready,
         runtime,
+        beat,
         shutdown,
     };
-    let ended = spout.run(&health.loop_("spout", LOOP_LIMIT));
+    let ended = runner.run(&mut spout);
     spout.shares.leave();
     ended
 }
 
 struct Spout<'a> {
-    kafka: &'a kafka::Config,
     config: &'a Config,
     shares: Shares,
     store: Follower,
@@ -117,77 +116,27 @@ struct Spout<'a> {
     /// Until the next look at Postgres.
     rest: Duration,
     logged: Option<Instant>,
-    time: Stopwatch,
+    time: &'a Stopwatch,
     metrics: Arc<Metrics>,
     store_ready: Ready,
     runtime: &'a Handle,
+    beat: &'a Beat,
     shutdown: &'a CancellationToken,
 }
 
-enum Stop {
-    Exit(anyhow::Error),
-    Failed(Failure),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl Spout<'_> {
-    fn run(&mut self, beat: &Beat) -> anyhow::Result<()> {
-        let id = self.kafka.names().transactional_id("spout", &self.config.instance);
-        let metrics = Arc::clone(&self.metrics);
-        while !self.shutdown.is_cancelled() {
-            beat.turned();
-            self.shares.forget();
-            self.time.begin(Activity::Kafka);
-            match Transactions::connect(self.kafka, &id, &metrics.transactions) {
-                Ok(mut transactions) => {
-                    if let Some(err) = self.drive(&mut transactions, beat)? {
-                        Events::count(&metrics.transactions.rebuilds);
-                        warn!("making the producer anew: {err}");
-                        std::thread::sleep(REBUILD_REST);
-                    }
-                }
-                Err(err) => {
-                    info!("waiting for kafka to begin transactions: {err:#}");
-                    self.shares.listen(REBUILD_REST, self.shutdown)?;
-                }
-            }
+impl Task for Spout<'_> {
+    fn turn(&mut self, transactions: &mut Transactions) -> Result<(), Stop> {
+        if self.shutdown.is_cancelled() {
+            return Err(Stop::Shutdown);
         }
-        Ok(())
-    }
-
-    /// Turns until a stop, or until the producer must be made anew, for the reason that is returned.
-    fn drive(&mut self, transactions: &mut Transactions, beat: &Beat) -> anyhow::Result<Option<KafkaError>> {
-        while !self.shutdown.is_cancelled() {
-            beat.turned();
-            match self.turn(transactions, beat) {
-                Ok(()) => {}
-                Err(Stop::Exit(err) | Stop::Failed(Failure::Refused(err))) => return Err(err),
-                Err(Stop::Failed(Failure::Rebuild(err))) => return Ok(Some(err)),
-                Err(Stop::Failed(Failure::Abort(err))) => {
-                    warn!("aborting the transaction: {err}");
-                    self.shares.forget();
-                    if let Err(err) = transactions.abort() {
-                        return Ok(Some(err));
-                    }
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn turn(&mut self, transactions: &mut Transactions, beat: &Beat) -> Result<(), Stop> {
+        self.beat.turned();
         self.time.begin(Activity::Input);
         self.shares.listen(self.rest, self.shutdown).map_err(Stop::Exit)?;
         self.time.begin(Activity::Store);
         if !self.shares.is_sure().map_err(Stop::Exit)? {
             return Ok(());
         }
-        match self.read(beat) {
+        match self.read() {
             Ok(None) => Ok(()),
             Ok(Some(read)) => {
                 self.store_ready.set(true);
@@ -213,19 +162,31 @@ impl Spout<'_> {
         }
     }
 
+    fn rewind(&mut self) -> anyhow::Result<()> {
+        self.shares.forget();
+        Ok(())
+    }
+
+    fn rest(&mut self, wait: Duration) -> anyhow::Result<()> {
+        self.shares.listen(wait, self.shutdown)
+    }
+}
+
+impl Spout<'_> {
     fn failed(&self, err: &anyhow::Error) {
         self.metrics.spout.store_errors.inc();
         self.store_ready.missing(format!("{err:#}"));
     }
 
-    /// What is stored beyond the own positions, as far as one transaction takes it; none if that became nobody's concern
-    /// meanwhile: the group shared out anew, or this is the end.
-    fn read(&mut self, beat: &Beat) -> Result<Option<Read>, Unread> {
+    /// What is stored beyond the own positions, as far as one transaction takes it; none if that is obsolete by
+    /// then: the group has rebalanced, or this is the end.
+    fn read(&mut self) -> Result<Option<Read>, Unread> {
         let (partitions, next): (Vec<_>, Vec<_>) = self.shares.positions(self.shutdown).into_iter().unzip();
         if partitions.is_empty() {
             return Ok(Some(Read { spans: Vec::new(), rows: Vec::new(), whole: true }));
         }
-        let listening = Listening { shares: &mut self.shares, beat, runtime: self.runtime, shutdown: self.shutdown };
+        let Self { beat, runtime, shutdown, .. } = *self;
+        let listening = Listening { shares: &mut self.shares, beat, runtime, shutdown };
         let Some(stored) = listening.until(self.store.positions(&partitions))? else { return Ok(None) };
         let stored = stored.map_err(Unread::Store)?;
         let backlog: Vec<Backlog> = partitions.into_iter().zip(next.into_iter().zip(stored)).collect();
@@ -234,7 +195,7 @@ impl Spout<'_> {
         if spans.is_empty() {
             return Ok(Some(Read { spans, rows: Vec::new(), whole }));
         }
-        let listening = Listening { shares: &mut self.shares, beat, runtime: self.runtime, shutdown: self.shutdown };
+        let listening = Listening { shares: &mut self.shares, beat, runtime, shutdown };
         let Some(rows) = listening.until(self.store.read(&spans))? else { return Ok(None) };
         if let Err(Error::TooMuch(_)) = rows {
             let tried: i64 = spans.iter().map(|(_, (low, high))| high - low).sum();
@@ -250,7 +211,7 @@ impl Spout<'_> {
         let mut outbox = transactions.outbox()?;
         let mut due_us = Vec::new();
         let mut unreadable = 0;
-        let mut moved = Vec::with_capacity(spans.len());
+        let mut reached = Vec::with_capacity(spans.len());
         for ((partition, (_, next)), rows) in spans.into_iter().zip(rows) {
             for (offset, stored) in rows {
                 match stored {
@@ -262,20 +223,14 @@ impl Spout<'_> {
                         unreadable += 1;
                         if self.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY) {
                             self.logged = Some(Instant::now());
-                            error!(topic = partition.0, offset, "left out a row that is no sale: {reason}");
+                            error!(topic = partition.0, offset, "left out a row that is not a sale: {reason}");
                         }
                     }
                 }
             }
-            moved.push((partition, next));
+            reached.push((partition, next));
         }
-        self.shares.put(&mut outbox, &moved)?;
-        let mut offsets = TopicPartitionList::with_capacity(moved.len());
-        for ((topic, number), next) in &moved {
-            offsets.add_partition_offset(topic, *number, Offset::Offset(*next)).map_err(Failure::from)?;
-        }
-        self.time.during(Activity::Kafka, || transactions.commit(&offsets, self.shares.group()))?;
-        self.shares.moved(moved);
+        self.time.during(Activity::Kafka, || self.shares.commit(transactions, reached))?;
         if !whole {
             self.bite.grow();
             self.rest = Duration::ZERO;
@@ -332,5 +287,5 @@ impl Listening<'_> {
 fn send(outbox: &mut Outbox<'_>, topic: &str, Stored { receipt, due_us }: &Stored) -> Result<(), Stop> {
     let header = SaleHeader { id: receipt.id, due_us: *due_us, state: receipt.state };
     let body = serde_json::to_vec(receipt).context("writing a receipt").map_err(Stop::Exit)?;
-    Ok(outbox.send(topic, receipt.store.to_string().as_bytes(), &body, header.to_owned_headers())?)
+    Ok(outbox.send(topic, receipt.store.to_string().as_bytes(), &body, Headers::from(&header))?)
 }

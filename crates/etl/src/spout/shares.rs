@@ -5,10 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use kafka::transactions::{Events, Failure, Outbox};
+use kafka::transactions::{Events, Failure, Transactions};
 use kafka::{Committed, Member, Polled, Watch};
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::KafkaError;
 use service::Ready;
 use stores::Partition;
 use stores::postgres::Span;
@@ -22,7 +20,7 @@ pub(super) struct Shares {
     member: Member,
     /// What was assigned, and the next offset of it; none if that must be asked for.
     positions: BTreeMap<Partition, Option<i64>>,
-    /// How far the role is in each, whoever has it now.
+    /// How far the role is in each, whichever instance has it now.
     committed: Committed,
     /// Kafka was away, and may have come back as another one.
     unsure: bool,
@@ -49,13 +47,13 @@ impl Shares {
         })
     }
 
-    /// Hears what the group says, for as long, or until a stop.
+    /// Serves the group for so long, or until a stop.
     pub(super) fn listen(&mut self, wait: Duration, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let until = Instant::now() + wait;
         while !shutdown.is_cancelled() {
             match self.member.poll(until.saturating_duration_since(Instant::now()).min(IDLE)) {
                 // Nothing is fetched.
-                Polled::Nothing | Polled::Message(_) | Polled::OutOfRange => {}
+                Polled::Nothing | Polled::Record(_) | Polled::OutOfRange => {}
                 Polled::AllBrokersDown => {
                     if !self.unsure {
                         warn!("kafka is away");
@@ -65,9 +63,7 @@ impl Shares {
                     self.watch.doubt();
                     self.metrics.spout.kafka_errors.inc();
                 }
-                Polled::Error(err @ KafkaError::MessageConsumptionFatal(_)) => {
-                    return Err(err).context("listening to the group");
-                }
+                Polled::Fatal(err) => return Err(err).context("listening to the group"),
                 Polled::Error(_) => drop(self.metrics.spout.kafka_errors.inc()),
             }
             if let Some(partitions) = self.member.rebalanced() {
@@ -123,27 +119,21 @@ impl Shares {
         !self.unsure && spans.iter().all(|(partition, (low, _))| self.positions.get(partition) == Some(&Some(*low)))
     }
 
-    /// Puts the positions that a transaction reaches into it.
-    pub(super) fn put(&self, outbox: &mut Outbox<'_>, moved: &[(Partition, i64)]) -> Result<(), Failure> {
-        self.committed.put(outbox, moved)
-    }
-
-    /// Takes what was committed.
-    pub(super) fn moved(&mut self, positions: Vec<(Partition, i64)>) {
-        for (partition, next) in positions {
-            self.positions.insert(partition, Some(next));
-        }
+    /// Commits the transaction, and goes on from the positions that it reaches.
+    pub(super) fn commit(
+        &mut self,
+        transactions: &mut Transactions,
+        reached: Vec<(Partition, i64)>,
+    ) -> Result<(), Failure> {
+        transactions.commit(&reached, &self.committed, self.member.membership())?;
+        self.positions.extend(reached.into_iter().map(|(partition, next)| (partition, Some(next))));
+        Ok(())
     }
 
     /// What was committed must be asked for again, of a Kafka that is still the same.
     pub(super) fn forget(&mut self) {
         self.watch.doubt();
         self.positions.values_mut().for_each(|position| *position = None);
-    }
-
-    /// Who this is to the group at this moment.
-    pub(super) fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.member.group()
     }
 
     /// Leaves the group, if that can be done.

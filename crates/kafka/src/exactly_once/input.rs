@@ -1,28 +1,25 @@
 //! Where the records come from: a group's member, and what it has to do when partitions come or go.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::topic_partition_list::Offset;
-use rdkafka::{Message, TopicPartitionList};
 use service::Beat;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Settings;
-use crate::transactions::{Events, Failure, Outbox};
-use crate::{Checked, Committed, Config, Member, Polled, RangeCheck, Watch};
+use crate::transactions::Events;
+use crate::{Checked, Committed, Config, Member, Membership, Partition, Polled, RangeCheck, Record, Watch};
 
 /// Reading committed offsets after an abort. Beyond it, the process ends: going on would lose what was aborted.
 const REWIND_LIMIT: Duration = Duration::from_mins(1);
 /// Between two attempts at it.
 const REWIND_REST: Duration = Duration::from_millis(200);
+/// A poll while there is nothing to do but to remain a member; bounds how late a stop is seen.
+const REST_POLL: Duration = Duration::from_millis(50);
 
 /// The member that reads a stage's source.
 pub(super) struct Input<'w> {
@@ -66,32 +63,32 @@ impl<'w> Input<'w> {
     }
 
     /// The next record, if one comes in time. An error means that the process should end.
-    pub(super) fn poll(&self, wait: Duration) -> anyhow::Result<Option<BorrowedMessage<'_>>> {
+    pub(super) fn poll(&self, wait: Duration) -> anyhow::Result<Option<Record<'_>>> {
         let polled = self.member.poll(wait);
         if let Some(partitions) = self.member.rebalanced() {
             self.rebalanced(&partitions);
         }
         match polled {
-            Polled::Message(message) => {
-                if let Some(next) = self.next.borrow_mut().get_mut(&message.partition()) {
-                    *next = message.offset() + 1;
+            Polled::Record(record) => {
+                if let Some(next) = self.next.borrow_mut().get_mut(&record.partition()) {
+                    *next = record.offset() + 1;
                 }
-                return Ok(Some(message));
+                return Ok(Some(record));
             }
-            Polled::Error(KafkaError::MessageConsumptionFatal(code)) => bail!("consuming {}: {code}", self.source),
+            Polled::Fatal(err) => return Err(err).with_context(|| format!("consuming {}", self.source)),
             Polled::OutOfRange => {
                 // An emptied Kafka is to be called that.
                 self.watch.doubt();
                 self.range.borrow_mut().refused();
             }
             Polled::AllBrokersDown => self.watch.doubt(),
-            // librdkafka reconnects by itself, and logs it: a broker that is away is normal.
+            // The client reconnects, and logs it: a broker that is away is normal.
             Polled::Error(_) | Polled::Nothing => {}
         }
         self.member.check().map(|()| None)
     }
 
-    fn rebalanced(&self, partitions: &[(String, i32)]) {
+    fn rebalanced(&self, partitions: &[Partition]) {
         if !partitions.is_empty() {
             Events::count(&self.events.rebalances);
             info!(partitions = partitions.len(), "assigned");
@@ -138,40 +135,36 @@ impl<'w> Input<'w> {
         Ok(())
     }
 
-    fn partitions(&self, next: &BTreeMap<i32, i64>) -> Vec<((String, i32), i64)> {
+    /// Positions in the source, by the topic's partitions.
+    pub(super) fn partitions(&self, next: &BTreeMap<i32, i64>) -> Vec<(Partition, i64)> {
         next.iter().map(|(number, next)| ((self.source.clone(), *number), *next)).collect()
     }
 
-    /// What tells Kafka that it is still this member that commits: to be read for each commit.
-    pub(super) fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.member.group()
+    /// What tells Kafka that it is still this member that commits: to be asked for each commit.
+    pub(super) fn membership(&self) -> Membership<'_> {
+        self.member.membership()
     }
 
-    /// Offsets of the source, by partition, as Kafka takes them.
-    pub(super) fn offsets(&self, next: &[(i32, i64)]) -> Result<TopicPartitionList, KafkaError> {
-        let mut offsets = TopicPartitionList::with_capacity(next.len());
-        for (partition, offset) in next {
-            offsets.add_partition_offset(&self.source, *partition, Offset::Offset(*offset))?;
+    /// The role's positions.
+    pub(super) fn committed(&self) -> Ref<'_, Committed> {
+        self.committed.borrow()
+    }
+
+    /// Waits, or until a stop, and goes on as a member meanwhile; records that come are read again after the rewind. An
+    /// error if a newer instance has taken over as a member: it must not be fenced in turn.
+    pub(super) fn rest(&self, wait: Duration, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let until = Instant::now() + wait;
+        while !shutdown.is_cancelled() && Instant::now() < until {
+            self.poll(REST_POLL)?;
         }
-        Ok(offsets)
-    }
-
-    /// An error if a newer instance has taken over as a member: it must not be fenced in turn.
-    pub(super) fn is_a_member(&self) -> anyhow::Result<()> {
         match self.member.fatal_error() {
             Some((code, reason)) => bail!("consuming {}: {code}: {reason}", self.source),
             None => Ok(()),
         }
     }
 
-    /// Puts the positions that a transaction reaches into it.
-    pub(super) fn put(&self, outbox: &mut Outbox<'_>, next: &[(i32, i64)]) -> Result<(), Failure> {
-        let moved: Vec<_> = next.iter().map(|(number, next)| ((self.source.clone(), *number), *next)).collect();
-        self.committed.borrow().put(outbox, &moved)
-    }
-
     /// Puts the consumer back to what is committed; the beginning of a partition where nothing is. Kafka is asked first
-    /// whether it is still the same one: what it says of positions means nothing if it is not. A stop ends the wait.
+    /// whether it is still the same one: its positions mean nothing if it is not. A stop ends the wait.
     pub(super) fn rewind(&self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let begun = Instant::now();
         self.watch.doubt();
@@ -188,7 +181,7 @@ impl<'w> Input<'w> {
                     Err(err) => info!("rewinding again: {err:#}"),
                 }
             } else if begun.elapsed() >= REWIND_LIMIT {
-                bail!("rewinding to the committed offsets: kafka does not say which one it is");
+                bail!("rewinding to the committed offsets: kafka does not answer which one it is");
             }
             // The group must go on hearing of this member.
             self.poll(REWIND_REST)?;

@@ -5,14 +5,14 @@
 //!
 //! - After a commit of unknown outcome the producer is rebuilt under the same id, which settles the matter at the
 //!   broker, and the input is rewound to what was really committed.
-//! - The group's metadata are read anew for each transaction, so that a member that lost its partitions is refused.
-//! - The position lies in the transaction, beside the output, too: where reading begins, after a rebalance as after an
+//! - The group's metadata are read for each transaction, so that a member that lost its partitions is refused.
+//! - The position is in the transaction, beside the output, too: where reading begins, after a rebalance as after an
 //!   abort, is what [`crate::Committed`] finds there, on a Kafka that is still the same (see [`crate::Watch`]). The group's
-//!   own answer was seen to be long past. No position is ever reset in silence: one behind the start of its log goes on
-//!   there and is counted, one beyond its end ends the process.
+//!   own answer was seen to be long out of date. No position is ever reset in silence: one behind the start of its log goes
+//!   on there and is counted, one beyond its end ends the process.
 //! - A rebalance aborts the open transaction before anything of the new assignment is touched.
-//! - While a transaction is committed, the records that follow are read and looked at, so that the machine does not stand
-//!   still; none of them is handled before the commit is through.
+//! - While a transaction is committed, the records that follow are read and looked at, so that the machine is not idle;
+//!   none of them is handled before the commit is done.
 //! - The member is static: a restart takes its partitions back in half a second, and closing it sends no `LeaveGroup`,
 //!   in which this version of librdkafka can crash while the coordinator is away.
 //! - A stop ends every wait: it takes as long as the commit or the abort that is under way, which have limits, and some
@@ -28,20 +28,16 @@ mod input;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::message::BorrowedMessage;
-use service::{Activity, Beat, Time};
+use service::{Beat, Time};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
-use crate::transactions::{Events, Failure, Outbox, Transactions};
-use crate::{Config, Watch};
-use copy::{Copy, Ending};
+use crate::task::Runner;
+use crate::transactions::{Events, Failure, Guarantee, Outbox};
+use crate::{Config, Record, Watch};
+use copy::Copier;
 use input::Input;
 
-/// Rest before a producer is made anew.
-const REBUILD_REST: Duration = Duration::from_millis(500);
-
-/// How a stage is run.
+/// How a topic is copied.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Group, and first part of the transactional id, such as `fan-out`.
@@ -52,91 +48,44 @@ pub struct Settings {
     pub source: String,
     /// A transaction is closed after this time.
     pub interval: Duration,
+    /// [`Guarantee::ExactlyOnce`], but for what it is compared with.
+    pub guarantee: Guarantee,
     /// Where it is counted what the thread does.
     pub time: Time,
 }
 
 /// What is done with the records. [`crate::Topic::Positions`] must be there.
-pub trait Stage {
+pub trait Processor {
     /// What a record turns out to be.
-    type Verdict;
+    type Judged;
     /// Looks at one record, which may never be handled.
-    fn judge(&self, message: &BorrowedMessage<'_>) -> Self::Verdict;
-    /// Handles one record, in order. After [`Stage::aborted`] it may be called again for the same one.
-    fn handle(
-        &mut self,
-        message: BorrowedMessage<'_>,
-        verdict: Self::Verdict,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), Failure>;
-    /// Everything handled since the last call of this or of [`Stage::aborted`] is now visible, exactly once.
+    fn judge(&self, record: &Record<'_>) -> Self::Judged;
+    /// Handles one record, in order. After [`Processor::aborted`] it may be called again for the same one.
+    fn handle(&mut self, record: Record<'_>, judged: Self::Judged, outbox: &mut Outbox<'_>) -> Result<(), Failure>;
+    /// Everything handled since the last call of this or of [`Processor::aborted`] is now visible, exactly once.
     fn committed(&mut self);
     /// Everything handled since then never happened.
     fn aborted(&mut self);
 }
 
-/// Runs the stage until `shutdown`, then commits what is in hand and returns. Blocks: give it a thread of its own.
+/// Copies until `shutdown`, then commits what is in hand and returns. Blocks: give it a thread of its own.
 ///
 /// An error means that the process should end: fenced by a newer instance as a group member, committed offsets
 /// unreadable for too long, a client that will never find Kafka again, or a Kafka that lost what was read of it.
-pub fn run<S: Stage>(
+pub fn run<P: Processor>(
     config: &Config,
     settings: &Settings,
-    stage: &mut S,
+    processor: &mut P,
     events: &Arc<Events>,
     watch: &Watch,
     beat: &Beat,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let input = Input::new(config, settings, events, watch)?;
-    let ended = repeat(config, settings, &input, stage, events, beat, shutdown);
+    let stopwatch = &settings.time.start(&*settings.role);
+    let id = config.names().transactional_id(&settings.role, &settings.ordinal);
+    let runner = Runner { config, id, guarantee: settings.guarantee, events, stopwatch, beat, shutdown };
+    let ended = runner.run(&mut Copier::new(&input, processor, settings.interval, stopwatch, beat, shutdown));
     input.leave();
     ended
-}
-
-/// Copies by one producer after the other.
-fn repeat<S: Stage>(
-    config: &Config,
-    settings: &Settings,
-    input: &Input<'_>,
-    stage: &mut S,
-    events: &Arc<Events>,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let id = config.names().transactional_id(&settings.role, &settings.ordinal);
-    let stopwatch = settings.time.start(&*settings.role);
-    let mut subscribed = false;
-    while !shutdown.is_cancelled() {
-        beat.turned();
-        stopwatch.begin(Activity::Kafka);
-        let transactions = match Transactions::connect(config, &id, events) {
-            Ok(transactions) => transactions,
-            Err(err) => {
-                info!("waiting for kafka to begin transactions: {err:#}");
-                std::thread::sleep(REBUILD_REST);
-                continue;
-            }
-        };
-        if subscribed {
-            input.rewind(beat, shutdown)?;
-        } else {
-            // Only now: an older instance of this id is fenced and its transaction settled, so that the offsets that
-            // the group hands out are final.
-            input.subscribe()?;
-            subscribed = true;
-        }
-        match Copy::new(input, transactions, settings.interval, &stopwatch).drive(stage, beat, shutdown) {
-            Ok(()) => {}
-            Err(Ending::Exit(err)) => return Err(err),
-            Err(Ending::Rebuild(err)) => {
-                stage.aborted();
-                Events::count(&events.rebuilds);
-                warn!("making the producer anew: {err}");
-                std::thread::sleep(REBUILD_REST);
-                input.is_a_member()?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,163 @@
+//! Whatever happens to a block, its account adds up.
+
+use std::sync::LazyLock;
+
+use petstore::{Petstore, Sale, State};
+use proptest::prelude::*;
+
+use super::*;
+use crate::audit::findings::Stage;
+use crate::model::Body;
+
+const LENGTH: u32 = 40;
+
+const ID: petstore::BlockId = petstore::BlockId { run: 1, loader: 0, block: 0 };
+
+static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
+    let parameters = petstore::Parameters { customers: 200, days: 5, ..petstore::Parameters::default() };
+    let mut sales = Petstore::new(parameters).unwrap().block(ID);
+    sales.truncate(LENGTH as usize);
+    for sale in &mut sales {
+        sale.store.state = State::Ca;
+    }
+    sales
+});
+
+static TRUTH: LazyLock<Truth> = LazyLock::new(|| Truth::new(ID, &SALES, true));
+
+#[derive(Clone, Debug)]
+enum Event {
+    See(u32, State, Damage, bool),
+    ComeBack(u32, bool),
+    LoseReturned(u32),
+    Alter(u32),
+    Verify(u32),
+    Acknowledge(u32),
+    End(Phase, u32),
+    Lose(u32, Fate),
+    Suspect,
+    Finish,
+    Say(u32, u64),
+    Miss(u32, u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    None,
+    Altered,
+    Broken,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let state = prop_oneof![Just(State::Ca), Just(State::Tx)];
+    let damage = prop_oneof![6 => Just(Damage::None), 1 => Just(Damage::Altered), 1 => Just(Damage::Broken)];
+    let fate = prop_oneof![
+        Just(Fate::Spoilt),
+        Just(Fate::LostByKafka),
+        Just(Fate::LostByFanOut),
+        Just(Fate::Lost),
+        Just(Fate::Rejected),
+        Just(Fate::NotAuditable),
+    ];
+    prop_oneof![
+        8 => (0..LENGTH + 2, state, damage, any::<bool>()).prop_map(|(index, state, damage, in_order)| {
+            Event::See(index, state, damage, in_order)
+        }),
+        4 => (0..LENGTH + 2, any::<bool>()).prop_map(|(index, in_order)| Event::ComeBack(index, in_order)),
+        2 => (0..LENGTH).prop_map(Event::LoseReturned),
+        1 => (0..LENGTH).prop_map(Event::Alter),
+        1 => (0..LENGTH + 2).prop_map(Event::Verify),
+        2 => (0..LENGTH).prop_map(Event::Acknowledge),
+        1 => (prop_oneof![Just(Phase::Closed), Just(Phase::Cut)], 0..LENGTH).prop_map(|(phase, end)| Event::End(phase, end)),
+        2 => (0..LENGTH, fate).prop_map(|(index, fate)| Event::Lose(index, fate)),
+        1 => Just(Event::Suspect),
+        1 => Just(Event::Finish),
+        2 => (0..LENGTH + 2, 0..3u64).prop_map(|(found, duplicates)| Event::Say(found, duplicates)),
+        1 => (0..LENGTH, 0..LENGTH).prop_map(|(start, end)| Event::Miss(start, end)),
+    ]
+}
+
+fn record() -> BlockRecord {
+    BlockRecord {
+        incarnation: 1,
+        parameters: petstore::Parameters::default(),
+        phase: Phase::Progress,
+        acknowledged: Ranges::default(),
+        end: None,
+        load: None,
+        reserved_at_us: 0,
+        updated_at_us: 0,
+    }
+}
+
+fn apply(block: &mut Block, event: &Event) {
+    match *event {
+        Event::See(index, state, damage, in_order) => {
+            let mut sale = SALES[index.min(LENGTH - 1) as usize].clone();
+            let body = match damage {
+                Damage::None => serde_json::to_vec(&sale).unwrap(),
+                Damage::Altered => {
+                    sale.cents += 1;
+                    serde_json::to_vec(&sale).unwrap()
+                }
+                Damage::Broken => b"{}".to_vec(),
+            };
+            block.route(&TRUTH, &read(index, Source::State(state), &body), |_| (!in_order).then(|| ID.sale(LENGTH)));
+        }
+        Event::ComeBack(index, in_order) => {
+            let body = serde_json::to_vec(&SALES[index.min(LENGTH - 1) as usize].receipt()).unwrap();
+            block.come_back(&TRUTH, &read(index, Source::Receipts(0), &body), |_| (!in_order).then(|| ID.sale(LENGTH)));
+        }
+        // Only what is missing is ever convicted.
+        Event::LoseReturned(index) if block.missing_returned().contains(index) => {
+            block.lose_returned(index);
+        }
+        Event::Alter(index) => drop(block.store_altered(1, &[index], 1)),
+        Event::Verify(extra) => {
+            let unseen = block.unseen(&[extra].into_iter().collect());
+            block.store_verified(1, block.records(), &unseen);
+        }
+        Event::Acknowledge(upto) if !block.record().phase.is_final() => {
+            let acknowledged = Ranges::from(vec![(0, upto.max(block.record().acknowledged.len()))]);
+            block.update(BlockRecord { acknowledged, ..block.record().clone() });
+        }
+        Event::End(phase, end) => block.update(BlockRecord { phase, end: Some(end), ..block.record().clone() }),
+        // Only what is missing is ever convicted.
+        Event::Lose(index, fate) if block.missing().contains(index) => {
+            block.lose(index, fate);
+        }
+        Event::Suspect => block.suspect(Source::State(State::Ca)),
+        Event::Finish => block.finish_routed(),
+        Event::Say(found, duplicates) => block.store_said(1, found, duplicates, true),
+        Event::Miss(start, end) => {
+            let missing: Bits =
+                block.storable().to_ranges().iter().filter(|index| (start..end).contains(index)).collect();
+            let certain = block.storable().without(&missing).to_ranges();
+            block.store_has(1, certain, missing.to_ranges());
+        }
+        Event::Acknowledge(_) | Event::Lose(..) | Event::LoseReturned(_) => {}
+    }
+}
+
+fn read(index: u32, source: Source, body: &[u8]) -> Record<'_> {
+    Record { id: ID.sale(index), state: State::Ca, source, offset: 0, body: Body::new(body) }
+}
+
+proptest! {
+    #[test]
+    fn every_account_adds_up(events in prop::collection::vec(event(), 0..120), silent: bool) {
+        let mut block = Block::new(0, record(), Watched { stores: [false, true], returned: true });
+        for event in events {
+            apply(&mut block, &event);
+            let tallies = block.tallies(silent);
+            for (stage, tally) in &tallies.0 {
+                let Tally { expected, found, lost, rejected, not_auditable, late, .. } = *tally;
+                prop_assert_eq!(expected, found + lost + rejected + not_auditable + late, "{:?}: {:?}", stage, tally);
+            }
+            let (accepted, routed) = (tallies.at(Stage::Accepted), tallies.at(Stage::Routed));
+            prop_assert_eq!(routed.expected, accepted.found);
+            prop_assert_eq!(u64::from(block.missing().len()), routed.late, "what is missing is what is late");
+            prop_assert_eq!(tallies.at(Stage::Stored).expected, u64::from(block.storable().count()));
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! All that the live auditor knows: every block, open or done, and what was found wrong. Pure.
+//!
+//! One [`Audit`] behind one lock. The reader puts in what it reads ([`Audit::record`], [`Audit::sale`]); the judge
+//! proves that the fan-out has passed something ([`routed`]), or the spout ([`returned`]), looks up where a fault was
+//! made ([`origins`]), and closes what is done ([`checkpoint`]); the stores are asked meanwhile ([`storage`]); the API reads
+//! the account ([`account`]).
+
+mod account;
+pub mod bits;
+pub mod block;
+mod checkpoint;
+mod done;
+pub mod findings;
+#[cfg(test)]
+mod memory_tests;
+pub mod order;
+mod origins;
+mod pace;
+mod reading;
+pub mod record;
+mod rejected;
+mod remarks;
+mod reserved;
+#[cfg(test)]
+mod restart_tests;
+mod returned;
+mod routed;
+mod sampling;
+mod silence;
+pub mod source;
+mod storage;
+mod strangers;
+#[cfg(test)]
+pub(crate) mod tests;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap};
+
+use kafka::Ranges;
+use kafka::blocks::BlockRecord;
+use petstore::{BlockId, SaleId};
+
+pub use account::{Account, BlockView, Content, Count, Position};
+pub use checkpoint::{Checkpoint, Entry, Log, Restoring};
+pub use done::{Done, Late};
+pub use origins::{Case, Evidence, Origin};
+pub use reading::Unknown;
+pub use rejected::{Rejected, RejectedRecords};
+pub use remarks::Overtaken;
+pub use returned::Unreturned;
+pub use routed::{Missing, Suspects};
+pub use storage::{Asked, Held, STORES};
+
+use crate::audit::block::{Behind, Block, Seen, Watched};
+use crate::audit::findings::{Findings, Kind, Stage, Tally};
+use crate::audit::order::Order;
+use crate::audit::record::Record;
+use crate::audit::source::{Positions, Source};
+use crate::model::{Body, Generate, Truths, difference};
+use origins::Cases;
+use pace::Pace;
+use reserved::Reserved;
+use sampling::Sampling;
+use silence::Silence;
+use strangers::Strangers;
+use waiting::Waiting;
+
+/// Open blocks that may wait for a store before reading pauses: about 4 KB each, so 50 MB.
+const WAITING_BLOCKS: usize = 12_000;
+
+/// See the module.
+pub struct Audit {
+    truths: Truths,
+    watched: Watched,
+    sampling: Sampling,
+    /// Blocks of which nothing was seen yet.
+    reserved: HashMap<BlockId, Reserved>,
+    /// The others, until they are done.
+    open: HashMap<BlockId, Box<Block>>,
+    done: Done,
+    /// Blocks whose record or parameters this program does not understand, by run and loader.
+    unreadable: BTreeMap<(u32, u32), Ranges>,
+    /// Blocks of another release's model, by run and loader.
+    others: BTreeMap<(u32, u32), Ranges>,
+    waiting: Waiting,
+    /// At routed and at returned.
+    order: [Order; 2],
+    /// What an earlier auditor found to be out of order in blocks that are open.
+    disorder: HashMap<BlockId, [Behind; 2]>,
+    silence: Silence,
+    cases: Cases,
+    /// What belongs to no block: at routed and at returned.
+    strays: [Tally; 2],
+    strangers: Strangers,
+    extras: storage::Extras,
+    rejected: RejectedRecords,
+    findings: Findings,
+    /// All that is read.
+    sources: Vec<Source>,
+    /// The next offset of each source.
+    read: Positions,
+    pace: Pace,
+    /// Up to where the last checkpoint had counted what belongs to no open block.
+    counted: Positions,
+    /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
+    /// unix time, microseconds.
+    suspect_before_us: [i64; 2],
+    overtaken: Overtaken,
+    /// What an earlier auditor wrote could not be read.
+    begins_again: bool,
+    /// Its keys, until they are removed.
+    stale: Vec<String>,
+    /// Rounds of proof that ended.
+    rounds: u64,
+}
+
+impl Audit {
+    /// An empty account of what is to be watched.
+    pub fn new(watched: Watched, generate: Generate) -> Self {
+        Self {
+            truths: Truths::new(generate),
+            watched,
+            sampling: Sampling::default(),
+            reserved: HashMap::new(),
+            open: HashMap::new(),
+            done: Done::new(watched.returned),
+            unreadable: BTreeMap::new(),
+            others: BTreeMap::new(),
+            waiting: Waiting::default(),
+            order: Default::default(),
+            disorder: HashMap::new(),
+            silence: Silence::default(),
+            cases: Cases::default(),
+            strays: Default::default(),
+            strangers: Strangers::default(),
+            extras: storage::Extras::default(),
+            rejected: RejectedRecords::default(),
+            findings: Findings::default(),
+            sources: Source::all(0),
+            read: Positions::default(),
+            pace: Pace::default(),
+            counted: Positions::default(),
+            suspect_before_us: [i64::MIN; 2],
+            overtaken: Overtaken::default(),
+            begins_again: false,
+            stale: Vec::new(),
+            rounds: 0,
+        }
+    }
+
+    /// Says which logs are read, before any is.
+    pub fn follow(&mut self, sources: Vec<Source>) {
+        self.sources = sources;
+    }
+
+    /// Takes a block's record from the loaders' account.
+    pub fn record(&mut self, id: BlockId, record: BlockRecord) {
+        self.silence.heard(id);
+        if self.done.contains(id) {
+            return;
+        }
+        if let Some(block) = self.open.get_mut(&id) {
+            block.update(record);
+            self.accuse(id, Stage::Routed);
+            self.accuse(id, Stage::Returned);
+            return;
+        }
+        if let Some(reserved) = self.reserved.get_mut(&id) {
+            reserved.record = record;
+            return;
+        }
+        let number = self.pace.count();
+        self.reserved.insert(id, Reserved { number, record, suspect: [false; 2] });
+        for (record, body) in self.waiting.of(id) {
+            self.sale(Record { body: Body::new(&body), ..record });
+        }
+    }
+
+    /// Takes note of a block whose record can't be read: its sales are not judged.
+    pub fn unreadable(&mut self, id: BlockId) {
+        if self.done.contains(id) {
+            return;
+        }
+        self.forget(id);
+        self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
+    }
+
+    /// Takes note of a block that only another release can generate again: its sales are not judged.
+    pub fn of_another_release(&mut self, id: BlockId) {
+        if self.done.contains(id) {
+            return;
+        }
+        self.forget(id);
+        self.others.entry((id.run, id.loader)).or_default().insert(id.block);
+        self.waiting.of(id);
+    }
+
+    /// Takes a sale from a state's topic, or a receipt.
+    pub fn sale(&mut self, record: Record<'_>) {
+        let id = record.id.block_id();
+        let stage = stage(record.source);
+        let new = record.offset >= self.counted.at(record.source);
+        if self.is_open(id) {
+            match self.see(&record, new) {
+                Ok(seen) => self.note(stage, &record, &seen, true),
+                Err(err) => {
+                    tracing::error!("{err:#}");
+                    self.unreadable(id);
+                }
+            }
+        } else if self.done.contains(id) {
+            // What a checkpoint has counted is read again after a restart.
+            if new {
+                self.late(stage, &record);
+            }
+        } else if self.is_of_another_release(id) {
+            // Not judged.
+        } else if self.is_unreadable(id) {
+            self.strays[strays(stage)].not_auditable += u64::from(new);
+        } else {
+            self.waiting.push(&record);
+        }
+    }
+
+    /// Takes a record of a block that is done.
+    fn late(&mut self, stage: Stage, record: &Record<'_>) {
+        let id = record.id.block_id();
+        let truth = self.done.parameters(id).and_then(|parameters| self.truths.of(id, &parameters, false).ok());
+        let length = truth.and_then(|truth| u32::try_from(truth.len()).ok());
+        if let Some(Late::Found(kind)) = self.done.late(stage, record.id, length) {
+            let seen = Seen { faults: vec![kind], ..Seen::default() };
+            self.note(stage, record, &seen, false);
+        }
+    }
+
+    /// `new`: not read before a restart as well.
+    fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
+        self.open(record.id.block_id());
+        let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
+        self.pace.reach(record.source, block.number());
+        let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
+        let truth = self.truths.of(record.id.block_id(), &block.record().parameters, compares)?;
+        let at = strays(stage(record.source));
+        // What was read before is only followed: whether it was out of order is remembered.
+        let order = &mut self.order[at];
+        let later = |store| order.came(record.id, store).filter(|_| new);
+        Ok(match record.source {
+            Source::Receipts(_) => block.come_back(&truth, record, later).unwrap_or_default(),
+            _ => block.route(&truth, record, later),
+        })
+    }
+
+    /// Adds to the list what a record turned out to be. The counts are the block's.
+    fn note(&mut self, stage: Stage, record: &Record<'_>, seen: &Seen, is_open: bool) {
+        self.accuse(record.id.block_id(), stage);
+        if seen.is_back {
+            let id = record.id.to_string();
+            for (stage, kind) in match stage {
+                Stage::Routed => [
+                    (Stage::Accepted, Kind::Lost),
+                    (Stage::Accepted, Kind::Rejected),
+                    (Stage::Routed, Kind::Lost),
+                    (Stage::Routed, Kind::Rejected),
+                ]
+                .as_slice(),
+                _ => [(Stage::Returned, Kind::Lost)].as_slice(),
+            } {
+                self.findings.retract(*stage, *kind, &id);
+            }
+        }
+        for kind in &seen.faults {
+            let detail = format!("{}{}", place(record), self.reason(stage, record, *kind, &seen.reason));
+            self.findings.add(stage, *kind, &record.id.to_string(), &detail);
+            if stage == Stage::Routed {
+                if *kind == Kind::Altered {
+                    // It came back so, and `receipts` may have been read earlier.
+                    self.findings.retract(Stage::Returned, Kind::Altered, &record.id.to_string());
+                }
+                self.open_case(record.id, *kind, Evidence::of(record), is_open);
+            }
+        }
+    }
+
+    /// What is wrong with a body, while there is room to show it.
+    fn reason(&mut self, stage: Stage, record: &Record<'_>, kind: Kind, reason: &str) -> String {
+        let reason = match kind {
+            Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
+            Kind::Altered if self.findings.has_room(stage, kind) => {
+                let block = self.open.get(&record.id.block_id());
+                let sale = block.and_then(|block| self.truths.sale(record.id, &block.record().parameters));
+                let found: serde_json::Value = serde_json::from_slice(record.body.bytes()).unwrap_or_default();
+                match (sale, stage) {
+                    (Some(sale), Stage::Returned) => difference(&sale.receipt(), &found),
+                    (Some(sale), _) => difference(&sale, &found),
+                    (None, _) => return String::new(),
+                }
+            }
+            _ => return String::new(),
+        };
+        format!(": {reason}")
+    }
+
+    /// Judges sales of a block that seem to be out of order.
+    fn accuse(&mut self, id: BlockId, stage: Stage) {
+        let seeming = self.open.get(&id).map(|block| block.disordered(stage)).unwrap_or_default();
+        for (index, (block, later)) in seeming {
+            let (sale, later) = (id.sale(index), BlockId { block, ..id }.sale(later));
+            // On the topic of another state it had no order to keep.
+            let innocent = match self.open.get(&later.block_id()) {
+                Some(block) => block.was_misrouted(later.index),
+                None => self.done.had_misrouted(later.block_id()),
+            };
+            let Some(block) = self.open.get_mut(&id) else { return };
+            if stage == Stage::Returned && innocent {
+                block.acquit(index);
+                continue;
+            }
+            block.accuse(stage, index);
+            let detail = format!("behind {later}, which is of the same store");
+            self.findings.add(stage, Kind::OutOfOrder, &sale.to_string(), &detail);
+            if stage == Stage::Routed {
+                self.open_case(sale, Kind::OutOfOrder, Evidence::Behind(later), true);
+            }
+        }
+    }
+
+    fn is_unreadable(&self, id: BlockId) -> bool {
+        self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    fn is_of_another_release(&self, id: BlockId) -> bool {
+        self.others.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or found to be lost.
+    pub fn is_done(&self, id: BlockId) -> bool {
+        self.done.contains(id)
+    }
+
+    /// How many records have no block.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether so many blocks wait for a store that reading should pause.
+    pub fn is_full(&self) -> bool {
+        self.open.len() > WAITING_BLOCKS
+            && self.open.values().filter(|block| block.is_routed()).count() > WAITING_BLOCKS
+    }
+
+    /// Looks up a sale of the model, whole. `None` if its block isn't open, or doesn't hold it.
+    pub fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
+        self.open(id.block_id());
+        let block = self.open.get(&id.block_id())?;
+        self.truths.sale(id, &block.record().parameters)
+    }
+}
+
+/// The stage whose account a source is part of.
+fn stage(source: Source) -> Stage {
+    match source {
+        Source::Receipts(_) => Stage::Returned,
+        _ => Stage::Routed,
+    }
+}
+
+fn strays(stage: Stage) -> usize {
+    usize::from(stage == Stage::Returned)
+}
+
+/// Where a record is, for the list.
+fn place(record: &Record<'_>) -> String {
+    format!("{}, offset {}", record.source, record.offset)
+}

@@ -1,0 +1,132 @@
+//! Whether a fault that was seen at routed was made there: the fan-out is not to blame for a record that was already wrong on
+//! `sales`.
+//!
+//! Found at routed, it counts at routed until the judge has looked on `sales`. What of it belongs to an open block is found
+//! again after a restart; the rest of the questions are kept.
+
+use petstore::SaleId;
+use serde::{Deserialize, Serialize};
+
+use super::Audit;
+use crate::audit::findings::{Kind, Stage};
+use crate::audit::record::{Record, fingerprint};
+use crate::audit::source::Source;
+
+/// Faults to be looked up at once. Of more, the stage that is named is the one where they were seen.
+const OPEN: usize = 2_000;
+
+/// A fault of a record on a state's topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Case {
+    /// The sale.
+    pub id: SaleId,
+    /// What is wrong with it.
+    pub kind: Kind,
+    /// What to look for on `sales`.
+    pub evidence: Evidence,
+    /// The sale can't be older: unix time, microseconds. 0 if nobody knows.
+    pub since_us: i64,
+    /// Whether its block was open.
+    is_open: bool,
+}
+
+/// What tells whether it was so on `sales`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evidence {
+    /// The record has this content, and is on this topic.
+    Record {
+        /// Its fingerprint.
+        says: u64,
+        /// Where it is.
+        topic: Source,
+    },
+    /// It came behind this sale.
+    Behind(SaleId),
+}
+
+impl Evidence {
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        Self::Record { says: fingerprint(record.body, record.state), topic: record.source }
+    }
+}
+
+/// Where a fault was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there on `sales`, as this kind.
+    Accepted(Kind),
+    /// It was not there.
+    Routed,
+    /// `sales` no longer reaches back so far, or is too long to search.
+    Unknown,
+}
+
+/// All faults that are to be looked up.
+#[derive(Debug, Default)]
+pub(super) struct Cases {
+    open: Vec<Case>,
+}
+
+impl Audit {
+    /// Asks for the origin of a fault. `is_open`: whether its block is.
+    pub(super) fn open_case(&mut self, id: SaleId, kind: Kind, evidence: Evidence, is_open: bool) {
+        if self.cases.open.len() >= OPEN {
+            return;
+        }
+        let block = self.open.get_mut(&id.block_id()).filter(|_| is_open);
+        let since_us = block.as_ref().map_or(0, |block| block.record().reserved_at_us);
+        if let Some(block) = block {
+            block.open_case();
+        }
+        self.cases.open.push(Case { id, kind, evidence, since_us, is_open });
+    }
+
+    /// The questions that a restart would not raise again.
+    pub(super) fn lasting_cases(&self) -> Vec<Case> {
+        self.cases.open.iter().filter(|case| !case.is_open).copied().collect()
+    }
+
+    /// Takes the questions that an earlier auditor left.
+    pub(super) fn resume_cases(&mut self, cases: Vec<Case>) {
+        self.cases.open = cases;
+    }
+
+    /// The faults to be looked up.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases.open
+    }
+
+    /// Takes where the first of them were made.
+    pub fn close_cases(&mut self, origins: &[Origin]) {
+        let count = origins.len().min(self.cases.open.len());
+        for (case, origin) in self.cases.open.drain(..count).collect::<Vec<_>>().into_iter().zip(origins) {
+            let Case { id, kind, is_open, .. } = case;
+            let accepted = match origin {
+                Origin::Accepted(accepted) => Some(*accepted),
+                Origin::Routed | Origin::Unknown => None,
+            };
+            match self.open.get_mut(&id.block_id()).filter(|_| is_open) {
+                Some(block) => block.close_case(kind, accepted),
+                None if accepted.is_none() => {}
+                None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => {
+                    self.strangers.was_accepted(id.block_id());
+                }
+                None => self.done.was_accepted(id.block_id(), kind),
+            }
+            let what = id.to_string();
+            match origin {
+                Origin::Accepted(accepted) => {
+                    let to = (Stage::Accepted, *accepted);
+                    self.findings.put_down_to(Stage::Routed, kind, &what, to, "it was so on sales already");
+                }
+                Origin::Unknown => {
+                    let to = (Stage::Routed, kind);
+                    let detail =
+                        "sales no longer reaches back so far, or is too long to search: it may have been so there";
+                    self.findings.put_down_to(Stage::Routed, kind, &what, to, detail);
+                }
+                Origin::Routed => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How far the logs were read, and what on them belongs to no block.
+
+use anyhow::ensure;
+
+use super::{Audit, Evidence, place, stage, strays};
+use crate::audit::findings::{Kind, Stage};
+use crate::audit::record::Record;
+use crate::audit::source::{Positions, Source};
+
+/// What waited for a block at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Sales with a number below this one. A count would not do: those whose block becomes known leave the middle.
+    sales: u64,
+    /// So many of the blocks that stores have.
+    blocks: usize,
+}
+
+impl Audit {
+    /// Takes a record that is not a valid sale.
+    pub fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
+        if offset >= self.counted.at(source) {
+            let stage = stage(source);
+            self.strays[strays(stage)].malformed += 1;
+            self.findings.add(stage, Kind::Malformed, &format!("{source}, offset {offset}"), reason);
+        }
+    }
+
+    /// Says that the account of blocks was read to an end that was taken after [`Self::unknown`] was asked: what was
+    /// read by then and still has no block was never sent.
+    pub fn blocks_are_known(&mut self, unknown: Unknown) {
+        for record in self.waiting.before(unknown.sales) {
+            self.stray(&record);
+        }
+        self.judge_strange_blocks(unknown.blocks);
+    }
+
+    /// What waits for a block, to be given to [`Self::blocks_are_known`]; `None` if nothing does.
+    pub fn unknown(&self) -> Option<Unknown> {
+        let unknown = Unknown { sales: self.waiting.next(), blocks: self.strangers.waiting() };
+        (!self.waiting.is_empty() || unknown.blocks > 0).then_some(unknown)
+    }
+
+    pub(super) fn stray(&mut self, record: &Record<'_>) {
+        if record.offset < self.counted.at(record.source) {
+            return;
+        }
+        let (id, stage) = (record.id, stage(record.source));
+        if self.strangers.came(stage, id.block_id()) {
+            self.findings.add(stage, Kind::NeverSent, &id.to_string(), &place(record));
+        }
+        if stage == Stage::Routed {
+            // It came all the way: no other stage is to blame.
+            for after in [Stage::Cached, Stage::Stored, Stage::Returned] {
+                self.findings.retract_of(after, Kind::NeverSent, &id.block_id().to_string());
+            }
+            self.open_case(id, Kind::NeverSent, Evidence::of(record), false);
+        }
+    }
+
+    /// Says how far a source was read, everything below having been put in.
+    pub fn read_to(&mut self, source: Source, next: i64) {
+        self.read.set(source, next.max(self.read.at(source)));
+    }
+
+    /// How far each source was read.
+    pub fn positions(&self) -> &Positions {
+        &self.read
+    }
+
+    /// Where to go on in each log, at least one of which no longer holds what was to be read next.
+    pub fn go_on(&mut self, beginnings: &[i64], ends: &[i64], now_us: i64) -> anyhow::Result<Vec<i64>> {
+        let logs: Vec<(Source, (i64, i64))> =
+            self.sources.iter().copied().zip(beginnings.iter().copied().zip(ends.iter().copied())).collect();
+        for (source, (_, end)) in &logs {
+            let next = self.read.at(*source);
+            // Nothing that is known here can be trusted to be of this log.
+            ensure!(
+                next <= *end,
+                "{source} ends at {end}, and was read to {next}: Kafka lost records, or was emptied; starting again"
+            );
+        }
+        Ok(logs.into_iter().map(|(source, (beginning, end))| self.begin(source, beginning, end, now_us)).collect())
+    }
+
+    /// Where to begin, or to go on, in a log that now reaches from `beginning` to `end`.
+    ///
+    /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
+    /// so far may have been there.
+    pub fn begin(&mut self, source: Source, beginning: i64, end: i64, now_us: i64) -> i64 {
+        let next = self.read.at(source);
+        let start = next.clamp(beginning, end.max(beginning));
+        self.read.set(source, start);
+        self.pace.ends_at(source, end);
+        self.counted.set(source, end.min(self.counted.at(source)));
+        if start != next && source != Source::Rejected {
+            tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
+            self.overtaken.add(source, start.saturating_sub(next), now_us);
+            let suspect = &mut self.suspect_before_us[strays(stage(source))];
+            *suspect = now_us.max(*suspect);
+            self.open.values_mut().for_each(|block| block.suspect(source));
+            self.reserved.values_mut().for_each(|reserved| reserved.suspect[strays(stage(source))] = true);
+        }
+        start
+    }
+}

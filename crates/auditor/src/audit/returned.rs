@@ -1,0 +1,54 @@
+//! What was lost between Postgres and `receipts`, and the proof of it.
+//!
+//! A round of its own, by the judge: [`Audit::unreturned`] names what Postgres has for certain and what has not come
+//! back; when the spout's group has committed beyond all sales of a block on the states' topics, the spout has passed
+//! it; when the auditor has then itself read `receipts` to its end, [`Audit::convict_returned`] names those
+//! that did not come.
+
+use kafka::Ranges;
+use petstore::BlockId;
+
+use super::Audit;
+use crate::audit::block::{Block, Span};
+use crate::audit::findings::{Kind, Stage};
+
+/// Sales of one block that are in Postgres and have not come back.
+#[derive(Clone, Debug)]
+pub struct Unreturned {
+    id: BlockId,
+    missing: Ranges,
+    spans: Vec<Span>,
+}
+
+impl Unreturned {
+    /// Where the block's sales are on the states' topics.
+    pub fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+}
+
+impl Audit {
+    /// What has not come back, to begin a round with.
+    pub fn unreturned(&self) -> Vec<Unreturned> {
+        let unreturned = |(id, block): (&BlockId, &Block)| {
+            let missing = block.missing_returned();
+            let spans = block.routed_spans().to_vec();
+            (!missing.is_empty()).then_some(Unreturned { id: *id, missing, spans })
+        };
+        self.open.iter().map(|(id, block)| (id, &**block)).filter_map(unreturned).collect()
+    }
+
+    /// Gives up those that have not come since, the spout having provably passed them all.
+    pub fn convict_returned(&mut self, passed: &[Unreturned]) {
+        for Unreturned { id, missing, .. } in passed {
+            let Some(block) = self.open.get_mut(id) else { continue };
+            let still = block.missing_returned();
+            for index in missing.iter().filter(|index| still.contains(*index)) {
+                if block.lose_returned(index) {
+                    let detail = "in Postgres, passed by the spout, and not on receipts";
+                    self.findings.add(Stage::Returned, Kind::Lost, &id.sale(index).to_string(), detail);
+                }
+            }
+        }
+    }
+}

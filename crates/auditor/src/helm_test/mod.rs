@@ -1,0 +1,220 @@
+//! What `helm test` runs: is every sale that was acknowledged before it began at every stage, once, unaltered and in order?
+//!
+//! It is the [`crate::recount`] of the newest blocks, with deadlines, so that it takes no longer on an install that has run
+//! for a year. The live auditor is asked besides, since it has seen everything since the first sale.
+//!
+//! It ends within three minutes, whatever is broken.
+
+mod auditor;
+mod exporter;
+mod rows;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use service::HostPort;
+
+use crate::audit::findings::Stage;
+use crate::config::Stores;
+use crate::recount::{Account, Cut, Reach, Recount, grouped, newest};
+use table::{Release, Row, Table};
+
+/// The variables `TEST_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `host:port` of the live auditor.
+    pub auditor: HostPort,
+    /// `host:port` of the exporter.
+    pub exporter: HostPort,
+    /// Name of the release.
+    pub release: String,
+    /// Where it runs: what the printed commands are made from.
+    pub namespace: String,
+    /// What the names of its objects begin with; they follow from the release's name in a way that only the chart knows.
+    pub objects: String,
+}
+
+/// How long is waited for what may come.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For enough sales to be acknowledged; at one a second they take 100 s.
+    pub sales: Duration,
+    /// For all stages to pass the cut.
+    pub pass: Duration,
+    /// For the auditor and the exporter to show that they live.
+    pub alive: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { sales: Duration::from_secs(110), pass: Duration::from_mins(1), alive: Duration::from_secs(30) }
+    }
+}
+
+/// From the start: when the stages have had their time in any case, and when everything must be read.
+const PASSED: Duration = Duration::from_secs(145);
+const READ: Duration = Duration::from_secs(160);
+/// From the start: when the auditor and the exporter have had their time in any case.
+const ALIVE: Duration = Duration::from_secs(170);
+
+/// Fewer sales prove nothing.
+const ENOUGH: u64 = 100;
+/// Sales that are counted at most, the newest: at any rate they take seconds.
+const MOST: u64 = 20_000;
+/// How far back from its end the loaders' account is read for them, at first: some minutes of ten loaders.
+const BACK: i64 = 20_000;
+/// Loaders publish each second what was acknowledged: after this, they have.
+const PUBLISHED: Duration = Duration::from_millis(1_500);
+/// Reading the loaders' account.
+const ACCOUNT: Duration = Duration::from_secs(20);
+/// How long nothing must have been acknowledged for a loader to count as stopped: at one sale a second, some come.
+const STILL: Duration = Duration::from_secs(4);
+
+/// What is to be printed, and whether all is well.
+pub struct Outcome {
+    /// The table; its last line is the result.
+    pub text: String,
+    /// Whether the exit code is 0.
+    pub well: bool,
+}
+
+/// Why there is nothing to judge, and whose log tells more.
+struct Nothing {
+    why: String,
+    component: &'static str,
+}
+
+/// Runs the whole test.
+pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
+    let begun = Instant::now();
+    let Settings { release: name, namespace, objects, .. } = settings.clone();
+    let release = Release { name, namespace, objects };
+    let cut = match mark(kafka, begun + patience.sales).await {
+        Ok(cut) => cut,
+        Err(nothing) => return nothing.outcome(&release),
+    };
+    let (start, is_whole) = (cut.account.start, cut.account.is_whole);
+    let acknowledged = cut.account.acknowledged();
+    let rounds = auditor::rounds(settings.auditor.as_str()).await;
+    let limits = ((Instant::now() + patience.pass).min(begun + PASSED), begun + READ);
+    let found = match count(kafka, stores, cut, limits).await {
+        Ok(found) => found,
+        Err(err) => {
+            let nothing = Nothing { why: format!("nothing to judge: {err:#}"), component: "kafka" };
+            return nothing.outcome(&release);
+        }
+    };
+    if found.blocks == 0 {
+        let why = "nothing to judge: Kafka deletes sales sooner than they can be counted: raise kafka.retentionBytes, or send less";
+        return Nothing { why: why.to_owned(), component: "kafka" }.outcome(&release);
+    }
+    let mut table = Table::default();
+    for row in rows::rows(&found, &release, service::unix_us()) {
+        table.row(row);
+    }
+
+    let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
+    let stages = table.right_of(["accepted", "routed", "cached", "stored", "returned"]);
+    let moves = found.gaps.has_passed(Stage::Routed);
+    let (auditor, exporter) =
+        tokio::join!(auditor::row(settings.auditor.as_str(), rounds, moves, alive, &release), async {
+            let sending = is_sending(kafka, start, acknowledged).await;
+            exporter::row(settings.exporter.as_str(), &stages, sending, alive, &release).await
+        });
+    table.row(auditor);
+    table.row(exporter);
+    if let Some(last) = stages.last()
+        && let Some(p99) = exporter::p99_ms(settings.exporter.as_str(), last).await
+    {
+        table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
+    }
+    let counted = found.stages.at(Stage::Accepted).expected;
+    if !is_whole || counted < acknowledged {
+        table.note(format!(
+            "the newest {} sales were counted; the auditor answers for all, and `kapture-auditor recount` counts them again",
+            grouped(counted)
+        ));
+    }
+    if found.beyond_retention > 0 {
+        table.note(format!("{} blocks were not judged: a log no longer reaches back to them", found.beyond_retention));
+    }
+    let (text, well) = table.print(&release, &rows::of(&found));
+    Outcome { text, well }
+}
+
+async fn count(
+    kafka: &kafka::Config,
+    mut stores: Stores,
+    cut: Cut,
+    limits: (Instant, Instant),
+) -> anyhow::Result<Recount> {
+    let kafka = kafka.clone();
+    tokio::task::spawn_blocking(move || newest(&kafka, &mut stores, &cut, MOST, limits)).await?
+}
+
+/// Waits until there are enough sales, and takes the cut.
+async fn mark(kafka: &kafka::Config, deadline: Instant) -> Result<Cut, Nothing> {
+    loop {
+        // What is acknowledged now is published by then.
+        tokio::time::sleep(PUBLISHED).await;
+        let nothing = match cut(kafka).await {
+            Ok(cut) if cut.account.acknowledged() >= ENOUGH => return Ok(cut),
+            Ok(cut) => Nothing {
+                why: format!(
+                    "nothing to judge: {} sales were acknowledged, {ENOUGH} are wanted; is loader.replicas 0?",
+                    grouped(cut.account.acknowledged())
+                ),
+                component: "loader",
+            },
+            Err(err) => Nothing {
+                why: format!("nothing to judge: the loaders' account can't be read: {err:#}"),
+                component: "kafka",
+            },
+        };
+        if Instant::now() >= deadline {
+            return Err(nothing);
+        }
+    }
+}
+
+/// The cut, with as much of the account as has enough sales, or all of it.
+async fn cut(kafka: &kafka::Config) -> anyhow::Result<Cut> {
+    let kafka = kafka.clone();
+    let take = move || {
+        let deadline = Instant::now() + ACCOUNT;
+        let mut back = BACK;
+        loop {
+            let cut = Cut::take(&kafka, Reach::Back(back), deadline)?;
+            if cut.account.is_whole || cut.account.acknowledged() >= MOST {
+                return Ok(cut);
+            }
+            back = back.saturating_mul(8);
+        }
+    };
+    tokio::task::spawn_blocking(take).await?
+}
+
+/// Whether more is acknowledged than `before`, or will be in a moment.
+async fn is_sending(kafka: &kafka::Config, start: i64, before: u64) -> bool {
+    let grown = async || {
+        let kafka = kafka.clone();
+        let read = move || Account::read(&kafka, Reach::On(start), Instant::now() + ACCOUNT);
+        tokio::task::spawn_blocking(read).await.is_ok_and(|read| read.is_ok_and(|now| now.acknowledged() > before))
+    };
+    if grown().await {
+        return true;
+    }
+    tokio::time::sleep(STILL).await;
+    grown().await
+}
+
+impl Nothing {
+    fn outcome(self, release: &Release) -> Outcome {
+        let mut table = Table::default();
+        table.row(Row::fail("accepted", self.why, format!("statefulset/{}", release.object(self.component))));
+        let (text, well) = table.print(release, "");
+        Outcome { text, well }
+    }
+}

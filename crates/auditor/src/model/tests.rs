@@ -1,0 +1,78 @@
+//! What is equal is the same however it is laid out, and what differs is found.
+
+use petstore::{BlockId, Parameters, Petstore, Sale};
+use stores::postgres::Row;
+
+use super::*;
+
+const BLOCK: BlockId = BlockId { run: 1, loader: 0, block: 0 };
+
+fn sales() -> Vec<Sale> {
+    Petstore::new(Parameters { customers: 200, days: 5, ..Parameters::default() }).unwrap().block(BLOCK)
+}
+
+fn compare(sale: &Sale, truth: &Truth) -> Comparison {
+    truth.sale(0, Body::new(&serde_json::to_vec(sale).unwrap()))
+}
+
+#[test]
+fn a_body_is_compared_by_what_it_says_not_by_how_it_is_written() {
+    let sales = sales();
+    let truth = Truth::new(BLOCK, &sales, true);
+    assert_eq!(compare(&sales[0], &truth), Comparison::Same);
+    let pretty = serde_json::to_vec_pretty(&serde_json::to_value(&sales[0]).unwrap()).unwrap();
+    assert_eq!(truth.sale(0, Body::new(&pretty)), Comparison::Same);
+    let receipt = serde_json::to_vec_pretty(&sales[0].receipt()).unwrap();
+    assert_eq!(truth.receipt(0, Body::new(&receipt)), Comparison::Same);
+}
+
+#[test]
+fn what_was_altered_is_found_and_whether_a_sink_takes_it() {
+    let sales = sales();
+    let truth = Truth::new(BLOCK, &sales, true);
+    let altered = |change: fn(&mut Sale)| {
+        let mut sale = sales[0].clone();
+        change(&mut sale);
+        compare(&sale, &truth)
+    };
+    assert_eq!(altered(|sale| sale.cents += 1), Comparison::Altered { storable: true });
+    assert_eq!(altered(|sale| sale.items[0].brand = "a\0b".into()), Comparison::Altered { storable: false });
+    assert!(matches!(altered(|sale| sale.id.index = 1), Comparison::Malformed(_)));
+    assert!(matches!(truth.sale(0, Body::new(b"{}")), Comparison::Malformed(_)));
+    let receipt = Receipt { cents: 1, ..sales[0].receipt() };
+    assert_eq!(
+        truth.receipt(0, Body::new(&serde_json::to_vec(&receipt).unwrap())),
+        Comparison::Altered { storable: true }
+    );
+    assert_eq!(compare(&sales[0], &Truth::new(BLOCK, &sales, false)), Comparison::Skipped);
+}
+
+#[test]
+fn a_row_is_held_against_its_digest_and_its_own_columns() {
+    let sales = sales();
+    let truth = Truth::new(BLOCK, &sales, true);
+    let row = |digest: u64, receipt| truth.row(&Row { index: 0, digest, receipt });
+    let (digest, receipt) = (petstore::digest(&sales[0]), sales[0].receipt());
+    assert_eq!(row(digest, Ok(receipt.clone())), Comparison::Same);
+    let altered = Comparison::Altered { storable: true };
+    assert_eq!(row(digest ^ 1, Ok(receipt.clone())), altered);
+    assert_eq!(row(digest, Ok(Receipt { cents: 1, ..receipt })), altered);
+    assert_eq!(row(digest, Err("state is \"zz\"".to_owned())), altered);
+}
+
+#[test]
+fn no_more_is_kept_than_there_is_room_for() {
+    let generated = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&generated);
+    let one = sales().swap_remove(0);
+    let mut truths = Truths::new(Box::new(move |_, _| {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(vec![one.clone(); 400_000])
+    }));
+    let mut of = |block: u32| {
+        truths.of(BlockId { block, ..BLOCK }, &Parameters::default(), false).unwrap();
+        generated.load(std::sync::atomic::Ordering::Relaxed)
+    };
+    // Three have room; the one used least recently goes.
+    assert_eq!([0, 1, 2, 0, 3, 0, 1].map(&mut of), [1, 2, 3, 3, 4, 4, 5]);
+}

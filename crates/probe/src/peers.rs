@@ -1,0 +1,62 @@
+//! Measuring round trips at intervals, and what is reported of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::{Beat, Health, HostPort, Latency};
+use tokio_util::sync::CancellationToken;
+
+use crate::TURN_LIMIT;
+use crate::config::Config;
+use crate::reasons::Reasons;
+use crate::round_trip::RoundTrips;
+use crate::watch::{record, watch};
+
+/// The loop that asks the peers.
+pub(crate) struct Peers {
+    asked: Vec<Peer>,
+    interval: Duration,
+    reasons: Reasons,
+    beat: Beat,
+}
+
+struct Peer {
+    address: HostPort,
+    /// As the report names it.
+    name: String,
+    latency: Latency,
+}
+
+impl Peers {
+    pub(crate) fn new(config: &Config, health: &Health, reasons: &Reasons) -> Self {
+        let peers = config.peers.list().iter().map(|address| Peer {
+            address: address.clone(),
+            name: format!("round_trip/{address}"),
+            latency: Latency::default(),
+        });
+        let interval = config.round_trip_interval.get();
+        let beat = health.loop_("round_trip", interval + TURN_LIMIT);
+        Self { asked: peers.collect(), interval, reasons: reasons.clone(), beat }
+    }
+
+    pub(crate) fn latencies(&self) -> impl Iterator<Item = (String, Latency)> {
+        self.asked.iter().map(|peer| (peer.name.clone(), peer.latency.clone()))
+    }
+
+    /// Measures until `shutdown`. Each peer is asked once in an interval, if those before it answer.
+    pub(crate) async fn watch(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let Self { asked: peers, interval, reasons, beat } = self;
+        let Some(count) = u32::try_from(peers.len()).ok().filter(|count| *count > 0) else { return Ok(()) };
+        let trips = Arc::new(RoundTrips::new(peers.iter().map(|peer| peer.address.clone()).collect()));
+        let show = |measured: Option<(usize, anyhow::Result<Duration>)>| {
+            // One that hangs, as resolving a name can, is told when it ends.
+            let Some((turn, took)) = measured else { return };
+            let Peer { name, latency, .. } = &peers[turn];
+            if let Ok(took) = took {
+                record(latency, took);
+            }
+            reasons.put(name, took.err().map(|err| format!("{err:#}")));
+        };
+        watch(interval / count, move || trips.measure(), show, beat, shutdown).await
+    }
+}
