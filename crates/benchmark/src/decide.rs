@@ -74,6 +74,12 @@ fn judge_target(parameters: &Parameters, found: &Found, held: f64) -> Decision {
         return pass(format!("{holds} sales/s hold, and {wanted} are wanted"));
     }
     let Some(failed) = found.failed else {
+        if found.end != End::Complete {
+            return Decision::invalid(
+                format!("the time was over when {holds} sales/s held, and {wanted} are wanted"),
+                longer(parameters.mode),
+            );
+        }
         return Decision::invalid(
             format!("the loaders can offer {holds} sales/s, and {wanted} are wanted"),
             "more loaders: raise loader.replicas",

@@ -4,11 +4,13 @@
 
 pub mod capsule;
 pub mod compare;
+pub mod config;
 pub mod decide;
 pub mod diagnose;
 pub mod judge;
 pub mod mode;
 pub mod report;
+pub mod run;
 pub mod search;
 pub mod statistics;
 pub mod verdict;

@@ -1,5 +1,6 @@
 //! The little HTTP that the programs speak with one another.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -36,11 +37,18 @@ pub async fn get(authority: &str, path: &str, timeout: Duration) -> anyhow::Resu
 
 /// Gets `http://<authority><path>` within `timeout`, all together, whatever its status.
 pub async fn fetch(authority: &str, path: &str, timeout: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
-    let doing = || format!("getting http://{authority}{path}");
-    tokio::time::timeout(timeout, exchange(authority, path))
+    let request = hyper::Request::get(path).body(Bytes::new()).context("making the request")?;
+    send(authority, request, timeout).await
+}
+
+/// Sends a request, whose address is a path, and reads the answer within `timeout`, all together, whatever its status.
+pub async fn send(authority: &str, request: Request, timeout: Duration) -> anyhow::Result<(StatusCode, Bytes)> {
+    let verb = if request.method() == Method::GET { "getting" } else { request.method().as_str() };
+    let doing = format!("{verb} http://{authority}{}", request.uri());
+    tokio::time::timeout(timeout, exchange(authority, request))
         .await
-        .with_context(|| format!("{}: no answer in {timeout:?}", doing()))?
-        .with_context(doing)
+        .with_context(|| format!("{doing}: no answer in {timeout:?}"))?
+        .context(doing)
 }
 
 /// Answers with a text.
@@ -64,6 +72,13 @@ pub fn json<T: Serialize>(value: &T) -> Response {
     }
 }
 
+/// Answers with a sentence about what is wrong, as JSON: `{"error": "…"}`.
+pub fn error(status: StatusCode, sentence: impl Into<String>) -> Response {
+    let mut response = json(&BTreeMap::from([("error", sentence.into())]));
+    *response.status_mut() = status;
+    response
+}
+
 /// Answers with a body of a given type.
 pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = Response::new(Full::new(body.into()));
@@ -76,14 +91,12 @@ pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<
     response
 }
 
-async fn exchange(authority: &str, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+async fn exchange(authority: &str, request: Request) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(authority).await.context("connecting")?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("greeting")?;
-    let request = hyper::Request::get(path)
-        .header(HOST, authority)
-        .body(Full::<Bytes>::default())
-        .context("making the request")?;
+    let mut request = request.map(Full::new);
+    request.headers_mut().insert(HOST, HeaderValue::from_str(authority).context("making the request")?);
     let answered = async {
         let response = sender.send_request(request).await.context("sending the request")?;
         let status = response.status();

@@ -22,6 +22,7 @@ use pipeline::{Place, Stage};
 use serde::{Deserialize, Serialize};
 
 pub use criterion::{Criterion, Met};
+pub(crate) use lag::LEAST_SAMPLES;
 pub use lag::Lag;
 pub use latency::{StageLatency, written};
 pub use mix::Mix;

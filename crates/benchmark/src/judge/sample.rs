@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use service::Report;
+use service::resources::Limit;
 use service::state::{Received, State};
+use service::{Report, Resources};
 
 /// Everything cumulative, at one end of a step.
 #[derive(Clone, Debug, Default)]
@@ -148,18 +149,25 @@ impl Pair<'_> {
 
     /// CPU used, in cores; none if it is not known.
     pub(super) fn cores(&self) -> Option<f64> {
-        let (first, last) = (self.first.resources?, self.last.resources?);
-        Some(last.cpu_usage_us.checked_sub(first.cpu_usage_us)? as f64 / 1e6 / self.seconds()?)
+        let (first, last) = self.resources()?;
+        Some(last.cpu_usage_us?.checked_sub(first.cpu_usage_us?)? as f64 / 1e6 / self.seconds()?)
     }
 
     /// Its CPU limit in cores; none if there is none or it is not known.
     pub(super) fn cpu_limit(&self) -> Option<f64> {
-        Some(self.last.resources?.cpu_limit_millicores? as f64 / 1e3)
+        Some(self.last.resources.as_ref()?.cpu_limit_millicores?.value()? as f64 / 1e3)
     }
 
     /// Share of the time that its CPU limit kept it waiting; none if that is not known.
     pub(super) fn throttled(&self) -> Option<f64> {
-        let (first, last) = (self.first.resources?, self.last.resources?);
-        Some(last.cpu_throttled_us.checked_sub(first.cpu_throttled_us)? as f64 / 1e6 / self.seconds()?)
+        let (first, last) = self.resources()?;
+        if last.cpu_limit_millicores == Some(Limit::Unlimited) {
+            return Some(0.0);
+        }
+        Some(last.cpu_throttled_us?.checked_sub(first.cpu_throttled_us?)? as f64 / 1e6 / self.seconds()?)
+    }
+
+    fn resources(&self) -> Option<(&Resources, &Resources)> {
+        self.first.resources.as_ref().zip(self.last.resources.as_ref())
     }
 }

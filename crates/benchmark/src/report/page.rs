@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::chart;
 use super::details;
-use super::text::{headline, notes};
+use super::text::{headline, notes, why_no_more};
 use super::words::{escaped, or_unknown, percent, rate, thousands};
 use crate::capsule::{Capsule, StepRecord};
 use crate::compare::{Comparison, compare};
@@ -55,7 +55,7 @@ fn banner(capsule: &Capsule) -> String {
         let at_least = if capacity.failed.is_none() { "at least " } else { "" };
         let _ = write!(html, "<div class=\"number\">{at_least}{} <small>sales/s</small></div>", rate(capacity.held));
         let failed = capacity.failed.map_or_else(
-            || "the most that the loaders can offer".to_owned(),
+            || why_no_more(capsule).to_owned(),
             |failed| format!("held {}, gave way at {}", rate(capacity.held), rate(failed)),
         );
         let repeats = match capacity.n {

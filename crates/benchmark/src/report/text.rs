@@ -6,6 +6,7 @@ use super::words::{percent, rate};
 use crate::capsule::Capsule;
 use crate::diagnose::Kind;
 use crate::judge::{Criterion, Met};
+use crate::search::End;
 
 /// The most that Kubernetes takes as a termination message, less some room.
 const TERMINATION_BYTES: usize = 4_000;
@@ -45,7 +46,7 @@ pub fn headline(capsule: &Capsule) -> String {
     let Some(capacity) = capsule.capacity() else { return "no rate held".to_owned() };
     let mut text = match capacity.failed {
         Some(failed) => format!("{} sales/s (held {0}, gave way at {}", rate(capacity.held), rate(failed)),
-        None => format!("at least {} sales/s (the most that the loaders can offer", rate(capacity.held)),
+        None => format!("at least {} sales/s ({}", rate(capacity.held), why_no_more(capsule)),
     };
     if capacity.n > 1 {
         let _ = write!(
@@ -62,6 +63,14 @@ pub fn headline(capsule: &Capsule) -> String {
         let _ = write!(text, ", your target {}, {} spare", rate(target), percent(headroom));
     }
     text
+}
+
+/// Why no rate failed.
+pub(super) fn why_no_more(capsule: &Capsule) -> &'static str {
+    match capsule.found.as_ref().map(|found| found.end) {
+        Some(End::Complete) => "the most that the loaders can offer",
+        _ => "nothing higher was judged before the end",
+    }
 }
 
 /// What one has to know to read the number.

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use found::{Drift, End, Found};
 pub use next::Next;
 
-use crate::mode::Mode;
+use crate::mode::{Mode, Times};
 
 /// Why a rate is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,9 +123,8 @@ const SMOKE_RAMP_FROM: f64 = 16.0;
 const DOWN_TO: f64 = 1.0 / 16.0;
 
 impl Limits {
-    /// Those of a mode, with loaders that can offer `maximum`.
-    pub fn new(mode: Mode, maximum: f64) -> Self {
-        let times = mode.times();
+    /// Those of a mode and its times, with loaders that can offer `maximum`.
+    pub fn new(mode: Mode, times: &Times, maximum: f64) -> Self {
         let (repeats, above) = mode.confirming();
         let start = maximum / if mode == Mode::Smoke { SMOKE_RAMP_FROM } else { RAMP_FROM };
         Self {
@@ -158,6 +157,11 @@ impl Search {
     /// Begins.
     pub fn new(limits: Limits) -> Self {
         Self { limits, past: Vec::new() }
+    }
+
+    /// The loaders can offer more than was known: what they can do is told the better the more they do.
+    pub fn can_offer(&mut self, maximum: f64) {
+        self.limits.maximum = self.limits.maximum.max(maximum);
     }
 
     /// Takes how a step ended.

@@ -114,6 +114,18 @@ proptest! {
 }
 
 #[test]
+fn loaders_that_turn_out_to_do_more_are_used() {
+    let mut search = Search::new(unhurried(1_000.0));
+    let mut cluster = sharp(3_000.0);
+    while let Next::Step(step) = search.next(Duration::ZERO) {
+        let outcome = cluster(step, 0);
+        search.record(Past { step, outcome, delivered: None });
+        search.can_offer(step.rate * 3.0);
+    }
+    assert!(search.bounds().lower.is_some_and(|held| held > 2_800.0), "{:?}", search.bounds());
+}
+
+#[test]
 fn what_holds_nothing_says_so() {
     let searched = search(unhurried(MAXIMUM), |_, _| Outcome::Failed);
     assert_eq!((searched.found.end, searched.found.held), (End::NothingHeld, None));
@@ -126,7 +138,10 @@ fn what_holds_nothing_says_so() {
 
 #[test]
 fn smoke_stops_at_the_bracket_and_knows_how_wide_it_is() {
-    let searched = search(Limits { budget: Duration::MAX, ..Limits::new(Mode::Smoke, MAXIMUM) }, sharp(3_000.0));
+    let searched = search(
+        Limits { budget: Duration::MAX, ..Limits::new(Mode::Smoke, &Mode::Smoke.times(), MAXIMUM) },
+        sharp(3_000.0),
+    );
     let found = searched.found;
     assert_eq!((found.held, found.failed, found.end), (Some(2_500.0), Some(5_000.0), End::Complete));
     assert_eq!(found.width(), Some(1.0));
@@ -194,7 +209,7 @@ fn when_time_is_short_the_control_comes_before_narrowing() {
 #[test]
 fn the_usual_search_fits_into_the_time_of_its_mode() {
     for mode in [Mode::Default, Mode::Certificate] {
-        let limits = Limits::new(mode, MAXIMUM);
+        let limits = Limits::new(mode, &mode.times(), MAXIMUM);
         let searched = search(Limits { budget: Duration::MAX, ..limits }, sharp(3_000.0));
         let ramp = u32::try_from(count(&searched, Phase::Ramp)).unwrap();
         let judged = u32::try_from(searched.search.past().len()).unwrap() - ramp;

@@ -32,7 +32,7 @@ pub(crate) fn capsule(mode: Mode, target: Option<f64>) -> Capsule {
 
 /// Made once for all tests of a file: histograms take their time.
 fn run(mode: Mode) -> Capsule {
-    let limits = Limits::new(mode, 12_000.0);
+    let limits = Limits::new(mode, &mode.times(), 12_000.0);
     let (mut search, mut steps, mut elapsed) = (Search::new(limits), Vec::new(), Duration::ZERO);
     let found = loop {
         let step = match search.next(elapsed) {
