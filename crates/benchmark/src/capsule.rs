@@ -242,7 +242,7 @@ impl Capsule {
 }
 
 /// Makes at most [`POINTS`] of the points: of those that become one, the worst counts.
-pub fn bounded(points: Vec<Point>) -> Vec<Point> {
+pub fn bounded(points: &[Point]) -> Vec<Point> {
     let each = points.len().div_ceil(POINTS).max(1);
     points
         .chunks(each)

@@ -7,6 +7,7 @@
 //!
 //! A wrong name is worse than none. A row that lacks a signal does not fit; two causes that fit about equally are both stated,
 //! and no command is.
+#![allow(clippy::similar_names, reason = "a case has causes: both are the field's words")]
 
 mod case;
 mod cause;

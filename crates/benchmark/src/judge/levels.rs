@@ -100,10 +100,10 @@ pub(super) fn findings(begin: Option<&Findings>, end: Option<&Findings>) -> Crit
             (more > 0).then(|| format!("{more} {} at {}", count.kind.replace('_', " "), count.stage))
         })
         .collect();
-    match new.is_empty() {
-        true => Criterion::new(name, limit, "0", Met::Yes),
-        false => Criterion::new(name, limit, new.join(", "), Met::No),
+    if new.is_empty() {
+        return Criterion::new(name, limit, "0", Met::Yes);
     }
+    Criterion::new(name, limit, new.join(", "), Met::No)
 }
 
 fn errors(whole: &Between) -> Criterion {

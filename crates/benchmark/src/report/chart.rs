@@ -30,7 +30,7 @@ impl Axis {
         let (low, high) = values
             .filter(|value| *value > 0.0)
             .fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
-        (low <= high).then(|| Self { low: low * 0.8, high: high * 1.25, from, to })
+        (low <= high).then_some(Self { low: low * 0.8, high: high * 1.25, from, to })
     }
 
     fn at(&self, value: f64) -> f64 {

@@ -1,4 +1,4 @@
-//! The offsets of each partition, which the exporter shows under kafka_exporter's names in its metrics alone.
+//! The offsets of each partition, which the exporter shows under the names of `kafka_exporter` in its metrics alone.
 
 use std::collections::BTreeMap;
 

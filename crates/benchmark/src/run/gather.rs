@@ -19,7 +19,7 @@ pub(super) fn moment(window: &Window, judged: &Judged) -> Moment {
     Moment {
         rate: judged.offered,
         stages: stages(window, judged, &pairs),
-        pods: pairs.iter().flat_map(Pair::pods).collect(),
+        pods: pairs.iter().filter_map(Pair::pod).collect(),
         nodes: nodes(&pairs),
         partitions: partitions(window, judged),
         postgres: None,
@@ -74,7 +74,7 @@ impl Pair<'_> {
     }
 
     /// The program itself; of a probe, the process that it watches.
-    fn pods(&self) -> Option<Pod> {
+    fn pod(&self) -> Option<Pod> {
         let program = |pod: Pod| Pod {
             component: self.component.to_owned(),
             pod: self.last.pod.clone(),

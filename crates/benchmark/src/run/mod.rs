@@ -254,7 +254,7 @@ impl<C: Cluster> Runner<'_, C> {
             let at = (second.state.at_us - began_us) as f64 / 1e6;
             step::point(&second.state, at)
         });
-        let points = bounded(points.collect());
+        let points = bounded(&points.collect::<Vec<_>>());
         self.steps.push(StepRecord { began_us, step, judged: judged.clone(), points });
         Ok(judged)
     }

@@ -21,9 +21,9 @@ const BEGAN_US: i64 = 1_790_000_000_000_000;
 
 /// The capsule of a run in a mode, with a target.
 pub(crate) fn capsule(mode: Mode, target: Option<f64>) -> Capsule {
-    static MADE: [OnceLock<Capsule>; 2] = [const { OnceLock::new() }; 2];
-    let made = &MADE[usize::from(mode == Mode::Smoke)];
-    let mut capsule = made.get_or_init(|| run(mode)).clone();
+    static RUNS: [OnceLock<Capsule>; 2] = [const { OnceLock::new() }; 2];
+    let first = &RUNS[usize::from(mode == Mode::Smoke)];
+    let mut capsule = first.get_or_init(|| run(mode)).clone();
     capsule.parameters.target = target;
     let (found, audit) = (capsule.found.clone().unwrap(), capsule.audit.clone().unwrap());
     capsule.decided(decide(&capsule.parameters, &found, &capsule.steps, &audit));
@@ -129,7 +129,7 @@ fn record(step: Step, n: usize, mode: Mode, elapsed: Duration) -> StepRecord {
     // A little noise, the same in each run.
     let noise = 1.0 + f64::from(u32::try_from(n * 7 % 11).unwrap()) / 600.0 - 0.008;
     let holds = load * noise < 1.0;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds")]
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds")]
     let p99_ms = (120.0 + 240.0 * load.powi(3) * noise + if holds { 0.0 } else { 900.0 * load }) as i64;
     let delivered = step.rate.min(GIVES_WAY) * (noise + 0.999) / 2.0;
     let seconds = if mode == Mode::Smoke { 10 } else { 60 };
