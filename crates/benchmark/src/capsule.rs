@@ -43,6 +43,8 @@ pub struct Capsule {
     pub ended_us: i64,
     /// Version of Kapture.
     pub kapture: String,
+    /// Versions of what it runs on, such as `kafka` and `kubernetes`, as far as they are known.
+    pub versions: BTreeMap<String, String>,
     /// What was asked.
     pub parameters: Parameters,
     /// What was installed.

@@ -55,6 +55,9 @@ pub struct Config {
     /// How long a transaction of the fan-out collects sales.
     #[serde(default)]
     pub transaction_interval: Option<BoundedDuration<1, 5_000>>,
+    /// Versions of what it runs on: `kafka=4.2.2,kubernetes=1.34`.
+    #[serde(default)]
+    pub versions: Pairs,
     /// Sizes of the volumes by component: `kafka=10Gi`.
     #[serde(default)]
     pub volumes: Pairs,

@@ -24,7 +24,8 @@ impl Decision {
         Self { verdict: Verdict::CouldNotRun, reason: reason.into(), remedy: Some(remedy.into()) }
     }
 
-    fn invalid(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// The measurement can't be trusted.
+    pub(crate) fn invalid(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: Verdict::Invalid, reason: reason.into(), remedy: Some(remedy.into()) }
     }
 

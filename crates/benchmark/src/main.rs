@@ -21,7 +21,9 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (verb, files) = arguments.split_first().map_or(("run", &[][..]), |(verb, files)| (verb.as_str(), files));
     let done = match (verb, files) {
-        ("run", []) => run_benchmark().await,
+        ("run", []) => run_benchmark().await.inspect_err(|err| {
+            println!("verdict={} reason={:?}", Verdict::CouldNotRun, format!("{err:#}"));
+        }),
         ("report", [capsule, others @ ..]) => print_report(capsule, others),
         ("compare", [a, b]) => print_comparison(a, b),
         ("--version", []) => {

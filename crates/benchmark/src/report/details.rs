@@ -106,14 +106,16 @@ fn pods(capsule: &Capsule) -> String {
 
 fn repeat(capsule: &Capsule) -> String {
     let parameters = &capsule.parameters;
+    let versions: String = capsule.versions.iter().map(|(name, version)| format!(", {name} {version}")).collect();
     let load: Vec<String> = parameters.load.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let mut html = format!(
-        "<details open><summary>How it was made, and how to repeat it</summary><p>{} to {} ({}), Kapture {}, mode {}, load: {}; \
+        "<details open><summary>How it was made, and how to repeat it</summary><p>{} to {} ({}), Kapture {}{}, mode {}, load: {}; \
          stages: {}; misbehaviour: {}; the loaders can offer {} sales/s.</p>",
         date(capsule.began_us),
         date(capsule.ended_us),
         duration((capsule.ended_us - capsule.began_us) as f64 / 1e6),
         escaped(&capsule.kapture),
+        escaped(&versions),
         parameters.mode,
         escaped(&load.join(", ")),
         escaped(&parameters.stages.join(", ")),

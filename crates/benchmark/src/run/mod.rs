@@ -40,6 +40,8 @@ const LINE_EVERY: usize = 10;
 const PREFLIGHT_TICKS: usize = 60;
 /// Ticks without an answer of the exporter until the run gives up.
 const SILENT_TICKS: usize = 60;
+/// Tries to set a rate.
+const OFFERS: usize = 5;
 /// Sales per second of each loader while nothing is measured: enough to see that all is alive.
 const REST: f64 = 1.0;
 /// Sales per second of each loader that tell its ceiling roughly, and that any cluster carries.
@@ -76,6 +78,7 @@ pub async fn run<C: Cluster>(
         until: None,
         ticks: 0,
         silent: 0,
+        is_empty: false,
         first: None,
         calibrated: None,
         quiet: None,
@@ -123,6 +126,8 @@ struct Runner<'a, C> {
     ticks: usize,
     /// Ticks since the exporter has answered.
     silent: usize,
+    /// Whether all that was offered has come through.
+    is_empty: bool,
     /// The state at the beginning, with which the auditor's findings are compared.
     first: Option<State>,
     calibrated: Option<f64>,
@@ -264,12 +269,19 @@ impl<C: Cluster> Runner<'_, C> {
     }
 
     async fn offer(&mut self, rate: f64, name: &str) -> Result<(), Stop> {
-        self.load.offer(rate, name).await.map_err(|err| {
-            Stop(Decision::could_not_run(
-                format!("{err:#}"),
-                "look at the loaders' logs, and at whether BENCHMARK_TOKEN is that of this release",
-            ))
-        })
+        for left in (0..OFFERS).rev() {
+            match self.load.offer(rate, name).await {
+                Ok(()) => return Ok(()),
+                // A loader on a busy node may need a moment.
+                Err(err) if left > 0 => debug!(err = format!("{err:#}"), "setting the rate"),
+                Err(err) => {
+                    let remedy = "look at the loaders' logs, and at whether BENCHMARK_TOKEN is that of this release";
+                    return Err(Stop(Decision::could_not_run(format!("{err:#}"), remedy)));
+                }
+            }
+            self.tick("wait").await?;
+        }
+        Ok(())
     }
 
     /// A little load, so that what is alive can be told from what hangs.

@@ -47,6 +47,7 @@ impl<C: Cluster> Runner<'_, C> {
             began_us: self.began_us,
             ended_us: service::unix_us(),
             kapture: env!("CARGO_PKG_VERSION").to_owned(),
+            versions: config.versions.0.clone(),
             parameters: Parameters {
                 mode: config.mode,
                 target: config.target.map(crate::config::Target::per_second),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::cluster::Cluster;
 use super::{Runner, Stop};
 use crate::capsule::Point;
+use crate::decide::Decision;
 use crate::judge::{Second, Snapshot, Window};
 use crate::report::progress::Progress;
 
@@ -17,12 +18,15 @@ const PARTITIONS_EVERY: usize = 5;
 const TRIES: usize = 5;
 /// A stage with no more sales than these before it is empty, since a little load goes on.
 const EMPTY: u64 = 20;
+/// How many times the time to drain a step may take before the next one can begin.
+const DRAINS: usize = 10;
 /// Ticks after which the exporter has polled what was told to stop.
 const POLLED: usize = 2;
 
 impl<C: Cluster> Runner<'_, C> {
     /// Offers a rate and watches what comes of it.
     pub(super) async fn step(&mut self, rate: f64, name: &str, measure: Duration) -> Result<Window, Stop> {
+        self.empty().await?;
         self.offer(rate, name).await?;
         self.wait("settle", self.pace.times.settle).await?;
         let begin = self.snapshot().await?;
@@ -53,6 +57,7 @@ impl<C: Cluster> Runner<'_, C> {
     /// Waits until every stage has found all that was accepted. Returns how long that took; none if it was too long.
     async fn drain(&mut self) -> Result<Option<Duration>, Stop> {
         let began = Instant::now();
+        self.is_empty = false;
         for _ in 0..POLLED {
             self.tick("drain").await?;
         }
@@ -60,10 +65,27 @@ impl<C: Cluster> Runner<'_, C> {
             if let Some(state) = self.tick("drain").await?
                 && state.stages.iter().skip(1).all(|stage| stage.lag.is_some_and(|lag| lag <= EMPTY))
             {
+                self.is_empty = true;
                 return Ok(Some(began.elapsed()));
             }
         }
         Ok(None)
+    }
+
+    /// A step must not start on the remains of the last: waits for them longer than the last did.
+    async fn empty(&mut self) -> Result<(), Stop> {
+        if self.is_empty {
+            return Ok(());
+        }
+        for _ in 0..DRAINS {
+            if self.drain().await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Stop(Decision::invalid(
+            "the pipeline did not empty its queues, although next to nothing was offered",
+            "look at the live page for the stage that has stopped, and at the log of its pods",
+        )))
     }
 
     /// Everything cumulative, at this moment.

@@ -72,6 +72,13 @@ impl Search {
         Bounds { lower, upper }
     }
 
+    /// The rate that failed once, and was not repeated.
+    pub(super) fn failed_once(&self) -> Option<f64> {
+        let last = self.valid(&[Phase::Ramp, Phase::Bisect]).last()?;
+        let phases: &[Phase] = if last.step.phase == Phase::Ramp { &[Phase::Ramp] } else { FIRST };
+        (of_first(self.tally(last.step.rate, phases)) == Some(Belief::Open)).then_some(last.step.rate)
+    }
+
     /// Rates that held although a lower one failed.
     pub(super) fn irregular(&self) -> Vec<f64> {
         let Some(upper) = self.bounds().upper else { return Vec::new() };

@@ -73,6 +73,8 @@ impl Found {
 impl Search {
     pub(super) fn found(&self, end: End) -> Found {
         let Bounds { lower, upper } = self.bounds();
+        // One failure does not decide, but it is all that is known when the time is over.
+        let upper = upper.or_else(|| self.failed_once().filter(|_| end == End::OutOfTime));
         let counting: &[Phase] =
             if self.limits.only_brackets() { &[Phase::Ramp] } else { &[Phase::Bisect, Phase::Confirm, Phase::Above] };
         let repeats = lower.map_or((0, 0), |lower| {

@@ -117,8 +117,8 @@ pub struct Limits {
 
 /// Doubling from a 32nd of the maximum takes six steps.
 const RAMP_FROM: f64 = 32.0;
-/// `smoke` has no time for more than five.
-const SMOKE_RAMP_FROM: f64 = 16.0;
+/// `smoke` has time for four, and two more if the loaders turn out to do more.
+const SMOKE_RAMP_FROM: f64 = 8.0;
 /// If the first rate fails, the ramp goes down to this share of it.
 const DOWN_TO: f64 = 1.0 / 16.0;
 

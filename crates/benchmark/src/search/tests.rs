@@ -147,7 +147,7 @@ fn smoke_stops_at_the_bracket_and_knows_how_wide_it_is() {
     assert_eq!(found.width(), Some(1.0));
     assert!(!found.confirmed && found.control.is_none());
     let rates: Vec<_> = searched.search.past().iter().map(|past| past.step.rate).collect();
-    assert_eq!(rates, [625.0, 1_250.0, 2_500.0, 5_000.0, 5_000.0], "the failed one is repeated once");
+    assert_eq!(rates, [1_250.0, 2_500.0, 5_000.0, 5_000.0], "the failed one is repeated once");
 }
 
 #[test]
@@ -195,6 +195,38 @@ fn a_step_that_cannot_be_judged_is_repeated_once() {
     let twice =
         search(unhurried(MAXIMUM), |step, n| if n == 9 || n == 10 { Outcome::Invalid } else { cluster(step, n) });
     assert_eq!((twice.found.end, twice.search.past().len()), (End::Invalid, 11));
+}
+
+#[test]
+fn a_rate_that_failed_once_when_the_time_was_over_is_the_upper_end() {
+    let limits = Limits { budget: Duration::from_secs(80 * 6), ..unhurried(MAXIMUM) };
+    let found = search(limits, sharp(3_000.0)).found;
+    assert_eq!((found.end, found.held, found.failed), (End::OutOfTime, Some(2_500.0), Some(5_000.0)));
+    assert!(!found.confirmed);
+}
+
+#[test]
+fn the_usual_smoke_fits_into_its_time() {
+    let (times, limits) = (Mode::Smoke.times(), Limits::new(Mode::Smoke, &Mode::Smoke.times(), MAXIMUM));
+    // What a step takes that drains at once, and the seconds to see that it has.
+    let drained = times.settle + times.ramp + Duration::from_secs(4);
+    let mut worst = Duration::ZERO;
+    for limit in [2_000.0, 4_000.0, 9_000.0, 20_000.0, 39_000.0] {
+        let (mut search, mut elapsed, mut cluster) = (Search::new(limits), Duration::ZERO, sharp(limit));
+        let found = loop {
+            let step = match search.next(elapsed) {
+                Next::Done(found) => break found,
+                Next::Step(step) => step,
+            };
+            let outcome = cluster(step, 0);
+            elapsed += if outcome == Outcome::Held { drained } else { limits.ramp_step };
+            search.record(Past { step, outcome, delivered: None });
+            search.can_offer(40_000.0);
+        };
+        assert_eq!(found.end, End::Complete, "{limit}: {found:?} after {elapsed:?}");
+        worst = worst.max(elapsed);
+    }
+    assert!(worst <= times.search, "{worst:?}");
 }
 
 #[test]

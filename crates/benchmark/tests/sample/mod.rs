@@ -63,6 +63,7 @@ fn run(mode: Mode) -> Capsule {
         began_us: BEGAN_US,
         ended_us: BEGAN_US + 1_740_000_000,
         kapture: "0.1.0".to_owned(),
+        versions: [("kafka".to_owned(), "4.2.2".to_owned())].into(),
         parameters,
         installation: evidence.installation.clone(),
         calibrated: Some(12_000.0),
