@@ -53,7 +53,7 @@ impl Mode {
     pub const fn times(self) -> Times {
         let [calibrate, warm_up, settle, ramp, measure, drain, audit, search] = match self {
             Self::Smoke => [8, 8, 2, 8, 8, 6, 30, 115],
-            Self::Default => [20, 120, 10, 20, 60, 30, 120, 1_620],
+            Self::Default => [20, 120, 10, 20, 60, 30, 120, 1_680],
             Self::Certificate => [30, 300, 15, 30, 120, 60, 300, 6_300],
         };
         Times {
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_mode_keeps_within_the_time_it_promises() {
-        for (mode, minutes) in [(Mode::Smoke, 3), (Mode::Default, 33), (Mode::Certificate, 120)] {
+        for (mode, minutes) in [(Mode::Smoke, 3), (Mode::Default, 34), (Mode::Certificate, 120)] {
             let times = mode.times();
             // The baseline settles, measures and drains.
             let all = times.calibrate + times.warm_up + times.settle * 2 + times.drain + times.search + times.audit;

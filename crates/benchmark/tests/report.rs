@@ -5,8 +5,8 @@ mod sample;
 use benchmark::decide::{Decision, decide};
 use benchmark::judge::Met;
 use benchmark::mode::Mode;
-use benchmark::report::{headline, html, last_line, summary};
-use benchmark::search::End;
+use benchmark::report::{headline, html, last_line, progress, summary};
+use benchmark::search::{End, Phase};
 use benchmark::verdict::Verdict;
 use sample::capsule;
 
@@ -125,6 +125,20 @@ fn the_summary_has_criteria_reason_and_command() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn a_judged_step_is_one_line_that_says_why_and_what_comes_next() {
+    let capsule = capsule(Mode::Default, None);
+    let next = progress::announced(Phase::Confirm, 12_000.0, true);
+    let mut lines = capsule.steps.iter().map(|record| progress::judged(725.0, 9, None, &record.judged, &next));
+    for line in lines.clone() {
+        assert!(line.len() <= 110, "{}: {line}", line.len());
+    }
+    assert_eq!(
+        lines.next_back().unwrap(),
+        " 12:05       9 FAIL     4,240/s: p99 1639 ms to stored (asked: 1000 ms)  next 12,000 (confirm once more)"
+    );
 }
 
 #[test]

@@ -106,7 +106,8 @@ fn pods(capsule: &Capsule) -> String {
 
 fn repeat(capsule: &Capsule) -> String {
     let parameters = &capsule.parameters;
-    let versions: String = capsule.versions.iter().map(|(name, version)| format!(", {name} {version}")).collect();
+    let versions: Vec<String> = capsule.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions = if versions.is_empty() { String::new() } else { format!(" on {}", versions.join(", ")) };
     let load: Vec<String> = parameters.load.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let mut html = format!(
         "<details open><summary>How it was made, and how to repeat it</summary><p>{} to {} ({}), Kapture {}{}, mode {}, load: {}; \

@@ -1,7 +1,7 @@
 //! What is printed every ten seconds: plain lines of at most 110 columns, since a pod's log is no terminal.
 
 use super::words::{duration, or_unknown, rate, short};
-use crate::judge::{Judged, Met};
+use crate::judge::{Criterion, Judged, Met};
 use crate::search::{Outcome, Phase};
 
 /// The heading of the columns.
@@ -75,23 +75,24 @@ pub fn judged(at: f64, step: usize, of: Option<usize>, judged: &Judged, next: &s
     };
     let why = match judged.outcome {
         Outcome::Invalid => judged.distrust().map(|why| format!("{}: {}", why.name, why.measured)),
-        Outcome::Failed => judged.broken().map(|why| format!("{}: {} > {}", why.name, why.measured, why.limit)),
+        Outcome::Failed => judged.broken().map(|why| format!("{} (asked: {})", brief(why), why.limit)),
         Outcome::Held => {
-            let of =
-                |name: &str| judged.levels.iter().find(|level| level.name.starts_with(name) && level.met == Met::Yes);
-            let p99 = of("p99").map(|level| format!("p99 {} <= {}", level.measured, level.limit));
-            let lag = of("lag").map(|level| format!("slope {}", level.measured));
-            Some([p99, lag].into_iter().flatten().collect::<Vec<_>>().join("  "))
+            let p99 = judged.levels.iter().find(|level| level.name.starts_with("p99") && level.met == Met::Yes);
+            p99.map(|level| format!("{} (asked: {})", brief(level), level.limit))
         }
     };
-    let line = format!(
-        " {:>5} {:>7} {word:<7} {} at {} sales/s  {next}",
-        clock(at),
-        numbered(step, of),
-        why.unwrap_or_default(),
-        rate(judged.offered)
-    );
-    line.chars().take(160).collect()
+    let why: String = why.unwrap_or_default().chars().take(WHY).collect();
+    format!(" {:>5} {:>7} {word:<8} {}/s: {why}  {next}", clock(at), numbered(step, of), rate(judged.offered))
+}
+
+/// Characters of why a step ended as it did.
+const WHY: usize = 56;
+
+/// The first word of a criterion's name, and what was measured without how often: the report has the rest.
+fn brief(level: &Criterion) -> String {
+    let name = level.name.split(' ').next().unwrap_or_default();
+    let measured = level.measured.split(" of ").next().unwrap_or_default();
+    format!("{name} {measured}")
 }
 
 /// The first line of a run.

@@ -81,6 +81,7 @@ pub async fn run<C: Cluster>(
         is_empty: false,
         first: None,
         calibrated: None,
+        warm: None,
         quiet: None,
         steps: Vec::new(),
         moments: Vec::new(),
@@ -131,6 +132,8 @@ struct Runner<'a, C> {
     /// The state at the beginning, with which the auditor's findings are compared.
     first: Option<State>,
     calibrated: Option<f64>,
+    /// The state at the end of the warm-up.
+    warm: Option<State>,
     quiet: Option<Moment>,
     steps: Vec<StepRecord>,
     /// What was seen in each step.
@@ -213,11 +216,23 @@ impl<C: Cluster> Runner<'_, C> {
         let rate = target.unwrap_or(most / 8.0).min(CALIBRATE_MOST * self.load.loaders() as f64).min(most);
         self.offer(rate, "warm-up").await?;
         self.wait("warm-up", self.pace.times.warm_up).await?;
+        self.warm = self.tick("warm-up").await?;
         self.rest("warm-up").await
     }
 
+    /// A rate that the cluster is thought to carry: half of what its slowest stage could do by its own estimate, which is low
+    /// at little load, so at least twice what the loaders were calibrated with; at most half of the target.
+    fn carried(&self) -> f64 {
+        let ceilings = self.warm.iter().flat_map(|state| state.stages.iter().skip(1));
+        let slowest = ceilings.filter_map(|stage| stage.ceiling).filter(|ceiling| *ceiling > 0.0).reduce(f64::min);
+        let calibrated = 2.0 * CALIBRATE * self.load.loaders() as f64;
+        let carried = slowest.map_or(calibrated, |slowest| (slowest / 2.0).max(calibrated));
+        self.config.target.map_or(carried, |target| carried.min(target.per_second() / 2.0))
+    }
+
     async fn search(&mut self, most: f64) -> Result<(Search, crate::search::Found), Stop> {
-        let mut search = Search::new(Limits::new(self.config.mode, &self.pace.times, most));
+        let limits = Limits::new(self.config.mode, &self.pace.times, most).starting(self.carried());
+        let mut search = Search::new(limits);
         let began = Instant::now();
         self.until = Some(began + self.pace.times.search);
         (self.print)(COLUMNS);

@@ -18,6 +18,10 @@ const PARTITIONS_EVERY: usize = 5;
 const TRIES: usize = 5;
 /// A stage with no more sales than these before it is empty, since a little load goes on.
 const EMPTY: u64 = 20;
+/// A stage that is so many times the latency limit behind has made more sales late than a p99 allows, whatever follows.
+const HOPELESS: f64 = 5.0;
+/// Looks that a step needs to be judged.
+const LEAST_ASKED: usize = 20;
 /// How many times the time to drain a step may take before the next one can begin.
 const DRAINS: usize = 10;
 /// Ticks after which the exporter has polled what was told to stop.
@@ -30,15 +34,16 @@ impl<C: Cluster> Runner<'_, C> {
         self.offer(rate, name).await?;
         self.wait("settle", self.pace.times.settle).await?;
         let begin = self.snapshot().await?;
-        let (seconds, asked) = self.measure(measure).await?;
+        let (seconds, asked) = self.measure(rate, measure).await?;
         let end = self.snapshot().await?;
         self.rest(name).await?;
         let (drain, drained) = (self.drain().await?, self.snapshot().await?);
         Ok(Window { begin, end, drained, seconds, asked, drain })
     }
 
-    /// Looks at the exporter each second.
-    pub(super) async fn measure(&mut self, length: Duration) -> Result<(Vec<Second>, usize), Stop> {
+    /// Looks at the exporter each second. Ends early once the step must fail, so that its remains are soon drained.
+    async fn measure(&mut self, rate: f64, length: Duration) -> Result<(Vec<Second>, usize), Stop> {
+        let limit = HOPELESS * self.config.limit().as_secs_f64() * rate;
         let (mut seconds, mut asked, until) = (Vec::new(), 0, Instant::now() + length);
         while Instant::now() < until {
             let state = self.tick("measure").await?;
@@ -47,8 +52,11 @@ impl<C: Cluster> Runner<'_, C> {
                 _ => None,
             };
             asked += 1;
-            if let Some(state) = state {
-                seconds.push(Second { state, partitions });
+            let Some(state) = state else { continue };
+            let is_hopeless = state.stages.iter().filter_map(|stage| stage.lag).any(|lag| lag as f64 > limit);
+            seconds.push(Second { state, partitions });
+            if is_hopeless && asked >= LEAST_ASKED {
+                break;
             }
         }
         Ok((seconds, asked))

@@ -140,6 +140,13 @@ impl Limits {
         }
     }
 
+    /// Begins the ramp no higher than this: a rate that the cluster is thought to carry.
+    #[must_use]
+    pub fn starting(self, rate: f64) -> Self {
+        let start = self.start.min(rate);
+        Self { start, minimum: start * DOWN_TO, ..self }
+    }
+
     /// Whether the ramp is all there is.
     fn only_brackets(&self) -> bool {
         self.repeats == 0

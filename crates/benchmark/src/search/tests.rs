@@ -199,7 +199,7 @@ fn a_step_that_cannot_be_judged_is_repeated_once() {
 
 #[test]
 fn a_rate_that_failed_once_when_the_time_was_over_is_the_upper_end() {
-    let limits = Limits { budget: Duration::from_secs(80 * 6), ..unhurried(MAXIMUM) };
+    let limits = Limits { budget: Duration::from_mins(8), ..unhurried(MAXIMUM) };
     let found = search(limits, sharp(3_000.0)).found;
     assert_eq!((found.end, found.held, found.failed), (End::OutOfTime, Some(2_500.0), Some(5_000.0)));
     assert!(!found.confirmed);
