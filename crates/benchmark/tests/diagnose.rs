@@ -42,6 +42,7 @@ fn said(diagnosis: &Diagnosis, key: &str) -> Value {
         "kind" => serde_json::to_value(diagnosis.kind).unwrap(),
         "stage" => json!(diagnosis.stage),
         "command" => json!(diagnosis.command),
+        "expected" => json!(diagnosis.expected),
         "next" => json!(diagnosis.next.as_ref().map(|next| &next.stage)),
         "row" | "component" | "pod" | "node" | "resource" => first[key].clone(),
         "value" | "to" => first["change"][key].clone(),

@@ -107,6 +107,16 @@ impl Change {
         Self { value: value.into(), from, to, only_at_install: true }
     }
 
+    /// How many times as much the value becomes, where that is what a stage gains at best: of CPUs and of pods.
+    pub(super) fn raised_by(&self, resource: Resource) -> Option<f64> {
+        if !matches!(resource, Resource::CpuLimit | Resource::Parallelism) {
+            return None;
+        }
+        let number = |text: &String| text.trim_end_matches('m').parse::<f64>().ok();
+        let (from, to) = (number(self.from.as_ref()?)?, number(self.to.as_ref()?)?);
+        (from > 0.0).then_some(to / from)
+    }
+
     /// The command that takes the advice; none if it is not done by one.
     pub fn command(&self, installation: &Installation) -> Option<String> {
         let to = self.to.as_ref().filter(|_| !self.only_at_install)?;

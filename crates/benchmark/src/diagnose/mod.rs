@@ -63,6 +63,9 @@ pub struct Diagnosis {
     pub ceilings: Vec<Ceiling>,
     /// The stage that gives way next, once this one is mended.
     pub next: Option<Ceiling>,
+    /// Sales per second to expect once the advice is taken: as much more as the value is raised by, but no more than what gives
+    /// way next. None if that can't be told.
+    pub expected: Option<f64>,
     /// What can't be said for want of signals.
     pub unknown: Vec<String>,
 }
@@ -87,11 +90,15 @@ pub fn diagnose(evidence: &Evidence) -> Diagnosis {
         }
         _ => None,
     };
+    let raised = command.as_ref().and_then(|_| causes[0].change.as_ref()?.raised_by(causes[0].resource));
     let ceilings = ceilings(evidence);
     let stage = case.as_ref().map(|case| case.stage.stage.clone());
     let others = ceilings.iter().filter(|ceiling| Some(&ceiling.stage) != stage.as_ref());
     let next = others.min_by(|a, b| a.rate.total_cmp(&b.rate)).filter(|_| stage.is_some()).cloned();
-    Diagnosis { kind, stage, causes, command, ceilings, next, unknown: unknown(evidence, case.as_ref()) }
+    let held = evidence.held.as_ref().map(|held| held.rate);
+    let expected =
+        held.zip(raised).map(|(held, by)| next.as_ref().map_or(f64::INFINITY, |next| next.rate).min(held * by));
+    Diagnosis { kind, stage, causes, command, ceilings, next, expected, unknown: unknown(evidence, case.as_ref()) }
 }
 
 /// Reads the table from the top: the instrument, then what broke, then the nodes; the rest are held against each other.

@@ -129,6 +129,9 @@ fn why(capsule: &Capsule) -> String {
     if let Some(command) = &diagnosis.command {
         let _ = write!(html, "<pre>{}</pre>", escaped(command));
     }
+    if let Some(expected) = diagnosis.expected {
+        let _ = write!(html, "<p>Expect about <b>{} sales/s</b> then, at best.</p>", rate(expected));
+    }
     if let Some(next) = &diagnosis.next {
         let _ = write!(
             html,

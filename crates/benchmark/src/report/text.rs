@@ -133,6 +133,9 @@ fn why(capsule: &Capsule) -> String {
     if let Some(command) = &diagnosis.command {
         let _ = writeln!(text, "  {command}");
     }
+    if let Some(expected) = diagnosis.expected {
+        let _ = writeln!(text, "  expect about {} sales/s then, at best", rate(expected));
+    }
     if let Some(next) = &diagnosis.next {
         let _ = writeln!(text, "  next in line: {}, at about {} sales/s", next.stage, rate(next.rate));
     }
