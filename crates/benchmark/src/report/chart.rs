@@ -197,7 +197,7 @@ pub(super) fn spectrum(histogram: &hdrhistogram::Histogram<u64>, limit_ms: u64) 
         .filter(|share| (1.0 - **share) * histogram.len() as f64 >= 1.0)
         .map(|share| (1.0 / (1.0 - share), histogram.value_at_quantile(*share) as f64 / 1e3))
         .collect();
-    let x = Axis { low: 1.0, high: 12_000.0, from: LEFT, to: WIDTH - RIGHT };
+    let x = Axis { low: 1.0, high: 20_000.0, from: LEFT, to: WIDTH - RIGHT };
     let Some(y) = Axis::new(points.iter().map(|(_, ms)| *ms).chain([limit_ms as f64]), HEIGHT - BOTTOM, TOP) else {
         return String::new();
     };

@@ -6,6 +6,8 @@
 mod cluster;
 mod exposition;
 mod gather;
+#[cfg(test)]
+mod gather_tests;
 mod http;
 mod load;
 mod outcome;
