@@ -137,7 +137,7 @@ pub struct Point {
     pub lag: Option<u64>,
 }
 
-/// What the auditor says at the end.
+/// The auditor's results at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
@@ -149,13 +149,13 @@ pub struct Audit {
     pub stages: Vec<Proof>,
 }
 
-/// What the auditor says of a stage.
+/// The auditor's results for a stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
     /// The stage.
     pub stage: String,
-    /// Sales that it found; none if it does not say.
+    /// Sales that it found; none if it does not report it.
     pub found: Option<u64>,
     /// Findings by kind, also those of which there are none.
     pub findings: BTreeMap<String, u64>,

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use crate::capsule::{Capacity, Capsule};
 use crate::verdict::Verdict;
 
-/// What a comparison says.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Comparison {
     /// B carries more.
@@ -77,7 +77,7 @@ fn differences(a: &Capsule, b: &Capsule) -> Vec<String> {
         } else if capsule.capacity().is_none() {
             found.push(format!("{name} ({}) has no capacity: {}", capsule.run, capsule.reason));
         } else if capsule.capacity().is_some_and(|capacity| capacity.failed.is_none()) {
-            found.push(format!("{name} ({}) says only \"at least\": its loaders were the limit", capsule.run));
+            found.push(format!("{name} ({}) has only a lower bound, because its loaders were the limit", capsule.run));
         }
     }
     let (of_a, of_b) = (&a.parameters, &b.parameters);

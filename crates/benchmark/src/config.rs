@@ -17,7 +17,7 @@ use crate::mode::Mode;
 pub struct Config {
     /// The exporter.
     pub exporter: HostPort,
-    /// What the loaders ask of whoever sets their rate.
+    /// The token that the loaders require of a client that sets their rate.
     pub token: Secret,
     /// Name of the run.
     #[serde(default = "run")]

@@ -99,7 +99,7 @@ fn judge_target(parameters: &Parameters, found: &Found, held: f64) -> Decision {
     )
 }
 
-/// A bracket that is no wider decides about a target inside it: capacity is its lower end. The search goes to 5 %, and rates
+/// Up to this width a bracket decides about a target inside it: capacity is its lower end. The search goes to 5 %, and rates
 /// are rounded.
 const NARROW: f64 = 0.06;
 

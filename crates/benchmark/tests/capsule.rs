@@ -227,5 +227,5 @@ fn a_run_without_a_number_is_refused() {
     );
     let mut at_least = around(3_000.0, 0.01);
     at_least.found.as_mut().unwrap().failed = None;
-    assert!(matches!(compare(&at_least, &a), Comparison::Unlike(why) if why[0].contains("at least")));
+    assert!(matches!(compare(&at_least, &a), Comparison::Unlike(why) if why[0].contains("lower bound")));
 }

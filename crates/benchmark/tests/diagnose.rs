@@ -34,7 +34,7 @@ fn fixtures() -> Vec<(String, Fixture)> {
     found
 }
 
-/// What a diagnosis says of a key of the expectation.
+/// The part of a diagnosis that a key of the expectation names.
 fn said(diagnosis: &Diagnosis, key: &str) -> Value {
     let causes = serde_json::to_value(&diagnosis.causes).unwrap();
     let first = &causes[0];
@@ -52,7 +52,7 @@ fn said(diagnosis: &Diagnosis, key: &str) -> Value {
             named.sort_by_key(Value::to_string);
             json!(named)
         }
-        other => panic!("{other} is not something that a diagnosis says"),
+        other => panic!("{other} is not a part of a diagnosis"),
     }
 }
 

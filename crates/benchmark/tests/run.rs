@@ -37,7 +37,7 @@ async fn quick(like: Like, more: &[(&str, &str)]) -> (Capsule, Vec<String>, Vec<
     (capsule, printed, pipeline.rates())
 }
 
-fn says(capsule: &Capsule) -> String {
+fn summary_of(capsule: &Capsule) -> String {
     report::summary(capsule)
 }
 
@@ -45,12 +45,12 @@ fn says(capsule: &Capsule) -> String {
 async fn a_smoke_brackets_the_limit_and_gives_the_rates_back() {
     let pipeline = Pipeline::start(Like::default(), 2).await;
     let (capsule, printed) = smoke(&pipeline, &[], &CancellationToken::new()).await;
-    let found = capsule.found.clone().unwrap_or_else(|| panic!("{}", says(&capsule)));
+    let found = capsule.found.clone().unwrap_or_else(|| panic!("{}", summary_of(&capsule)));
     assert_eq!(
         (capsule.verdict, found.end),
         (Verdict::Pass, End::Complete),
         "{}\n{}",
-        says(&capsule),
+        summary_of(&capsule),
         printed.join("\n")
     );
     let (held, failed) = (found.held.unwrap(), found.failed.unwrap());
@@ -70,13 +70,13 @@ async fn a_smoke_brackets_the_limit_and_gives_the_rates_back() {
 async fn a_target_beyond_the_limit_fails() {
     let (capsule, printed, _) =
         quick(Like { ceiling: 30_000.0, ..Like::default() }, &[("BENCHMARK_TARGET", "9000")]).await;
-    assert_eq!(capsule.verdict, Verdict::Fail, "{}\n{}", says(&capsule), printed.join("\n"));
+    assert_eq!(capsule.verdict, Verdict::Fail, "{}\n{}", summary_of(&capsule), printed.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttled_loaders_make_it_invalid() {
     let (capsule, printed, rates) = quick(Like { throttled_above: 400.0, ..Like::default() }, &[]).await;
-    assert_eq!(capsule.verdict, Verdict::Invalid, "{}\n{}", says(&capsule), printed.join("\n"));
+    assert_eq!(capsule.verdict, Verdict::Invalid, "{}\n{}", summary_of(&capsule), printed.join("\n"));
     assert!(capsule.reason.starts_with("loaders not throttled"), "{}", capsule.reason);
     assert!(capsule.remedy.unwrap().contains("loader.resources.limits.cpu"));
     assert_eq!(rates, [CONFIGURED; 2]);
@@ -85,7 +85,7 @@ async fn throttled_loaders_make_it_invalid() {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_differ_make_it_invalid() {
     let (capsule, _, _) = quick(Like { clock_us: 300_000, ..Like::default() }, &[]).await;
-    assert_eq!(capsule.verdict, Verdict::Invalid, "{}", says(&capsule));
+    assert_eq!(capsule.verdict, Verdict::Invalid, "{}", summary_of(&capsule));
     assert!(capsule.reason.starts_with("clocks agree: 299.8 ms"), "{}", capsule.reason);
 }
 
@@ -95,8 +95,8 @@ async fn what_the_auditor_found_fails_and_an_auditor_behind_makes_it_invalid() {
         quick(Like { lost: 3, ..Like::default() }, &[]),
         quick(Like { backlog: 700, ..Like::default() }, &[])
     );
-    assert_eq!(lost.0.verdict, Verdict::Fail, "{}", says(&lost.0));
-    assert_eq!(behind.0.verdict, Verdict::Invalid, "{}", says(&behind.0));
+    assert_eq!(lost.0.verdict, Verdict::Fail, "{}", summary_of(&lost.0));
+    assert_eq!(behind.0.verdict, Verdict::Invalid, "{}", summary_of(&behind.0));
     assert!(behind.0.reason.contains("700 records left"), "{}", behind.0.reason);
 }
 
@@ -104,7 +104,7 @@ async fn what_the_auditor_found_fails_and_an_auditor_behind_makes_it_invalid() {
 async fn loaders_too_weak_for_the_target_are_named_with_the_command() {
     let more = [("BENCHMARK_TARGET", "9000"), ("BENCHMARK_RELEASE", "kapture"), ("BENCHMARK_NAMESPACE", "perf-test")];
     let (capsule, _, rates) = quick(Like { ceiling: 3_000.0, limit: 1e6, ..Like::default() }, &more).await;
-    assert_eq!(capsule.verdict, Verdict::CouldNotRun, "{}", says(&capsule));
+    assert_eq!(capsule.verdict, Verdict::CouldNotRun, "{}", summary_of(&capsule));
     let remedy = "helm upgrade kapture ./charts/kapture -n perf-test --reuse-values --set loader.replicas=5";
     assert_eq!(capsule.remedy.as_deref(), Some(remedy));
     assert_eq!(rates, [CONFIGURED; 2]);

@@ -30,7 +30,7 @@ pub(super) struct Spent {
 }
 
 impl<'a> Case<'a> {
-    /// Finds the stage; none if nothing says which it is.
+    /// Finds the stage; none if that can't be told.
     pub(super) fn find(evidence: &'a Evidence) -> Option<Self> {
         let stage = growing(&evidence.failed).or_else(|| slowest(&evidence.failed))?;
         Some(Self { evidence, stage, time: spent(stage) })
@@ -176,7 +176,7 @@ fn before(seen: &StageSeen) -> Option<Stage> {
     Stage::ALL.into_iter().find(|stage| stage.name() == seen.stage)?.after()
 }
 
-/// What the time went to. Who waits for input while there is a lag is not idle: it waits for whoever has to give it.
+/// What the time went to. A role that waits for input while there is a lag is not idle: it waits for the source of that input.
 fn spent(stage: &StageSeen) -> Option<Spent> {
     if stage.component == LOADER {
         // What it waits for is known from why it was late.

@@ -1,4 +1,4 @@
-//! What a row of the table says.
+//! The result of a row of the table.
 
 use serde::{Deserialize, Serialize};
 

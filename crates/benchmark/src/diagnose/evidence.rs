@@ -58,9 +58,9 @@ pub struct Moment {
     pub nodes: Vec<Node>,
     /// Partitions and how unlike they are.
     pub partitions: Vec<PartitionSeen>,
-    /// What Postgres says of our sessions.
+    /// What our sessions in Postgres wait for.
     pub postgres: Option<Sessions>,
-    /// What Redis says of itself.
+    /// Redis' own figures.
     pub redis: Option<RedisSeen>,
     /// Partitions with fewer copies in sync than an acknowledgement needs.
     pub under_min_isr: Option<u32>,
@@ -194,7 +194,7 @@ pub struct Sessions {
     pub nothing: Option<f64>,
 }
 
-/// What Redis says of itself.
+/// Redis' own figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSeen {

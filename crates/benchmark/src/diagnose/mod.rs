@@ -1,7 +1,7 @@
 //! What gives way first: the stage, the resource, the deciding measurement, and the one value to raise. Pure.
 //!
 //! The stage is the first in the order of the flow whose lag grows, since Kafka between the stages keeps a slow one from
-//! slowing those before it; without one, the stage where sales spend the longest time. What its time goes to says whose
+//! slowing those before it; without one, the stage where sales spend the longest time. What its time goes to decides whose
 //! resources are looked at: its own, Kafka's, its store's. Each row of the [table](mod@table) then looks for one cause, and
 //! states it with a strength: how far the signal is beyond its line, times the share of the stage's time that it explains.
 //!
@@ -53,7 +53,7 @@ pub enum Kind {
 pub struct Diagnosis {
     /// What kind of answer it is.
     pub kind: Kind,
-    /// The stage that gave way; none if nothing says which.
+    /// The stage that gave way; none if that can't be told.
     pub stage: Option<String>,
     /// The cause; several if they fit equally, none if nothing fits.
     pub causes: Vec<Cause>,

@@ -6,7 +6,7 @@ use super::evidence::{Evidence, Moment, Pod};
 const RISE: f64 = 2.0;
 /// It may be so much lower than in the last step that held, which differs from the one that failed by a few percent.
 const NOISE: f64 = 0.8;
-/// Signals below this share of their line are nothing, so that twice nothing is no rise.
+/// Signals below this share of their line count as this share, so that twice next to nothing is not a rise.
 const FLOOR: f64 = 0.05;
 
 /// A signal.

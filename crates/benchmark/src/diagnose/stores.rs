@@ -10,7 +10,7 @@ use super::table::{EXPLAINED, FSYNC_MS, REFAULTS, RUN_QUEUE, SESSIONS, STRONGEST
 
 const POSTGRES: &str = "postgres";
 const REDIS: &str = "redis";
-/// A container that uses so much of its CPU limit is full, even if nothing says that it was throttled.
+/// A container that uses so much of its CPU limit is full, even if throttling can't be read.
 const CPU_FULL: f64 = 0.9;
 /// Batches of fewer rows are small.
 const ROWS: f64 = 100.0;
@@ -28,7 +28,7 @@ fn strength(case: &Case, store: &str, signal: f64) -> f64 {
 /// What Postgres' sessions wait for, if the stage waits for Postgres and it is mostly this.
 fn sessions(case: &Case, read: fn(&Sessions) -> Option<f64>) -> Option<Signal> {
     let signal = Signal::of(case.evidence, |moment| read(moment.postgres.as_ref()?));
-    // At rest there are no active sessions to speak of: what they wait for is no baseline.
+    // At rest there are no active sessions to speak of: what they wait for can't be a baseline.
     signal.failed.filter(|share| *share >= SESSIONS && waits(case, POSTGRES)).map(|_| signal)
 }
 

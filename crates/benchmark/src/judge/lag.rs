@@ -14,7 +14,7 @@ use crate::statistics::{median, range, theil_sen};
 const SLOPE_SHARE: f64 = 0.01;
 /// With more samples missing, nothing is said of the lag.
 pub(super) const MISSING_SHARE: f64 = 0.1;
-/// Kafka is asked for its offsets every five seconds: with fewer samples, a slope says nothing.
+/// Kafka is asked for its offsets every five seconds: fewer samples make no slope.
 pub(crate) const LEAST_SAMPLES: usize = 4;
 /// Share of the samples at either end whose median is the lag there.
 const END_SHARE: usize = 10;

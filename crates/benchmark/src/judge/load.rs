@@ -105,11 +105,18 @@ pub(super) fn not_throttled(window: &Between) -> Criterion {
         let Some(throttled) = pair.throttled() else {
             return Criterion::unknown(name, limit, &format!("the CPU of {} can't be read", pair.pod()));
         };
-        // Without a limit there is no share of it.
+        // Sales that were late because the loader waited for a CPU, if it can tell.
+        let waited = pair.count("late_throttled").zip(pair.count("sent").filter(|sent| *sent > 0));
+        let waited = waited.map_or(0.0, |(late, sent)| late as f64 / sent as f64);
+        // Without a limit nothing is used of it.
         let share = pair.cores().zip(pair.cpu_limit()).map_or(0.0, |(used, limit)| used / limit);
-        let text = format!("{}: throttled {}, CPU {:.0} % of its limit", pair.pod(), percent(throttled), share * 100.0);
-        let broken = throttled > THROTTLED_SHARE || share > CPU_SHARE;
-        let badness = (throttled / THROTTLED_SHARE).max(share / CPU_SHARE);
+        let mut text =
+            format!("{}: throttled {}, CPU {:.0} % of its limit", pair.pod(), percent(throttled), share * 100.0);
+        if waited > LATE_SHARE {
+            text = format!("{text}, {} of its sales late since it waited for a CPU", percent(waited));
+        }
+        let badness = (throttled / THROTTLED_SHARE).max(share / CPU_SHARE).max(waited / LATE_SHARE);
+        let broken = badness > 1.0;
         if worst.as_ref().is_none_or(|(before, ..)| badness > *before) {
             worst = Some((badness, text, broken));
         }

@@ -40,7 +40,7 @@ pub struct Terms {
     pub offered: f64,
     /// The limit of the p99 from due to each store, and of the lag in seconds of what is offered.
     pub latency_limit: Duration,
-    /// How far the lag of each stage or partition swings by itself, by the last step that held.
+    /// How far the lag of each stage or partition swung in the last step that held.
     pub swings: BTreeMap<String, f64>,
     /// What was mixed and came; none if nobody counted.
     pub mix: Option<Mix>,

@@ -119,7 +119,7 @@ fn failed_by(judged: &Judged) -> (&str, &str) {
 fn invalid_by(judged: &Judged) -> (&str, &str) {
     assert_eq!(judged.outcome, Outcome::Invalid, "{judged:#?}");
     let distrust = judged.distrust().unwrap();
-    assert!(distrust.met == Met::Unknown || distrust.remedy.is_some(), "it says what to do: {distrust:?}");
+    assert!(distrust.met == Met::Unknown || distrust.remedy.is_some(), "it tells what to do: {distrust:?}");
     (&distrust.name, &distrust.measured)
 }
 
@@ -148,7 +148,7 @@ fn the_p99_to_the_worst_store_counts_and_is_named() {
 }
 
 #[test]
-fn a_slow_stage_that_is_no_store_is_no_failure_of_its_own() {
+fn a_slow_stage_alone_does_not_fail_a_step() {
     let judged = with(|window| {
         report(&mut window.drained, "etl-fan-out").latencies.insert("routed".to_owned(), histogram(&[(3_000, 65_000)]));
     });
@@ -274,6 +274,10 @@ fn a_loader_at_its_cpu_limit_makes_it_invalid() {
         report(&mut window.end, "loader").resources.as_mut().unwrap().cpu_usage_us = Some(27_000_000);
     });
     assert_eq!(invalid_by(&busy), ("loaders not throttled", "loader-0: throttled 0.00 %, CPU 90 % of its limit"));
+    let crowded = with(|window| {
+        report(&mut window.end, "loader").counters.insert("late_throttled".to_owned(), 1_200);
+    });
+    assert!(invalid_by(&crowded).1.ends_with("2.00 % of its sales late since it waited for a CPU"), "{crowded:#?}");
     let unknown = with(|window| report(&mut window.end, "loader").resources = None);
     assert_eq!(unknown.outcome, Outcome::Held);
     assert_eq!(unknown.trust[1].met, Met::Unknown, "what can't be read is said, and is not 0");

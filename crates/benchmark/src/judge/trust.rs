@@ -17,7 +17,7 @@ const NEGATIVE_SHARE: f64 = 0.001;
 const MISSING_SHARE: f64 = 0.1;
 /// A report older than this is missing: it was due a second after the one before.
 const REPORT_AGE: f64 = 2.5;
-/// A p99 of fewer sales says nothing.
+/// A p99 needs at least so many sales.
 const LEAST_SALES: u64 = 100;
 
 /// All conditions of a step.
@@ -135,7 +135,7 @@ fn enough(measured: &Measured) -> Criterion {
     }
 }
 
-/// What the auditor says at the end of the run: its findings since the beginning, and whether it is done.
+/// The auditor's results at the end of the run: its findings since the beginning, and whether it is done.
 pub fn audit(begin: &State, end: &State) -> (Criterion, Criterion) {
     let done = {
         let (name, limit) = ("auditor abreast", "nothing left to read, all of it auditable");
@@ -151,7 +151,7 @@ pub fn audit(begin: &State, end: &State) -> (Criterion, Criterion) {
                 Some(backlog) => {
                     Criterion::new(name, limit, format!("{backlog} records left"), Met::from(backlog == 0)).or(remedy)
                 }
-                None => Criterion::unknown(name, limit, "it does not tell what is left").or(remedy),
+                None => Criterion::unknown(name, limit, "it does not report what is left").or(remedy),
             },
         }
     };

@@ -316,7 +316,7 @@ fn against(capsule: &Capsule, others: &[Capsule]) -> String {
         "<table class=\"stack\"><thead><tr><th>run</th><th>capacity</th><th>this run is</th></tr></thead><tbody>",
     );
     for other in others {
-        let says = match compare(other, capsule) {
+        let result = match compare(other, capsule) {
             Comparison::Faster(of) => format!("faster: {:+.1} %", (of.ratio - 1.0) * 100.0),
             Comparison::Slower(of) => format!("slower: {:+.1} %", (of.ratio - 1.0) * 100.0),
             Comparison::Same(of) => format!("the same, as far as {} can be seen", percent(of.visible)),
@@ -329,7 +329,7 @@ fn against(capsule: &Capsule, others: &[Capsule]) -> String {
             escaped(&other.kapture),
             super::words::date(other.began_us),
             or_unknown(other.capacity().map(|capacity| format!("{} sales/s", rate(capacity.held)))),
-            escaped(&says)
+            escaped(&result)
         );
     }
     html + "</tbody></table>"

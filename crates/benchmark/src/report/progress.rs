@@ -1,4 +1,4 @@
-//! What is printed every ten seconds: plain lines of at most 110 columns, since a pod's log is no terminal.
+//! What is printed every ten seconds: plain lines of at most 110 columns, since a pod's log is not a terminal.
 
 use super::words::{duration, or_unknown, rate, short};
 use crate::judge::{Criterion, Judged, Met};

@@ -64,7 +64,7 @@ impl<'a, C: Cluster> Load<'a, C> {
         self.wanted = None;
         self.renewed = None;
         if let Err(err) = all(self.loaders.iter().map(|loader| self.cluster.release(loader))).await {
-            warn!(err = format!("{err:#}"), "giving a rate back: it comes back by itself when its lease runs out");
+            warn!(err = format!("{err:#}"), "giving a rate back: it is restored when its lease runs out");
         }
     }
 }

@@ -322,7 +322,7 @@ impl<C: Cluster> Runner<'_, C> {
             _ = self.ticker.tick() => {}
         }
         if let Err(err) = self.load.keep().await {
-            // The step sees by itself that its load was not as asked.
+            // The step is then judged INVALID, since its load was not as asked.
             warn!(err = format!("{err:#}"), "the loaders went back to their configured rate");
         }
         self.ticks += 1;

@@ -93,7 +93,7 @@ impl<C: Cluster> Runner<'_, C> {
             at_rate.or_else(|| of_kind().next()).map(|(_, moment)| moment.clone())
         };
         let failed = last(Outcome::Failed, found.and_then(|found| found.failed));
-        // A step that can't be judged may be so because of the loaders, which the diagnosis then says.
+        // A step may be invalid because of the loaders, which the diagnosis can find.
         let invalid = last(Outcome::Invalid, None);
         Some(Evidence {
             installation: self.installation.clone(),
@@ -115,7 +115,7 @@ fn pods(moment: Option<&Moment>) -> Vec<PodRecord> {
     pods.collect()
 }
 
-/// What the auditor says of each stage, with the findings of this run alone.
+/// The auditor's results for each stage, with the findings of this run alone.
 fn proofs(first: &State, last: &State) -> Vec<Proof> {
     let before = |stage: &str, kind: &str| {
         let counts = first.findings.iter().flat_map(|findings| &findings.counts);

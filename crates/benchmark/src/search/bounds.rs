@@ -61,7 +61,7 @@ impl Search {
         };
         let (held, failed) = (of(Belief::Holds), of(Belief::Fails));
         let highest = held.iter().copied().reduce(f64::max);
-        // The ramp's upper end is no ceiling any more when a judged rate at or above it held.
+        // Once a judged rate at or above the ramp's upper end held, that end no longer counts.
         let assumed = ramped.upper.filter(|upper| {
             highest.is_none_or(|highest| highest < *upper) && self.belief(*upper).is_none_or(|it| it == Belief::Fails)
         });

@@ -1,4 +1,4 @@
-//! The search for the highest rate that holds. Pure: it is told how each step ended, and says which comes next.
+//! The search for the highest rate that holds. Pure: it takes how each step ended, and returns which comes next.
 //!
 //! 1. A *ramp* doubles the rate until it fails twice. It only brackets: apart from `smoke`, which stops there, nothing
 //!    measured in it counts.

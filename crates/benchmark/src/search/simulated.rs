@@ -1,4 +1,4 @@
-//! Clusters to search on: each says how a step at a rate ends.
+//! Clusters to search on: each decides how a step at a rate ends.
 
 use std::time::Duration;
 

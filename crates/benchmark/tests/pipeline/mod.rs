@@ -307,7 +307,6 @@ impl Simulated {
     }
 }
 
-/// A count, and for a latency so many times as it says.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below 0")]
 fn whole(value: f64) -> u64 {
     value.round() as u64
