@@ -12,6 +12,8 @@ use crate::statistics::{median, range, theil_sen};
 
 /// A slope that is a larger share of the offered rate is growth (Theodolite's example).
 const SLOPE_SHARE: f64 = 0.01;
+/// Growth over a step of less than this share of the latency limit, in sales, is noise: a short step has few samples.
+const MATERIAL_SHARE: f64 = 0.1;
 /// With more samples missing, nothing is said of the lag.
 pub(super) const MISSING_SHARE: f64 = 0.1;
 /// Kafka is asked for its offsets every five seconds: fewer samples make no slope.
@@ -110,7 +112,10 @@ fn judge(
     let around: Vec<f64> = series.iter().map(|(at, lag)| lag - slope * (at - start)).collect();
     let (low, high) = range(&around)?;
     let seconds = last / arrives;
-    let grows = slope > SLOPE_SHARE * offered && last > first + swings.get(of).copied().unwrap_or(0.0);
+    // Before a step has held, the swing of this one is all that is known.
+    let allowed = swings.get(of).copied().unwrap_or(high - low);
+    let material = MATERIAL_SHARE * limit.as_secs_f64() * arrives.min(offered);
+    let grows = slope > SLOPE_SHARE * offered && last > first + allowed.max(material);
     let broken = if grows {
         Some(format!("it grows by {slope:.0} sales/s"))
     } else if seconds > limit.as_secs_f64() {

@@ -12,6 +12,8 @@ mod load;
 mod mix;
 mod sample;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod trust;
 

@@ -5,17 +5,19 @@ use std::fmt::Write;
 use super::chart;
 use super::words::{date, duration, escaped, or_unknown, rate, thousands};
 use crate::capsule::{Capsule, StepRecord};
+use crate::diagnose::looked_for;
 use crate::judge::written;
 use crate::search::Outcome;
 
 /// All of them.
 pub(super) fn all(capsule: &Capsule) -> anyhow::Result<String> {
     Ok(format!(
-        "<h2>Details</h2>{}{}{}{}{}{}",
+        "<h2>Details</h2>{}{}{}{}{}{}{}",
         steps(capsule),
         courses(capsule),
         spectrum(capsule),
         pods(capsule),
+        looked_for_all(capsule),
         repeat(capsule),
         raw(capsule)?
     ))
@@ -102,6 +104,18 @@ fn pods(capsule: &Capsule) -> String {
         );
     }
     html + "</tbody></table></div></details>"
+}
+
+/// The rows of the decision table, so that one sees what "unclear" has ruled out.
+fn looked_for_all(capsule: &Capsule) -> String {
+    let Some(diagnosis) = &capsule.diagnosis else { return String::new() };
+    let mut html = "<details><summary>What was looked for</summary><ol start=\"0\">".to_owned();
+    for (number, what) in looked_for() {
+        let fits = diagnosis.causes.iter().any(|cause| cause.row == number);
+        let _ =
+            write!(html, "<li>{}{what}{}</li>", if fits { "<b>" } else { "" }, if fits { "</b>: fits" } else { "" });
+    }
+    html + "</ol></details>"
 }
 
 fn repeat(capsule: &Capsule) -> String {

@@ -7,6 +7,7 @@ use crate::capsule::Capsule;
 use crate::diagnose::Kind;
 use crate::judge::{Criterion, Met};
 use crate::search::End;
+use crate::statistics::range_holds_median;
 
 /// The most that Kubernetes takes as a termination message, less some room.
 const TERMINATION_BYTES: usize = 4_000;
@@ -82,6 +83,11 @@ pub(super) fn notes(capsule: &Capsule) -> Vec<String> {
     }
     if !found.confirmed && found.held.is_some() {
         notes.push("no fresh repeats have confirmed this rate".to_owned());
+    }
+    let n = capsule.repeats.len();
+    if n > 1 {
+        let chance = percent(range_holds_median(n));
+        notes.push(format!("the range of {n} repeats contains the median with a probability of {chance}"));
     }
     if !found.irregular.is_empty() {
         let rates: Vec<_> = found.irregular.iter().map(|held| rate(*held)).collect();

@@ -47,9 +47,9 @@ const OFFERS: usize = 5;
 /// Sales per second of each loader while nothing is measured: enough to see that all is alive.
 const REST: f64 = 1.0;
 /// Sales per second of each loader that tell its ceiling roughly, and that any cluster carries.
-const CALIBRATE: f64 = 200.0;
+const CALIBRATE: f64 = 100.0;
 /// From a third of its ceiling on, a loader tells it well; but a cluster may not carry that yet.
-const CALIBRATE_MOST: f64 = 1_000.0;
+const CALIBRATE_MOST: f64 = 500.0;
 /// Loaders are used up to their ceiling divided by this.
 const RESERVE: f64 = 1.5;
 /// A step has at least so many sales, for which it may take up to three times its time.
