@@ -132,9 +132,14 @@ pub struct Histogram {
 impl Histogram {
     /// Encodes what was recorded so far.
     pub fn encode(latency: &Latency) -> anyhow::Result<Self> {
+        Self::encode_histogram(&latency.snapshot(), latency.negative())
+    }
+
+    /// Encodes a histogram of microseconds, and how many were below zero beside it.
+    pub fn encode_histogram(histogram: &hdrhistogram::Histogram<u64>, negative: u64) -> anyhow::Result<Self> {
         let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(&latency.snapshot(), &mut bytes).context("encoding a histogram")?;
-        Ok(Self { v2: STANDARD.encode(bytes), negative: latency.negative() })
+        V2DeflateSerializer::new().serialize(histogram, &mut bytes).context("encoding a histogram")?;
+        Ok(Self { v2: STANDARD.encode(bytes), negative })
     }
 
     /// Decodes the histogram; the values are microseconds.

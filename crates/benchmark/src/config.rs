@@ -1,0 +1,220 @@
+//! `BENCHMARK_*`: what is asked, whom to ask, and what was installed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use service::{BoundedDuration, HostPort, Secret};
+
+use crate::diagnose::Installation;
+use crate::mode::Mode;
+
+/// The variables `BENCHMARK_*`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The exporter.
+    pub exporter: HostPort,
+    /// The token that the loaders require of a client that sets their rate.
+    pub token: Secret,
+    /// Name of the run.
+    #[serde(default = "run")]
+    pub run: String,
+    /// How thorough it is.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The user's own peak, in sales per second.
+    #[serde(default)]
+    pub target: Option<Target>,
+    /// The limit of the p99 from due to each store, and of the lag in seconds of what is offered.
+    #[serde(default = "a_second")]
+    pub latency_limit: LatencyLimit,
+    /// What the load is made of, as values.yaml has it: `seed=2014,stores=1000`. Runs can be compared only if it is the same.
+    #[serde(default)]
+    pub load: Pairs,
+    /// Switches of misbehaviour that are on, separated by commas.
+    #[serde(default)]
+    pub misbehaviour: Names,
+    /// Name of the release; empty if it is not known.
+    #[serde(default)]
+    pub release: String,
+    /// Its namespace.
+    #[serde(default)]
+    pub namespace: String,
+    /// Where the chart is, as for `helm upgrade`.
+    #[serde(default = "chart")]
+    pub chart: String,
+    /// Replicas by component: `loader=1,kafka=3`.
+    #[serde(default)]
+    pub replicas: Pairs,
+    /// Partitions of the topic `sales`.
+    #[serde(default)]
+    pub sales_partitions: Option<u32>,
+    /// How long a transaction of the fan-out collects sales.
+    #[serde(default)]
+    pub transaction_interval: Option<BoundedDuration<1, 5_000>>,
+    /// Versions of what it runs on: `kafka=4.2.2,kubernetes=1.34`.
+    #[serde(default)]
+    pub versions: Pairs,
+    /// Sizes of the volumes by component: `kafka=10Gi`.
+    #[serde(default)]
+    pub volumes: Pairs,
+    /// Where the capsule is written; nowhere if unset.
+    #[serde(default)]
+    pub capsule: Option<PathBuf>,
+    /// Where the last line is written besides, for Kubernetes: `/dev/termination-log`.
+    #[serde(default)]
+    pub termination_log: Option<PathBuf>,
+    /// Where the report can be seen afterwards.
+    #[serde(default)]
+    pub report_url: Option<String>,
+}
+
+/// A limit from 10 ms to an hour.
+pub type LatencyLimit = BoundedDuration<10, { 60 * 60 * 1_000 }>;
+
+impl Config {
+    /// What advice depends on.
+    pub fn installation(&self) -> anyhow::Result<Installation> {
+        let replicas = self.replicas.0.iter().map(|(component, replicas)| {
+            let number = replicas.parse().with_context(|| {
+                format!("BENCHMARK_REPLICAS: {replicas:?} of {component} is not a number: write it like kafka=3")
+            })?;
+            Ok((component.clone(), number))
+        });
+        Ok(Installation {
+            release: self.release.clone(),
+            namespace: self.namespace.clone(),
+            chart: self.chart.clone(),
+            replicas: replicas.collect::<anyhow::Result<_>>()?,
+            sales_partitions: self.sales_partitions,
+            io_threads: None,
+            transaction_ms: self.transaction_interval.map(|interval| interval.get().as_secs_f64() * 1e3),
+            volumes: self.volumes.0.clone(),
+        })
+    }
+
+    /// The latency limit.
+    pub fn limit(&self) -> Duration {
+        self.latency_limit.get()
+    }
+
+    /// The same in milliseconds.
+    pub fn latency_limit_ms(&self) -> u64 {
+        u64::try_from(self.limit().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn run() -> String {
+    "run".to_owned()
+}
+
+fn chart() -> String {
+    "./charts/kapture".to_owned()
+}
+
+fn a_second() -> LatencyLimit {
+    LatencyLimit::from_ms::<1_000>()
+}
+
+/// Sales per second, above 0.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Target(f64);
+
+impl Target {
+    /// Sales per second.
+    pub fn per_second(self) -> f64 {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for Target {
+    type Error = String;
+
+    fn try_from(rate: f64) -> Result<Self, String> {
+        if rate.is_finite() && rate > 0.0 {
+            return Ok(Self(rate));
+        }
+        Err(format!("{rate} is not a target: set sales per second above 0, such as 2000, or leave it out"))
+    }
+}
+
+/// Names with values: `a=1,b=2`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pairs(pub BTreeMap<String, String>);
+
+impl TryFrom<String> for Pairs {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> anyhow::Result<Self> {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) =
+                pair.split_once('=').with_context(|| format!("{pair:?} is not of the form name=value"))?;
+            ensure!(!name.is_empty() && !value.is_empty(), "{pair:?} is not of the form name=value");
+            Ok((name.to_owned(), value.to_owned()))
+        });
+        pairs.collect::<anyhow::Result<_>>().map(Self)
+    }
+}
+
+/// Names separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub struct Names(pub Vec<String>);
+
+impl From<String> for Names {
+    fn from(text: String) -> Self {
+        Self(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service::Environment;
+
+    use super::*;
+
+    fn read(more: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let least = [("BENCHMARK_EXPORTER", "kapture-exporter:8080"), ("BENCHMARK_TOKEN", "secret")];
+        least.iter().chain(more).copied().collect::<Environment>().read("BENCHMARK_")
+    }
+
+    #[test]
+    fn only_the_exporter_and_the_token_have_to_be_said() {
+        let config = read(&[]).unwrap();
+        assert_eq!((config.mode, config.target, config.limit()), (Mode::Default, None, Duration::from_secs(1)));
+        assert!(!format!("{config:?}").contains("secret"));
+        assert!(std::iter::empty::<(&str, &str)>().collect::<Environment>().read::<Config>("BENCHMARK_").is_err());
+    }
+
+    #[test]
+    fn what_is_said_counts() {
+        let config = read(&[
+            ("BENCHMARK_MODE", "smoke"),
+            ("BENCHMARK_TARGET", "2000"),
+            ("BENCHMARK_LATENCY_LIMIT", "500ms"),
+            ("BENCHMARK_REPLICAS", "loader=2,kafka=3"),
+            ("BENCHMARK_TRANSACTION_INTERVAL", "100ms"),
+            ("BENCHMARK_MISBEHAVIOUR", "hoarding, unbatched"),
+        ])
+        .unwrap();
+        assert_eq!((config.mode, config.target.unwrap().per_second()), (Mode::Smoke, 2_000.0));
+        let installation = config.installation().unwrap();
+        assert_eq!((installation.replicas["kafka"], installation.transaction_ms), (3, Some(100.0)));
+        assert_eq!(config.misbehaviour.0, ["hoarding", "unbatched"]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_fix() {
+        let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
+        assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a target: set sales per second above 0"));
+        assert!(error("BENCHMARK_MODE", "fast").contains("fast"));
+        assert!(error("BENCHMARK_REPLICAS", "kafka").contains("\"kafka\" is not of the form name=value"));
+        let config = read(&[("BENCHMARK_REPLICAS", "kafka=three")]).unwrap();
+        assert!(config.installation().unwrap_err().to_string().contains("\"three\" of kafka is not a number"));
+    }
+}

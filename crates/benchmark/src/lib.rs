@@ -1,0 +1,20 @@
+//! Turns the rate until the cluster gives way, and answers with a verdict: how much it takes, what gives way first, and
+//! whether the answer can be trusted.
+//!
+//! What decides is pure, and is tested without a cluster: [`search`] chooses the next rate, [`judge`] whether it held,
+//! [`diagnose`] what gave way, [`decide`] the verdict. [`run`] does it on a cluster, through the exporter's API and the
+//! loaders' leased rates. Its record is the [`capsule`], which [`report`] shows and [`compare`] puts beside another.
+#![deny(missing_docs)]
+
+pub mod capsule;
+pub mod compare;
+pub mod config;
+pub mod decide;
+pub mod diagnose;
+pub mod judge;
+pub mod mode;
+pub mod report;
+pub mod run;
+pub mod search;
+pub mod statistics;
+pub mod verdict;

@@ -1,0 +1,76 @@
+//! Turns the rate until the cluster gives way. See the library for how.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use benchmark::capsule::Capsule;
+use benchmark::compare::compare;
+use benchmark::config::Config;
+use benchmark::report;
+use benchmark::run::{Http, Pace, run};
+use benchmark::verdict::Verdict;
+use tracing::info;
+
+const USAGE: &str = "usage: kapture-benchmark [run]
+       kapture-benchmark report CAPSULE.json [OTHER.json …] > page.html
+       kapture-benchmark compare A.json B.json";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, files) = arguments.split_first().map_or(("run", &[][..]), |(verb, files)| (verb.as_str(), files));
+    let done = match (verb, files) {
+        ("run", []) => run_benchmark().await.inspect_err(|err| {
+            println!("verdict={} reason={:?}", Verdict::CouldNotRun, format!("{err:#}"));
+        }),
+        ("report", [capsule, others @ ..]) => print_report(capsule, others),
+        ("compare", [a, b]) => print_comparison(a, b),
+        ("--version", []) => {
+            println!("kapture-benchmark {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return Verdict::CouldNotRun.into();
+        }
+    };
+    done.unwrap_or_else(|err| {
+        eprintln!("error: {err:#}");
+        Verdict::CouldNotRun.into()
+    })
+}
+
+/// Runs, and prints the verdict as the very last line. It is the pod's termination message as well.
+async fn run_benchmark() -> anyhow::Result<ExitCode> {
+    service::init_tracing();
+    let config: Config = service::from_env("BENCHMARK_")?;
+    info!(?config, "starting");
+    let shutdown = service::shutdown_on_signal()?;
+    let cluster = Http::new(config.exporter.clone(), config.token.clone());
+    let capsule = run(&config, &cluster, Pace::of(config.mode), &shutdown, &mut |line| println!("{line}")).await?;
+    if let Some(path) = &config.capsule {
+        let json = serde_json::to_string(&capsule).context("encoding the capsule")?;
+        std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let line = report::last_line(&capsule, config.report_url.as_deref());
+    if let Some(path) = &config.termination_log {
+        std::fs::write(path, &line).with_context(|| format!("writing {}", path.display()))?;
+    }
+    print!("\n{}", report::summary(&capsule));
+    println!("{line}");
+    Ok(capsule.verdict.into())
+}
+
+fn print_report(capsule: &str, others: &[String]) -> anyhow::Result<ExitCode> {
+    let capsule = Capsule::read(&PathBuf::from(capsule))?;
+    let others = others.iter().map(|other| Capsule::read(&PathBuf::from(other))).collect::<anyhow::Result<Vec<_>>>()?;
+    print!("{}", report::html(&capsule, &others)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_comparison(a: &str, b: &str) -> anyhow::Result<ExitCode> {
+    let comparison = compare(&Capsule::read(&PathBuf::from(a))?, &Capsule::read(&PathBuf::from(b))?);
+    print!("{comparison}");
+    Ok(comparison.exit_code())
+}

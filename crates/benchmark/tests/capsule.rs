@@ -1,0 +1,231 @@
+//! Capsules on their way: the schema that is published, versions, size, and what two of them say side by side.
+
+mod sample;
+
+use benchmark::capsule::{Capsule, SCHEMA, bounded};
+use benchmark::compare::{Comparison, compare};
+use benchmark::mode::Mode;
+use benchmark::verdict::Verdict;
+use sample::capsule;
+use serde_json::{Value, json};
+
+/// Checks a value against the part of JSON Schema that ours uses; a word that this does not know fails.
+fn check(schema: &Value, root: &Value, value: &Value, at: &str) -> Result<(), String> {
+    for (word, rule) in schema.as_object().unwrap() {
+        let wrong = |what: &str| Err(format!("{at}: {what}: {value}"));
+        match word.as_str() {
+            "$schema" | "title" | "description" | "$defs" | "required" => {}
+            "$ref" => check(&root["$defs"][rule.as_str().unwrap().trim_start_matches("#/$defs/")], root, value, at)?,
+            "anyOf" => {
+                let each: Vec<_> = rule.as_array().unwrap().iter().map(|rule| check(rule, root, value, at)).collect();
+                if each.iter().all(Result::is_err) {
+                    return each.into_iter().next().unwrap();
+                }
+            }
+            "const" => {
+                if rule != value {
+                    return wrong("is not the constant");
+                }
+            }
+            "enum" => {
+                if !rule.as_array().unwrap().contains(value) {
+                    return wrong("is not one of the names");
+                }
+            }
+            "minimum" => {
+                if value.as_f64().is_some_and(|n| n < rule.as_f64().unwrap()) {
+                    return wrong("is too small");
+                }
+            }
+            "type" => {
+                let types: Vec<&str> = rule
+                    .as_array()
+                    .map_or_else(|| vec![rule.as_str().unwrap()], |all| all.iter().filter_map(Value::as_str).collect());
+                let fits = types.iter().any(|name| match *name {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
+                    "number" => value.is_number(),
+                    "integer" => value.is_i64() || value.is_u64(),
+                    "null" => value.is_null(),
+                    other => panic!("type {other}"),
+                });
+                if !fits {
+                    return wrong(&format!("is not {}", types.join(" or ")));
+                }
+            }
+            "items" => {
+                for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(rule, root, item, &format!("{at}[{n}]"))?;
+                }
+            }
+            "properties" => {
+                let Some(object) = value.as_object() else { continue };
+                for name in schema["required"].as_array().unwrap().iter().filter_map(Value::as_str) {
+                    if !object.contains_key(name) {
+                        return wrong(&format!("lacks {name}"));
+                    }
+                }
+                for (name, value) in object {
+                    let rule = rule.get(name).ok_or_else(|| format!("{at}.{name} is not in the schema"))?;
+                    check(rule, root, value, &format!("{at}.{name}"))?;
+                }
+            }
+            "additionalProperties" if rule.is_boolean() => {}
+            "additionalProperties" => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    check(rule, root, value, &format!("{at}.{name}"))?;
+                }
+            }
+            other => panic!("the schema uses {other}, which this test does not know"),
+        }
+    }
+    Ok(())
+}
+
+fn as_published(capsule: &Capsule) -> Result<(), String> {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    check(&schema, &schema, &serde_json::to_value(capsule).unwrap(), "capsule")
+}
+
+#[test]
+fn a_capsule_is_what_the_published_schema_describes() {
+    for (mode, target) in [(Mode::Smoke, None), (Mode::Default, Some(2_000.0))] {
+        as_published(&capsule(mode, target)).unwrap();
+    }
+    let mut empty = capsule(Mode::Smoke, None);
+    (empty.found, empty.audit, empty.diagnosis, empty.evidence, empty.calibrated) = (None, None, None, None, None);
+    as_published(&empty).unwrap();
+}
+
+#[test]
+fn the_schema_is_closed() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let mut value = serde_json::to_value(capsule(Mode::Smoke, None)).unwrap();
+    value["steps"][0]["judged"]["surprise"] = json!(1);
+    let wrong = check(&schema, &schema, &value, "capsule").unwrap_err();
+    assert_eq!(wrong, "capsule.steps[0].judged.surprise is not in the schema");
+    value = serde_json::to_value(capsule(Mode::Smoke, None)).unwrap();
+    value["verdict"] = json!("MAYBE");
+    assert!(check(&schema, &schema, &value, "capsule").is_err());
+}
+
+/// Without the last bits of numbers, which a reader of JSON may round.
+fn rounded(value: Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => json!(format!("{:.9e}", number.as_f64().unwrap())),
+        Value::Array(items) => items.into_iter().map(rounded).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, rounded(value))).collect::<serde_json::Map<_, _>>().into()
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_capsule_survives_its_journey() {
+    let before = capsule(Mode::Default, Some(2_000.0));
+    let after = Capsule::parse(&serde_json::to_string(&before).unwrap()).unwrap();
+    let rounded = |capsule: &Capsule| rounded(serde_json::to_value(capsule).unwrap());
+    assert_eq!(rounded(&after), rounded(&before));
+    assert_eq!(after.steps[0].judged.latencies[0].histogram, before.steps[0].judged.latencies[0].histogram);
+}
+
+#[test]
+fn its_size_follows_time_and_not_sales() {
+    let size = serde_json::to_string(&capsule(Mode::Default, None)).unwrap().len();
+    assert!(size < 600_000, "{size}");
+    let points = vec![benchmark::capsule::Point { at: 0.0, lag: Some(7), ..Default::default() }; 5_000];
+    let bounded = bounded(&points);
+    assert!(bounded.len() <= 120 && bounded[0].lag == Some(7), "{}", bounded.len());
+}
+
+#[test]
+fn another_version_or_something_else_is_named() {
+    let error = |text: &str| format!("{:#}", Capsule::parse(text).unwrap_err());
+    let older = error(r#"{"format": "kapture-capsule", "version": 0, "kapture": "0.0.9"}"#);
+    assert_eq!(
+        older,
+        "it is a capsule of version 0, written by Kapture 0.0.9, and this program reads version 1: use the kapture-benchmark that \
+         wrote it"
+    );
+    assert_eq!(
+        error(r#"{"format": "k6", "version": 1}"#),
+        "it is not a capsule: it is of the format \"k6\", where \"kapture-capsule\" is wanted"
+    );
+    assert!(error("{}").contains("it has no format"));
+    assert!(error("[]").contains("it is not a JSON object"));
+    let mut value = serde_json::to_value(capsule(Mode::Smoke, None)).unwrap();
+    value["repeats"] = json!("many");
+    let changed = error(&value.to_string());
+    assert!(
+        changed.contains("damaged or was changed") && changed.contains("invalid type: string \"many\""),
+        "{changed}"
+    );
+}
+
+/// The run with its repeats around a rate.
+fn around(rate: f64, spread: f64) -> Capsule {
+    let mut capsule = capsule(Mode::Default, None);
+    let found = capsule.found.as_mut().unwrap();
+    (found.held, found.failed) = (Some(rate), Some(rate * 1.05));
+    capsule.repeats = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|off| rate * (1.0 + off * spread)).into();
+    capsule
+}
+
+#[test]
+fn two_runs_differ_if_their_ranges_are_apart_by_more_than_the_search_is_wide() {
+    let a = around(3_000.0, 0.01);
+    assert!(
+        matches!(compare(&a, &around(3_600.0, 0.01)), Comparison::Faster(ratio) if (ratio.ratio - 1.2).abs() < 1e-9)
+    );
+    assert!(matches!(compare(&a, &around(2_500.0, 0.01)), Comparison::Slower(_)));
+    assert!(matches!(compare(&a, &around(3_120.0, 0.01)), Comparison::Same(_)), "apart, but by less than the width");
+    assert!(matches!(compare(&around(3_000.0, 0.1), &around(3_300.0, 0.1)), Comparison::Same(_)), "they overlap");
+    let same = compare(&a, &a).to_string();
+    assert!(
+        same.ends_with("no difference that these runs can see: +0.0 %, and less than 5 % can't be seen\n"),
+        "{same}"
+    );
+    let slower = compare(&a, &around(2_500.0, 0.01)).to_string();
+    assert!(
+        slower.contains("B is slower: -16.7 %") && slower.contains("A  held 3000 sales/s, gave way at 3150"),
+        "{slower}"
+    );
+}
+
+#[test]
+fn unlike_runs_are_refused_naming_what_differs() {
+    let a = around(3_000.0, 0.01);
+    let mut b = around(3_000.0, 0.01);
+    b.parameters.load = sample::load("7");
+    b.parameters.latency_limit_ms = 500;
+    b.parameters.mode = Mode::Certificate;
+    b.parameters.stages.retain(|stage| stage != "returned");
+    let Comparison::Unlike(why) = compare(&a, &b) else { panic!("compared") };
+    let expected = [
+        "benchmark.mode: default and certificate",
+        "latency limit: 1000 ms and 500 ms",
+        "stages: accepted, routed, stored, returned and accepted, routed, stored",
+        "loader.customers: 10000 and unknown",
+        "loader.days: 365 and unknown",
+        "loader.seed: 2014 and 7",
+        "loader.skew: 100 and unknown",
+        "loader.stores: 1000 and unknown",
+    ];
+    assert_eq!(why, expected);
+}
+
+#[test]
+fn a_run_without_a_number_is_refused() {
+    let a = around(3_000.0, 0.01);
+    let mut invalid = around(3_000.0, 0.01);
+    (invalid.verdict, invalid.reason) = (Verdict::Invalid, "clocks agree: 80 ms".to_owned());
+    assert!(
+        matches!(compare(&a, &invalid), Comparison::Unlike(why) if why == ["B (run-1) is INVALID: clocks agree: 80 ms"])
+    );
+    let mut at_least = around(3_000.0, 0.01);
+    at_least.found.as_mut().unwrap().failed = None;
+    assert!(matches!(compare(&at_least, &a), Comparison::Unlike(why) if why[0].contains("lower bound")));
+}

@@ -1,0 +1,92 @@
+//! The program as it is called: what it prints, and its exit codes.
+
+mod sample;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use benchmark::capsule::Capsule;
+use benchmark::mode::Mode;
+use sample::capsule;
+
+fn kapture_benchmark(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kapture-benchmark")).args(arguments).env_clear().output().unwrap()
+}
+
+/// A file that is removed at the end.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kapture-benchmark-{}-{name}", std::process::id()));
+        fs::write(&path, content).unwrap();
+        Self(path)
+    }
+
+    fn of(name: &str, capsule: &Capsule) -> Self {
+        Self::new(name, &serde_json::to_string(capsule).unwrap())
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn with_repeats(repeats: [f64; 3]) -> Capsule {
+    let mut capsule = capsule(Mode::Default, None);
+    let found = capsule.found.as_mut().unwrap();
+    (found.held, found.failed) = (Some(repeats[1]), Some(repeats[1] * 1.05));
+    capsule.repeats = repeats.into();
+    capsule
+}
+
+#[test]
+fn comparing_tells_by_its_exit_code() {
+    let a = File::of("a", &with_repeats([2_990.0, 3_000.0, 3_010.0]));
+    let slower = File::of("slower", &with_repeats([1_990.0, 2_000.0, 2_010.0]));
+    let mut unlike = with_repeats([2_990.0, 3_000.0, 3_010.0]);
+    unlike.parameters.latency_limit_ms = 100;
+    let unlike = File::of("unlike", &unlike);
+    let broken = File::new("broken", "{}");
+    let compared = |a: &File, b: &File| {
+        let output = kapture_benchmark(&["compare", a.path(), b.path()]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    assert_eq!(compared(&a, &a).0, 0);
+    assert_eq!(compared(&slower, &a).0, 0, "faster");
+    assert_eq!(compared(&a, &slower).0, 1);
+    let (code, said) = compared(&a, &unlike);
+    assert_eq!((code, said.contains("latency limit: 1000 ms and 100 ms")), (2, true), "{said}");
+    let (code, said) = compared(&a, &broken);
+    assert_eq!((code, said.contains("it is not a capsule")), (3, true), "{said}");
+}
+
+#[test]
+fn a_report_is_printed() {
+    let file = File::of("report", &capsule(Mode::Smoke, None));
+    let output = kapture_benchmark(&["report", file.path(), file.path()]);
+    assert!(output.status.success() && output.stdout.starts_with(b"<!doctype html>"));
+    let missing = kapture_benchmark(&["report", "nowhere.json"]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("reading nowhere.json"));
+}
+
+#[test]
+fn what_can_not_run_says_so_on_its_last_line() {
+    let output = kapture_benchmark(&[]);
+    assert_eq!(output.status.code(), Some(3));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let last = printed.lines().next_back().unwrap();
+    assert!(last.starts_with("verdict=COULD_NOT_RUN reason=\"BENCHMARK_EXPORTER is not set"), "{printed}");
+    let unknown = kapture_benchmark(&["measure"]);
+    assert_eq!(unknown.status.code(), Some(3));
+    assert!(String::from_utf8(unknown.stderr).unwrap().starts_with("usage: kapture-benchmark"));
+}
