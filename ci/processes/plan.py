@@ -17,6 +17,8 @@ import yaml
 
 ADMIN_PORT = 8080
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+# What programs show each other, such as the token that sets a loader's rate.
+SECRET = "local"
 # One broker instead of three; the chart derives the rest from the number of brokers.
 ONE_BROKER = {"KAFKA_REPLICATION_FACTOR": "1", "KAFKA_MIN_INSYNC_REPLICAS": "1"}
 
@@ -52,9 +54,13 @@ def environment(container, pod, ordinal, servers, addresses):
     """The variables of a container, including those that Kubernetes would fill in."""
     for variable in container["env"]:
         name = variable["name"]
-        source = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", "")
+        origin = variable.get("valueFrom", {})
+        source = origin.get("fieldRef", {}).get("fieldPath", "")
         if name in ONE_BROKER:
             yield name, ONE_BROKER[name]
+        elif "secretKeyRef" in origin:
+            # Overridden below if it is a server's.
+            yield name, SECRET
         elif source == "metadata.name":
             yield name, pod
         elif "pod-index" in source:
