@@ -103,11 +103,7 @@ async fn each_fault_gives_its_finding_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_store_lost_or_has_twice_is_named() {
     let mut world = World::new().await;
-    let sales = World::sales(BLOCK);
-    world.account(BLOCK, Phase::Closed, count(&sales));
-    world.accept(&sales);
-    world.route(&sales);
-    world.fan_out_has_passed_all();
+    let sales = world.routed(BLOCK);
     let installation = world.installation().await;
     let stores = Stores {
         redis: Some(Store::redis(world.redis.clone())),

@@ -96,11 +96,7 @@ async fn a_running_auditor_ends_and_the_next_one_has_what_was_lost_and_nothing_e
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_checkpoint_is_not_used_on_a_new_kafka_whose_predecessor_nobody_gave_account_of() {
     let mut world = World::new().await;
-    let sales = World::sales(BLOCK);
-    world.account(BLOCK, Phase::Closed, count(&sales));
-    world.accept(&sales);
-    world.route(&sales);
-    world.fan_out_has_passed_all();
+    world.routed(BLOCK);
     let before = world.installation().await;
     world.fill(&mut Writer::new(world.postgres.clone(), &before), &[]).await;
     let first = start(&world);

@@ -9,11 +9,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use etl::{Metrics, Role, fan_out};
-use kafka::{SaleHeader, Topic, raw_headers, read_to_end};
+use kafka::{Record, SaleHeader, Topic, read_committed};
 use petstore::{MAX_DUE_US, MAX_INDEX, MAX_SALE_BYTES, Sale, State};
 use prometheus_client::registry::Registry;
-use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use serde_json::json;
 use servers::{Part, block_id, sales};
@@ -262,36 +261,37 @@ impl Rejected {
 
 /// A commit is answered before its marker is in every topic: what is read is waited for.
 fn rejected(kafka: &kafka::Config, count: usize) -> Vec<Rejected> {
-    read(kafka, &kafka.names().rejected(), count, |message| Rejected {
-        key: message.key().unwrap_or_default().len(),
-        body: message.payload().unwrap_or_default().len(),
-        headers: raw_headers(message.headers().expect("a rejected record has headers"))
-            .map(|(name, value)| (String::from_utf8(name.to_vec()).unwrap(), value.unwrap_or_default().to_vec()))
-            .collect(),
-        sale: SaleHeader::id_in(message),
+    read(kafka, &kafka.names().rejected(), count, |record| {
+        let text = |(name, value): (&[u8], Option<&[u8]>)| {
+            (String::from_utf8(name.to_vec()).unwrap(), value.unwrap_or_default().to_vec())
+        };
+        let headers: Vec<_> = record.headers().map(text).collect();
+        assert!(!headers.is_empty(), "a rejected record has headers");
+        Rejected {
+            key: record.key().unwrap_or_default().len(),
+            body: record.payload().unwrap_or_default().len(),
+            headers,
+            sale: record.sale_id(),
+        }
     })
 }
 
 fn are_routed(kafka: &kafka::Config, sales: &[Sale]) {
     for state in State::ALL {
         let expected: Vec<_> = sales.iter().filter(|sale| sale.state() == state).map(|sale| sale.id).collect();
-        let found = read(kafka, &kafka.names().state(state), expected.len(), |message| {
-            SaleHeader::from_message(message).expect("a routed record is a sale").id
+        let found = read(kafka, &kafka.names().state(state), expected.len(), |record| {
+            record.sale().expect("a routed record is a sale").id
         });
         assert_eq!(found, expected, "the topic of {}", state.code());
     }
 }
 
 /// What `each` makes of every record of a topic, once there are `count` of them.
-fn read<T>(kafka: &kafka::Config, topic: &str, count: usize, each: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
+fn read<T>(kafka: &kafka::Config, topic: &str, count: usize, each: impl Fn(&Record<'_>) -> T) -> Vec<T> {
     let deadline = Instant::now() + LIMIT;
     loop {
         let mut found = Vec::new();
-        read_to_end(kafka, topic, LIMIT, |message| {
-            found.push(each(message));
-            Ok(())
-        })
-        .unwrap();
+        read_committed(kafka, topic, LIMIT, |record| found.push(each(record))).unwrap();
         if found.len() >= count || Instant::now() >= deadline {
             return found;
         }

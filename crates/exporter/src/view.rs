@@ -153,8 +153,9 @@ pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant
 
 /// How the instance that waits least for input spends its time.
 fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
-    let times = of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time());
-    times.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+    Shares::busiest(
+        of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time()),
+    )
 }
 
 /// What all instances together could do; of those that report where their time goes and didn't only wait.
@@ -162,10 +163,7 @@ fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64>
     of(ledger, stage.component(), now)
         .flatten()
         .filter(|it| !it.is_stale(now))
-        .filter_map(|it| {
-            let busy = 1.0 - it.window.time()?.waiting_for_input;
-            Some(it.window.rate(stage.name())? / Some(busy).filter(|busy| *busy > 0.0)?)
-        })
+        .filter_map(|it| it.window.time()?.ceiling(it.window.rate(stage.name())?))
         .reduce(|all, one| all + one)
 }
 

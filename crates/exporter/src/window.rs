@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use service::state::Shares;
-use service::{Activity, Report, Resources, Spent};
+use service::{Report, Resources, Spent, busiest_since};
 
 /// How far back rates look: long enough to be steady, short enough to see a stall.
 pub(crate) const WINDOW_US: i64 = 10_000_000;
@@ -82,8 +82,7 @@ impl Window {
     /// How the thread that waits least for input spends its time; none if no thread reports it.
     pub(crate) fn time(&self) -> Option<Shares> {
         let (first, last, _) = self.ends()?;
-        let shares = last.threads.iter().filter_map(|(thread, last)| shares(first.threads.get(thread)?, last));
-        shares.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+        busiest_since(&last.threads, &first.threads)
     }
 
     pub(crate) fn cpu(&self, container: Container) -> Option<Cpu> {
@@ -98,17 +97,6 @@ impl Window {
         let seconds = (last.at_us - first.at_us) as f64 / 1e6;
         (seconds > 0.0).then_some((first, last, seconds))
     }
-}
-
-fn shares(first: &Spent, last: &Spent) -> Option<Shares> {
-    let all = last.total().checked_sub(first.total()).filter(|all| *all > 0)? as f64;
-    let share = |activity| last.of(activity).saturating_sub(first.of(activity)) as f64 / all;
-    Some(Shares {
-        working: share(Activity::Working),
-        waiting_for_input: share(Activity::Input),
-        waiting_for_kafka: share(Activity::Kafka),
-        waiting_for_store: share(Activity::Store),
-    })
 }
 
 impl Sample {

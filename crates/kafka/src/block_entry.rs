@@ -1,9 +1,10 @@
 //! What a record of `kapture.blocks` says of a block.
 
-use petstore::BlockId;
+use petstore::{BlockId, MODEL};
+use serde::Deserialize;
 
 use crate::Record;
-use crate::blocks::{BlockRecord, has_another_model};
+use crate::blocks::BlockRecord;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,5 +32,32 @@ impl BlockEntry {
             }
         };
         Some((id, entry))
+    }
+}
+
+/// Whether a record that can't be read is a block's of another model, which only the release that wrote it can generate
+/// again.
+fn has_another_model(value: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Record {
+        parameters: Model,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        model: u32,
+    }
+    serde_json::from_slice(value).is_ok_and(|record: Record| record.parameters.model != MODEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_another_model_is_told_from_one_that_is_broken() {
+        let of =
+            |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
+        assert!(has_another_model(of(MODEL + 1).as_bytes()));
+        assert!(!has_another_model(of(MODEL).as_bytes()) && !has_another_model(b"{}") && !has_another_model(b"x"));
     }
 }

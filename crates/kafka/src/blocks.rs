@@ -14,12 +14,10 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use petstore::{BlockId, MODEL, Parameters};
-use rdkafka::Message;
+use petstore::{BlockId, Parameters};
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Ranges, read_to_end};
+use crate::{BlockEntry, Config, Ranges, read_committed};
 
 /// A loader publishes every second; one that is silent for this long is taken for gone.
 pub const SILENT_AFTER: Duration = Duration::from_mins(2);
@@ -104,50 +102,22 @@ pub struct Published {
     pub offset: i64,
 }
 
-/// Reads one record of `kapture.blocks`; `None` if it is something else than a block, such as an installation's mark.
-pub fn decode<M: Message>(message: &M) -> anyhow::Result<Option<Published>> {
-    let key = message.key().and_then(|key| str::from_utf8(key).ok()).unwrap_or_default();
-    let (Ok(id), Some(value)) = (key.parse::<BlockId>(), message.payload()) else {
-        return Ok(None);
-    };
-    let record = serde_json::from_slice(value)
-        .with_context(|| format!("reading the record of block {id} at offset {}", message.offset()))?;
-    Ok(Some(Published { id, record, offset: message.offset() }))
-}
-
-/// The block whose record this removes from the topic, if it is a tombstone.
-pub fn removed<M: Message>(message: &M) -> Option<BlockId> {
-    let key = message.key().filter(|_| message.payload().is_none())?;
-    str::from_utf8(key).ok()?.parse().ok()
-}
-
-/// Whether a record that can't be read is a block's of another model, which only the release that wrote it can generate
-/// again.
-pub(crate) fn has_another_model(value: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Record {
-        parameters: Model,
-    }
-    #[derive(Deserialize)]
-    struct Model {
-        model: u32,
-    }
-    serde_json::from_slice(value).is_ok_and(|record: Record| record.parameters.model != MODEL)
-}
-
-/// The last record of every block, in the order of their offsets. Blocks; see [`read_to_end`].
+/// The last record of every block, in the order of their offsets. Blocks; see [`read_committed`].
 ///
 /// A record of another model, which this version can't generate again, is left out with a warning.
 pub fn read_all(config: &Config, limit: Duration) -> anyhow::Result<Vec<Published>> {
     let mut last = std::collections::HashMap::new();
-    read_to_end(config, &config.names().blocks(), limit, |message| {
-        match decode(message) {
-            Ok(Some(published)) => drop(last.insert(published.id, published)),
-            // Deleted by the auditor, perhaps: its older record may still be there.
-            Ok(None) => drop(removed(message).and_then(|id| last.remove(&id))),
-            Err(err) => tracing::warn!("leaving out a block: {err:#}"),
+    read_committed(config, &config.names().blocks(), limit, |record| {
+        let Some((id, entry)) = BlockEntry::read(record) else { return };
+        match entry {
+            BlockEntry::Is(block) => {
+                last.insert(id, Published { id, record: *block, offset: record.offset() });
+            }
+            // By the auditor, perhaps: its older record may still be there.
+            BlockEntry::Deleted => drop(last.remove(&id)),
+            BlockEntry::OfAnotherModel => tracing::warn!("leaving out block {id}: it is of another model"),
+            BlockEntry::Unreadable(reason) => tracing::warn!("leaving out a block: {reason}"),
         }
-        Ok(())
     })?;
     let mut all: Vec<Published> = last.into_values().collect();
     all.sort_unstable_by_key(|published| published.offset);
@@ -157,14 +127,6 @@ pub fn read_all(config: &Config, limit: Duration) -> anyhow::Result<Vec<Publishe
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_record_of_another_model_is_told_from_one_that_is_broken() {
-        let of =
-            |model: u32| format!(r#"{{"incarnation":1,"parameters":{{"model":{model},"of":"later"}},"phase":"new"}}"#);
-        assert!(has_another_model(of(MODEL + 1).as_bytes()));
-        assert!(!has_another_model(of(MODEL).as_bytes()) && !has_another_model(b"{}") && !has_another_model(b"x"));
-    }
 
     #[test]
     fn only_a_closed_block_ends_and_not_before_what_was_acknowledged() {

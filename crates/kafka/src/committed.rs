@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dispose::Disposed;
+use crate::partitions::{borrowed, in_order};
 use crate::transactions::{Failure, Outbox};
 use crate::{Asker, Config, Headers, Installation, Partition};
 
@@ -131,12 +132,13 @@ impl Committed {
         // What is in transactions still is waited for in the log: a coordinator was seen to wait for one that had ended
         // until the broker died, a minute and a half later. An `Asker` doesn't have it wait.
         let asker = Asker::new(&self.config, &self.role)?;
-        let answer = asker.ask(|client| client.committed_offsets(list(partitions), LIMIT));
-        let answer = next_of(partitions, &answer.context("reading committed offsets")?)?;
+        let answers = asker.committed(borrowed(partitions), LIMIT).context("reading committed offsets")?;
+        let answer = in_order(partitions, &answers).context("reading committed offsets")?;
         self.read_log(&asker, shutdown)?;
         let mut forgotten = TopicPartitionList::new();
         let mut found = Vec::with_capacity(partitions.len());
         for (partition, told) in partitions.iter().zip(answer) {
+            let told = told.unwrap_or_default();
             let next = self.known.get(partition).copied().unwrap_or(told);
             found.push(next);
             if next == told {
@@ -222,24 +224,6 @@ impl Committed {
         let is_ours = position.installation.is_none_or(|theirs| theirs == self.installation);
         self.known.insert(partition, if is_ours { position.next } else { 0 });
     }
-}
-
-fn list(partitions: &[Partition]) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, number) in partitions {
-        list.add_partition(topic, *number);
-    }
-    list
-}
-
-/// The offset of each in an answer; 0 where nothing was committed.
-fn next_of(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Result<Vec<i64>> {
-    let of = |(topic, number): &Partition| {
-        let element = answer.find_partition(topic, *number).context("a partition has no answer")?;
-        element.error().with_context(|| format!("reading the committed offset of {topic}/{number}"))?;
-        Ok(if let Offset::Offset(offset) = element.offset() { offset } else { 0 })
-    };
-    partitions.iter().map(of).collect()
 }
 
 #[cfg(test)]

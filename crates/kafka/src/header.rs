@@ -54,7 +54,7 @@ impl SaleHeader {
 
     /// The same, and whether the record can go on with the headers it has: this one alone, as
     /// [`SaleHeader::to_owned_headers`] writes it.
-    pub fn and_form<M>(message: &M) -> Result<(Self, bool), Malformed>
+    pub(crate) fn and_form<M>(message: &M) -> Result<(Self, bool), Malformed>
     where
         M: Message<Headers = BorrowedHeaders>,
     {
@@ -62,7 +62,7 @@ impl SaleHeader {
     }
 
     /// The sale that a record's header names, whatever else is wrong with it.
-    pub fn id_in<M>(message: &M) -> Option<SaleId>
+    pub(crate) fn id_in<M>(message: &M) -> Option<SaleId>
     where
         M: Message<Headers = BorrowedHeaders>,
     {

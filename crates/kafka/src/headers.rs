@@ -36,7 +36,7 @@ impl From<&SaleHeader> for Headers {
 }
 
 /// Name and value of each header, in their order.
-pub fn raw_headers(headers: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+pub(crate) fn raw_headers(headers: &BorrowedHeaders) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     (0..).map_while(|index| raw_header(headers, index))
 }
 

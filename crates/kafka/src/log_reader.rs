@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::dispose::Disposed;
-use crate::logs::{Part, Partition};
+use crate::logs::Part;
+use crate::partitions::{Partition, list};
 use crate::{Config, Contact, Record};
 
 /// What [`LogReader::next`] has.
@@ -65,16 +66,15 @@ impl LogReader {
 
     /// Begins to read these partitions, each at its offset, and no others.
     pub fn begin<'a>(&self, from: impl IntoIterator<Item = (&'a Partition, i64)>) -> anyhow::Result<()> {
-        let mut assignment = TopicPartitionList::new();
-        for ((topic, partition), offset) in from {
-            assignment.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
-        }
+        let from = from.into_iter();
+        let assignment =
+            list(from.map(|((topic, number), offset)| ((topic.as_str(), *number), Offset::Offset(offset))))?;
         self.consumer.assign(&assignment).context("beginning to read")
     }
 
     /// Reads no more of a partition.
     pub fn end(&self, partition: &Partition) -> anyhow::Result<()> {
-        self.consumer.incremental_unassign(&list([partition])).context("ending to read")
+        self.consumer.incremental_unassign(&these([partition])?).context("ending to read")
     }
 
     /// Waits for the next record. An error is final: another reader is needed.
@@ -112,12 +112,12 @@ impl LogReader {
 
     /// Pauses reading these partitions.
     pub fn pause<'a>(&self, partitions: impl IntoIterator<Item = &'a Partition>) -> anyhow::Result<()> {
-        self.consumer.pause(&list(partitions)).context("pausing")
+        self.consumer.pause(&these(partitions)?).context("pausing")
     }
 
     /// Goes on reading them.
     pub fn resume<'a>(&self, partitions: impl IntoIterator<Item = &'a Partition>) -> anyhow::Result<()> {
-        self.consumer.resume(&list(partitions)).context("resuming")
+        self.consumer.resume(&these(partitions)?).context("resuming")
     }
 }
 
@@ -125,12 +125,8 @@ fn consumer(settings: &ClientConfig) -> anyhow::Result<Disposed<BaseConsumer>> {
     Ok(Disposed::new(settings.create().context("making a consumer")?))
 }
 
-fn list<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition) in partitions {
-        list.add_partition(topic, *partition);
-    }
-    list
+fn these<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> KafkaResult<TopicPartitionList> {
+    list(partitions.into_iter().map(|(topic, number)| ((topic.as_str(), *number), Offset::Invalid)))
 }
 
 /// How far [`read_parts`] came.

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::Consumer;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 
+use crate::partitions::{Partition, borrowed, in_order};
 use crate::{Asker, Config};
-
-/// A topic and one of its partitions.
-pub type Partition = (String, i32);
 
 /// Asks; reads no record and joins no group.
 pub struct Logs {
@@ -96,10 +94,9 @@ impl Logs {
 
     /// What the role has committed of each partition; 0 where that is nothing.
     pub fn committed(&self, partitions: &[Partition]) -> anyhow::Result<Vec<i64>> {
-        let asked = list(partitions, Offset::Invalid)?;
-        let answer = self.asker.ask(|client| client.committed_offsets(asked, self.limit));
-        let answer = answer.context("asking for committed offsets")?;
-        let committed = offsets(partitions, &answer).context("asking for committed offsets")?;
+        let doing = "asking for committed offsets";
+        let answers = self.asker.committed(borrowed(partitions), self.limit).context(doing)?;
+        let committed = in_order(partitions, &answers).context(doing)?;
         Ok(committed.into_iter().map(Option::unwrap_or_default).collect())
     }
 
@@ -111,30 +108,8 @@ impl Logs {
     /// One question for all partitions: Kafka takes "the end" and "the beginning" as times. None where no record is as
     /// young as that.
     fn ask(&self, partitions: &[Partition], which: Offset) -> anyhow::Result<Vec<Option<i64>>> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked = list(partitions, which)?;
-        offsets(partitions, &self.asker.ask(|client| client.offsets_for_times(asked, self.limit))?)
+        let answers = in_order(partitions, &self.asker.by_time(borrowed(partitions), which, self.limit)?)?;
+        let told = partitions.iter().zip(answers);
+        told.map(|((topic, number), answer)| answer.with_context(|| format!("{topic}/{number}"))).collect()
     }
-}
-
-fn list(partitions: &[Partition], offset: Offset) -> anyhow::Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for (topic, partition) in partitions {
-        list.add_partition_offset(topic, *partition, offset)?;
-    }
-    Ok(list)
-}
-
-/// Offsets in the order of `partitions`.
-fn offsets(partitions: &[Partition], answer: &TopicPartitionList) -> anyhow::Result<Vec<Option<i64>>> {
-    let of = |(topic, partition): &Partition| {
-        let Some(element) = answer.find_partition(topic, *partition) else {
-            bail!("{topic}/{partition} has no answer");
-        };
-        element.error().with_context(|| format!("{topic}/{partition}"))?;
-        Ok(if let Offset::Offset(offset) = element.offset() { Some(offset) } else { None })
-    };
-    partitions.iter().map(of).collect()
 }

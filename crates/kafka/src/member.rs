@@ -21,12 +21,12 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::Offset;
 use rdkafka::types::RDKafkaRespErr;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dispose::Disposed;
+use crate::partitions::list_of;
 use crate::{Committed, Config, Contact, Error, Partition, Record};
 
 /// What a poll gave.
@@ -107,7 +107,7 @@ impl Member {
 
     /// Fetches from these positions, and nothing else; what was fetched before is gone.
     pub fn fetch(&self, starts: &[(Partition, i64)]) -> anyhow::Result<()> {
-        self.inner.assign(&list(starts)?).context("assigning positions")
+        self.inner.assign(&list_of(starts)?).context("assigning positions")
     }
 
     /// Who this is to the group at this moment: to be asked for each transaction.
@@ -133,7 +133,7 @@ impl Member {
     /// Commits to the group how far the store is: for people and exporters to see, and read by no role.
     pub fn show(&self, positions: &[(Partition, i64)]) -> anyhow::Result<()> {
         // Fails during a rebalance, and is done again soon.
-        if let Err(err) = self.inner.commit(&list(positions)?, CommitMode::Async) {
+        if let Err(err) = self.inner.commit(&list_of(positions)?, CommitMode::Async) {
             debug!("showing positions: {err}");
         }
         Ok(())
@@ -154,15 +154,6 @@ impl Member {
     pub fn abandon(self) {
         self.inner.abandon();
     }
-}
-
-/// Positions as the client takes them.
-pub(crate) fn list(positions: &[(Partition, i64)]) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for ((topic, number), offset) in positions {
-        list.add_partition_offset(topic, *number, Offset::Offset(*offset))?;
-    }
-    Ok(list)
 }
 
 /// Answers the group, and keeps the assignment for the loop, which runs on the same thread.

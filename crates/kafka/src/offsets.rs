@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::error::KafkaResult;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
-use crate::{Asker, Partition};
+use crate::Asker;
+use crate::partitions::{Partition, list};
 
 impl Asker {
     /// The first offset that is still there of each of these partitions. Those that Kafka doesn't tell are left out.
@@ -35,21 +37,16 @@ impl Asker {
         partitions: impl IntoIterator<Item = (&'a str, i32)>,
         limit: Duration,
     ) -> anyhow::Result<BTreeMap<Partition, Option<i64>>> {
-        let asked = list(partitions, Offset::Invalid)?;
+        let asked = list(partitions.into_iter().map(|partition| (partition, Offset::Invalid)))?;
         if asked.count() == 0 {
             return Ok(BTreeMap::new());
         }
-        let answer = self.ask(|client| client.committed_offsets(asked, limit))?;
-        let committed = answer.elements().into_iter().map(|element| {
-            let partition = (element.topic().to_owned(), element.partition());
-            element.error().with_context(|| format!("{}/{}", partition.0, partition.1))?;
-            let committed = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            Ok((partition, committed))
+        let answers = answers(&self.ask(|client| client.committed_offsets(asked, limit))?);
+        let told = answers.into_iter().map(|(partition, answer)| match answer {
+            Ok(committed) => Ok((partition, committed)),
+            Err(err) => Err(err).with_context(|| format!("{}/{}", partition.0, partition.1)),
         });
-        committed.collect()
+        told.collect()
     }
 
     /// How many members the role's group has.
@@ -58,35 +55,41 @@ impl Asker {
         Ok(listed.groups().iter().map(|group| group.members().len()).sum())
     }
 
-    /// Asks "by time", with the two times that stand for the edges of a log: one request to each broker, for all of its
-    /// partitions.
     fn edges<'a>(
         &self,
         partitions: impl IntoIterator<Item = (&'a str, i32)>,
         which: Offset,
         limit: Duration,
     ) -> anyhow::Result<BTreeMap<Partition, i64>> {
-        let asked = list(partitions, which)?;
+        let answers = self.by_time(partitions, which, limit)?;
+        Ok(answers.into_iter().filter_map(|(partition, answer)| Some((partition, answer.ok()??))).collect())
+    }
+
+    /// Asks "by time", by one request to each broker for all of its partitions: two times stand for the edges of a log.
+    pub(crate) fn by_time<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = (&'a str, i32)>,
+        which: Offset,
+        limit: Duration,
+    ) -> anyhow::Result<Answers> {
+        let asked = list(partitions.into_iter().map(|partition| (partition, which)))?;
         if asked.count() == 0 {
-            return Ok(BTreeMap::new());
+            return Ok(Answers::new());
         }
-        let answer = self.ask(|client| client.offsets_for_times(asked, limit))?;
-        let told = answer.elements().into_iter().filter_map(|element| match (element.error(), element.offset()) {
-            (Ok(()), Offset::Offset(offset)) => Some(((element.topic().to_owned(), element.partition()), offset)),
-            _ => None,
-        });
-        Ok(told.collect())
+        Ok(answers(&self.ask(|client| client.offsets_for_times(asked, limit))?))
     }
 }
 
-fn list<'a>(
-    partitions: impl IntoIterator<Item = (&'a str, i32)>,
-    offset: Offset,
-) -> anyhow::Result<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for (topic, partition) in partitions {
-        list.add_partition_offset(topic, partition, offset)
-            .with_context(|| format!("asking for {topic}/{partition}"))?;
-    }
-    Ok(list)
+/// An offset for each partition; none where there is none.
+pub(crate) type Answers = BTreeMap<Partition, KafkaResult<Option<i64>>>;
+
+fn answers(list: &TopicPartitionList) -> Answers {
+    let of = |element: TopicPartitionListElem<'_>| {
+        let offset = match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        ((element.topic().to_owned(), element.partition()), element.error().map(|()| offset))
+    };
+    list.elements().into_iter().map(of).collect()
 }

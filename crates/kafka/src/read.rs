@@ -17,17 +17,6 @@ use crate::{Config, Record};
 /// Calls `each` with every committed record of partition 0 of `topic`, from the beginning to the end as of now.
 ///
 /// Blocks; an end that isn't reached within `limit` is an error. A record of an open transaction is not waited for.
-pub fn read_to_end(
-    config: &Config,
-    topic: &str,
-    limit: Duration,
-    mut each: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let reader = EndReader::new(config)?;
-    reader.read(topic, Offset::Beginning, limit, |message| each(&message).map(ControlFlow::Continue))
-}
-
-/// The same for those who have no use for an error of their own.
 pub fn read_committed(
     config: &Config,
     topic: &str,

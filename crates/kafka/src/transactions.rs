@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::dispose::Disposed;
 use crate::forward::Forward;
-use crate::member::list;
+use crate::partitions::list_of;
 use crate::{Committed, Config, Error, Headers, Membership, Partition, Record, flush, send};
 
 /// Counts of what went otherwise than straight on; all of it is normal while things break.
@@ -162,7 +162,7 @@ impl Transactions {
     ) -> Result<(), Failure> {
         let deadline = Instant::now() + END_LIMIT;
         let remaining = || deadline.saturating_duration_since(Instant::now());
-        let offsets = list(reached)?;
+        let offsets = list_of(reached)?;
         match self.guarantee {
             Guarantee::ExactlyOnce => {
                 role.put(&mut self.outbox()?, reached)?;

@@ -11,13 +11,13 @@ use kafka::exactly_once::{Processor, Settings, run};
 use kafka::transactions::{Events, Failure, Guarantee, Outbox};
 use kafka::{Config, Record, Topic, Watch, flush};
 use petstore::State;
+use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::Offset;
-use rdkafka::{Message, TopicPartitionList};
 use service::{Health, Time};
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
@@ -127,12 +127,16 @@ fn send(config: &Config, numbers: std::ops::Range<u32>) {
 /// How often each number stands in the target, as a reader of committed records sees it.
 fn copies(config: &Config) -> anyhow::Result<BTreeMap<u32, u32>> {
     let mut seen = BTreeMap::new();
-    kafka::read_to_end(config, &config.names().state(State::Ca), Duration::from_secs(30), |message| {
-        let number = str::from_utf8(message.payload().unwrap_or_default())?.parse()?;
+    kafka::read_committed(config, &config.names().state(State::Ca), Duration::from_secs(30), |record| {
+        let number = str::from_utf8(record.payload().unwrap_or_default()).unwrap().parse().unwrap();
         *seen.entry(number).or_default() += 1;
-        Ok(())
     })?;
     Ok(seen)
+}
+
+fn assert_each_once(seen: &BTreeMap<u32, u32>, count: usize) {
+    assert_eq!(seen.len(), count);
+    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
 }
 
 /// A topic that was just made may be unknown to a new client for a moment.
@@ -166,8 +170,7 @@ async fn every_record_is_copied_once_although_transactions_are_aborted_and_produ
     let seen = wait_for(&config, 2_000);
     shutdown.cancel();
     ended(thread).unwrap();
-    assert_eq!(seen.len(), 2_000);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, 2_000);
     assert_eq!(events.aborts.load(Ordering::Relaxed), 2);
     assert_eq!(events.rebuilds.load(Ordering::Relaxed), 1);
     // All but the last, which the stop closes, last for the interval.
@@ -212,8 +215,7 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     let seen = wait_for(&config, 1_000);
     stop_both.cancel();
     ended(second).unwrap();
-    assert_eq!(seen.len(), 1_000);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, 1_000);
 }
 
 /// The namesake is a member only: it fences no producer, so that the group alone tells.
@@ -245,8 +247,7 @@ async fn an_instance_whose_member_id_another_one_takes_ends_with_the_reason_and_
     let seen = wait_for(&config, 200);
     shutdown.cancel();
     ended(next).unwrap();
-    assert_eq!(seen.len(), 200);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, 200);
 }
 
 /// Deletes all that the group committed, as soon as it has no member any more.
@@ -272,8 +273,7 @@ async fn nothing_is_copied_again_when_the_group_has_forgotten_everything() {
         let seen = wait_for(&config, count);
         shutdown.cancel();
         ended(thread).unwrap();
-        assert_eq!(seen.len(), count);
-        assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+        assert_each_once(&seen, count);
         forget(&config).await;
     }
 }
@@ -306,8 +306,7 @@ async fn newcomers_take_their_share_in_the_middle_of_the_work_and_every_record_i
     for (thread, _) in copies {
         ended(thread).unwrap();
     }
-    assert_eq!(seen.len(), sent as usize);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, sent as usize);
 }
 
 fn rebalances<T>(copies: &[(T, Arc<Events>)]) -> Vec<u64> {
@@ -373,8 +372,7 @@ async fn a_log_that_lost_its_end_ends_the_copy_with_what_to_do_and_nothing_is_co
     let seen = wait_for(&config, 1_100);
     shutdown.cancel();
     ended(thread).unwrap();
-    assert_eq!(seen.len(), 1_100);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, 1_100);
 }
 
 #[tokio::test]
@@ -419,8 +417,7 @@ async fn an_emptied_kafka_ends_the_copy_and_the_next_one_leaves_nothing_out() {
     let seen = wait_for(&config, 700);
     shutdown.cancel();
     ended(thread).unwrap();
-    assert_eq!(seen.len(), 700);
-    assert!(seen.values().all(|times| *times == 1), "some were copied twice");
+    assert_each_once(&seen, 700);
 }
 
 #[tokio::test]

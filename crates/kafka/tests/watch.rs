@@ -4,8 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use kafka::{Config, Topic, Watch, read_to_end};
-use rdkafka::Message;
+use kafka::{Config, Topic, Watch, read_committed};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -111,10 +110,9 @@ async fn a_mark_behind_an_open_transaction_is_left_once_and_waited_for() {
     producer.commit_transaction(LIMIT).unwrap();
     let installation = tokio::time::timeout(LIMIT, asking).await.unwrap().unwrap().unwrap();
     let mut marks = Vec::new();
-    read_to_end(&config, &topic, LIMIT, |message| {
-        let key = String::from_utf8(message.key().unwrap_or_default().to_vec())?;
+    read_committed(&config, &topic, LIMIT, |record| {
+        let key = String::from_utf8(record.key().unwrap_or_default().to_vec()).unwrap();
         marks.extend(key.strip_prefix("mark/").map(str::to_owned));
-        Ok(())
     })
     .unwrap();
     assert_eq!(marks, [installation.mark]);

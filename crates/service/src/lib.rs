@@ -38,5 +38,5 @@ pub use report::{Disk, Figures, Histogram, Neighbour, Report};
 pub use resources::Resources;
 pub use secret::Secret;
 pub use segment::Segment;
-pub use time::{Activity, Spent, Stopwatch, Time};
+pub use time::{Activity, Spent, Stopwatch, Time, busiest_since};
 pub use whole::{Port, Whole};

@@ -78,6 +78,19 @@ pub struct Shares {
     pub waiting_for_store: f64,
 }
 
+impl Shares {
+    /// Those that wait least for input.
+    pub fn busiest(of: impl Iterator<Item = Self>) -> Option<Self> {
+        of.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+    }
+
+    /// What could be done in a second if input were never waited for, by the `rate` at which it is; none if it only waited.
+    pub fn ceiling(&self, rate: f64) -> Option<f64> {
+        let busy = 1.0 - self.waiting_for_input;
+        (busy > 0.0).then(|| rate / busy)
+    }
+}
+
 /// The auditor's figures for a stage. They lag behind by what the auditor has not read yet, which is not the pipeline's lag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audited {

@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::Shares;
+
 /// What a thread does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
@@ -68,6 +70,18 @@ impl Spent {
         Activity::ALL.iter().map(|activity| self.of(*activity)).sum()
     }
 
+    /// How the time since `earlier` was shared out; none if none has passed, or if it has begun again.
+    pub fn shares_since(&self, earlier: &Self) -> Option<Shares> {
+        let all = self.total().checked_sub(earlier.total()).filter(|all| *all > 0)? as f64;
+        let share = |activity| self.of(activity).saturating_sub(earlier.of(activity)) as f64 / all;
+        Some(Shares {
+            working: share(Activity::Working),
+            waiting_for_input: share(Activity::Input),
+            waiting_for_kafka: share(Activity::Kafka),
+            waiting_for_store: share(Activity::Store),
+        })
+    }
+
     fn of_mut(&mut self, activity: Activity) -> &mut u64 {
         match activity {
             Activity::Working => &mut self.working_us,
@@ -76,6 +90,11 @@ impl Spent {
             Activity::Store => &mut self.store_us,
         }
     }
+}
+
+/// How the thread that waits least for input has spent its time since `earlier`; none if that is known of no thread.
+pub fn busiest_since(now: &BTreeMap<String, Spent>, earlier: &BTreeMap<String, Spent>) -> Option<Shares> {
+    Shares::busiest(now.iter().filter_map(|(thread, now)| now.shares_since(earlier.get(thread)?)))
 }
 
 /// The time of a program's threads. Clones share it.

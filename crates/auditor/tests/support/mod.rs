@@ -79,6 +79,16 @@ impl World {
         self.routed.clear();
     }
 
+    /// The sales of a block that is closed, and whole on `sales` and the states' topics.
+    pub fn routed(&mut self, id: BlockId) -> Vec<Sale> {
+        let sales = Self::sales(id);
+        self.account(id, Phase::Closed, u32::try_from(sales.len()).unwrap());
+        self.accept(&sales);
+        self.route(&sales);
+        self.fan_out_has_passed_all();
+        sales
+    }
+
     /// What a loader would send of a block.
     pub fn sales(id: BlockId) -> Vec<Sale> {
         Petstore::new(parameters()).unwrap().block(id)

@@ -109,16 +109,7 @@ fn axes(svg: &mut String, x: Axis, y: Axis) {
             free_from = at + 18.0;
         }
     }
-    for tick in y.ticks() {
-        let at = y.at(tick);
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 6.0,
-            at + 4.0,
-            rate_tick(tick)
-        );
-    }
+    y_ticks(svg, y);
     let _ = write!(
         svg,
         "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">load offered, sales/s</text><text x=\"4\" y=\"14\">p99 from due to the \
@@ -126,6 +117,21 @@ fn axes(svg: &mut String, x: Axis, y: Axis) {
         f64::midpoint(LEFT, right),
         HEIGHT - 6.0
     );
+}
+
+/// Lines across the plot, each with its number.
+fn y_ticks(svg: &mut String, y: Axis) {
+    for tick in y.ticks() {
+        let at = y.at(tick);
+        let _ = write!(
+            svg,
+            "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 6.0,
+            at + 4.0,
+            rate_tick(tick)
+        );
+    }
 }
 
 fn rate_tick(value: f64) -> String {
@@ -214,16 +220,7 @@ pub(super) fn spectrum(histogram: &hdrhistogram::Histogram<u64>, limit_ms: u64) 
             bottom + 16.0
         );
     }
-    for tick in y.ticks() {
-        let at = y.at(tick);
-        let _ = write!(
-            svg,
-            "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            LEFT - 6.0,
-            at + 4.0,
-            rate_tick(tick)
-        );
-    }
+    y_ticks(&mut svg, y);
     let at = y.at(limit_ms as f64);
     let path: Vec<String> = points.iter().map(|(share, ms)| format!("{:.1} {:.1}", x.at(*share), y.at(*ms))).collect();
     let _ = write!(

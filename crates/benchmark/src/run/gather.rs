@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use pipeline::{Role, Stage};
 use service::resources::{self, Limit};
 use service::state::{Received, Shares};
-use service::{Activity, Report, Resources, Spent};
+use service::{Report, Resources, busiest_since};
 
 use crate::diagnose::{Moment, Node, PartitionSeen, Pod, StageSeen};
 use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, Window};
@@ -56,8 +56,7 @@ impl Pair<'_> {
 
     /// Where the time of the thread goes that waits least for input.
     fn busiest(&self) -> Option<Shares> {
-        let shares = self.last.threads.iter().filter_map(|(name, last)| shares(self.first.threads.get(name)?, last));
-        shares.min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input))
+        busiest_since(&self.last.threads, &self.first.threads)
     }
 
     /// The p99 of what was measured under names that begin so, in milliseconds; of the worst of them.
@@ -150,28 +149,10 @@ fn share(part: u64, all: u64) -> Option<f64> {
     (all > 0).then(|| part as f64 / all as f64)
 }
 
-fn shares(first: &Spent, last: &Spent) -> Option<Shares> {
-    let all = last.total().checked_sub(first.total()).filter(|all| *all > 0)? as f64;
-    let share = |activity| last.of(activity).saturating_sub(first.of(activity)) as f64 / all;
-    Some(Shares {
-        working: share(Activity::Working),
-        waiting_for_input: share(Activity::Input),
-        waiting_for_kafka: share(Activity::Kafka),
-        waiting_for_store: share(Activity::Store),
-    })
-}
-
 fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
     let stages = window.begin.state.stages.iter().map(|stage| {
         let of_it: Vec<&Pair> = pairs.iter().filter(|pair| pair.component == stage.component).collect();
-        let busiest = of_it
-            .iter()
-            .filter_map(|pair| pair.busiest())
-            .min_by(|a, b| a.waiting_for_input.total_cmp(&b.waiting_for_input));
-        let ceiling = of_it.iter().map(|pair| {
-            let busy = 1.0 - pair.busiest()?.waiting_for_input;
-            Some(pair.rate(&stage.name)? / Some(busy).filter(|busy| *busy > 0.0)?)
-        });
+        let ceiling = of_it.iter().map(|pair| pair.busiest()?.ceiling(pair.rate(&stage.name)?));
         let sum =
             |counter: &str| of_it.iter().map(|pair| pair.rate(counter)).reduce(|all, one| Some(all? + one?)).flatten();
         let lag = judged.lags.iter().find(|lag| lag.of == stage.name);
@@ -189,7 +170,7 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
             lag_grows: grows,
             p99_us: judged.latencies.iter().find(|latency| latency.stage == stage.name).and_then(|it| it.p99_us),
             ceiling: ceiling.reduce(|all, one| Some(all? + one?)).flatten(),
-            time: busiest,
+            time: Shares::busiest(of_it.iter().filter_map(|pair| pair.busiest())),
             transactions: if is_fan_out { sum("commits") } else { None },
             rows_per_commit: sum(&stage.name).zip(sum("batches")).filter(|(_, n)| *n > 0.0).map(|(rows, n)| rows / n),
         }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use etl::Role;
-use kafka::{SaleHeader, read_to_end};
+use kafka::read_committed;
 use petstore::{Receipt, Sale, SaleId, State};
-use rdkafka::Message;
 use stores::postgres::Writer;
 use stores::{Adopt, Outcome, Record, Store};
 use tokio_util::sync::CancellationToken;
@@ -77,13 +76,12 @@ pub(crate) async fn multiply(part: &Part, sales: &[Sale], blocks: u32) -> Vec<Sa
 /// Receipts in their order, as a reader of committed records sees them.
 pub(crate) fn receipts(part: &Part) -> Vec<Receipt> {
     let mut receipts = Vec::new();
-    let read = read_to_end(&part.kafka, &part.kafka.names().receipts(), LIMIT, |message| {
-        let receipt: Receipt = serde_json::from_slice(message.payload().unwrap_or_default())?;
-        let header = SaleHeader::from_message(message).unwrap();
+    let read = read_committed(&part.kafka, &part.kafka.names().receipts(), LIMIT, |record| {
+        let receipt: Receipt = serde_json::from_slice(record.payload().unwrap_or_default()).unwrap();
+        let header = record.sale().unwrap();
         assert_eq!((header.id, header.state, header.due_us), (receipt.id, receipt.state, 5_000_000));
-        assert_eq!(message.key(), Some(receipt.store.to_string().as_bytes()), "the key is the store");
+        assert_eq!(record.key(), Some(receipt.store.to_string().as_bytes()), "the key is the store");
         receipts.push(receipt);
-        Ok(())
     });
     // Before the first spout has made it there is no topic.
     if read.is_err() { Vec::new() } else { receipts }
