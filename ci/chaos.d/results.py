@@ -1,5 +1,6 @@
 """The results of a run: progress messages and the final table."""
 
+import enum
 import statistics
 import sys
 import time
@@ -12,11 +13,21 @@ def say(words):
     print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
 
 
-class Fault:
-    """One kind of fault: how often it was caused, and how long the pipeline took to recover each time."""
+class Kind(enum.StrEnum):
+    """What a fault is, whatever it is called."""
 
-    def __init__(self, name):
-        self.name, self.times, self.seconds = name, 0, []
+    # A process ends without warning.
+    KILL = "kill"
+    # A program is stopped until another has taken over: Kafka must refuse what it sends afterwards.
+    FENCING = "fencing"
+    OTHER = "other"
+
+
+class Fault:
+    """How often a fault was caused, and how long the pipeline took to recover each time."""
+
+    def __init__(self, name, kind=Kind.OTHER):
+        self.name, self.kind, self.times, self.seconds = name, kind, 0, []
 
     def row(self):
         median, longest = (f"{seconds(self.seconds):.1f}" if self.seconds else "" for seconds in (statistics.median, max))
@@ -33,8 +44,8 @@ class Part:
         """`where` names the pipeline, because another pipeline's counts start at zero."""
         self.account, self.where = account, where
 
-    def fault(self, name):
-        return self.faults.setdefault(name, Fault(name))
+    def fault(self, name, kind=Kind.OTHER):
+        return self.faults.setdefault(name, Fault(name, kind))
 
     def rows(self):
         counts = [""] * 5
@@ -63,7 +74,7 @@ class Results:
         say(f"FAIL  {words}")
 
     def kills(self):
-        return sum(fault.times for part in self.parts for fault in part.faults.values() if "killed" in fault.name)
+        return sum(fault.times for part in self.parts for fault in part.faults.values() if fault.kind is Kind.KILL)
 
     def table(self):
         heads = ["fault", "times", "sales sent", "lost", "duplicated", "altered", "unknown", "to recover, median s", "max s"]

@@ -4,6 +4,7 @@ import itertools
 import time
 
 import offsets
+from results import Kind
 
 from .release import BROKERS, NODES, Release, command, helm, kubectl
 
@@ -30,10 +31,10 @@ class Chapter:
         self.outcome, self.release, self.random = outcome, release, random
         self.loaders = itertools.cycle(LOADERS)
 
-    def broken(self, name, times, breaks):
+    def broken(self, name, times, breaks, kind=Kind.OTHER):
         """Breaks something `times` times while the loaders are scaled, and then counts all sales."""
         part = self.outcome.part(name)
-        fault = part.fault(name)
+        fault = part.fault(name, kind)
         for _ in range(times):
             self.scale_loaders()
             fault.times += 1
@@ -44,19 +45,20 @@ class Chapter:
     def scale_loaders(self):
         self.release.scale(next(self.loaders))
 
-    def broker(self, node):
-        self.release.kill(f"kapture-kafka-{node}")
+    def kill_brokers(self, nodes):
+        self.release.kill(*(f"kapture-kafka-{node}" for node in nodes))
 
     def brokers(self, times):
         kafka = self.release.kafka
-        self.broken("broker killed", times, lambda: self.broker(self.random.randrange(BROKERS)))
-        self.broken("active controller killed", times, lambda: self.broker(self.active_controller()))
-        self.broken("coordinator of the fan-out's group killed", times, lambda: self.broker(kafka.coordinator("fan-out", offsets.GROUP)))
-        self.broken(
-            "coordinator of the fan-out's transactions killed", times,
-            lambda: self.broker(kafka.coordinator("fan-out-0", offsets.TRANSACTION)),
-        )
-        self.broken("all brokers killed at once", times, lambda: self.release.kill(*(f"kapture-kafka-{node}" for node in range(BROKERS))))
+        killed = {
+            "broker": lambda: [self.random.randrange(BROKERS)],
+            "active controller": lambda: [self.active_controller()],
+            "coordinator of the fan-out's group": lambda: [kafka.coordinator("fan-out", offsets.GROUP)],
+            "coordinator of the fan-out's transactions": lambda: [kafka.coordinator("fan-out-0", offsets.TRANSACTION)],
+        }
+        for name, nodes in killed.items():
+            self.broken(f"{name} killed", times, lambda nodes=nodes: self.kill_brokers(nodes()), Kind.KILL)
+        self.broken("all brokers killed at once", times, lambda: self.kill_brokers(range(BROKERS)), Kind.KILL)
 
     def active_controller(self):
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required username=kapture password='$KAFKA_PASSWORD';"
@@ -75,7 +77,7 @@ class Chapter:
         for component in self.release.components():
             if component == "kafka":
                 continue
-            fault = part.fault(f"{component} killed")
+            fault = part.fault(f"{component} killed", Kind.KILL)
             self.scale_loaders()
             names = [pod["metadata"]["name"] for pod in self.release.pods() if self.release.component(pod) == component]
             fault.times += 1

@@ -4,6 +4,7 @@ import time
 
 import flow
 from proof import LOOK_SECONDS, RECOVER_SECONDS
+from results import Kind
 
 
 class Kills:
@@ -22,7 +23,7 @@ class Kills:
                 while time.monotonic() - begun < moment:
                     waits = [wait for wait in waits if not wait()]
                     time.sleep(LOOK_SECONDS)
-                waits.append(self.kill(part.fault(f"{victim.component} killed"), victim))
+                waits.append(self.kill(part.fault(f"{victim.component} killed", Kind.KILL), victim))
             self.pipeline.all_within(RECOVER_SECONDS, waits, f"round {number + 1} of kills")
         self.pipeline.settle(part)
 

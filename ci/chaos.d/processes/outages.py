@@ -3,6 +3,7 @@
 import time
 
 from proof import RECOVER_SECONDS
+from results import Kind
 
 from .pipeline import BEHIND_SECONDS
 
@@ -19,7 +20,7 @@ class Outages:
         kafka = self.pipeline.servers["kafka"]
         for _ in range(kills):
             time.sleep(self.random.uniform(0, 2))
-            self.kill_server(part.fault("kafka killed"), kafka)
+            self.kill_server(part.fault("kafka killed", Kind.KILL), kafka)
         for _ in range(pauses):
             time.sleep(self.random.uniform(0, 2))
             self.lasting(part.fault("kafka paused for 20 s"), 20, kafka.pause, kafka.resume)
@@ -31,7 +32,7 @@ class Outages:
         for _ in range(kills):
             for store in stores:
                 time.sleep(self.random.uniform(0, 2))
-                self.kill_server(part.fault(f"{store.name} killed"), store)
+                self.kill_server(part.fault(f"{store.name} killed", Kind.KILL), store)
         for _ in range(half_open):
             self.half_open(part)
 

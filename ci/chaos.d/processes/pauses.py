@@ -4,7 +4,7 @@ import signal
 import time
 
 from proof import RECOVER_SECONDS
-from results import Fault
+from results import Fault, Kind
 
 from .pipeline import BEHIND_SECONDS
 
@@ -25,26 +25,29 @@ class Pauses:
         for _ in range(times):
             time.sleep(self.random.uniform(0, 1))
             self.pause_one_of_each(part)
-            self.pause_replaced(part.fault("etl-fan-out stopped, and replaced by another of its name"))
+            self.pause_replaced(part.fault("etl-fan-out stopped, and replaced by another of its name", Kind.FENCING))
         self.pipeline.settle(part)
 
     def pause_one_of_each(self, part):
         """Others take over in the meantime; when the stopped ones continue, Kafka and the stores must refuse their writes."""
         fan_out = self.stopped_in_a_transaction()
         zombies = [self.pipeline.one(role) for role in self.pipeline.roles() if role != "etl-fan-out"]
-        said, began = fan_out.log_length(), time.monotonic()
+        began = time.monotonic()
         for zombie in zombies:
             zombie.signal(signal.SIGSTOP)
         time.sleep(BEHIND_SECONDS)
-        named = lambda zombie: f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s"
-        waits = [self.pipeline.passed(part.fault(named(zombie)), zombie.component, began) for zombie in [fan_out, *zombies]]
+        paused = lambda zombie, kind: part.fault(f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s", kind)
+        faults = {fan_out: paused(fan_out, Kind.FENCING), **{zombie: paused(zombie, Kind.OTHER) for zombie in zombies}}
+        lengths = {zombie: zombie.log_length() for zombie in faults}
+        waits = [self.pipeline.passed(fault, zombie.component, began) for zombie, fault in faults.items()]
         self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these are stopped")
         time.sleep(max(0, BEYOND_TRANSACTION_SECONDS - (time.monotonic() - began)))
-        for zombie in [fan_out, *zombies]:
+        for zombie in faults:
             zombie.signal(signal.SIGCONT)
         self.pipeline.recovered(part.fault("all of them continued"))
         part.fault("all of them continued").times += 1
-        self.must_be_fenced(fan_out, said)
+        for zombie, fault in faults.items():
+            self.must_be_fenced(fault, zombie, lengths[zombie])
 
     def stopped_in_a_transaction(self):
         """Stops the first fan-out with a transaction open, which blocks readers until Kafka aborts it."""
@@ -71,7 +74,7 @@ class Pauses:
         zombie.signal(signal.SIGCONT)
         if not self.pipeline.within(RECOVER_SECONDS, lambda: not zombie.runs()):
             self.pipeline.outcome.problem(f"{fault.name}: the stopped program still runs: {zombie.log(said)[-500:]}")
-        self.must_be_fenced(zombie, said)
+        self.must_be_fenced(fault, zombie, said)
         # It may have been fenced itself by the other's last request as a member; then it was restarted.
         if not self.pipeline.within(RECOVER_SECONDS, twin.runs):
             self.pipeline.outcome.problem(f"{fault.name}: its replacement ended: {twin.last_words}")
@@ -81,6 +84,7 @@ class Pauses:
         self.pipeline.supervisor.start(zombie)
         self.pipeline.recovered(Fault("the first one again"))
 
-    def must_be_fenced(self, zombie, said):
-        if "fenced" not in zombie.log(said).lower():
-            self.pipeline.outcome.problem(f"{zombie.pod} was stopped in a transaction, but not fenced: {zombie.log(said)[-500:]}")
+    def must_be_fenced(self, fault, zombie, since):
+        """Of faults of that kind: what a role sends to a store is refused by the position there, and not by Kafka."""
+        if fault.kind is Kind.FENCING and not zombie.was_fenced(since):
+            self.pipeline.outcome.problem(f"{fault.name}: {zombie.pod} was not fenced: {zombie.log(since)[-500:]}")

@@ -103,6 +103,12 @@ class Program:
     def log_length(self):
         return (self.home / "log").stat().st_size
 
+    def was_fenced(self, since):
+        """Whether Kafka refused it as superseded. Only its log says so: `rebuilds`, which it counts, have other causes as well,
+        and a process that ended has no counters.
+        """
+        return "fenced" in self.log(since).lower()
+
     def ask(self, path):
         with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=3) as answer:
             return answer.read()
