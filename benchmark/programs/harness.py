@@ -2,17 +2,17 @@
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
 import pathlib
 import signal
-import statistics
 import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from measurement import Measurement
+from records import ROOT
+
 WORK = ROOT / "target" / "benchmark"
 SERVERS = WORK / "servers"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -32,13 +32,6 @@ def run(*command, **environment):
 
 def say(text):
     print(f"{time.strftime('%H:%M:%S')}  {text}", file=sys.stderr, flush=True)
-
-
-def commit(unrecorded):
-    """The commit; exits if the tree is dirty and the result is to be recorded."""
-    if not unrecorded and run("git", "status", "--porcelain"):
-        sys.exit("the tree is dirty: commit first, so that the result can be repeated, or use --unrecorded")
-    return run("git", "rev-parse", "--short=10", "HEAD")
 
 
 def arguments(text):
@@ -95,7 +88,7 @@ class Bench:
     """Servers and programs of one benchmark. Stops what it started on exit."""
 
     def __init__(self, unrecorded):
-        self.unrecorded, self.commit = unrecorded, commit(unrecorded)
+        self.measured = Measurement(recorded=not unrecorded, otherwise=", or use --unrecorded")
         # So that everything that was started is stopped, as after an interrupt.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped by a signal"))
         say("compiling for release")
@@ -180,34 +173,9 @@ class Bench:
                 f"--dbname={known['POSTGRES_DATABASE']}", f"--command=drop schema \"{apart['POSTGRES_SCHEMA']}\" cascade",
                 PGPASSWORD=known["POSTGRES_PASSWORD"], PGOPTIONS="--client-min-messages=warning")
 
-    def result(self, name, title, lines):
-        """Writes benchmark/programs/results/<date>-<name>.md and prints the path."""
-        cores = os.cpu_count()
-        cpu = run("sh", "-c", "sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1")
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-        today = datetime.date.today().isoformat()
-        command = " ".join([f"benchmark/programs/{pathlib.Path(sys.argv[0]).name}", *sys.argv[1:]])
-        text = "\n".join([
-            f"# {title}, {today}",
-            "",
-            f"By `{command}`, commit {self.commit}, on {cores} cores ({cpu}) and {memory:.0f} GiB, Linux {os.uname().release}.",
-            "Servers, programs and the measurement share them; \"others\" is what everything but the processes of this table used",
-            "meanwhile, in cores.",
-            "",
-            *lines,
-            "",
-        ])
-        if self.unrecorded:
-            print(text)
-            return
-        result = ROOT / "benchmark" / "programs" / "results" / f"{today}-{name}.md"
-        result.parent.mkdir(exist_ok=True)
-        result.write_text(text)
-        print(f"written: {result.relative_to(ROOT)}")
-
 
 class Usage:
-    """CPU of some processes, and of everything else, since it was created."""
+    """Seconds of CPU of some processes, and cores used by everything else, since it was created."""
 
     def __init__(self, **processes):
         self.processes = processes
@@ -216,12 +184,5 @@ class Usage:
 
     def read(self):
         used = {name: process.cpu() - self.before[name] for name, process in self.processes.items()}
-        seconds = time.time() - self.begun
-        return {**used, "others": (busy() - self.busy - sum(used.values())) / seconds}
-
-
-def spread(values, form="{:,.0f}"):
-    """Median, with lowest and highest."""
-    values = list(values)
-    median, low, high = (form.format(value) for value in (statistics.median(values), min(values), max(values)))
-    return f"{median} ({low} to {high})"
+        others = (busy() - self.busy - sum(used.values())) / (time.time() - self.begun)
+        return {**{f"{name}_cpu_s": seconds for name, seconds in used.items()}, "others_cores": others}

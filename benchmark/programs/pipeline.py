@@ -42,15 +42,15 @@ def offer(bench, rate, seconds, role, stage, late_ms=LATE_MS):
         with bench.watching("report", ADMIN["loader"], "schedule_lag", seconds) as sent:
             latency = bench.gauge("report", ADMIN[role], stage, seconds)
             sent = sent()
-    latency.update(arrived=latency["counters"][stage] / latency["seconds"], late=sent["p99_ms"])
+    latency.update(offered=rate, arrived=latency["counters"][stage] / latency["seconds"], sent_late_p99_ms=sent["p99_ms"])
     latency["held"] = latency["arrived"] > 0.97 * rate and latency["p99_ms"] < late_ms
     say(f"{stage} at {rate:,}/s: {latency['arrived']:,.0f}/s arrived, p50 {latency['p50_ms']:.0f} ms, "
-        f"p99 {latency['p99_ms']:.0f} ms; sent {latency['late']:.1f} ms late at p99")
+        f"p99 {latency['p99_ms']:.0f} ms; sent {latency['sent_late_p99_ms']:.1f} ms late at p99")
     return latency
 
 
 def capacity(bench, first, role, stage, look, late_ms=LATE_MS):
-    """The highest sustained rate (all sales arrived, with p99 below the limit), and a table of all attempts.
+    """The highest sustained rate (all sales arrived, with p99 below the limit), and all attempts.
 
     The rate is raised by a quarter until it twice fails, because on a shared machine a pause of a second may have another
     cause. The backlog is drained before the next attempt.
@@ -60,13 +60,13 @@ def capacity(bench, first, role, stage, look, late_ms=LATE_MS):
         latency = offer(bench, rate, STEP_SECONDS, role, stage, late_ms)
         all_found(role, look)
         if not latency["held"]:
+            steps.append(latency)
             latency = offer(bench, rate, STEP_SECONDS, role, stage, late_ms)
             all_found(role, look)
-        steps.append(f"| {rate:,} | {latency['arrived']:,.0f} | {latency['p50_ms']:.0f} | {latency['p99_ms']:.0f} "
-                     f"| {latency['late']:.1f} | {'held' if latency['held'] else 'did not hold'} |")
+        steps.append(latency)
         if not latency["held"]:
             break
         held, rate = rate, int(rate * FACTOR)
     if held is None:
         raise SystemExit(f"{rate:,} sales/s were already too many: start lower, with --from")
-    return held, [f"| offered/s | {stage}/s | p50 ms | p99 ms | sent late, p99 ms | |", "| --- | --- | --- | --- | --- | --- |", *steps]
+    return held, steps

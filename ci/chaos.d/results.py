@@ -1,9 +1,9 @@
-"""The results of a run: progress messages and the final table."""
+"""The results of a run: progress messages, and the figures that become its record."""
 
-import enum
-import statistics
 import sys
 import time
+
+from shown.chaos import COUNTS, Kind
 
 BEGUN = time.monotonic()
 
@@ -13,25 +13,14 @@ def say(words):
     print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
 
 
-class Kind(enum.StrEnum):
-    """What a fault is, whatever it is called."""
-
-    # A process ends without warning.
-    KILL = "kill"
-    # A program is stopped until another has taken over: Kafka must refuse what it sends afterwards.
-    FENCING = "fencing"
-    OTHER = "other"
-
-
 class Fault:
     """How often a fault was caused, and how long the pipeline took to recover each time."""
 
     def __init__(self, name, kind=Kind.OTHER):
         self.name, self.kind, self.times, self.seconds = name, kind, 0, []
 
-    def row(self):
-        median, longest = (f"{seconds(self.seconds):.1f}" if self.seconds else "" for seconds in (statistics.median, max))
-        return [self.name, str(self.times), *[""] * 5, median, longest]
+    def figures(self):
+        return {"name": self.name, "kind": self.kind, "times": self.times, "seconds": self.seconds}
 
 
 class Part:
@@ -47,15 +36,10 @@ class Part:
     def fault(self, name, kind=Kind.OTHER):
         return self.faults.setdefault(name, Fault(name, kind))
 
-    def rows(self):
-        counts = [""] * 5
-        if self.account:
-            found = self.account.found
-            counts = [self.account.sent, found["lost"], found["duplicate"], found["altered"], self.account.unknown]
-        times = sum(fault.times for fault in self.faults.values())
-        yield [f"**{self.name}**", f"**{times}**", *(f"**{count:,}**" if count != "" else "**?**" for count in counts), "", ""]
-        for fault in self.faults.values():
-            yield fault.row()
+    def figures(self):
+        account = self.account
+        counts = account and {name: {"sent": account.sent, "unknown": account.unknown, **account.found}[name] for name in COUNTS}
+        return {"name": self.name, "account": counts, "faults": [fault.figures() for fault in self.faults.values()]}
 
 
 class Results:
@@ -73,16 +57,5 @@ class Results:
         self.problems.append(words)
         say(f"FAIL  {words}")
 
-    def kills(self):
-        return sum(fault.times for part in self.parts for fault in part.faults.values() if fault.kind is Kind.KILL)
-
-    def table(self):
-        heads = ["fault", "times", "sales sent", "lost", "duplicated", "altered", "unknown", "to recover, median s", "max s"]
-        rows = [heads, ["---"] * len(heads), *(row for part in self.parts for row in part.rows())]
-        return ["| " + " | ".join(row) + " |" for row in rows]
-
-    def lines(self):
-        """The table, followed by notes and problems."""
-        trouble = [f"- {words}" for words in self.problems] or ["None."]
-        notes = [f"- {words}" for words in [f"{self.kills()} kills in all.", *self.notes]]
-        return [*self.table(), "", *notes, "", "What went wrong:", "", *trouble]
+    def figures(self):
+        return {"parts": [part.figures() for part in self.parts], "notes": self.notes, "problems": self.problems}
