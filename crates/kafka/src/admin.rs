@@ -13,6 +13,10 @@ use crate::dispose::Disposed;
 /// One request, and what the brokers need for it. Deleting many topics takes the longest.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// One request for a group. On a broker that has only just started, the client would wait in vain for the group's coordinator
+/// until then: the caller asks again.
+const GROUP_LIMIT: Duration = Duration::from_secs(5);
+
 /// Changes what there is.
 pub struct Admin(Disposed<AdminClient<DefaultClientContext>>);
 
@@ -53,7 +57,8 @@ impl Admin {
 
     /// Deletes what a group has committed, if there is such a group. An error while it has members.
     pub async fn delete_group(&self, group: &str) -> anyhow::Result<()> {
-        match self.0.delete_groups(&[group], &options()).await.context("deleting the group")?.into_iter().next() {
+        let options = AdminOptions::new().request_timeout(Some(GROUP_LIMIT));
+        match self.0.delete_groups(&[group], &options).await.context("deleting the group")?.into_iter().next() {
             None | Some(Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
             Some(Err((name, code))) => bail!("deleting group {name}: {code}"),
         }
