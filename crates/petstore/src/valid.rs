@@ -10,7 +10,7 @@ use std::str::Utf8Error;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::{Customer, Item, Pets, Sale, SaleId, State, Store};
+use crate::{Customer, Item, Pets, Sale, SaleId, State, Store, compact};
 
 /// The longest body of a sale, a hundred times as long as a generated one, which has some 550 bytes.
 pub const MAX_SALE_BYTES: usize = 64 << 10;
@@ -130,7 +130,8 @@ impl<'a> SaleRef<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         within("a body", body.len(), MAX_SALE_BYTES)?;
         // UTF-8 is checked once for the whole body, instead of string by string.
-        let sale: Self = serde_json::from_str(str::from_utf8(body)?)?;
+        let text = str::from_utf8(body)?;
+        let sale = compact::read(text).map_or_else(|| serde_json::from_str(text), Ok)?;
         check_numbers(sale.id, sale.time, sale.customer.id)?;
         Ok(sale)
     }
