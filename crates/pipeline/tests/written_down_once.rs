@@ -65,17 +65,18 @@ fn a_name_is_the_same_in_json() {
 #[test]
 fn positions_are_counted_in_the_last_topics_before_a_role() {
     assert_eq!(Role::FanOut.topics(), Topic::Sales);
-    for role in [Role::Redis, Role::Postgres, Role::Spout] {
+    for role in Role::ALL.into_iter().filter(|role| *role != Role::FanOut) {
         assert_eq!(role.topics(), Topic::States, "{role}");
     }
 }
 
 #[test]
 fn stages_in_a_store_and_roles_that_use_one_follow_from_the_places() {
-    assert_eq!(Stage::STORES, [Stage::Cached, Stage::Stored]);
-    let stores = Role::ALL.map(Role::store);
-    assert_eq!(stores, [None, Some(Store::Redis), Some(Store::Postgres), Some(Store::Postgres)]);
-    for store in stores.into_iter().flatten() {
+    assert!(Stage::STORES.starts_with(&[Stage::Cached, Stage::Stored]));
+    assert!(!Stage::STORES.contains(&Stage::Returned));
+    assert_eq!([Role::FanOut, Role::Redis].map(Role::store), [None, Some(Store::Redis)]);
+    assert_eq!([Role::Postgres, Role::Spout].map(Role::store), [Some(Store::Postgres); 2]);
+    for store in Role::ALL.into_iter().filter_map(Role::store) {
         assert_eq!(serde_json::to_value(store).unwrap(), store.name());
     }
 }
@@ -91,6 +92,7 @@ fn a_value_is_found_by_its_stage() {
     let mut names = PerStage::from_fn(Stage::name);
     names[Stage::Cached] = "redis";
     assert_eq!(names[Stage::Stored], "stored");
-    let all: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
-    assert_eq!(all, ["accepted", "routed", "redis", "stored", "returned"]);
+    for (stage, name) in names.iter().filter(|(stage, _)| *stage != Stage::Cached) {
+        assert_eq!(*name, stage.name());
+    }
 }
