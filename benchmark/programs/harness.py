@@ -15,6 +15,7 @@ from records import ROOT
 
 WORK = ROOT / "target" / "benchmark"
 SERVERS = WORK / "servers"
+PIPELINE = json.loads((ROOT / "crates" / "pipeline" / "pipeline.json").read_text())
 TICKS = os.sysconf("SC_CLK_TCK")
 # Enough for the logs of all topics, where each state gets its share by population, so that nothing is deleted during a run.
 RETENTION_BYTES = 64 << 30
@@ -159,7 +160,8 @@ class Bench:
 
     def role(self, role, address="127.0.0.1:0", **more):
         """Runs a role of etl in the background."""
-        servers = {"fan-out": ["kafka"], "spout": ["kafka", "postgres"]}.get(role, ["kafka", role])
+        store = next(stage["store"] for stage in PIPELINE["stages"] if stage["group"] == role)
+        servers = ["kafka", store] if store else ["kafka"]
         environment = self.environment(*servers, ETL_ROLE=role, SERVICE_ADMIN_ADDR=address, **more)
         return self.program(role, [self.binaries / "kapture-etl"], environment)
 

@@ -1,9 +1,13 @@
 """The state of the pipeline: how far each stage is, and the exact count of all sales."""
 
+import json
+import pathlib
+
 import offsets
 
-# The group of each role, and whether it reads `sales` or the state topics.
-GROUPS = {"etl-fan-out": "fan-out", "etl-redis": "redis", "etl-postgres": "postgres", "etl-spout": "spout"}
+STAGES = json.loads((pathlib.Path(__file__).parents[2] / "crates" / "pipeline" / "pipeline.json").read_text())["stages"]
+# The group of each role.
+GROUPS = {stage["component"]: stage["group"] for stage in STAGES if stage["group"]}
 FINDINGS = ("lost", "rejected", "duplicate", "altered", "misrouted", "out_of_order", "never_sent", "malformed")
 
 
@@ -13,7 +17,8 @@ class Mark:
     def __init__(self, kafka, component):
         self.kafka, self.group, self.ends = kafka, GROUPS[component], None
         # In a state topic, the last sale is followed by the marker that ends its transaction.
-        self.reads, self.closing = (is_sales, 0) if component == "etl-fan-out" else (is_state, 1)
+        reads_sales = any(stage["component"] == component and stage["positions_in"] == "sales" for stage in STAGES)
+        self.reads, self.closing = (is_sales, 0) if reads_sales else (is_state, 1)
 
     def passed(self):
         """False as long as Kafka does not answer."""

@@ -8,7 +8,7 @@ Takes (list $ "kafka"), or "redis" or "postgres" there. Returns "true" if it is 
 
 {{/*
 Takes the root. Returns a YAML list of the components that run, in the order in which a sale travels. `values`: the path of the
-component's values; `ports`: the ports of its headless Service; `reports`: whether the exporter polls it; `sidecar`: the second
+component's values; `ports`: the ports of its headless Service; `reports`: whether the exporter polls it; `store`: where a role of etl writes to, or reads from; `sidecar`: the second
 program in its pods.
 */}}
 {{- define "kapture.components" -}}
@@ -20,19 +20,19 @@ program in its pods.
 - {name: loader, kind: StatefulSet, values: loader, reports: true, ports: {admin: 8080}}
 - {name: etl-fan-out, kind: StatefulSet, values: etl.fanOut, reports: true, ports: {admin: 8080}}
 {{- if $redis }}
-- {name: etl-redis, kind: Deployment, values: etl.redis, reports: true, ports: {admin: 8080}}
+- {name: etl-redis, kind: Deployment, values: etl.redis, store: redis, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "redis") }}
 - {name: redis, kind: StatefulSet, values: redis, ports: {redis: 6379}}
 {{- end }}
 {{- if $postgres }}
-- {name: etl-postgres, kind: Deployment, values: etl.postgres, reports: true, ports: {admin: 8080}}
+- {name: etl-postgres, kind: Deployment, values: etl.postgres, store: postgres, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "postgres") }}
 - {name: postgres, kind: StatefulSet, values: postgres, ports: {postgres: 5432}}
 {{- end }}
 {{- if $postgres }}
-- {name: etl-spout, kind: Deployment, values: etl.spout, reports: true, ports: {admin: 8080}}
+- {name: etl-spout, kind: Deployment, values: etl.spout, store: postgres, reports: true, ports: {admin: 8080}}
 {{- end }}
 - {name: auditor, kind: Deployment, values: auditor, reports: true, ports: {admin: 8080}}
 - {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}

@@ -1,5 +1,5 @@
 {{/*
-Takes nothing. Returns a YAML list of every connection that Kapture makes; `*` means anyone. The NetworkPolicies are
+Takes the root. Returns a YAML list of every connection that Kapture makes; `*` means anyone. The NetworkPolicies are
 rendered from it, and a test compares it with the addresses that the programs are given. DNS is allowed in addition.
 */}}
 {{- define "kapture.connections" -}}
@@ -7,12 +7,12 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
 - {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
-- {from: etl-redis, to: kafka, port: 9092, why: reads the topics of the states}
-- {from: etl-redis, to: redis, port: 6379, why: writes what it read}
-- {from: etl-postgres, to: kafka, port: 9092, why: reads the topics of the states}
-- {from: etl-postgres, to: postgres, port: 5432, why: writes what it read}
-- {from: etl-spout, to: kafka, port: 9092, why: sends receipts}
-- {from: etl-spout, to: postgres, port: 5432, why: reads what is stored}
+{{- range include "kapture.components" . | fromYamlArray }}
+{{- if .store }}
+- {from: {{ .name }}, to: kafka, port: 9092, why: "reads or writes the topics of its stage, commits positions"}
+- {from: {{ .name }}, to: {{ .store }}, port: {{ get (dict "redis" 6379 "postgres" 5432) .store }}, why: reads or writes sales}
+{{- end }}
+{{- end }}
 - {from: redis, to: redis, port: 6379, why: replicas follow the first server}
 - {from: auditor, to: kafka, port: 9092, why: "reads every stage, stores its results"}
 - {from: auditor, to: redis, port: 6379, why: counts what arrived}
@@ -20,10 +20,11 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: exporter, to: kafka, port: 9092, why: "reads offsets, for lag"}
 - {from: exporter, to: kafka, port: 8080, why: polls the reports of the probes}
 - {from: exporter, to: loader, port: 8080, why: polls reports}
-- {from: exporter, to: etl-fan-out, port: 8080, why: polls reports}
-- {from: exporter, to: etl-redis, port: 8080, why: polls reports}
-- {from: exporter, to: etl-postgres, port: 8080, why: polls reports}
-- {from: exporter, to: etl-spout, port: 8080, why: polls reports}
+{{- range include "kapture.components" . | fromYamlArray }}
+{{- if hasPrefix "etl-" .name }}
+- {from: exporter, to: {{ .name }}, port: 8080, why: polls reports}
+{{- end }}
+{{- end }}
 - {from: exporter, to: auditor, port: 8080, why: polls reports}
 - {from: test, to: kafka, port: 9092, why: "helm test: reads every stage again"}
 - {from: test, to: redis, port: 6379, why: "helm test: counts sales again"}

@@ -125,7 +125,8 @@
 {{/* Takes (list $ "etl component"). Returns the variables of that role. */}}
 {{- define "kapture.etlEnv" -}}
 {{- $root := index . 0 -}}
-{{- $role := trimPrefix "etl-" (index . 1) -}}
+{{- $component := index . 1 -}}
+{{- $role := trimPrefix "etl-" $component -}}
 {{- include "kapture.env" $root }}
 {{ include "kapture.kafkaEnv" $root }}
 - name: ETL_ROLE
@@ -140,7 +141,11 @@
   # A broker that was replaced is a new Kafka, which positions in the store don't belong to.
   value: "true"
 {{- end }}
-{{ include (printf "kapture.%sEnv" (ternary "redis" "postgres" (eq $role "redis"))) $root }}
+{{- range include "kapture.components" $root | fromYamlArray }}
+{{- if eq .name $component }}
+{{ include (printf "kapture.%sEnv" .store) $root }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if eq $role "spout" }}
 - name: ETL_INSTANCE

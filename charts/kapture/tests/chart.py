@@ -24,10 +24,12 @@ SHARED = {
     "podLabels", "podAnnotations", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "priorityClassName",
     "podSecurityContext", "securityContext", "extraEnv", "extraVolumes", "extraVolumeMounts",
 }  # fmt: skip
+STAGES = json.loads((CHART.parents[1] / "crates/pipeline/pipeline.json").read_text())["stages"]
+# Those that fill a stage, in the order of the flow, by the path of their values.
+FLOW = {stage["values"]: stage["component"] for stage in STAGES}
 # The components, by the path of their values.
 COMPONENTS = {
-    "kafka": "kafka", "loader": "loader", "etl.fanOut": "etl-fan-out", "etl.redis": "etl-redis", "etl.postgres": "etl-postgres",
-    "etl.spout": "etl-spout", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
+    "kafka": "kafka", **FLOW, "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Pods(unittest.TestCase):
         self.assertEqual(template[0], template[1])
 
     def test_no_component_has_its_replicas_in_a_pod_template(self):
-        for component in ("loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "kafka"):
+        for component in (*chart.FLOW, "redis", "kafka"):
             with self.subTest(component):
                 pods = [
                     [(name, metadata, spec) for name, _, metadata, spec in chart.workloads("full", f"{component}.replicas={n}")]

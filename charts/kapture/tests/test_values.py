@@ -37,11 +37,7 @@ CHANGES = {
     "loader.skew": ("0", []),
     "loader.days": ("30", []),
     "loader.stopAfter": ("90m", []),
-    "etl.fanOut.replicas": ("3", []),
     "etl.fanOut.transactionInterval": ("20ms", []),
-    "etl.redis.replicas": ("3", []),
-    "etl.postgres.replicas": ("3", []),
-    "etl.spout.replicas": ("3", []),
     "redis.enabled": ("false", []),
     "redis.replicas": ("2", []),
     "redis.maxMemory": ("64Mi", []),
@@ -92,8 +88,10 @@ CHANGES = {
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
-for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe", "test"):
+for part in ("kafka", *chart.FLOW, "redis", "postgres", "auditor", "exporter", "probe", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
+for part in chart.FLOW:
+    CHANGES.setdefault(f"{part}.replicas", ("3", []))
 for part in ("kafka", "redis", "postgres"):
     CHANGES |= {f"{part}.image.{key}": (value, []) for key, value in IMAGE.items()}
     CHANGES |= {f"{part}.persistence.{key}": (value, []) for key, value in PERSISTENCE.items()}
@@ -138,9 +136,8 @@ class EveryValue(unittest.TestCase):
 class Replicas(unittest.TestCase):
     def test_each_component_has_as_many_as_asked_for(self):
         wanted = {
-            "kafka": ("kafka", 5), "loader": ("loader", 0), "etl-fan-out": ("etl.fanOut", 3), "etl-redis": ("etl.redis", 4),
-            "etl-postgres": ("etl.postgres", 0), "etl-spout": ("etl.spout", 2), "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0),
-            "exporter": ("exporter", 0),
+            "kafka": ("kafka", 5), **{name: (path, number % 5) for number, (path, name) in enumerate(chart.FLOW.items())},
+            "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0), "exporter": ("exporter", 0),
         }  # fmt: skip
         for component, (path, count) in wanted.items():
             found = {n: r for n, r, _, _ in chart.workloads(FULL, f"{path}.replicas={count}")}

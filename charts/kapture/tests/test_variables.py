@@ -59,7 +59,7 @@ class Variables(unittest.TestCase):
         ]
         for situation, sets, adopts in cases:
             with self.subTest(situation=situation, sets=sets):
-                roles = {"etl-redis", "etl-postgres", "etl-spout"} if adopts else set()
+                roles = {stage["component"] for stage in chart.STAGES if stage["store"]} if adopts else set()
                 told = {
                     component: value
                     for component, _, _, spec in chart.workloads(situation, "redis.enabled=true", *sets)

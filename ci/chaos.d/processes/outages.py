@@ -2,13 +2,14 @@
 
 import time
 
+import flow
 from proof import RECOVER_SECONDS
 from results import Kind
 
 from .pipeline import BEHIND_SECONDS
 
-# The role that writes to each store.
-STORES = {"redis": "etl-redis", "postgres": "etl-postgres"}
+# The first role that writes to each store.
+STORES = {stage["place"]["store"]: stage["component"] for stage in reversed(flow.STAGES) if "store" in stage["place"]}
 
 
 class Outages:

@@ -17,6 +17,7 @@ use service::Health;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::transaction_interval;
 use crate::rejected::{Rejected, headers_bytes};
 use crate::{Metrics, Role};
 
@@ -29,12 +30,8 @@ pub struct Config {
     /// Which instance this is: the same after a restart, and no one else's.
     pub ordinal: u32,
     /// A transaction is closed after this time: what is added to a sale's latency, against the price of a commit.
-    #[serde(default = "interval")]
+    #[serde(default = "transaction_interval")]
     pub transaction_interval: TransactionInterval,
-}
-
-fn interval() -> TransactionInterval {
-    TransactionInterval::from_ms::<100>()
 }
 
 /// The loop turns every few milliseconds; inside a transaction it waits for Kafka, which gives up after 10 s, and a
@@ -61,7 +58,7 @@ pub fn run(
     let watch = watch?;
     ready.set(true);
     let settings = Settings {
-        role: "fan-out".to_owned(),
+        role: config.role.to_string(),
         ordinal: config.ordinal.to_string(),
         source: kafka.names().sales(),
         interval: config.transaction_interval.get(),
@@ -70,7 +67,7 @@ pub fn run(
     };
     let events = Arc::clone(&metrics.transactions);
     let mut router = Router::new(kafka, metrics);
-    let beat = health.loop_("fan-out", LOOP_LIMIT);
+    let beat = health.loop_(config.role.to_string(), LOOP_LIMIT);
     exactly_once::run(kafka, &settings, &mut router, &events, &watch, &beat, shutdown).context("fanning out")
 }
 

@@ -52,7 +52,7 @@ function tile(label, value, unit, note, values, cls) {
   return el("div", "card", el("div", "label", label), figure, el("div", "note", note), values ? spark(values) : null);
 }
 
-const ends = (state) => state.stages.filter((stage) => stage.name === "cached" || stage.name === "stored");
+const ends = (state) => state.stages.filter((stage) => stage.store);
 const lastStage = (state) => ends(state).at(-1) || state.stages.at(-1);
 // A sale has arrived when the slower store has it.
 const slowest = (state) => ends(state).reduce((worst, stage) =>
@@ -106,17 +106,18 @@ const mostly = (time) => {
 
 function flow(state) {
   const boxes = [];
-  let marked = false;
+  let marked = false, before;
   for (const stage of state.stages) {
-    // Redis and Postgres are filled side by side.
-    if (boxes.length) boxes.push(el("span", "arrow", stage.name === "stored" && state.stages.some((it) => it.name === "cached") ? "+" : "\u2192"));
+    // Stages behind the same one are filled side by side.
+    if (boxes.length) boxes.push(el("span", "arrow", stage.after === before ? "+" : "\u2192"));
+    before = stage.after;
     // The first that falls behind by more than two seconds of sales is where to look.
     const behind = !marked && known(stage.lag) && stage.rate !== null && stage.lag > 2 * Math.max(stage.rate, 1);
     marked = marked || behind;
     const facts = el("dl");
     const fact = (name, value, cls) => facts.append(el("dt", "", name), el("dd", cls || "", value));
     fact("total", count(stage.sales));
-    if (stage.name !== "accepted") fact("lag", count(stage.lag), behind ? "warn" : "");
+    if (stage.after) fact("lag", count(stage.lag), behind ? "warn" : "");
     fact("p99", latency(stage.recent?.p99_us));
     // Only of roles that say where their time goes.
     if (stage.time) fact("mostly", mostly(stage.time));

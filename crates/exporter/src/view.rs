@@ -44,6 +44,8 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
             let ages = of_it.iter().flatten().map(|it| it.age(now).as_secs_f64());
             Stage {
                 name: stage.name().to_owned(),
+                after: stage.after().map(|before| before.name().to_owned()),
+                store: stage.place().store().map(|store| store.name().to_owned()),
                 component: stage.component().to_owned(),
                 sales: ledger.total(stage.component(), stage.name()),
                 rate: rate(ledger, stage.component(), stage.name(), now),
@@ -194,6 +196,14 @@ mod tests {
 
     fn address(n: usize) -> SocketAddr {
         format!("10.0.0.{n}:8080").parse().unwrap()
+    }
+
+    #[test]
+    fn each_stage_says_what_it_comes_after_and_in_which_store_it_is() {
+        let (ledger, start) = flow();
+        let stages = stages(&ledger, start);
+        let places: Vec<_> = stages.iter().map(|stage| (stage.after.as_deref(), stage.store.as_deref())).collect();
+        assert_eq!(places, [(None, None), (Some("accepted"), None), (Some("routed"), Some("postgres"))]);
     }
 
     #[test]

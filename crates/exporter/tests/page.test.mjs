@@ -50,8 +50,10 @@ function page(...states) {
 
 const none = { n: 0, negative: 0, p50_us: null, p90_us: null, p99_us: null, p999_us: null, max_us: null };
 const p99 = (ms) => ({ ...none, n: 9, p99_us: ms * 1000 });
+// Two stores are filled from the topics of the states.
+const FROM = { routed: { after: "accepted" }, cached: { after: "routed", store: "redis" }, stored: { after: "routed", store: "postgres" } };
 const stage = (name, more) => ({
-  name, component: name, sales: 100, rate: 10, lag: 0, latency: none, recent: p99(1), age_seconds: 0.5, instances: 1, stale: 0, ...more,
+  name, component: name, ...(FROM[name] ?? { after: null }), sales: 100, rate: 10, lag: 0, latency: none, recent: p99(1), age_seconds: 0.5, instances: 1, stale: 0, ...more,
 });
 const state = (more) => ({
   at_us: 0, load: null, instances: [{ age_seconds: 0.5, stale: false, component: "loader" }], resources: [], kafka: null,
@@ -102,6 +104,17 @@ test("the first stage that is behind says so in words", () => {
   const stages = [stage("accepted"), stage("routed", { lag: 900 }), stage("stored", { lag: 900 })];
   const labels = page(state({ stages })).nodes.flow.find("label").map((label) => label.textContent);
   assert.deepEqual(labels, ["accepted", "routed: behind", "stored"]);
+});
+
+test("stages behind the same one are shown side by side, whatever they are called", () => {
+  const arrows = (...stages) => page(state({ stages })).nodes.flow.find("arrow").map((arrow) => arrow.textContent);
+  const [first, ...rest] = [stage("accepted"), stage("routed"), stage("cached"), stage("stored")];
+  assert.deepEqual(arrows(first, ...rest), ["\u2192", "\u2192", "+"]);
+  const archived = stage("archived", { after: "routed", store: "archive", recent: p99(700) });
+  const returned = stage("returned", { after: "stored" });
+  assert.deepEqual(arrows(first, ...rest, archived, returned), ["\u2192", "\u2192", "+", "+", "\u2192"]);
+  const slower = page(state({ stages: [first, ...rest, archived, returned] })).tile("p99");
+  assert.deepEqual([slower.label, slower.value], ["p99 from due to archived", "700 ms"]);
 });
 
 test("a role that says where its time goes is shown with its ceiling", () => {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use kafka::Deliveries;
 use tracing::warn;
 
-use crate::load::Load;
+use crate::running::Load;
 
 /// A sale that Kafka did not take is logged once in this time, in microseconds.
 const LOG_EVERY_US: u64 = 1_000_000;

@@ -16,8 +16,8 @@ use service::Secret;
 use service::http::{HeaderValue, Method, Request, Response, StatusCode, error, json};
 
 use crate::in_force::{Refused, View, Wanted};
-use crate::load::Load;
 use crate::rate::Rate;
+use crate::running::Load;
 
 /// The largest body: it holds three short fields.
 const BODY_LIMIT: usize = 4 << 10;

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use service::resources::{Limit, Reader};
 
-use crate::load::Load;
+use crate::running::Load;
 
 /// How many samples, a second apart, are compared.
 const WINDOW: usize = 10;

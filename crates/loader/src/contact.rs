@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
-use crate::load::Load;
+use crate::running::Load;
 
 /// Rest between two checks; bounds how late a stop is seen.
 const REST: Duration = Duration::from_millis(200);

@@ -16,8 +16,8 @@ use tracing::{info, warn};
 
 use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
-use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::opening::{Past, left};
+use crate::running::{Load, TO_LOAD_AGAIN};
 
 /// How often changes are published: twice as often as promised, so that a slow commit doesn't break the promise.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -30,10 +30,10 @@ mod cpu_wait;
 pub mod in_force;
 pub mod journal;
 pub mod ledger;
-pub mod load;
 mod metrics;
 pub mod opening;
 pub mod rate;
+pub mod running;
 pub mod schedule;
 pub mod sending;
 pub mod stock;
@@ -51,8 +51,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 use ledger::Ledger;
-pub use load::Load;
 pub use metrics::Metrics;
+pub use running::Load;
 use sending::Sending;
 
 /// The schedule's loop turns at least every 50 ms, whatever Kafka does; one this late counts as stuck.

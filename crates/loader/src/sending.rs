@@ -17,9 +17,9 @@ use crate::causes::Causes;
 use crate::ceiling::Ceiling;
 use crate::clock::Clock;
 use crate::in_force::{ENDED, STOPPING};
-use crate::load::{Load, TO_LOAD_AGAIN};
 use crate::metrics::Metrics;
 use crate::rate::CatchUp;
+use crate::running::{Load, TO_LOAD_AGAIN};
 use crate::schedule::Schedule;
 use crate::stock::Stock;
 

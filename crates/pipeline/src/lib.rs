@@ -26,19 +26,29 @@ pub struct Row {
     pub after: Option<Stage>,
     /// Which component puts it there, and counts it: the loader, or a role of etl.
     pub component: &'static str,
+    /// Where that component's settings are in the chart's values.
+    pub values: &'static str,
     /// The role of etl, if one fills the stage; the loader fills the first.
     pub role: Option<Role>,
     /// Where it is put.
     pub place: Place,
 }
 
-/// All stages in the order of the flow, which is that of [`Stage::ALL`].
-pub const FLOW: [Row; 5] = [
-    Row { stage: Stage::Accepted, after: None, component: "loader", role: None, place: Place::Topic(Topic::Sales) },
+/// All stages in the order of the flow.
+pub const FLOW: &[Row] = &[
+    Row {
+        stage: Stage::Accepted,
+        after: None,
+        component: "loader",
+        values: "loader",
+        role: None,
+        place: Place::Topic(Topic::Sales),
+    },
     Row {
         stage: Stage::Routed,
         after: Some(Stage::Accepted),
         component: "etl-fan-out",
+        values: "etl.fanOut",
         role: Some(Role::FanOut),
         place: Place::Topic(Topic::States),
     },
@@ -46,6 +56,7 @@ pub const FLOW: [Row; 5] = [
         stage: Stage::Cached,
         after: Some(Stage::Routed),
         component: "etl-redis",
+        values: "etl.redis",
         role: Some(Role::Redis),
         place: Place::Store(Store::Redis),
     },
@@ -53,6 +64,7 @@ pub const FLOW: [Row; 5] = [
         stage: Stage::Stored,
         after: Some(Stage::Routed),
         component: "etl-postgres",
+        values: "etl.postgres",
         role: Some(Role::Postgres),
         place: Place::Store(Store::Postgres),
     },
@@ -60,6 +72,7 @@ pub const FLOW: [Row; 5] = [
         stage: Stage::Returned,
         after: Some(Stage::Stored),
         component: "etl-spout",
+        values: "etl.spout",
         role: Some(Role::Spout),
         place: Place::Topic(Topic::Receipts),
     },

@@ -41,7 +41,27 @@ pub enum Store {
 
 impl Stage {
     /// All stages in the order of the flow.
-    pub const ALL: [Self; 5] = [Self::Accepted, Self::Routed, Self::Cached, Self::Stored, Self::Returned];
+    pub const ALL: [Self; FLOW.len()] = {
+        let (mut all, mut at) = ([Self::Accepted; FLOW.len()], 0);
+        while at < FLOW.len() {
+            all[at] = FLOW[at].stage;
+            at += 1;
+        }
+        all
+    };
+
+    /// Those whose sales are in a store, in the order of the flow.
+    pub const STORES: [Self; stores()] = {
+        let (mut all, mut at, mut store) = ([Self::Accepted; stores()], 0, 0);
+        while at < FLOW.len() {
+            if FLOW[at].place.store().is_some() {
+                all[store] = FLOW[at].stage;
+                store += 1;
+            }
+            at += 1;
+        }
+        all
+    };
 
     /// The name in metrics, reports, JSON and tables.
     pub const fn name(self) -> &'static str {
@@ -74,8 +94,47 @@ impl Stage {
         self.row().after
     }
 
+    /// The stages that a sale has passed before it, the nearest first.
+    pub fn before(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(self.after(), |stage| stage.after())
+    }
+
     /// Where its sales are stored.
     pub const fn place(self) -> Place {
         self.row().place
     }
+
+    /// The stage of that name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+impl Place {
+    /// The store; none if it is a topic.
+    pub const fn store(self) -> Option<Store> {
+        match self {
+            Self::Topic(_) => None,
+            Self::Store(store) => Some(store),
+        }
+    }
+}
+
+impl Store {
+    /// The name of the server, which is a component of the chart.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+const fn stores() -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < FLOW.len() {
+        count += FLOW[at].place.store().is_some() as usize;
+        at += 1;
+    }
+    count
 }

@@ -32,8 +32,14 @@ pub struct State {
 /// A place that every sale must reach.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stage {
-    /// `accepted`, `routed`, `cached`, `stored`, `returned`.
+    /// As `pipeline` names it.
     pub name: String,
+    /// The stage before it; absent for the first.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// The store that its sales are in; absent if they are on a topic.
+    #[serde(default)]
+    pub store: Option<String>,
     /// The component that counts it.
     pub component: String,
     /// Sales counted by the component's instances, as far as the exporter heard of them; never falls.

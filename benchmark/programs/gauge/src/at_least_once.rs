@@ -15,12 +15,10 @@ use kafka::transactions::Guarantee;
 use serde_json::{Value, json};
 use service::Health;
 
-/// As often as the fan-out commits by default.
-const INTERVAL: Duration = Duration::from_millis(100);
 /// Nobody asks whether the loop turns.
 const LOOP_LIMIT: Duration = Duration::MAX;
 
-pub(crate) async fn run(kafka: kafka::Config) -> anyhow::Result<Value> {
+pub(crate) async fn run(kafka: kafka::Config, interval: Duration) -> anyhow::Result<Value> {
     let shutdown = service::shutdown_on_signal()?;
     kafka.ensure_topics(&[Topic::Positions], &shutdown).await?;
     let watch = kafka.watch(&shutdown).await?;
@@ -29,7 +27,7 @@ pub(crate) async fn run(kafka: kafka::Config) -> anyhow::Result<Value> {
         role: "at-least-once".to_owned(),
         ordinal: "0".to_owned(),
         source: kafka.names().sales(),
-        interval: INTERVAL,
+        interval,
         guarantee: Guarantee::AtLeastOnce,
         time: metrics.time.clone(),
     };

@@ -14,6 +14,8 @@ mod stored;
 mod topics;
 mod truth;
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use serde_json::Value;
 
@@ -27,7 +29,7 @@ const USAGE: &str = "\
     store redis|postgres SUM       waits until the store's positions add up to SUM
     stored redis|postgres          compares what the store holds with `sales`, sale by sale
     report ADDRESS LATENCY SECONDS the latency that a program reports for the next SECONDS
-    at-least-once                  the fan-out without transactions, until SIGTERM";
+    at-least-once MILLISECONDS     the fan-out without transactions, until SIGTERM";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -44,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         ["store", store, sum] => stored::wait(store, number(sum)?).await?,
         ["stored", store] => stored::compare(&kafka()?, store).await?,
         ["report", address, latency, seconds] => report::run(address, latency, number(seconds)?).await?,
-        ["at-least-once"] => at_least_once::run(kafka()?).await?,
+        ["at-least-once", interval] => at_least_once::run(kafka()?, Duration::from_millis(number(interval)?)).await?,
         _ => bail!("one of:\n{USAGE}"),
     };
     println!("{printed}");

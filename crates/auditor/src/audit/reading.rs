@@ -51,7 +51,7 @@ impl Audit {
         }
         if stage == Stage::Routed {
             // It came all the way: no other stage is to blame.
-            for after in [Stage::Cached, Stage::Stored, Stage::Returned] {
+            for after in Stage::ALL.into_iter().filter(|after| *after > stage) {
                 self.findings.retract_of(after, Kind::NeverSent, &id.block_id().to_string());
             }
             self.open_case(id, Kind::NeverSent, Evidence::of(record), false);

@@ -20,7 +20,7 @@ use crate::audit::source::Source;
 use crate::model::{Comparison, difference};
 
 /// The stages that are stores, in the order in which they are numbered.
-pub const STORES: [Stage; 2] = [Stage::Cached, Stage::Stored];
+pub const STORES: [Stage; Stage::STORES.len()] = Stage::STORES;
 
 /// A block as it was when a store was to be asked.
 #[derive(Clone, Debug)]

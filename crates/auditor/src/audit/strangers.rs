@@ -43,12 +43,8 @@ impl Strangers {
 
     /// Whether the block was strange at an earlier stage.
     fn came_before(&self, stage: Stage, id: BlockId) -> bool {
-        let before: &[Stage] = match stage {
-            Stage::Cached | Stage::Stored => &[Stage::Accepted, Stage::Routed],
-            Stage::Returned => &[Stage::Accepted, Stage::Routed, Stage::Stored],
-            Stage::Accepted | Stage::Routed => &[],
-        };
-        before.iter().any(|before| self.has(*before, id))
+        // What was on `sales` already is taken off what was counted at routed.
+        stage > Stage::Routed && stage.before().any(|before| self.has(before, id))
     }
 
     /// One of those that were counted at routed was on `sales` already.

@@ -116,7 +116,7 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     }
 
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
-    let stages = table.right_of(["accepted", "routed", "cached", "stored", "returned"]);
+    let stages = table.right_of(Stage::ALL.map(Stage::name));
     let moves = found.gaps.has_passed(Stage::Routed);
     let (auditor, exporter) =
         tokio::join!(auditor::row(settings.auditor.as_str(), rounds, moves, alive, &release), async {

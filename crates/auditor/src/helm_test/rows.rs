@@ -1,34 +1,38 @@
 //! From a recount to what is printed: a line a stage.
 
+use pipeline::{Place, Role, Store, Topic};
+
 use super::table::{Release, Row};
 use crate::audit::findings::{Kind, Stage, Tally};
 use crate::recount::{Missing, Recount, grouped};
 
-/// Where a stage's sales are, who fills it, and the value that turns it on.
-struct Place {
-    stage: Stage,
-    is: &'static str,
-    look_at: (&'static str, &'static str),
-    turns_on: &'static str,
+/// Whose log tells why sales are missing at a stage: that of the role that fills it.
+fn look_at(stage: Stage) -> (&'static str, &'static str) {
+    match stage.role() {
+        None => ("statefulset", "kafka"),
+        Some(Role::FanOut) => ("statefulset", Role::FanOut.component()),
+        Some(role) => ("deploy", role.component()),
+    }
 }
 
-const PLACES: [Place; 5] = [
-    Place { stage: Stage::Accepted, is: "", look_at: ("statefulset", "kafka"), turns_on: "" },
-    Place { stage: Stage::Routed, is: "", look_at: ("statefulset", "etl-fan-out"), turns_on: "" },
-    Place { stage: Stage::Cached, is: " in Redis", look_at: ("deploy", "etl-redis"), turns_on: "redis.enabled=true" },
-    Place {
-        stage: Stage::Stored,
-        is: " in Postgres",
-        look_at: ("deploy", "etl-postgres"),
-        turns_on: "postgres.enabled=true",
-    },
-    Place {
-        stage: Stage::Returned,
-        is: " on receipts",
-        look_at: ("deploy", "etl-spout"),
-        turns_on: "postgres.enabled=true",
-    },
-];
+/// The value that turns a stage on; nothing for those that are always there.
+fn turned_on_by(stage: Stage) -> String {
+    stage
+        .role()
+        .and_then(Role::store)
+        .map_or_else(String::new, |store| format!("{}.enabled=true turns it on", store.name()))
+}
+
+/// Where its sales are, in words.
+fn place(stage: Stage, topics: usize) -> String {
+    match stage.place() {
+        Place::Topic(Topic::States) => format!(" in {topics} topics"),
+        Place::Topic(Topic::Sales) => String::new(),
+        Place::Topic(topic) => format!(" on {}", topic.name()),
+        Place::Store(Store::Redis) => " in Redis".to_owned(),
+        Place::Store(Store::Postgres) => " in Postgres".to_owned(),
+    }
+}
 
 /// What is known of one stage.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,33 +46,30 @@ struct Known<'a> {
 
 /// A line for each stage.
 pub(super) fn rows(recount: &Recount, release: &Release, now_us: i64) -> Vec<Row> {
-    let line = |place: &Place| {
-        let Some(tally) = recount.stages.0.get(&place.stage) else {
-            return Row::skip(place.stage.name(), format!("{} turns it on", place.turns_on));
+    let line = |stage: Stage| {
+        let Some(tally) = recount.stages.0.get(&stage) else {
+            return Row::skip(stage.name(), turned_on_by(stage));
         };
-        let unread = recount.gaps.unread.get(&place.stage);
+        let unread = recount.gaps.unread.get(&stage);
         let known = Known {
             tally: *tally,
-            oldest: recount.oldest.get(&place.stage).copied(),
-            trouble: unread.or(recount.gaps.behind.get(&place.stage)).map(String::as_str),
+            oldest: recount.oldest.get(&stage).copied(),
+            trouble: unread.or(recount.gaps.behind.get(&stage)).map(String::as_str),
             is_unread: unread.is_some(),
         };
-        let is = match place.stage {
-            Stage::Routed => format!(" in {} topics", recount.topics.len()),
-            _ => place.is.to_owned(),
-        };
+        let is = place(stage, recount.topics.len());
         let first = |kind: Kind| {
-            let found = recount.findings.iter().find(|finding| (finding.stage, finding.kind) == (place.stage, kind));
+            let found = recount.findings.iter().find(|finding| (finding.stage, finding.kind) == (stage, kind));
             found.map(|finding| finding.what.as_str())
         };
-        row(place, &known, &is, first, release, now_us)
+        row(stage, &known, &is, first, release, now_us)
     };
-    PLACES.iter().map(line).collect()
+    Stage::ALL.into_iter().map(line).collect()
 }
 
 /// `first`: the first finding of a kind, by what it names.
 fn row<'a>(
-    place: &Place,
+    stage: Stage,
     known: &Known<'_>,
     is: &str,
     first: impl Fn(Kind) -> Option<&'a str>,
@@ -80,10 +81,10 @@ fn row<'a>(
     let missing = tally.lost + tally.late;
     if tally.is_clean() && missing == 0 && tally.expected > 0 && !is_unread {
         // All of it is there, whatever trouble there was on the way.
-        if place.stage == Stage::Routed {
+        if stage == Stage::Routed {
             said.push("lost 0  duplicate 0".to_owned());
         }
-        return Row::ok(place.stage.name(), said.join("   "));
+        return Row::ok(stage.name(), said.join("   "));
     }
     if missing > 0 {
         let lost = if tally.late == 0 { ", lost" } else { ", late" };
@@ -99,8 +100,8 @@ fn row<'a>(
         said.push(format!("{} {name}{}", grouped(tally.of(kind)), one.unwrap_or_default()));
     }
     said.extend(trouble.map(|trouble| format!("({trouble})")));
-    let (kind, component) = place.look_at;
-    Row::fail(place.stage.name(), said.join("   "), format!("{kind}/{}", release.object(component)))
+    let (kind, component) = look_at(stage);
+    Row::fail(stage.name(), said.join("   "), format!("{kind}/{}", release.object(component)))
 }
 
 /// What was judged: `30 s at 100/s`.
@@ -128,7 +129,24 @@ mod tests {
         Tally { expected: 3_000, found: 3_000, ..Tally::default() }
     }
     fn stored(known: &Known<'_>) -> Row {
-        row(&PLACES[3], known, " in Postgres", |_| Some("9f3a1c22/3/17/203"), &Release::example(), 50_000_000)
+        row(
+            Stage::Stored,
+            known,
+            &place(Stage::Stored, 51),
+            |_| Some("9f3a1c22/3/17/203"),
+            &Release::example(),
+            50_000_000,
+        )
+    }
+
+    #[test]
+    fn each_stage_says_where_its_sales_are_whom_to_ask_and_what_turns_it_on() {
+        let told = |stage| format!("{}|{}|{}", place(stage, 51), look_at(stage).1, turned_on_by(stage));
+        assert_eq!(told(Stage::Accepted), "|kafka|");
+        assert_eq!(told(Stage::Routed), " in 51 topics|etl-fan-out|");
+        assert_eq!(told(Stage::Cached), " in Redis|etl-redis|redis.enabled=true turns it on");
+        assert_eq!(told(Stage::Stored), " in Postgres|etl-postgres|postgres.enabled=true turns it on");
+        assert_eq!(told(Stage::Returned), " on receipts|etl-spout|postgres.enabled=true turns it on");
     }
 
     #[test]

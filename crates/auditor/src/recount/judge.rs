@@ -44,12 +44,10 @@ impl Strange {
     /// Where a block was strange first.
     pub(super) fn first(&self, stage: Stage, id: BlockId) -> bool {
         let before = |at: Stage| {
-            at < stage
-                && !(at == Stage::Cached && stage > Stage::Cached)
-                && (self.blocks.contains_key(&(at, id))
-                    || self.sales.keys().any(|(on, sale)| (*on, sale.block_id()) == (at, id)))
+            self.blocks.contains_key(&(at, id))
+                || self.sales.keys().any(|(on, sale)| (*on, sale.block_id()) == (at, id))
         };
-        !Stage::ALL.into_iter().any(before)
+        !stage.before().any(before)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which stage gave way, and what its time was spent on.
 
-use pipeline::Stage;
+use pipeline::{Stage, Store};
 use service::state::Shares;
 
 use super::cause::{Cause, Change, Resource};
@@ -43,11 +43,7 @@ impl<'a> Case<'a> {
 
     /// The store that the stage's role waits for, if it waits for one.
     pub(super) fn store(&self) -> Option<&'static str> {
-        match self.stage.stage.as_str() {
-            "cached" => Some("redis"),
-            "stored" | "returned" => Some("postgres"),
-            _ => None,
-        }
+        Stage::named(&self.stage.stage)?.role()?.store().map(Store::name)
     }
 
     /// Share of the time spent on waiting for Kafka.
@@ -173,7 +169,7 @@ fn slowest(failed: &Moment) -> Option<&StageSeen> {
 }
 
 fn before(seen: &StageSeen) -> Option<Stage> {
-    Stage::ALL.into_iter().find(|stage| stage.name() == seen.stage)?.after()
+    Stage::named(&seen.stage)?.after()
 }
 
 /// What the time went to. A role that waits for input while there is a lag is not idle: it waits for the source of that input.
@@ -185,7 +181,7 @@ fn spent(stage: &StageSeen) -> Option<Spent> {
     let Shares { working, waiting_for_input, waiting_for_kafka, waiting_for_store } = stage.time?;
     let input = if stage.lag_grows == Some(true) { waiting_for_input } else { 0.0 };
     // The spout's input comes from Postgres.
-    let from_store = stage.stage == Stage::Returned.name();
+    let from_store = before(stage).is_some_and(|before| before.place().store().is_some());
     let (kafka, store) = if from_store { (0.0, input) } else { (input, 0.0) };
     let spent = Spent { working, kafka: waiting_for_kafka + kafka, store: waiting_for_store + store };
     // Of the time that it did not idle.

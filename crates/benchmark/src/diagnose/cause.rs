@@ -1,5 +1,6 @@
 //! The result of a row of the table.
 
+use pipeline::Stage;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Installation;
@@ -130,11 +131,5 @@ impl Change {
 
 /// Where a component's settings are in values.yaml.
 pub(super) fn values_of(component: &str) -> &str {
-    match component {
-        "etl-fan-out" => "etl.fanOut",
-        "etl-redis" => "etl.redis",
-        "etl-postgres" => "etl.postgres",
-        "etl-spout" => "etl.spout",
-        other => other,
-    }
+    Stage::ALL.into_iter().find(|stage| stage.component() == component).map_or(component, |stage| stage.row().values)
 }

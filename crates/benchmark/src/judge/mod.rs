@@ -20,7 +20,7 @@ mod trust;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pipeline::{Place, Stage};
+use pipeline::Stage;
 use serde::{Deserialize, Serialize};
 
 pub use criterion::{Criterion, Met};
@@ -167,9 +167,8 @@ pub fn judge(window: &Window, terms: &Terms) -> Judged {
 
 /// The stages among these whose latency counts: the stores; without one, the last after the first.
 fn stores<'a>(stages: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let known: Vec<Stage> =
-        stages.filter_map(|name| Stage::ALL.into_iter().find(|stage| stage.name() == name)).collect();
-    let is_store = |stage: &&Stage| matches!(stage.place(), Place::Store(_));
+    let known: Vec<Stage> = stages.filter_map(Stage::named).collect();
+    let is_store = |stage: &&Stage| stage.place().store().is_some();
     let stores: Vec<String> = known.iter().filter(is_store).map(|stage| stage.name().to_owned()).collect();
     if stores.is_empty() {
         return known.iter().skip(1).last().map(|stage| stage.name().to_owned()).into_iter().collect();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pipeline::Stage;
 use service::state::State;
 use tokio::time::Instant;
 
@@ -136,7 +137,8 @@ impl<C: Cluster> Runner<'_, C> {
 /// A moment as a point of a step's course.
 pub(super) fn point(state: &State, at: f64) -> Point {
     let after_first = || state.stages.iter().skip(1);
-    let stores = || after_first().filter(|stage| stage.name == "cached" || stage.name == "stored");
+    let stores =
+        || after_first().filter(|stage| Stage::named(&stage.name).is_some_and(|it| it.place().store().is_some()));
     let slowest = stores().map(|stage| stage.rate).reduce(|all, one| Some(all?.min(one?))).flatten();
     Point {
         at,

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::bite::Bite;
+use crate::config::transaction_interval;
 use crate::{IDLE, Metrics, Role};
 use shares::Shares;
 use spans::{Backlog, spans};
@@ -46,15 +47,11 @@ pub struct Config {
     /// Which instance this is, and no one else: the pod's name.
     pub instance: String,
     /// How often Postgres is looked at: what is added to a receipt's latency, against the price of a transaction.
-    #[serde(default = "interval")]
+    #[serde(default = "transaction_interval")]
     pub transaction_interval: TransactionInterval,
     /// Whether the role `postgres` goes on when Kafka was emptied or replaced; this role then waits until it has done so.
     #[serde(default)]
     pub adopt_new_kafka: bool,
-}
-
-fn interval() -> TransactionInterval {
-    TransactionInterval::from_ms::<100>()
 }
 
 /// Sales in one transaction at most: some 20 MB in memory, and a few tenths of a second.

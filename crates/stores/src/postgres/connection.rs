@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tracing::{debug, info, warn};
 
-use super::statements::Statements;
+use super::prepared::Statements;
 use crate::{Error, shell};
 
 /// Where Postgres is: the variables `POSTGRES_*`.

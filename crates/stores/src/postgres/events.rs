@@ -2,12 +2,18 @@
 
 use crate::Part;
 
+/// The columns of a sale, here and in `conflicts`. Only `stored_at` is missing, which has a default.
+macro_rules! sale_columns {
+    () => {
+        "run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, cents, items, digest"
+    };
+}
+pub(super) use sale_columns;
+
 /// The columns that are written, in the order in which [`copy`](super::copy) and [`insert`](super::insert) give their values.
-/// Only `stored_at` is missing, which has a default.
 macro_rules! event_columns {
     () => {
-        "run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, cents, items, digest, \
-         epoch"
+        concat!($crate::postgres::events::sale_columns!(), ", epoch")
     };
 }
 pub(super) use event_columns;

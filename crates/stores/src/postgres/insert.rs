@@ -7,7 +7,7 @@ use petstore::Item;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Row};
 
-use super::events::{COLUMNS, Events, event_columns};
+use super::events::{COLUMNS, Events, event_columns, sale_columns};
 use crate::batch::signed;
 
 /// The columns of an incoming sale, in the order of [`Columns`].
@@ -41,10 +41,11 @@ const CONFLICTS: &str = concat!(
                 WHERE (c.run, c.loader, c.block) = (came.run, came.loader, came.block)) \
             + row_number() OVER (PARTITION BY run, loader, block ORDER BY topic, partition, kafka_offset) AS nth FROM came \
     ), written AS ( \
-        INSERT INTO conflicts (run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, \
-            cents, items, digest, kept_topic, kept_partition, kept_offset, kept_digest) \
-        SELECT run, loader, block, index, topic, partition, kafka_offset, due, state, store, customer, time, cents, items, \
-            digest, kept_topic, kept_partition, kept_offset, kept_digest FROM numbered WHERE nth <= 100 \
+        INSERT INTO conflicts (",
+    sale_columns!(),
+    ", kept_topic, kept_partition, kept_offset, kept_digest) SELECT ",
+    sale_columns!(),
+    ", kept_topic, kept_partition, kept_offset, kept_digest FROM numbered WHERE nth <= 100 \
         ON CONFLICT DO NOTHING \
     ), counted AS ( \
         INSERT INTO conflicts_left_out AS c (run, loader, block, conflicts) \
@@ -65,72 +66,48 @@ pub(super) async fn insert(client: &Client, parts: &[Events<'_>]) -> anyhow::Res
     client.query(CONFLICTS, &parameters).await.context("recording conflicts")
 }
 
-/// All records, column by column: each parameter is an array, so a batch of any size is one statement.
-#[derive(Default)]
-struct Columns<'a> {
-    run: Vec<i64>,
-    loader: Vec<i32>,
-    block: Vec<i32>,
-    index: Vec<i32>,
-    topic: Vec<&'a str>,
-    partition: Vec<i32>,
-    offset: Vec<i64>,
-    due: Vec<SystemTime>,
-    state: Vec<&'static str>,
-    store: Vec<i64>,
-    customer: Vec<i64>,
-    time: Vec<i64>,
-    cents: Vec<i64>,
-    items: Vec<Json<&'a [Item]>>,
-    digest: Vec<i64>,
-    epoch: Vec<i32>,
-}
+/// Makes [`Columns`] of a list of its fields, each with its type and its value in a row, in the order of [`event_columns`].
+macro_rules! columns {
+    (|$part:ident, $epoch:ident, $record:ident, $sale:ident| $($column:ident: $type:ty = $value:expr;)+) => {
+        /// All records, column by column: each parameter is an array, so a batch of any size is one statement.
+        #[derive(Default)]
+        struct Columns<'a> {
+            $($column: Vec<$type>,)+
+        }
 
-impl<'a> Columns<'a> {
-    fn new(parts: &[Events<'a>]) -> Self {
-        let mut columns = Self::default();
-        for Events { part, epoch } in parts {
-            for record in &part.records {
-                let sale = record.sale();
-                columns.run.push(sale.id.run.into());
-                columns.loader.push(sale.id.loader.cast_signed());
-                columns.block.push(sale.id.block.cast_signed());
-                columns.index.push(sale.id.index.cast_signed());
-                columns.topic.push(&part.partition.0);
-                columns.partition.push(part.partition.1);
-                columns.offset.push(record.offset());
-                columns.due.push(record.due());
-                columns.state.push(sale.state().code());
-                columns.store.push(sale.store.id.into());
-                columns.customer.push(signed(sale.customer.id));
-                columns.time.push(signed(sale.time));
-                columns.cents.push(sale.cents.into());
-                columns.items.push(Json(&sale.items));
-                columns.digest.push(petstore::digest(sale).cast_signed());
-                columns.epoch.push(*epoch);
+        impl<'a> Columns<'a> {
+            fn new(parts: &[Events<'a>]) -> Self {
+                let mut columns = Self::default();
+                for Events { part: $part, epoch: $epoch } in parts {
+                    for $record in &$part.records {
+                        let $sale = $record.sale();
+                        $(columns.$column.push($value);)+
+                    }
+                }
+                columns
+            }
+
+            fn parameters(&self) -> [&(dyn ToSql + Sync); COLUMNS as usize] {
+                [$(&self.$column,)+]
             }
         }
-        columns
-    }
-
-    fn parameters(&self) -> [&(dyn ToSql + Sync); COLUMNS as usize] {
-        [
-            &self.run,
-            &self.loader,
-            &self.block,
-            &self.index,
-            &self.topic,
-            &self.partition,
-            &self.offset,
-            &self.due,
-            &self.state,
-            &self.store,
-            &self.customer,
-            &self.time,
-            &self.cents,
-            &self.items,
-            &self.digest,
-            &self.epoch,
-        ]
-    }
+    };
+}
+columns! { |part, epoch, record, sale|
+    run: i64 = sale.id.run.into();
+    loader: i32 = sale.id.loader.cast_signed();
+    block: i32 = sale.id.block.cast_signed();
+    index: i32 = sale.id.index.cast_signed();
+    topic: &'a str = &part.partition.0;
+    partition: i32 = part.partition.1;
+    offset: i64 = record.offset();
+    due: SystemTime = record.due();
+    state: &'static str = sale.state().code();
+    store: i64 = sale.store.id.into();
+    customer: i64 = signed(sale.customer.id);
+    time: i64 = signed(sale.time);
+    cents: i64 = sale.cents.into();
+    items: Json<&'a [Item]> = Json(&sale.items);
+    digest: i64 = petstore::digest(sale).cast_signed();
+    epoch: i32 = *epoch;
 }

@@ -5,9 +5,9 @@ mod copy;
 mod events;
 mod follow;
 mod insert;
+mod prepared;
 mod read;
 mod receipt;
-mod statements;
 mod write;
 
 pub use connection::{Config, Name, Schema};

@@ -9,7 +9,7 @@ use super::connection::{Connection, Open};
 use super::copy::{COPY, copied};
 use super::events::Events;
 use super::insert::insert;
-use super::statements::prepared;
+use super::prepared::prepared;
 use crate::{Adopt, Error, Outcome, Part, Partition, Store};
 
 /// Writes sales. Several writers may write at once, even to the same partitions: the stored positions decide.

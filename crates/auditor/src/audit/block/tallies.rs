@@ -4,6 +4,7 @@ use kafka::Ranges;
 
 use super::stored::Stored;
 use super::{Block, singles};
+use crate::audit::STORES;
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 
@@ -54,7 +55,7 @@ impl Block {
         *tallies.at_mut(Stage::Accepted) = accepted;
         *tallies.at_mut(Stage::Routed) = routed;
         let expected = seen.count_without(&self.routed.broken);
-        for (stage, store) in [Stage::Cached, Stage::Stored].into_iter().zip(&self.stores) {
+        for (stage, store) in STORES.into_iter().zip(&self.stores) {
             if let Some(store) = store {
                 *tallies.at_mut(stage) = store.tally(expected, self.routed.repeated, &self.routed.altered);
             }

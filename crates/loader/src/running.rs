@@ -230,5 +230,5 @@ impl Load {
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
+#[path = "running_tests.rs"]
 mod tests;
