@@ -111,6 +111,14 @@ fn the_schema_is_closed() {
     assert!(check(&schema, &schema, &value, "capsule").is_err());
 }
 
+#[test]
+fn a_field_that_nobody_knows_is_refused() {
+    let mut value = serde_json::to_value(capsule(Mode::Smoke, None)).unwrap();
+    value["steps"][0]["judged"]["latencies"][0]["percentiles"]["surprise"] = json!(1);
+    let error = format!("{:#}", Capsule::parse(&value.to_string()).unwrap_err());
+    assert!(error.contains("unknown field `surprise`"), "{error}");
+}
+
 /// Without the last bits of numbers, which a reader of JSON may round.
 fn rounded(value: Value) -> Value {
     match value {

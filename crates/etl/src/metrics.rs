@@ -1,4 +1,4 @@
-//! What the program counts, for Prometheus and for `/report`.
+//! What the program counts; the same figures go to Prometheus and into its report.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,20 +14,15 @@ use service::{Figures, Latency, Time};
 
 use crate::Role;
 
-/// All counts of all roles; those of other roles stay at 0 and are not shown.
+/// All counts of all roles; those of other roles stay at 0 and are not shown. The tables below name and describe them.
 #[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the tables do it")]
 pub struct Metrics {
-    /// Sales in the topic of their state, committed.
     pub routed: Counter,
-    /// From the due time to that commit.
     pub routed_latency: Latency,
-    /// Records that are not sales, in `sales.rejected`.
     pub rejected: Counter,
-    /// What became of Kafka's transactions.
     pub transactions: Arc<Events>,
-    /// What a sink counts.
     pub sink: SinkMetrics,
-    /// What the spout counts.
     pub spout: SpoutMetrics,
     /// Where the time of the role's threads goes.
     pub time: Time,
@@ -36,149 +31,101 @@ pub struct Metrics {
 /// What a sink counts.
 #[derive(Clone, Debug, Default)]
 pub struct SinkMetrics {
-    /// Sales that the store has confirmed, each once: what came again is in `conflicts`.
     pub sales: Counter,
-    /// From the due time to that confirmation.
     pub latency: Latency,
-    /// Batches that the store has confirmed.
     pub batches: Counter,
-    /// Sales that the store had already, from another offset.
     pub conflicts: Counter,
-    /// Partitions found to be elsewhere in the store than the sink left them: normal after a rebalance.
     pub moved: Counter,
-    /// Records in a state's topic that are not sales, left out.
     pub malformed: Counter,
-    /// Offsets that Kafka no longer had when the store asked for them.
     pub gap: Counter,
-    /// Assignments of partitions.
     pub rebalances: Counter,
-    /// Sales that were read and that the store has not confirmed: two batches at most, however long it is away.
+    /// Two batches at most, however long the store is away.
     pub in_hand: Gauge,
-    /// Times that this sink dropped the store's positions, because Kafka had been emptied or replaced.
     pub adopted: Counter,
-    /// Tries of the store that failed.
     pub store_errors: Counter,
-    /// Errors that Kafka's client reported and recovers from.
     pub kafka_errors: Counter,
 }
 
 /// What the spout counts.
 #[derive(Clone, Debug, Default)]
 pub struct SpoutMetrics {
-    /// Sales on `receipts`, committed.
     pub sales: Counter,
-    /// From the due time to that commit.
     pub latency: Latency,
-    /// Rows that are not sales, left out.
     pub malformed: Counter,
-    /// Tries of Postgres that failed.
     pub store_errors: Counter,
-    /// Errors that Kafka's client reported and recovers from.
     pub kafka_errors: Counter,
 }
 
+/// A metric with its name and its description.
+type Named<'a, M> = (&'static str, &'static str, &'a M);
+
 impl Metrics {
+    fn counters(&self, role: Role) -> Vec<Named<'_, Counter>> {
+        let stage = role.stage().name();
+        match role {
+            Role::FanOut => vec![
+                (stage, "Sales in the topic of their state, committed", &self.routed),
+                ("rejected", "Records that are not valid sales, put in the topic of rejected ones", &self.rejected),
+            ],
+            Role::Redis | Role::Postgres => self.sink.counters(stage).into(),
+            Role::Spout => self.spout.counters(stage).into(),
+        }
+    }
+
+    fn gauges(&self, role: Role) -> Vec<Named<'_, Gauge>> {
+        match role {
+            Role::FanOut | Role::Spout => Vec::new(),
+            Role::Redis | Role::Postgres => {
+                vec![("in_hand", "Sales read that the store has not confirmed", &self.sink.in_hand)]
+            }
+        }
+    }
+
+    /// By its name in the report; Prometheus has the unit in the name as well.
+    fn latency(&self, role: Role) -> Named<'_, Latency> {
+        let (help, latency) = match role {
+            Role::FanOut => (
+                "From a sale's due time to the commit that makes it visible in its state's topic",
+                &self.routed_latency,
+            ),
+            Role::Redis | Role::Postgres => ("From a sale's due time to the store's confirmation", &self.sink.latency),
+            Role::Spout => ("From a sale's due time to the commit that makes its receipt visible", &self.spout.latency),
+        };
+        (role.stage().name(), help, latency)
+    }
+
     /// Lists the role's metrics in `registry`.
     pub fn register(role: Role, registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        match role {
-            Role::FanOut => {
-                registry.register(
-                    "routed_sales",
-                    "Sales in the topic of their state, committed",
-                    metrics.routed.clone(),
-                );
-                registry.register(
-                    "routed_latency_seconds",
-                    "From a sale's due time to the commit that makes it visible in its state's topic",
-                    metrics.routed_latency.clone(),
-                );
-                registry.register(
-                    "rejected_records",
-                    "Records that are not valid sales, put in the topic of rejected ones",
-                    metrics.rejected.clone(),
-                );
-            }
-            Role::Redis | Role::Postgres => metrics.sink.register(role, registry),
-            Role::Spout => metrics.spout.register(registry),
+        for (name, help, counter) in metrics.counters(role) {
+            registry.register(name, help, counter.clone());
         }
-        if matches!(role, Role::FanOut | Role::Spout) {
-            registry.register_collector(Box::new(Transactions(role, Arc::clone(&metrics.transactions))));
+        for (name, help, gauge) in metrics.gauges(role) {
+            registry.register(name, help, gauge.clone());
         }
+        let (name, help, latency) = metrics.latency(role);
+        registry.register(format!("{name}_seconds"), help, latency.clone());
+        registry.register_collector(Box::new(Transactions(role, Arc::clone(&metrics.transactions))));
         metrics
     }
 
     /// The role's figures for `/report`.
     pub fn figures(&self, role: Role) -> Figures {
-        let with_transactions = |figures: Figures| {
-            transactions(role, &self.transactions)
-                .into_iter()
-                .fold(figures, |figures, (name, _, count)| figures.counter(name, count))
-        };
-        let figures = match role {
-            Role::FanOut => with_transactions(Figures::default())
-                .counter("routed", self.routed.get())
-                .counter("rejected", self.rejected.get())
-                .latency("routed", &self.routed_latency),
-            Role::Redis | Role::Postgres => self.sink.figures(role),
-            Role::Spout => with_transactions(self.spout.figures()),
-        };
-        figures.time(&self.time)
-    }
-}
-
-impl SpoutMetrics {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("returned_sales", "Sales on the topic of receipts, committed", self.sales.clone());
-        registry.register(
-            "returned_latency_seconds",
-            "From a sale's due time to the commit that makes its receipt visible",
-            self.latency.clone(),
-        );
-        for (name, help, counter) in self.counters() {
-            registry.register(name, help, counter.clone());
-        }
-    }
-
-    fn figures(&self) -> Figures {
-        let figures = Figures::default().counter("returned", self.sales.get()).latency("returned", &self.latency);
-        self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
-    }
-
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 3] {
-        [
-            ("malformed", "Rows that are not sales, left out", &self.malformed),
-            ("store_errors", "Tries of Postgres that failed", &self.store_errors),
-            ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
-        ]
+        let counters = self.counters(role).into_iter().map(|(name, _, counter)| (name, counter.get()));
+        let transactions = transactions(role, &self.transactions).into_iter().map(|(name, _, count)| (name, count));
+        let figures =
+            counters.chain(transactions).fold(Figures::default(), |all, (name, count)| all.counter(name, count));
+        let figures =
+            self.gauges(role).into_iter().fold(figures, |all, (name, _, gauge)| all.gauge(name, gauge.get() as f64));
+        let (name, _, latency) = self.latency(role);
+        figures.latency(name, latency).time(&self.time)
     }
 }
 
 impl SinkMetrics {
-    fn register(&self, role: Role, registry: &mut Registry) {
-        let stage = role.stage().name();
-        registry.register(format!("{stage}_sales"), "Sales that the store has confirmed", self.sales.clone());
-        registry.register(
-            format!("{stage}_latency_seconds"),
-            "From a sale's due time to the store's confirmation",
-            self.latency.clone(),
-        );
-        registry.register("in_hand_sales", "Sales read that the store has not confirmed", self.in_hand.clone());
-        for (name, help, counter) in self.counters() {
-            registry.register(name, help, counter.clone());
-        }
-    }
-
-    fn figures(&self, role: Role) -> Figures {
-        let figures = Figures::default()
-            .counter(role.stage().name(), self.sales.get())
-            .latency(role.stage().name(), &self.latency)
-            .gauge("in_hand", self.in_hand.get() as f64);
-        self.counters().into_iter().fold(figures, |figures, (name, _, counter)| figures.counter(name, counter.get()))
-    }
-
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 9] {
+    fn counters(&self, stage: &'static str) -> [Named<'_, Counter>; 10] {
         [
+            (stage, "Sales that the store has confirmed, each once", &self.sales),
             ("batches", "Batches that the store has confirmed", &self.batches),
             ("conflicts", "Sales that the store had already, from another offset", &self.conflicts),
             (
@@ -196,7 +143,22 @@ impl SinkMetrics {
     }
 }
 
+impl SpoutMetrics {
+    fn counters(&self, stage: &'static str) -> [Named<'_, Counter>; 4] {
+        [
+            (stage, "Sales on the topic of receipts, committed", &self.sales),
+            ("malformed", "Rows that are not sales, left out", &self.malformed),
+            ("store_errors", "Tries of Postgres that failed", &self.store_errors),
+            ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
+        ]
+    }
+}
+
+/// What became of Kafka's transactions; nothing of a role that has none.
 fn transactions(role: Role, events: &Events) -> Vec<(&'static str, &'static str, u64)> {
+    if matches!(role, Role::Redis | Role::Postgres) {
+        return Vec::new();
+    }
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let mut counts = vec![
         ("commits", "Kafka transactions committed", read(&events.commits)),
@@ -229,38 +191,40 @@ impl Collector for Transactions {
 mod tests {
     use super::*;
 
-    fn text(role: Role) -> String {
+    fn registered(role: Role) -> (Metrics, String) {
         let mut registry = Registry::with_prefix("kapture_etl");
         let metrics = Metrics::register(role, &mut registry);
         metrics.sink.sales.inc_by(3);
         metrics.transactions.aborts.fetch_add(2, Ordering::Relaxed);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text
+        (metrics, text)
+    }
+
+    #[test]
+    fn every_figure_of_a_role_is_there_by_the_same_name() {
+        for role in Role::ALL {
+            let (metrics, text) = registered(role);
+            let figures = metrics.figures(role);
+            let counters = figures.counters.iter().map(|(name, count)| format!("{name}_total {count}\n"));
+            let gauges = figures.gauges.iter().map(|(name, value)| format!("{name} {value}\n"));
+            let latencies = figures.latencies.keys().map(|name| format!("{name}_seconds_count 0\n"));
+            let series: Vec<_> = counters.chain(gauges).chain(latencies).collect();
+            for series in &series {
+                assert!(text.contains(&format!("\nkapture_etl_{series}")), "{series}: {text}");
+            }
+            assert_eq!(text.matches("# TYPE").count(), series.len(), "{text}");
+            assert!(figures.counters.contains_key(role.stage().name()), "the exporter counts the stage by it");
+        }
     }
 
     #[test]
     fn each_role_shows_its_own_stage() {
-        let (fan_out, redis, postgres) = (text(Role::FanOut), text(Role::Redis), text(Role::Postgres));
-        let spout = text(Role::Spout);
-        assert!(spout.contains("\nkapture_etl_aborted_total 2\n"), "{spout}");
-        assert!(spout.contains("kapture_etl_returned_sales_total 0\n") && !spout.contains("stored"), "{spout}");
-        assert!(fan_out.contains("\nkapture_etl_aborted_total 2\n"), "{fan_out}");
+        let (fan_out, redis, spout) =
+            (registered(Role::FanOut).1, registered(Role::Redis).1, registered(Role::Spout).1);
+        assert!(fan_out.contains("\nkapture_etl_aborted_total 2\n") && !fan_out.contains("stored"), "{fan_out}");
         assert!(fan_out.contains("\nkapture_etl_gap_offsets_total 0\n") && !spout.contains("gap"), "{fan_out}");
-        assert!(fan_out.contains("kapture_etl_routed_sales_total 0\n") && !fan_out.contains("stored"), "{fan_out}");
-        assert!(redis.contains("kapture_etl_cached_sales_total 3\n") && !redis.contains("routed"), "{redis}");
-        assert!(postgres.contains("kapture_etl_stored_latency_seconds_count 0\n"), "{postgres}");
-    }
-
-    #[test]
-    fn a_report_names_the_stage() {
-        let metrics = Metrics::default();
-        metrics.sink.sales.inc_by(3);
-        let figures = metrics.figures(Role::Redis);
-        assert_eq!(figures.counters["cached"], 3);
-        assert_eq!(figures.counters["store_errors"], 0);
-        assert!(figures.latencies.contains_key("cached"));
-        let fan_out = metrics.figures(Role::FanOut).counters;
-        assert!(fan_out.contains_key("commits") && fan_out["gap_offsets"] == 0);
+        assert!(redis.contains("\nkapture_etl_cached_total 3\n") && !redis.contains("aborted"), "{redis}");
+        assert!(spout.contains("\nkapture_etl_returned_seconds_count 0\n"), "{spout}");
     }
 }

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use service::{Histogram, Report};
+use service::{Histogram, Merged, Report};
 
 use crate::audit::{Account, Audit};
 use crate::clock::Clock;
 use crate::config::Targets;
 use crate::lag::Base;
-use crate::merged::Merged;
 use crate::window::Window;
 
 /// Reports come each second. An instance without one for this long is stale.

@@ -11,7 +11,6 @@ mod families;
 mod kafka_poll;
 mod lag;
 mod ledger;
-mod merged;
 mod metrics;
 mod offsets;
 mod poll;

@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-use service::state::{Findings, Instance, Kafka, Load, Received, Shares, Stage, State, Use};
-use service::unix_us;
+use service::state::{Findings, Instance, Kafka, Load, Percentiles, Received, Shares, Stage, State, Use};
+use service::{Merged, unix_us};
 
 use crate::lag;
 use crate::ledger::{Incarnation, Ledger};
-use crate::merged::Merged;
 use crate::usage;
 
 pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
@@ -169,7 +168,7 @@ fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64>
         .reduce(|all, one| all + one)
 }
 
-fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<service::state::Percentiles> {
+fn recent(ledger: &Ledger, component: &str, latency: &str) -> Option<Percentiles> {
     ledger.recent(component, latency)?.percentiles()
 }
 

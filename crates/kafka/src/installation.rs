@@ -11,13 +11,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use backon::{ConstantBuilder, Retryable};
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::Offset;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::dispose::Disposed;
 use crate::read::EndReader;
@@ -48,8 +51,8 @@ pub(crate) struct Found {
 const MARK: &str = "mark/";
 /// One try to learn which Kafka it is. A stop has to wait for the one that is under way.
 const LIMIT: Duration = Duration::from_secs(10);
-/// Rest between two tries.
-const REST: Duration = Duration::from_secs(1);
+/// Between two tries.
+const RETRIES: ConstantBuilder = ConstantBuilder::new().with_delay(Duration::from_secs(1)).without_max_times();
 
 impl Config {
     /// Waits for Kafka until `shutdown`, which is an error then, and reads which one it is. Leaves a mark if there is
@@ -60,24 +63,20 @@ impl Config {
 
     pub(crate) async fn identify(&self, shutdown: &CancellationToken) -> anyhow::Result<Found> {
         let left = Arc::new(AtomicBool::new(false));
-        loop {
+        let try_once = || async {
             self.ensure_topics(&[Topic::Blocks], shutdown).await?;
             let (config, known) = (self.clone(), Arc::clone(&left));
-            let tried = tokio::task::spawn_blocking(move || config.try_identify(&known));
-            let tried = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => bail!("stopped while waiting to learn which kafka this is"),
-                tried = tried => tried?,
-            };
-            match tried {
-                Ok(found) => return Ok(found),
-                Err(err) => tracing::info!("waiting to learn which kafka this is: {err:#}"),
-            }
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => bail!("stopped while waiting to learn which kafka this is"),
-                () = tokio::time::sleep(REST) => {}
-            }
+            tokio::task::spawn_blocking(move || config.try_identify(&known)).await?
+        };
+        let found = try_once
+            .retry(RETRIES)
+            // A panic is not waited for.
+            .when(|err: &anyhow::Error| !err.is::<JoinError>())
+            .notify(|err, _| info!("waiting to learn which kafka this is: {err:#}"));
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => bail!("stopped while waiting to learn which kafka this is"),
+            found = found => found,
         }
     }
 

@@ -1,23 +1,21 @@
 //! A set of small numbers, one bit each: acknowledgements come in any order, a few thousand at a time.
 
+use fixedbitset::FixedBitSet;
 use kafka::Ranges;
 
 /// Indices of a block.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Bits {
-    words: Vec<u64>,
+    bits: FixedBitSet,
+    /// How many are set; asked for at each acknowledgement.
     count: u32,
 }
 
 impl Bits {
     /// Adds one number; `false` if it was there.
     pub(crate) fn insert(&mut self, number: u32) -> bool {
-        let (word, bit) = (number as usize / 64, 1 << (number % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
+        self.bits.grow(number as usize + 1);
+        let new = !self.bits.put(number as usize);
         self.count += u32::from(new);
         new
     }
@@ -34,28 +32,19 @@ impl Bits {
 
     /// How many numbers from 0 on are in the set without a gap.
     pub(crate) fn prefix(&self) -> u32 {
-        let full = self.words.iter().take_while(|word| **word == u64::MAX).count();
-        let rest = self.words.get(full).map_or(0, |word| word.trailing_ones());
-        u32::try_from(full * 64).unwrap_or(u32::MAX).saturating_add(rest)
+        number(self.bits.zeroes().next().unwrap_or(self.bits.len()))
     }
 
     /// The same set as ranges.
     pub(crate) fn ranges(&self) -> Ranges {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for number in self.iter() {
-            match ranges.last_mut() {
-                Some((_, end)) if *end == number => *end += 1,
-                _ => ranges.push((number, number + 1)),
-            }
-        }
-        ranges.into()
+        // Those that touch become one.
+        self.bits.ones().map(number).map(|number| (number, number + 1)).collect::<Vec<_>>().into()
     }
+}
 
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0u32..)
-            .zip(&self.words)
-            .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
-    }
+/// Only `u32` are put in.
+fn number(bit: usize) -> u32 {
+    u32::try_from(bit).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

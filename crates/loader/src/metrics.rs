@@ -10,6 +10,13 @@ use service::{Figures, Latency};
 
 use crate::blame::{Cause, Lateness};
 
+/// The loader's stage names a counter and a latency.
+const ACCEPTED: &str = pipeline::Stage::Accepted.name();
+// These are left out while they are unknown.
+const LATE_THROTTLED: &str = "late_throttled";
+const CPU_WAIT_US: &str = "cpu_wait_us";
+const CEILING: &str = "ceiling";
+
 /// All counts since the loader started. The tables below name and describe them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -50,7 +57,7 @@ impl Metrics {
         [
             ("due", "Sales that were due by the schedule", &self.due),
             ("sent", "Sales handed to Kafka's client", &self.sent),
-            ("accepted", "Sales that Kafka acknowledged", &self.accepted),
+            (ACCEPTED, "Sales that Kafka acknowledged", &self.accepted),
             ("unknown", "Sales refused by Kafka, or without a known outcome", &self.unknown),
             (
                 "refused",
@@ -59,7 +66,7 @@ impl Metrics {
             ),
             ("late", "Sales handed over more than 5 ms after they were due", &self.late),
             ("late_blocked", "Late sales that would not have been late if Kafka had taken them", &self.late_blocked),
-            ("late_throttled", "Other late sales, late at least by half for want of a CPU", &self.late_throttled),
+            (LATE_THROTTLED, "Other late sales, late at least by half for want of a CPU", &self.late_throttled),
             ("late_otherwise", "Late sales with another cause than these two", &self.late_otherwise),
             (
                 "not_offered",
@@ -68,7 +75,7 @@ impl Metrics {
             ),
             ("segments", "Changes of the rate while the load went on", &self.segments),
             ("made", "Sales generated and encoded", &self.made),
-            ("cpu_wait_us", "Microseconds in which the sending thread was kept from a CPU", &self.cpu_wait_us),
+            (CPU_WAIT_US, "Microseconds in which the sending thread was kept from a CPU", &self.cpu_wait_us),
             ("queue_full", "Times that the client's queue was full", &self.queue_full),
             ("blocked_us", "Microseconds in which Kafka took nothing although sales were due", &self.blocked_us),
             ("blocks_reserved", "Blocks reserved", &self.blocks_reserved),
@@ -89,7 +96,7 @@ impl Metrics {
             ("rate", "Sales per second as planned at present", &self.rate),
             ("configured_rate", "Sales per second as configured", &self.configured_rate),
             (
-                "ceiling",
+                CEILING,
                 "Sales per second that this loader could make and hand over, a low estimate; 0 if unknown",
                 &self.ceiling,
             ),
@@ -99,7 +106,7 @@ impl Metrics {
     /// By their names in the report; Prometheus has the unit in the name as well.
     fn latencies(&self) -> [(&'static str, &'static str, &Latency); 3] {
         [
-            ("accepted", "From due to acknowledged", &self.accepted_latency),
+            (ACCEPTED, "From due to acknowledged", &self.accepted_latency),
             ("schedule_lag", "From due to handed over", &self.schedule_lag),
             ("blocked", "The part of the schedule lag that Kafka is to blame for", &self.blocked),
         ]
@@ -151,10 +158,10 @@ impl Metrics {
     /// All of them for the report, except those that are unknown.
     pub(crate) fn figures(&self) -> Figures {
         let tells_cpu_wait = self.tells_cpu_wait.load(Ordering::Relaxed);
-        let is_known = |name: &str| tells_cpu_wait || !matches!(name, "late_throttled" | "cpu_wait_us");
+        let is_known = |name: &str| tells_cpu_wait || !matches!(name, LATE_THROTTLED | CPU_WAIT_US);
         let counters = self.counters().into_iter().filter(|(name, ..)| is_known(name));
         let figures = counters.fold(Figures::default(), |all, (name, _, counter)| all.counter(name, counter.get()));
-        let rates = self.rates().into_iter().filter(|(name, _, rate)| *name != "ceiling" || rate.get() > 0.0);
+        let rates = self.rates().into_iter().filter(|(name, _, rate)| *name != CEILING || rate.get() > 0.0);
         let figures = rates.fold(figures, |all, (name, _, rate)| all.gauge(name, rate.get()));
         let figures =
             self.gauges().into_iter().fold(figures, |all, (name, _, gauge)| all.gauge(name, gauge.get() as f64));
@@ -162,7 +169,7 @@ impl Metrics {
         if tells_cpu_wait {
             return figures;
         }
-        figures.unknown("late_throttled", "the kernel has not reported how long the sending thread waited for a CPU")
+        figures.unknown(LATE_THROTTLED, "the kernel has not reported how long the sending thread waited for a CPU")
     }
 }
 

@@ -26,9 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::http::{Request, Response, StatusCode, text};
-use crate::report::Histogram;
 use crate::resources::Reader;
-use crate::{Figures, Health, Report, http, incarnation, listen, own, unix_us};
+use crate::{Figures, Health, Histogram, Report, http, incarnation, listen, own, unix_us};
 
 /// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful, for milliseconds each.
 /// One more closes the oldest: clients that send nothing, or read nothing, must not block the kubelet.

@@ -2,13 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde::{Deserialize, Serialize};
 
-use crate::{Latency, Resources, Segment, Spent, Time};
+use crate::{Histogram, Latency, Resources, Segment, Spent, Time};
 
 /// A program's own figures, collected again for each report.
 #[derive(Clone, Debug, Default)]
@@ -120,35 +116,6 @@ pub struct Report {
     pub segment: Option<Segment>,
 }
 
-/// A latency histogram in JSON, readable by every port of `HdrHistogram`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Histogram {
-    /// Base64 of the V2 encoding, compressed; the values are microseconds.
-    pub v2: String,
-    /// Latencies below zero, which the histogram doesn't hold.
-    pub negative: u64,
-}
-
-impl Histogram {
-    /// Encodes what was recorded so far.
-    pub fn encode(latency: &Latency) -> anyhow::Result<Self> {
-        Self::encode_histogram(&latency.snapshot(), latency.negative())
-    }
-
-    /// Encodes a histogram of microseconds, and how many were below zero beside it.
-    pub fn encode_histogram(histogram: &hdrhistogram::Histogram<u64>, negative: u64) -> anyhow::Result<Self> {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new().serialize(histogram, &mut bytes).context("encoding a histogram")?;
-        Ok(Self { v2: STANDARD.encode(bytes), negative })
-    }
-
-    /// Decodes the histogram; the values are microseconds.
-    pub fn decode(&self) -> anyhow::Result<hdrhistogram::Histogram<u64>> {
-        let bytes = STANDARD.decode(&self.v2).context("decoding a histogram's base64")?;
-        Deserializer::new().deserialize(&mut bytes.as_slice()).context("decoding a histogram")
-    }
-}
-
 /// A process that a probe watches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
@@ -208,11 +175,5 @@ mod tests {
         assert_eq!((back.resources, back.threads, back.unknown), (report.resources, report.threads, report.unknown));
         assert_eq!(back.latencies["accepted"].negative, 1);
         assert_eq!(back.latencies["accepted"].decode().unwrap(), latency.snapshot());
-    }
-
-    #[test]
-    fn a_broken_histogram_is_an_error() {
-        let broken = Histogram { v2: "AAAA".to_owned(), negative: 0 };
-        assert!(broken.decode().is_err());
     }
 }

@@ -151,8 +151,10 @@ pub struct Load {
     pub blocked: Option<Percentiles>,
 }
 
-/// Percentiles of merged histograms, in microseconds; absent if none could be measured.
+/// Percentiles of merged histograms, in microseconds; absent if none could be measured. Closed, unlike the rest of the state,
+/// because a capsule of the benchmark holds it too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Percentiles {
     /// How many were measured.
     pub n: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use service::Report;
+use service::{Merged, Report};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -14,12 +14,8 @@ pub(crate) async fn run(address: &str, latency: &str, seconds: u64) -> anyhow::R
     let before = read(address).await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let after = read(address).await?;
-    let histogram = |report: &Report| {
-        report.latencies.get(latency).with_context(|| format!("{address} reports no latency {latency}"))?.decode()
-    };
-    let mut histogram_after = histogram(&after)?;
-    histogram_after.subtract(&histogram(&before)?).context("taking the part in between")?;
-    let mut answer = percentiles(&histogram_after);
+    let last = after.latencies.get(latency).with_context(|| format!("{address} reports no latency {latency}"))?;
+    let mut answer = percentiles(&Merged::between(before.latencies.get(latency), last)?.histogram);
     answer["seconds"] = json!((after.at_us - before.at_us) as f64 / 1e6);
     for (name, count) in &after.counters {
         answer["counters"][name] = json!(count - before.counters.get(name).copied().unwrap_or_default());

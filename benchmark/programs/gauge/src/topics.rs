@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use backon::{BlockingRetryable, ConstantBuilder, Retryable};
 use kafka::{Admin, Logs, Part, Partition, Record, read_parts};
 use petstore::State;
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 /// Between two tries.
 const REST: Duration = Duration::from_millis(200);
+const RETRIES: ConstantBuilder = ConstantBuilder::new().with_delay(REST).without_max_times();
 
 /// The topics of all states: `{}` in `pattern` is the state's code.
 pub(crate) fn of_states(pattern: &str) -> Vec<(State, String)> {
@@ -24,12 +26,7 @@ pub(crate) async fn clear(kafka: &kafka::Config, group: &str, pattern: &str) -> 
     delete(kafka, &[&kafka.names().positions()]).await?;
     let (admin, begun) = (Admin::new(kafka)?, Instant::now());
     // A member's session may not have expired yet, or the coordinator have only just started.
-    while let Err(err) = admin.delete_group(group).await {
-        if begun.elapsed() >= LIMIT {
-            return Err(err);
-        }
-        tokio::time::sleep(REST).await;
-    }
+    (|| admin.delete_group(group)).retry(RETRIES).when(|_| begun.elapsed() < LIMIT).await?;
     Ok(json!({"topics": topics.len()}))
 }
 
@@ -60,12 +57,8 @@ pub(crate) async fn delete(kafka: &kafka::Config, topics: &[&str]) -> anyhow::Re
 /// asked again.
 pub(crate) fn ends(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Vec<(Partition, i64)>> {
     let (logs, begun) = (Logs::new(kafka, "reader", LIMIT)?, Instant::now());
-    loop {
-        match try_ends(&logs, topics) {
-            Err(_) if begun.elapsed() < LIMIT => std::thread::sleep(REST),
-            answer => return answer.context("finding the ends of topics"),
-        }
-    }
+    let ends = (|| try_ends(&logs, topics)).retry(RETRIES).when(|_| begun.elapsed() < LIMIT).call();
+    ends.context("finding the ends of topics")
 }
 
 fn try_ends(logs: &Logs, topics: &[String]) -> anyhow::Result<Vec<(Partition, i64)>> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::Histogram;
+use service::state::Percentiles;
 
 use super::sample::{Between, Window};
 
@@ -13,22 +14,10 @@ use super::sample::{Between, Window};
 pub struct StageLatency {
     /// The stage.
     pub stage: String,
-    /// Sales measured.
-    pub n: u64,
+    /// Of all sales: those that did not arrive count as longer than any other, and a percentile among them is absent.
+    pub percentiles: Percentiles,
     /// Sales that had not arrived when the time for that was over; none if that is not known.
     pub missing: Option<u64>,
-    /// Latencies below zero, which two clocks that differ make.
-    pub negative: u64,
-    /// Median, in microseconds.
-    pub p50_us: Option<u64>,
-    /// 90th percentile.
-    pub p90_us: Option<u64>,
-    /// 99th percentile. Sales that did not arrive count as longer than any other; a percentile among them is absent.
-    pub p99_us: Option<u64>,
-    /// 99.9th percentile.
-    pub p999_us: Option<u64>,
-    /// The longest.
-    pub max_us: Option<u64>,
     /// Share of sales that took longer than the limit, or did not arrive.
     pub late: Option<f64>,
     /// All of it.
@@ -43,36 +32,21 @@ pub(super) fn of(
     component: &str,
     limit: Duration,
 ) -> Option<StageLatency> {
-    let mut parts = whole.of(component).map(|pair| pair.histogram(stage));
-    let (mut merged, mut negative) = parts.next()??;
+    let mut parts = whole.of(component).map(|pair| pair.measured(stage));
+    let mut merged = parts.next()??;
     for part in parts {
-        let (histogram, below) = part?;
-        merged.add(histogram).ok()?;
-        negative += below;
+        merged.gain(&part?);
     }
     let missing = window.drained.state.stages.iter().find(|it| it.name == stage).and_then(|it| it.lag);
     let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-    let (n, lost) = (merged.len(), missing.unwrap_or(0));
-    let all = n + lost;
-    let within = if n == 0 { 0 } else { merged.count_between(0, limit_us) };
-    // The quantile of all sales; one among those that did not arrive is longer than anything measured.
-    let quantile = |share: f64| {
-        let measured_share = share * all as f64 / n as f64;
-        let is_measured = n > 0 && measured_share <= 1.0;
-        is_measured.then(|| merged.value_at_quantile(measured_share))
-    };
+    let percentiles = merged.percentiles_with(missing.unwrap_or(0));
+    let all = percentiles.n + missing.unwrap_or(0);
     Some(StageLatency {
         stage: stage.to_owned(),
-        n,
+        percentiles,
         missing,
-        negative,
-        p50_us: quantile(0.5),
-        p90_us: quantile(0.9),
-        p99_us: quantile(0.99),
-        p999_us: quantile(0.999),
-        max_us: (n > 0).then(|| merged.max()),
-        late: (all > 0).then(|| (all - within) as f64 / all as f64),
-        histogram: Histogram::encode_histogram(&merged, negative).ok()?,
+        late: (all > 0).then(|| (all - merged.within(limit_us)) as f64 / all as f64),
+        histogram: merged.encode().ok()?,
     })
 }
 

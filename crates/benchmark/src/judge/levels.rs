@@ -45,13 +45,16 @@ fn latency(measured: &Measured, terms: &Terms) -> Criterion {
         }
     }
     let late = |latency: &StageLatency| latency.late.unwrap_or(1.0);
-    let Some(worst) = stores.into_iter().max_by(|a, b| late(a).total_cmp(&late(b)).then(a.p99_us.cmp(&b.p99_us)))
+    let Some(worst) = stores
+        .into_iter()
+        .max_by(|a, b| late(a).total_cmp(&late(b)).then(a.percentiles.p99_us.cmp(&b.percentiles.p99_us)))
     else {
         return Criterion::unknown(name, limit, "nothing was measured");
     };
     let missing = worst.missing.filter(|missing| *missing > 0);
     let missing = missing.map_or_else(String::new, |missing| format!(", {missing} not arrived"));
-    let text = format!("{} to {} of {} sales{missing}", written(worst.p99_us), worst.stage, worst.n);
+    let text =
+        format!("{} to {} of {} sales{missing}", written(worst.percentiles.p99_us), worst.stage, worst.percentiles.n);
     Criterion::new(name, limit, text, Met::from(late(worst) <= LATE_SHARE))
 }
 

@@ -57,8 +57,8 @@ fn bound_us(limit: Duration) -> u64 {
 
 fn one(pair: &Pair, bound_us: u64) -> Option<Schedule> {
     let above = |name| {
-        let (histogram, _) = pair.histogram(name)?;
-        Some(histogram.len() - if histogram.is_empty() { 0 } else { histogram.count_between(0, bound_us) })
+        let measured = pair.measured(name)?;
+        Some(measured.histogram.len() - measured.within(bound_us))
     };
     let (due, sent) = (pair.count("due")?, pair.count("sent")?);
     let (late, blocked) = (above("schedule_lag")?, above("blocked")?);

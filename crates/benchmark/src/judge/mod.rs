@@ -91,7 +91,7 @@ impl Judged {
         let late = |latency: &&StageLatency| latency.late.unwrap_or(0.0);
         let stores = stores(self.latencies.iter().map(|it| it.stage.as_str()));
         let of_stores = self.latencies.iter().filter(|it| stores.contains(&it.stage));
-        of_stores.max_by(|a, b| late(a).total_cmp(&late(b)).then(a.p99_us.cmp(&b.p99_us)))
+        of_stores.max_by(|a, b| late(a).total_cmp(&late(b)).then(a.percentiles.p99_us.cmp(&b.percentiles.p99_us)))
     }
 }
 

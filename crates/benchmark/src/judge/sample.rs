@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use service::resources::Limit;
 use service::state::{Received, State};
-use service::{Report, Resources};
+use service::{Merged, Report, Resources};
 
 /// Everything cumulative, at one end of a step.
 #[derive(Clone, Debug, Default)]
@@ -135,16 +135,9 @@ impl Pair<'_> {
         last.checked_sub(self.first.counters.get(counter).copied().unwrap_or(0))
     }
 
-    /// What it has measured between the two, and how many were below zero; none if it measures nothing of this name.
-    pub(super) fn histogram(&self, name: &str) -> Option<(hdrhistogram::Histogram<u64>, u64)> {
-        let last = self.last.latencies.get(name)?;
-        let mut histogram = last.decode().ok()?;
-        let mut negative = last.negative;
-        if let Some(first) = self.first.latencies.get(name) {
-            histogram.subtract(first.decode().ok()?).ok()?;
-            negative = negative.checked_sub(first.negative)?;
-        }
-        Some((histogram, negative))
+    /// What it has measured between the two; none if it measures nothing of this name.
+    pub(super) fn measured(&self, name: &str) -> Option<Merged> {
+        Merged::between(self.first.latencies.get(name), self.last.latencies.get(name)?).ok()
     }
 
     /// CPU used, in cores; none if it is not known.

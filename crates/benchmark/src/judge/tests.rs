@@ -37,8 +37,12 @@ fn a_step_that_went_well_held() {
     assert_eq!(judged.outcome, Outcome::Held, "{judged:#?}");
     assert_eq!((judged.sent, judged.delivered), (Some(1_000.0), Some(1_000.0)));
     let worst = judged.worst().unwrap();
-    assert_eq!((worst.n, worst.missing, worst.late), (60_000, Some(0), Some(0.0)), "only the sales of the step");
-    assert!((49_900..50_100).contains(&worst.p99_us.unwrap()));
+    assert_eq!(
+        (worst.percentiles.n, worst.missing, worst.late),
+        (60_000, Some(0), Some(0.0)),
+        "only the sales of the step"
+    );
+    assert!((49_900..50_100).contains(&worst.percentiles.p99_us.unwrap()));
     assert!(judged.levels.iter().all(|level| level.met == Met::Yes), "{:#?}", judged.levels);
     assert_eq!(judged.drain_seconds, Some(5.0));
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use service::state::{Instance, State};
+use service::state::{Instance, Percentiles, State};
 
 use super::levels::findings;
 use super::sample::{Between, Window};
@@ -77,8 +77,8 @@ const LOOK_AT_EXPORTER: &str = "look at the live page and the log of the exporte
 fn negative(measured: &Measured) -> Criterion {
     let (name, limit) = ("latencies below zero", "0.1 %");
     let share = |latency: &super::StageLatency| {
-        let all = latency.n + latency.negative;
-        (all > 0).then(|| latency.negative as f64 / all as f64)
+        let Percentiles { n, negative, .. } = latency.percentiles;
+        (n + negative > 0).then(|| negative as f64 / (n + negative) as f64)
     };
     let worst = measured.latencies.iter().filter_map(share).reduce(f64::max);
     match worst {
@@ -128,7 +128,7 @@ fn unchanged(whole: &Between) -> Criterion {
 fn enough(measured: &Measured) -> Criterion {
     let (name, limit) = ("enough sales to judge", format!("{LEAST_SALES} at each store"));
     let sales = measured.latencies.iter().filter(|it| measured.stores.contains(&it.stage));
-    match sales.map(|latency| latency.n + latency.missing.unwrap_or(0)).min() {
+    match sales.map(|latency| latency.percentiles.n + latency.missing.unwrap_or(0)).min() {
         Some(n) => Criterion::new(name, limit, n.to_string(), Met::from(n >= LEAST_SALES))
             .or("the rate is too low for so short a step: use benchmark.mode=default, or more loaders"),
         None => Criterion::unknown(name, limit, "no store reports its latency").or(LOOK_AT_EXPORTER),

@@ -52,7 +52,7 @@ impl Axis {
 /// Load against p99: a mark per step, the limit as a line, the capacity as a band.
 pub(super) fn load_and_latency(capsule: &Capsule) -> String {
     let limit_ms = capsule.parameters.latency_limit_ms as f64;
-    let p99_ms = |record: &StepRecord| Some(record.judged.worst()?.p99_us? as f64 / 1e3);
+    let p99_ms = |record: &StepRecord| Some(record.judged.worst()?.percentiles.p99_us? as f64 / 1e3);
     let measured: Vec<(&StepRecord, f64)> =
         capsule.steps.iter().filter_map(|record| Some((record, p99_ms(record)?))).collect();
     let x = Axis::new(measured.iter().map(|(record, _)| record.step.rate), LEFT, WIDTH - RIGHT);

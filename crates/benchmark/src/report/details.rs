@@ -49,8 +49,8 @@ fn steps(capsule: &Capsule) -> String {
             rate(judged.offered),
             or_unknown(judged.sent.map(rate)),
             or_unknown(judged.delivered.map(rate)),
-            or_unknown(worst.map(|worst| written(worst.p99_us))),
-            or_unknown(worst.map(|worst| thousands(worst.n as f64))),
+            or_unknown(worst.map(|worst| written(worst.percentiles.p99_us))),
+            or_unknown(worst.map(|worst| thousands(worst.percentiles.n as f64))),
             judged.drain_seconds.map_or_else(|| "not in time".to_owned(), duration),
             outcome(record)
         );

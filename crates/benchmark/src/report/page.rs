@@ -269,8 +269,11 @@ fn together(capsule: &Capsule) -> String {
 }
 
 fn picture(capsule: &Capsule) -> String {
-    let unmeasured =
-        capsule.steps.iter().filter(|it| it.judged.worst().is_none_or(|worst| worst.p99_us.is_none())).count();
+    let unmeasured = capsule
+        .steps
+        .iter()
+        .filter(|it| it.judged.worst().is_none_or(|worst| worst.percentiles.p99_us.is_none()))
+        .count();
     let missing = match unmeasured {
         0 => String::new(),
         n => format!(" {n} steps are not shown, since too many of their sales did not arrive for a p99."),

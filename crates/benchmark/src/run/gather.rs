@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use pipeline::{Role, Stage};
 use service::resources::{self, Limit};
 use service::state::{Received, Shares};
-use service::{Report, Resources, busiest_since};
+use service::{Merged, Report, Resources, busiest_since};
 
 use crate::diagnose::{Moment, Node, PartitionSeen, Pod, StageSeen};
 use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, Window};
@@ -61,14 +61,11 @@ impl Pair<'_> {
 
     /// The p99 of what was measured under names that begin so, in milliseconds; of the worst of them.
     fn p99_ms(&self, prefix: &str) -> Option<f64> {
-        let each =
-            self.last.latencies.iter().filter(|(name, _)| name.starts_with(prefix)).filter_map(|(name, last)| {
-                let mut histogram = last.decode().ok()?;
-                if let Some(first) = self.first.latencies.get(name) {
-                    histogram.subtract(first.decode().ok()?).ok()?;
-                }
-                (!histogram.is_empty()).then(|| histogram.value_at_quantile(0.99) as f64 / 1e3)
-            });
+        let named = self.last.latencies.iter().filter(|(name, _)| name.starts_with(prefix));
+        let each = named.filter_map(|(name, last)| {
+            let measured = Merged::between(self.first.latencies.get(name), last).ok()?;
+            Some(measured.percentiles()?.p99_us? as f64 / 1e3)
+        });
         each.reduce(f64::max)
     }
 
@@ -168,7 +165,11 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
             stage: stage.name.clone(),
             component: stage.component.clone(),
             lag_grows: grows,
-            p99_us: judged.latencies.iter().find(|latency| latency.stage == stage.name).and_then(|it| it.p99_us),
+            p99_us: judged
+                .latencies
+                .iter()
+                .find(|latency| latency.stage == stage.name)
+                .and_then(|it| it.percentiles.p99_us),
             ceiling: ceiling.reduce(|all, one| Some(all? + one?)).flatten(),
             time: Shares::busiest(of_it.iter().filter_map(|pair| pair.busiest())),
             transactions: if is_fan_out { sum("commits") } else { None },

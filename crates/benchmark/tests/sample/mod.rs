@@ -14,6 +14,7 @@ use benchmark::judge::{Criterion, Judged, Lag, Met, StageLatency, written};
 use benchmark::mode::Mode;
 use benchmark::search::{Limits, Next, Outcome, Past, Search, Step};
 use benchmark::verdict::Verdict;
+use service::state::Percentiles;
 use service::{Histogram, Latency};
 
 const GIVES_WAY: f64 = 3_500.0;
@@ -219,14 +220,16 @@ fn latency(stage: &str, p99_ms: i64, sales: u64) -> StageLatency {
     let histogram = recorded.snapshot();
     StageLatency {
         stage: stage.to_owned(),
-        n: histogram.len(),
+        percentiles: Percentiles {
+            n: histogram.len(),
+            negative: 0,
+            p50_us: Some(histogram.value_at_quantile(0.5)),
+            p90_us: Some(histogram.value_at_quantile(0.9)),
+            p99_us: Some(histogram.value_at_quantile(0.995)),
+            p999_us: Some(histogram.value_at_quantile(0.999)),
+            max_us: Some(histogram.max()),
+        },
         missing: Some(0),
-        negative: 0,
-        p50_us: Some(histogram.value_at_quantile(0.5)),
-        p90_us: Some(histogram.value_at_quantile(0.9)),
-        p99_us: Some(histogram.value_at_quantile(0.995)),
-        p999_us: Some(histogram.value_at_quantile(0.999)),
-        max_us: Some(histogram.max()),
         late: Some(if p99_ms > 1_000 { 0.2 } else { 0.0 }),
         histogram: Histogram::encode(&recorded).unwrap(),
     }
