@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use petstore::{BlockId, State};
 use stores::postgres::Conflict;
-use stores::{Counts, Positions};
+use stores::{Counts, Listed, Positions};
 
 use crate::audit::Held;
 use crate::audit::bits::Bits;
@@ -55,15 +55,24 @@ impl Store {
         Ok(self.positions_in(installation).await?.adopted)
     }
 
+    /// Whether its positions are still those of an earlier Kafka: then so are all of its blocks.
+    pub async fn is_of_earlier_kafka(&mut self, installation: &str) -> anyhow::Result<bool> {
+        Ok(self.stored_positions().await?.installation.is_some_and(|stored| stored != installation))
+    }
+
     async fn positions_in(&mut self, installation: &str) -> anyhow::Result<Positions> {
-        let positions = match self {
-            Self::Redis(reader, _) => reader.positions().await?,
-            Self::Postgres(reader) => reader.positions().await?,
-        };
+        let positions = self.stored_positions().await?;
         if let Some(other) = positions.installation.as_ref().filter(|other| *other != installation) {
             bail!("its positions are those of another kafka ({other}), or of this one before it was emptied");
         }
         Ok(positions)
+    }
+
+    async fn stored_positions(&mut self) -> anyhow::Result<Positions> {
+        Ok(match self {
+            Self::Redis(reader, _) => reader.positions().await?,
+            Self::Postgres(reader) => reader.positions().await?,
+        })
     }
 
     /// What there is of each of `blocks`, in their order.
@@ -106,7 +115,7 @@ impl Store {
     }
 
     /// The next of the blocks that there are, going round and round.
-    pub async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<BlockId>> {
+    pub async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<Listed>> {
         match self {
             Self::Redis(reader, _) => {
                 let (cursor, blocks) = reader.blocks(page.cursor).await?;
@@ -115,7 +124,7 @@ impl Store {
             }
             Self::Postgres(reader) => {
                 let blocks = reader.blocks(page.after, PAGE).await?;
-                page.after = blocks.last().copied();
+                page.after = blocks.last().map(|last| last.id);
                 Ok(blocks)
             }
         }

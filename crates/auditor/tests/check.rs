@@ -7,6 +7,7 @@ mod support;
 use std::time::Duration;
 
 use auditor::audit::Account;
+use auditor::audit::findings::Stage;
 use auditor::helm_test::{Outcome, Patience, Settings, run};
 use auditor::{Store, Stores};
 use kafka::blocks::Phase;
@@ -154,6 +155,27 @@ async fn what_is_rejected_or_out_of_order_fails_as_well() {
     let all = World::sales(BLOCK);
     assert!(text.contains(&format!("   1 rejected, such as {}   ", all[all.len() - 1].id)), "{text}");
     assert!(text.contains(&format!(" out of order, such as {}", all[early].id)), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_with_an_earlier_kafka_is_told_and_fails_nothing() {
+    let mut world = World::new().await;
+    let sales = world.account_whole(BLOCK);
+    world.accept(&sales);
+    world.route(&sales[3..]);
+    let auditor = Auditor::start(&world.kafka, Stores::default());
+    auditor.account(|account| account.stages.at(Stage::Routed).late == 3).await;
+    world.replace_kafka().await;
+    auditor.last_words().await;
+    let new = world.routed(BlockId { run: BLOCK.run + 1, ..BLOCK });
+    let Outcome { text, well } = test_when(&world, |_| Stores::default(), |account| account.done_blocks == 1).await;
+    assert!(well, "{text}");
+    let ok = format!("  ok    auditor    no finding in {} sales since the first on today's Kafka\n", new.len());
+    assert!(text.contains(&ok), "{ok:?} is not in\n{text}");
+    assert!(
+        text.contains("  before Kafka was last replaced, ") && text.contains(" ago: 3 lost at accepted;"),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

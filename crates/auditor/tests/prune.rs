@@ -6,11 +6,12 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use auditor::audit::findings::Stage;
 use auditor::{Store, Stores, recount};
 use kafka::blocks::Phase;
 use petstore::BlockId;
-use stores::Counts;
-use stores::postgres::Reader;
+use stores::postgres::{Reader, Writer};
+use stores::{Adopt, Counts, Outcome, Part, Record, Store as _};
 use support::{Auditor, BLOCK, LIMIT, World, count};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -48,11 +49,11 @@ async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
     auditor.stop().await;
     let held = |sales: &[_]| Counts { found: count(sales).into(), conflicts: 0 };
     let all = [held(&done_sales), held(&open_sales), held(&young_sales), held(&last_sales)];
-    assert_eq!(in_postgres(&world, [done, open, young, last], |_| true).await, all, "kafka holds all of them");
+    assert_eq!(in_postgres(&world, &[done, open, young, last], |_| true).await, all, "kafka holds all of them");
 
     world.forget(&old).await;
     let auditor = Auditor::start(&world.kafka, stores(&world));
-    let left = in_postgres(&world, [done, open, young, last], |counts| counts[0].found == 0).await;
+    let left = in_postgres(&world, &[done, open, young, last], |counts| counts[0].found == 0).await;
     assert_eq!(left, [Counts::default(), all[1], all[2], all[3]]);
     let account = auditor.settled().await;
     assert_eq!((account.done_blocks, account.counts), (3, vec![]));
@@ -96,6 +97,40 @@ async fn a_done_block_that_no_log_holds_is_deleted_from_the_account() {
     auditor.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_an_earlier_kafka_are_deleted_with_their_conflicts_once_its_account_was_left() {
+    let mut world = World::new().await;
+    let sales = world.routed(BLOCK);
+    let (before, partition) = (world.installation().await, (world.kafka.names().state(sales[0].state()), 0));
+    let mut postgres = Writer::new(world.postgres.clone(), &before);
+    world.fill(&mut postgres, &[]).await;
+    let first = Auditor::start(&world.kafka, stores(&world));
+    first.account(|account| account.done_blocks == 1).await;
+    first.checkpointed().await;
+    let end = world.end_of(sales[0].state());
+    world.replace_kafka().await;
+    first.last_words().await;
+    let again = vec![Record::new(sales[0].clone(), 0, end).unwrap()];
+    let again = Part { partition, expected: end, next: end + 1, records: again };
+    assert_eq!(postgres.write(&[again]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
+
+    let second = Auditor::start(&world.kafka, stores(&world));
+    second.account(|account| account.position.rounds > 2).await;
+    let old = Counts { found: count(&sales).into(), conflicts: 1 };
+    assert_eq!(in_postgres(&world, &[BLOCK], |_| true).await, [old], "its sinks may still be writing");
+    let mut postgres = Writer::new(world.postgres.clone(), world.installation().await);
+    assert!(postgres.adopt(&before).await.unwrap());
+    let next = BlockId { run: BLOCK.run + 1, ..BLOCK };
+    let new = Counts { found: count(&world.routed(next)).into(), conflicts: 0 };
+    world.fill(&mut postgres, &[]).await;
+    let left = in_postgres(&world, &[BLOCK, next], |counts| counts[0] == Counts::default()).await;
+    assert_eq!(left, [Counts::default(), new]);
+    second.account(|account| account.done_blocks == 1).await;
+    let account = second.settled().await;
+    assert_eq!((account.counts, account.stages.at(Stage::Stored).found), (vec![], old.found + new.found));
+    second.stop().await;
+}
+
 /// Which blocks are on the loaders' account, as soon as that is `enough`.
 async fn on_the_account(world: &World, enough: impl Fn(&[BlockId]) -> bool) -> Vec<BlockId> {
     let deadline = Instant::now() + LIMIT;
@@ -111,10 +146,10 @@ async fn on_the_account(world: &World, enough: impl Fn(&[BlockId]) -> bool) -> V
 }
 
 /// What Postgres has of blocks, as soon as that is `enough`.
-async fn in_postgres(world: &World, blocks: [BlockId; 4], enough: impl Fn(&[Counts]) -> bool) -> Vec<Counts> {
+async fn in_postgres(world: &World, blocks: &[BlockId], enough: impl Fn(&[Counts]) -> bool) -> Vec<Counts> {
     let (mut reader, deadline) = (Reader::new(world.postgres.clone()), Instant::now() + LIMIT);
     loop {
-        let counts = reader.counts(&blocks).await.unwrap();
+        let counts = reader.counts(blocks).await.unwrap();
         if enough(&counts) || Instant::now() > deadline {
             return counts;
         }

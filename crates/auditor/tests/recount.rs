@@ -18,7 +18,7 @@ use petstore::{BlockId, Sale, SaleId, State};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
-use stores::{Outcome, Part, Record, Store as _};
+use stores::{Adopt as _, Outcome, Part, Record, Store as _};
 use support::{BLOCK, LIMIT, World, count};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -212,4 +212,31 @@ async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found
     assert_eq!((found, recount.well), (vec![(Stage::Stored, Kind::Lost, gone.to_string().as_str())], false));
     shutdown.cancel();
     running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stores_hold_of_an_earlier_kafka_is_counted_and_not_judged_before_and_after_it_is_given_up() {
+    let mut world = World::new().await;
+    let old = u64::from(count(&world.routed(BLOCK)));
+    let before = world.installation().await;
+    world.fill(&mut stores::redis::Writer::new(world.redis.clone(), &before), &[]).await;
+    world.fill(&mut stores::postgres::Writer::new(world.postgres.clone(), &before), &[]).await;
+    world.replace_kafka().await;
+    let earlier = BTreeMap::from([(Stage::Cached, old), (Stage::Stored, old)]);
+    let recounted = recount::run(&world.kafka, stores(&world.redis, &world.postgres)).await.unwrap();
+    assert_eq!((&recounted.findings, &recounted.earlier, recounted.well), (&vec![], &earlier, true));
+    let table = recounted.table();
+    assert!(table.contains(&format!("  stored {old} sales are of an earlier Kafka, not judged\n")), "{table}");
+
+    let installation = world.installation().await;
+    let mut redis = stores::redis::Writer::new(world.redis.clone(), &installation);
+    let mut postgres = stores::postgres::Writer::new(world.postgres.clone(), &installation);
+    assert!(redis.adopt(&before).await.unwrap() && postgres.adopt(&before).await.unwrap());
+    let new = world.routed(BlockId { run: BLOCK.run + 1, ..BLOCK });
+    world.fill(&mut redis, &[]).await;
+    world.fill(&mut postgres, &[]).await;
+    world.give_back(&new);
+    let recounted = recount::run(&world.kafka, stores(&world.redis, &world.postgres)).await.unwrap();
+    assert_eq!((&recounted.findings, &recounted.earlier, recounted.well), (&vec![], &earlier, true));
+    assert_eq!(recounted.stages.at(Stage::Stored).found, u64::from(count(&new)));
 }

@@ -13,7 +13,7 @@ use kafka::Batches;
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
 use stores::Adopt;
-use stores::postgres::Writer;
+use stores::postgres::{Reader, Writer};
 use support::{Auditor, BLOCK, World, count};
 
 /// A loader begins another run on another Kafka.
@@ -96,7 +96,7 @@ async fn a_running_auditor_ends_and_the_next_one_has_what_was_lost_and_nothing_e
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_checkpoint_is_not_used_on_a_new_kafka_whose_predecessor_nobody_gave_account_of() {
     let mut world = World::new().await;
-    world.routed(BLOCK);
+    let old = count(&world.routed(BLOCK));
     let before = world.installation().await;
     world.fill(&mut Writer::new(world.postgres.clone(), &before), &[]).await;
     let first = start(&world);
@@ -124,5 +124,8 @@ async fn an_old_checkpoint_is_not_used_on_a_new_kafka_whose_predecessor_nobody_g
     assert_eq!((counts(&account), account.auditable), (vec![], true));
     assert_eq!(account.stages.at(Stage::Routed).found, next.len() as u64);
     assert!(account.remarks[0].contains("of an earlier Kafka can't be judged"), "{:?}", account.remarks);
+    second.checkpointed().await;
+    let held = Reader::new(world.postgres.clone()).counts(&[BLOCK]).await.unwrap();
+    assert_eq!(held[0].found, u64::from(old), "somebody may still be about to give account of them");
     second.stop().await;
 }

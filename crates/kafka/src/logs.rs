@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rdkafka::consumer::Consumer;
+use rdkafka::metadata::Metadata;
 use rdkafka::topic_partition_list::Offset;
 
 use crate::partitions::{Partition, borrowed, in_order};
@@ -38,10 +39,23 @@ impl Logs {
     /// The partitions of a topic; none if the topic does not exist.
     pub fn partitions(&self, topic: &str) -> anyhow::Result<Vec<Partition>> {
         let asked = self.asker.ask(|client| client.fetch_metadata(Some(topic), self.limit));
-        let metadata = asked.with_context(|| format!("asking for {topic}"))?;
-        let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
-        let count = found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX));
-        Ok((0..count).map(|partition| (topic.to_owned(), partition)).collect())
+        Ok(partitions_in(&asked.with_context(|| format!("asking for {topic}"))?, topic))
+    }
+
+    /// The partitions of topics that must exist: one question, however many topics.
+    fn partitions_of(&self, topics: &[String]) -> anyhow::Result<Vec<Partition>> {
+        let one = if let [topic] = topics { Some(topic.as_str()) } else { None };
+        let asked = self.asker.ask(|client| client.fetch_metadata(one, self.limit));
+        let metadata = asked.context("asking for topics")?;
+        let mut partitions = Vec::new();
+        for topic in topics {
+            let found = partitions_in(&metadata, topic);
+            if found.is_empty() {
+                bail!("topic {topic} does not exist");
+            }
+            partitions.extend(found);
+        }
+        Ok(partitions)
     }
 
     /// The offset after the last record of each partition, whether or not its transaction has ended.
@@ -62,14 +76,7 @@ impl Logs {
     /// All partitions of `topics`, from the first record that is not older than `since_ms` (unix time) to where they end
     /// now, open transactions included.
     pub fn since(&self, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
-        let mut partitions = Vec::new();
-        for topic in topics {
-            let found = self.partitions(topic)?;
-            if found.is_empty() {
-                bail!("topic {topic} does not exist");
-            }
-            partitions.extend(found);
-        }
+        let partitions = self.partitions_of(topics)?;
         // The beginnings come first: the reader notices what is deleted after that.
         let beginnings = self.beginnings(&partitions)?;
         let starts =
@@ -112,4 +119,10 @@ impl Logs {
         let told = partitions.iter().zip(answers);
         told.map(|((topic, number), answer)| answer.with_context(|| format!("{topic}/{number}"))).collect()
     }
+}
+
+fn partitions_in(metadata: &Metadata, topic: &str) -> Vec<Partition> {
+    let found = metadata.topics().iter().find(|found| found.name() == topic && found.error().is_none());
+    let count = found.map_or(0, |found| i32::try_from(found.partitions().len()).unwrap_or(i32::MAX));
+    (0..count).map(|partition| (topic.to_owned(), partition)).collect()
 }

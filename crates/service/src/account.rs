@@ -21,6 +21,9 @@ pub struct Account {
     /// Blocks that are not judged, since only another release can generate them again.
     #[serde(default)]
     pub other_release_blocks: u64,
+    /// What of this was left by earlier Kafkas, the oldest first.
+    #[serde(default)]
+    pub earlier: Vec<EarlierKafka>,
     /// How many findings there are of each kind at each stage; only those there are.
     pub counts: Vec<Count>,
     /// The first findings of each kind at each stage, whole.
@@ -38,6 +41,17 @@ pub struct Account {
     pub remarks: Vec<String>,
     /// What the auditor is doing.
     pub position: Position,
+}
+
+/// The account of a Kafka that was emptied or replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierKafka {
+    /// When it was found to be gone: unix time, microseconds.
+    pub at_us: i64,
+    /// Everything since its first sale.
+    pub stages: Tallies,
+    /// How many of [`Account::findings`] are its own. They come before those of today's Kafka.
+    pub findings: u64,
 }
 
 /// Content is compared of one block in so many; identity of every sale always.

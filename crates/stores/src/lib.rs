@@ -28,7 +28,7 @@ mod strange;
 pub use batch::{Outcome, Part, Record};
 pub use error::Error;
 pub use petstore::MAX_INDEX;
-pub use position::{Counts, Partition, Positions};
+pub use position::{Counts, Listed, Partition, Positions};
 
 /// A store that sales are written to. Several writers may write at once, even to the same partitions: the stored positions
 /// decide which of them succeeds.

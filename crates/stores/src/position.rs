@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use petstore::BlockId;
+
 /// A topic and a partition of it.
 pub type Partition = (String, i32);
 
@@ -14,6 +16,15 @@ pub struct Positions {
     pub adopted: u64,
     /// One after the last offset written. A partition that is not in the map is at 0.
     pub next: BTreeMap<Partition, i64>,
+}
+
+/// A block of which a store holds sales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Which block.
+    pub id: BlockId,
+    /// Whether it came from a Kafka before the one that the positions count in (see [`crate::Adopt`]).
+    pub is_earlier: bool,
 }
 
 /// What a store holds of one block.

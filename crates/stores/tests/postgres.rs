@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use servers::{DUE_US, KAFKA, block_id, of_another_run, part, postgres_config, sales};
 use stores::postgres::{BYTES, Config, Conflict, Follower, Name, Reader, Stored, Writer};
-use stores::{Adopt, Counts, Error, Outcome, Store};
+use stores::{Adopt, Counts, Error, Listed, Outcome, Store};
 
 async fn writer(config: &Config) -> Writer {
     let mut writer = Writer::new(config.clone(), KAFKA);
@@ -102,7 +102,7 @@ async fn a_row_holds_the_whole_sale_whichever_way_it_came() {
 
 /// Both ways of writing rows, again.
 #[tokio::test]
-async fn rows_of_an_earlier_kafka_are_kept_but_neither_listed_nor_followed() {
+async fn rows_of_an_earlier_kafka_are_told_apart_not_followed_and_kept_until_they_are_pruned() {
     let config = postgres_config();
     let sales = sales();
     let mut old = writer(&config).await;
@@ -110,7 +110,7 @@ async fn rows_of_an_earlier_kafka_are_kept_but_neither_listed_nor_followed() {
     let mut writer = Writer::new(config.clone(), "cluster/new");
     assert!(writer.adopt(KAFKA).await.unwrap());
     let (mut reader, new) = (Reader::new(config.clone()), of_another_run(&sales));
-    assert_eq!(reader.blocks(None, 10).await.unwrap(), []);
+    assert_eq!(reader.blocks(None, 10).await.unwrap(), [Listed { id: block_id(), is_earlier: true }]);
 
     writer.write(&[part("a", 0, &new[..5])]).await.unwrap();
     let repeated: Vec<_> = new[..1].iter().chain(&new[5..8]).cloned().collect();
@@ -126,8 +126,12 @@ async fn rows_of_an_earlier_kafka_are_kept_but_neither_listed_nor_followed() {
         "of the old Kafka nothing is returned"
     );
 
-    assert_eq!(reader.blocks(None, 10).await.unwrap(), [new[0].id.block_id()]);
+    let [old, new] =
+        [(block_id(), true), (new[0].id.block_id(), false)].map(|(id, is_earlier)| Listed { id, is_earlier });
+    assert_eq!(reader.blocks(None, 10).await.unwrap(), [old, new]);
     assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 10, conflicts: 0 }]);
+    assert_eq!(reader.prune(&[block_id()]).await.unwrap(), 10);
+    assert_eq!(reader.blocks(None, 10).await.unwrap(), [new]);
 }
 
 #[tokio::test]

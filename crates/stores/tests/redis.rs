@@ -167,19 +167,19 @@ async fn blocks_and_lists_have_a_time_to_live_and_totals_have_none() {
 }
 
 #[tokio::test]
-async fn blocks_of_an_earlier_kafka_are_kept_but_not_listed() {
+async fn blocks_of_an_earlier_kafka_are_kept_and_told_apart() {
     let config = redis_config();
     let sales = sales();
     Writer::new(config.clone(), KAFKA).write(&[part("a", 0, &sales[..10])]).await.unwrap();
     let mut reader = Reader::new(config.clone());
-    assert_eq!(listed(&mut reader).await, [block_id()]);
+    assert_eq!(listed(&mut reader).await, [(block_id(), false)]);
 
     let mut writer = Writer::new(config.clone(), "cluster/new");
     assert!(writer.adopt(KAFKA).await.unwrap());
-    assert_eq!(listed(&mut reader).await, []);
+    assert_eq!(listed(&mut reader).await, [(block_id(), true)]);
     let again = of_another_run(&sales[..5]);
     writer.write(&[part("a", 0, &again)]).await.unwrap();
-    assert_eq!(listed(&mut reader).await, [again[0].id.block_id()]);
+    assert_eq!(listed(&mut reader).await, [(block_id(), true), (again[0].id.block_id(), false)]);
     assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 10, conflicts: 0 }]);
     let mut ttl = redis::cmd("TTL");
     let ttl: i64 =
@@ -187,11 +187,12 @@ async fn blocks_of_an_earlier_kafka_are_kept_but_not_listed() {
     assert!(ttl > 0, "{ttl}");
 }
 
-async fn listed(reader: &mut Reader) -> Vec<petstore::BlockId> {
+/// All blocks, and whether each is of an earlier Kafka.
+async fn listed(reader: &mut Reader) -> Vec<(petstore::BlockId, bool)> {
     let (mut cursor, mut listed) = (0, Vec::new());
     loop {
         let (next, blocks) = reader.blocks(cursor).await.unwrap();
-        listed.extend(blocks);
+        listed.extend(blocks.iter().map(|block| (block.id, block.is_earlier)));
         cursor = next;
         if cursor == 0 {
             listed.sort_unstable();

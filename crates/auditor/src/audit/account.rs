@@ -39,6 +39,7 @@ impl Audit {
         stages.keep(self.watched.stages());
         let (one_in, sparest) = self.sampling.one_in();
         Account {
+            earlier: self.earlier(),
             counts: stages.counts(),
             auditable: self.unreadable.is_empty() && stages.0.values().all(|tally: &Tally| tally.not_auditable == 0),
             stages,

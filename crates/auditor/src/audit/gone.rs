@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
+use service::account::EarlierKafka;
 
 use super::Audit;
 use super::checkpoint::{Entry, GONE, entry};
@@ -51,9 +52,26 @@ impl Audit {
         self.adopted = kafkas.max(self.adopted);
     }
 
+    /// How many Kafkas a store has adopted before this one.
+    pub fn adopted_kafkas(&self) -> u64 {
+        self.adopted
+    }
+
     /// How many of them nobody gave account of: no auditor ran, or it could not write.
-    pub(super) fn unjudged_kafkas(&self) -> u64 {
+    pub fn unjudged_kafkas(&self) -> u64 {
         self.adopted.saturating_sub(self.gone.values().map(|gone| gone.kafkas).sum())
+    }
+
+    /// What the account has of earlier Kafkas, the oldest first.
+    pub(super) fn earlier(&self) -> Vec<EarlierKafka> {
+        let earlier = |Gone { at_us, stages, findings, .. }: &Gone| EarlierKafka {
+            at_us: *at_us,
+            stages: stages.clone(),
+            findings: findings.iter().count() as u64,
+        };
+        let mut all: Vec<EarlierKafka> = self.gone.values().map(earlier).collect();
+        all.sort_by_key(|kafka| kafka.at_us);
+        all
     }
 
     /// The blocks that a store must be asked about before the account of a Kafka that is gone can be given.

@@ -61,6 +61,8 @@ fn the_next_auditor_has_the_account_in_its_own_and_leaves_it_to_the_one_after() 
     let mut next = restore(&entries, || of("new"));
     assert_eq!(found(&next).0, lost);
     let account = next.account();
+    let [earlier] = &account.earlier[..] else { panic!("{:?}", account.earlier) };
+    assert_eq!((earlier.at_us, earlier.stages.counts(), earlier.findings), (7, account.counts.clone(), 21));
     let remark = &account.remarks[0];
     assert!(remark.contains("Kafka old was") && remark.contains("11 at accepted, 10 at stored"), "{remark}");
     assert!(account.auditable);

@@ -1,12 +1,12 @@
-//! What the live auditor has found in everything since the first sale.
+//! What the live auditor has found since the first sale on today's Kafka; what was found before that is a remark.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::table::{Release, Row};
-use crate::audit::Account;
-use crate::audit::findings::Stage;
+use crate::audit::findings::{Stage, Tallies, Tally};
+use crate::audit::{Account, Count};
 use crate::recount::grouped;
 
 /// Between two questions.
@@ -19,11 +19,18 @@ pub(super) async fn rounds(auditor: &str) -> Option<u64> {
     Some(account(auditor).await.ok()?.position.rounds)
 }
 
-/// Waits until the auditor has ended two rounds of proof since there were `before`: the second began after that.
+/// Waits until the auditor has ended two rounds of proof since there were `before`: the second began after that. Gives its
+/// row, and a remark on earlier Kafkas if there is one.
 ///
 /// One is enough if the time is over, so that a slow pipeline is not called a dead auditor. Without `moves`, as when
 /// the fan-out is stopped, it need only answer.
-pub(super) async fn row(auditor: &str, before: Option<u64>, moves: bool, deadline: Instant, release: &Release) -> Row {
+pub(super) async fn row(
+    auditor: &str,
+    before: Option<u64>,
+    moves: bool,
+    deadline: Instant,
+    release: &Release,
+) -> (Row, Option<String>) {
     let object = format!("deploy/{}", release.object("auditor"));
     let mut before = before;
     loop {
@@ -35,15 +42,16 @@ pub(super) async fn row(auditor: &str, before: Option<u64>, moves: bool, deadlin
                 let begun = before.filter(|before| *before <= rounds).unwrap_or(rounds);
                 before = Some(begun);
                 let enough = rounds >= begun + if late { 1 } else { 2 };
-                if enough || !moves || !account.counts.is_empty() {
-                    return judge(&account, object);
+                let today = of_today(&account);
+                if enough || !moves || !today.is_clean() {
+                    return (judge(&account, &today, object), remark(&account, service::unix_us()));
                 }
                 format!("no proof ended: it waits for {}", account.position.waiting_for)
             }
             Err(err) => format!("it does not answer: {err:#}"),
         };
         if late {
-            return Row::fail("auditor", why, object);
+            return (Row::fail("auditor", why, object), None);
         }
         tokio::time::sleep(REST).await;
     }
@@ -54,48 +62,122 @@ async fn account(auditor: &str) -> anyhow::Result<Account> {
     serde_json::from_slice(&body).context("reading its account")
 }
 
-fn judge(account: &Account, object: String) -> Row {
-    let accepted = account.stages.at(Stage::Accepted).expected;
-    if account.counts.is_empty() {
-        let unsaid: u64 = account.stages.0.values().map(|tally| tally.not_auditable).sum();
+/// What the account has of today's Kafka.
+fn of_today(account: &Account) -> Tallies {
+    let mut earlier = Tallies::default();
+    account.earlier.iter().for_each(|kafka| earlier.add(&kafka.stages));
+    let mut today = account.stages.clone();
+    for (stage, tally) in &mut today.0 {
+        let mut counts = tally.counts();
+        counts.iter_mut().zip(earlier.at(*stage).counts()).for_each(|(count, of)| *count = count.saturating_sub(of));
+        *tally = Tally::of_counts(counts);
+    }
+    today
+}
+
+fn judge(account: &Account, today: &Tallies, object: String) -> Row {
+    let accepted = today.at(Stage::Accepted).expected;
+    let first = if account.earlier.is_empty() { "the first" } else { "the first on today's Kafka" };
+    if today.is_clean() {
+        let unsaid: u64 = today.0.values().map(|tally| tally.not_auditable).sum();
         let unsaid = match unsaid {
             0 => String::new(),
             _ => format!(", {} of which a log no longer reaches back to", grouped(unsaid)),
         };
-        return Row::ok("auditor", format!("no finding in {} sales since the first{unsaid}", grouped(accepted)));
+        return Row::ok("auditor", format!("no finding in {} sales since {first}{unsaid}", grouped(accepted)));
     }
-    let counts: Vec<String> = account
-        .counts
-        .iter()
-        .map(|count| format!("{} {} at {}", count.findings, count.kind.name().replace('_', " "), count.stage.name()))
-        .collect();
-    let first = account.findings.first().map(|finding| format!("; the first: {} {}", finding.what, finding.detail));
-    let text =
-        format!("{} in {} sales since the first{}", counts.join(", "), grouped(accepted), first.unwrap_or_default());
+    let earlier: u64 = account.earlier.iter().map(|kafka| kafka.findings).sum();
+    let finding = account.findings.get(usize::try_from(earlier).unwrap_or(usize::MAX));
+    let finding = finding.map(|finding| format!("; the first: {} {}", finding.what, finding.detail));
+    let text = format!(
+        "{} in {} sales since {first}{}",
+        in_words(&today.counts()),
+        grouped(accepted),
+        finding.unwrap_or_default()
+    );
     Row::fail("auditor", text.trim_end().to_owned(), object)
+}
+
+/// What was found on earlier Kafkas: it is told, and fails nothing.
+fn remark(account: &Account, now_us: i64) -> Option<String> {
+    let mut found = Tallies::default();
+    account.earlier.iter().for_each(|kafka| found.add(&kafka.stages));
+    let replaced_us = account.earlier.last()?.at_us;
+    (!found.is_clean()).then(|| {
+        let ago = in_units(now_us.saturating_sub(replaced_us).max(0) / 1_000_000);
+        format!(
+            "before Kafka was last replaced, {ago} ago: {}; the auditor's account keeps them, they are not judged here",
+            in_words(&found.counts())
+        )
+    })
+}
+
+fn in_words(counts: &[Count]) -> String {
+    let words = |Count { stage, kind, findings }: &Count| {
+        format!("{} {} at {}", grouped(*findings), kind.name().replace('_', " "), stage.name())
+    };
+    counts.iter().map(words).collect::<Vec<_>>().join(", ")
+}
+
+/// A time in the largest unit of which there are at least two.
+fn in_units(seconds: i64) -> String {
+    let units = [(86_400, "days"), (3_600, "h"), (60, "min")];
+    let (length, unit) = units.into_iter().find(|(length, _)| seconds >= 2 * length).unwrap_or((1, "s"));
+    format!("{} {unit}", seconds / length)
 }
 
 #[cfg(test)]
 mod tests {
+    use service::account::EarlierKafka;
+
     use super::*;
-    use crate::audit::Count;
-    use crate::audit::findings::{Finding, Kind, Tally};
+    use crate::audit::findings::{Finding, Kind};
+
+    fn finding(stage: Stage, what: &str) -> Finding {
+        Finding { stage, kind: Kind::Lost, what: what.to_owned(), detail: String::new(), at_us: 0 }
+    }
+
+    fn judged(account: &Account) -> Row {
+        judge(account, &of_today(account), "x".to_owned())
+    }
 
     #[test]
     fn a_finding_is_told_with_its_stage_and_sale() {
         let mut account = Account::default();
         *account.stages.at_mut(Stage::Accepted) = Tally { expected: 3_000, ..Tally::default() };
-        assert_eq!(judge(&account, String::new()), Row::ok("auditor", "no finding in 3,000 sales since the first"));
+        assert_eq!(judged(&account), Row::ok("auditor", "no finding in 3,000 sales since the first"));
+        assert_eq!(remark(&account, 0), None);
 
-        account.counts.push(Count { stage: Stage::Stored, kind: Kind::Lost, findings: 3 });
-        account.findings.push(Finding {
-            stage: Stage::Stored,
-            kind: Kind::Lost,
-            what: "9f3a1c22/3/17/203".to_owned(),
-            detail: String::new(),
-            at_us: 0,
-        });
+        account.stages.at_mut(Stage::Stored).lost = 3;
+        account.findings.push(finding(Stage::Stored, "9f3a1c22/3/17/203"));
         let text = "3 lost at stored in 3,000 sales since the first; the first: 9f3a1c22/3/17/203";
-        assert_eq!(judge(&account, "x".to_owned()), Row::fail("auditor", text, "x"));
+        assert_eq!(judged(&account), Row::fail("auditor", text, "x"));
+    }
+
+    #[test]
+    fn what_was_found_on_an_earlier_kafka_is_a_remark_and_what_was_found_since_fails() {
+        let mut stages = Tallies::default();
+        *stages.at_mut(Stage::Accepted) = Tally { expected: 5_000, lost: 1_200, ..Tally::default() };
+        stages.at_mut(Stage::Stored).duplicate = 2;
+        let mut account = Account { stages: stages.clone(), ..Account::default() };
+        account.earlier.push(EarlierKafka { at_us: 60_000_000, stages, findings: 1 });
+        account.findings.push(finding(Stage::Accepted, "old"));
+        account.stages.at_mut(Stage::Accepted).expected += 3_000;
+        assert_eq!(judged(&account), Row::ok("auditor", "no finding in 3,000 sales since the first on today's Kafka"));
+        let text = "before Kafka was last replaced, 5 min ago: 1,200 lost at accepted, 2 duplicate at stored; the auditor's \
+                    account keeps them, they are not judged here";
+        assert_eq!(remark(&account, 360_000_000).unwrap(), text);
+
+        account.stages.at_mut(Stage::Accepted).lost += 1;
+        account.findings.push(finding(Stage::Accepted, "new"));
+        let text = "1 lost at accepted in 3,000 sales since the first on today's Kafka; the first: new";
+        assert_eq!(judged(&account), Row::fail("auditor", text, "x"));
+    }
+
+    #[test]
+    fn an_age_has_the_unit_that_a_person_would_use() {
+        for (seconds, text) in [(0, "0 s"), (119, "119 s"), (150, "2 min"), (7_300, "2 h"), (200_000, "2 days")] {
+            assert_eq!(in_units(seconds), text);
+        }
     }
 }

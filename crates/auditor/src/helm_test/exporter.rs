@@ -1,5 +1,6 @@
 //! Whether the exporter knows of every stage, and its counts move.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,13 +13,29 @@ const REST: Duration = Duration::from_secs(2);
 /// One question.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Looks until everything moves, or the time is over. `moving`: the stages that must; none if nothing is being sent.
-pub(super) async fn row(exporter: &str, stages: &[&str], moving: bool, deadline: Instant, release: &Release) -> Row {
+/// The sales that it knew of at one moment, by stage.
+pub(super) type Sales = BTreeMap<String, u64>;
+
+/// What it knows now; nothing if it doesn't answer.
+pub(super) async fn sales(exporter: &str) -> Sales {
+    let known = state(exporter).await.unwrap_or_default().stages.into_iter();
+    known.filter_map(|stage| Some((stage.name, stage.sales?))).collect()
+}
+
+/// Looks until the sales of these stages are known, and are more than `before`, or the time is over. `moving`: whether they
+/// must be more, since something is being sent.
+pub(super) async fn row(
+    exporter: &str,
+    stages: &[&str],
+    moving: bool,
+    mut before: Sales,
+    deadline: Instant,
+    release: &Release,
+) -> Row {
     let object = format!("deploy/{}", release.object("exporter"));
-    let mut first = None;
     loop {
         let looked = match state(exporter).await {
-            Ok(state) => judge(&state, stages, moving, &mut first),
+            Ok(state) => judge(&state, stages, moving, &mut before),
             Err(err) => Err(err),
         };
         match looked {
@@ -42,8 +59,8 @@ async fn state(exporter: &str) -> anyhow::Result<State> {
     serde_json::from_slice(&body).context("reading its state")
 }
 
-/// One look. `first`: the sales of each stage at the first one that had them all.
-fn judge(state: &State, stages: &[&str], moving: bool, first: &mut Option<Vec<u64>>) -> anyhow::Result<()> {
+/// One look. `before`: the sales of each stage when they were first known.
+fn judge(state: &State, stages: &[&str], moving: bool, before: &mut Sales) -> anyhow::Result<()> {
     if state.kafka.is_none() {
         bail!("it knows nothing of Kafka");
     }
@@ -54,8 +71,8 @@ fn judge(state: &State, stages: &[&str], moving: bool, first: &mut Option<Vec<u6
         found.sales.with_context(|| format!("it knows no sales of {name}"))
     };
     let sales = stages.iter().map(counted).collect::<anyhow::Result<Vec<u64>>>()?;
-    let before = first.get_or_insert_with(|| sales.clone());
-    for ((stage, before), now) in stages.iter().zip(before).zip(sales) {
+    for (stage, now) in stages.iter().zip(sales) {
+        let before = before.entry((*stage).to_owned()).or_insert(now);
         if now < *before {
             bail!("the sales of {stage} fell from {before} to {now}");
         }
@@ -91,28 +108,32 @@ mod tests {
         State { stages, kafka: Some(Kafka::default()), ..State::default() }
     }
 
-    fn error(state: &State, moving: bool, first: &mut Option<Vec<u64>>) -> Option<String> {
-        judge(state, &["accepted", "routed"], moving, first).err().map(|err| err.to_string())
+    fn error(state: &State, moving: bool, before: &mut Sales) -> Option<String> {
+        judge(state, &["accepted", "routed"], moving, before).err().map(|err| err.to_string())
     }
 
     #[test]
-    fn sales_move_if_each_stage_has_more_than_at_the_first_look() {
-        let mut first = None;
+    fn sales_move_if_each_stage_has_more_than_when_it_was_first_known() {
+        let mut first = Sales::new();
         assert_eq!(error(&known([120, 118]), false, &mut first), None);
         assert_eq!(error(&known([121, 118]), true, &mut first).unwrap(), "the sales of routed remain at 118");
         assert_eq!(error(&known([121, 117]), false, &mut first).unwrap(), "the sales of routed fell from 118 to 117");
         assert_eq!(error(&known([121, 119]), true, &mut first), None);
+        let mut first = [("accepted".to_owned(), 7), ("cached".to_owned(), 500)].into();
+        assert_eq!(error(&known([8, 8]), true, &mut first).unwrap(), "the sales of routed remain at 8");
+        assert_eq!(error(&known([8, 9]), true, &mut first), None, "accepted has moved since it was first known");
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(error(&State::default(), false, &mut None).unwrap(), "it knows nothing of Kafka");
+        let mut none = Sales::new();
+        assert_eq!(error(&State::default(), false, &mut none).unwrap(), "it knows nothing of Kafka");
         let mut state = known([1, 1]);
         state.stages[1].latency = None;
-        assert_eq!(error(&state, false, &mut None).unwrap(), "it knows no latency of routed");
+        assert_eq!(error(&state, false, &mut none).unwrap(), "it knows no latency of routed");
         state.stages[0].sales = None;
-        assert_eq!(error(&state, false, &mut None).unwrap(), "it knows no sales of accepted");
+        assert_eq!(error(&state, false, &mut none).unwrap(), "it knows no sales of accepted");
         state.stages.clear();
-        assert_eq!(error(&state, false, &mut None).unwrap(), "it has no stage accepted");
+        assert_eq!(error(&state, false, &mut none).unwrap(), "it has no stage accepted");
     }
 }

@@ -3,6 +3,17 @@
 //! It is the [`crate::recount`] of the newest blocks, with deadlines, so that it takes no longer on an install that has run
 //! for a year. The live auditor is asked besides, since it has seen everything since the first sale.
 //!
+//! # What fails it
+//!
+//! - Anything that is wrong with the newest blocks.
+//! - Any finding of the live auditor since the first sale on today's Kafka, however old: the pipeline as it is has made a
+//!   fault, and time does not undo that.
+//! - A stage that is late, an auditor or exporter that does not answer.
+//!
+//! What was found on an earlier Kafka fails nothing. Its sales can't come back, whoever lost them, and nobody can look into
+//! its logs; a Kafka without persistence loses some whenever its pod is replaced. A remark tells of it, and the auditor's
+//! account keeps it.
+//!
 //! It ends within three minutes, whatever is broken.
 
 mod auditor;
@@ -10,6 +21,7 @@ mod exporter;
 mod rows;
 mod table;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -17,7 +29,7 @@ use service::HostPort;
 
 use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::recount::{Account, Cut, Reach, Recount, grouped, newest};
+use crate::recount::{Cut, Kafka, Reach, Recount, grouped, newest};
 use table::{Release, Row, Table};
 
 /// The variables `TEST_*`.
@@ -91,20 +103,22 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let begun = Instant::now();
     let Settings { release: name, namespace, objects, .. } = settings.clone();
     let release = Release { name, namespace, objects };
-    let cut = match mark(kafka, begun + patience.sales).await {
-        Ok(cut) => cut,
+    let kafka = match Kafka::new(kafka) {
+        Ok(kafka) => Arc::new(kafka),
+        Err(err) => return Nothing::because(&err).outcome(&release),
+    };
+    let cut = match mark(&kafka, begun + patience.sales).await {
+        Ok(cut) => Arc::new(cut),
         Err(nothing) => return nothing.outcome(&release),
     };
-    let (start, is_whole) = (cut.account.start, cut.account.is_whole);
-    let acknowledged = cut.account.acknowledged();
-    let rounds = auditor::rounds(settings.auditor.as_str()).await;
     let limits = ((Instant::now() + patience.pass).min(begun + PASSED), begun + READ);
-    let found = match count(kafka, stores, cut, limits).await {
+    // Asked before sales are counted: what the others do meanwhile need not be waited for after that.
+    let (rounds, sales) =
+        tokio::join!(auditor::rounds(settings.auditor.as_str()), exporter::sales(settings.exporter.as_str()));
+    let (found, sending) = tokio::join!(count(&kafka, stores, &cut, limits), is_sending(&kafka, &cut));
+    let found = match found {
         Ok(found) => found,
-        Err(err) => {
-            let nothing = Nothing { why: format!("nothing to judge: {err:#}"), component: "kafka" };
-            return nothing.outcome(&release);
-        }
+        Err(err) => return Nothing::because(&err).outcome(&release),
     };
     if found.blocks == 0 {
         let why = "nothing to judge: Kafka deletes sales sooner than they can be counted: raise kafka.retentionBytes, or send less";
@@ -118,23 +132,26 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
     let stages = table.right_of(Stage::ALL.map(Stage::name));
     let moves = found.gaps.has_passed(Stage::Routed);
-    let (auditor, exporter) =
-        tokio::join!(auditor::row(settings.auditor.as_str(), rounds, moves, alive, &release), async {
-            let sending = is_sending(kafka, start, acknowledged).await;
-            exporter::row(settings.exporter.as_str(), &stages, sending, alive, &release).await
-        });
+    let ((auditor, remark), exporter) = tokio::join!(
+        auditor::row(settings.auditor.as_str(), rounds, moves, alive, &release),
+        exporter::row(settings.exporter.as_str(), &stages, sending, sales, alive, &release)
+    );
     table.row(auditor);
     table.row(exporter);
+    if let Some(remark) = remark {
+        table.note(remark);
+    }
     if let Some(last) = stages.last()
         && let Some(p99) = exporter::p99_ms(settings.exporter.as_str(), last).await
     {
         table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
     }
     let counted = found.stages.at(Stage::Accepted).expected;
-    if !is_whole || counted < acknowledged {
+    if !cut.account.is_whole || counted < cut.account.acknowledged() {
         table.note(format!(
-            "the newest {} sales were counted; the auditor answers for all, and `kapture-auditor recount` counts them again",
-            grouped(counted)
+            "the newest {} sales were counted; the auditor answers for all. To count all again: {}",
+            grouped(counted),
+            release.recount()
         ));
     }
     if found.beyond_retention > 0 {
@@ -145,17 +162,17 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
 }
 
 async fn count(
-    kafka: &kafka::Config,
+    kafka: &Arc<Kafka>,
     mut stores: Stores,
-    cut: Cut,
+    cut: &Arc<Cut>,
     limits: (Instant, Instant),
 ) -> anyhow::Result<Recount> {
-    let kafka = kafka.clone();
+    let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
     tokio::task::spawn_blocking(move || newest(&kafka, &mut stores, &cut, MOST, limits)).await?
 }
 
 /// Waits until there are enough sales, and takes the cut.
-async fn mark(kafka: &kafka::Config, deadline: Instant) -> Result<Cut, Nothing> {
+async fn mark(kafka: &Arc<Kafka>, deadline: Instant) -> Result<Cut, Nothing> {
     loop {
         // What is acknowledged now is published by then.
         tokio::time::sleep(PUBLISHED).await;
@@ -180,8 +197,8 @@ async fn mark(kafka: &kafka::Config, deadline: Instant) -> Result<Cut, Nothing> 
 }
 
 /// The cut, with as much of the account as has enough sales, or all of it.
-async fn cut(kafka: &kafka::Config) -> anyhow::Result<Cut> {
-    let kafka = kafka.clone();
+async fn cut(kafka: &Arc<Kafka>) -> anyhow::Result<Cut> {
+    let kafka = Arc::clone(kafka);
     let take = move || {
         let deadline = Instant::now() + ACCOUNT;
         let mut back = BACK;
@@ -196,11 +213,12 @@ async fn cut(kafka: &kafka::Config) -> anyhow::Result<Cut> {
     tokio::task::spawn_blocking(take).await?
 }
 
-/// Whether more is acknowledged than `before`, or will be in a moment.
-async fn is_sending(kafka: &kafka::Config, start: i64, before: u64) -> bool {
+/// Whether more is acknowledged than at the cut, or will be in a moment.
+async fn is_sending(kafka: &Arc<Kafka>, cut: &Arc<Cut>) -> bool {
+    let before = cut.account.acknowledged();
     let grown = async || {
-        let kafka = kafka.clone();
-        let read = move || Account::read(&kafka, Reach::On(start), Instant::now() + ACCOUNT);
+        let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
+        let read = move || cut.account.read_on(&kafka, Instant::now() + ACCOUNT);
         tokio::task::spawn_blocking(read).await.is_ok_and(|read| read.is_ok_and(|now| now.acknowledged() > before))
     };
     if grown().await {
@@ -211,6 +229,10 @@ async fn is_sending(kafka: &kafka::Config, start: i64, before: u64) -> bool {
 }
 
 impl Nothing {
+    fn because(err: &anyhow::Error) -> Self {
+        Self { why: format!("nothing to judge: {err:#}"), component: "kafka" }
+    }
+
     fn outcome(self, release: &Release) -> Outcome {
         let mut table = Table::default();
         table.row(Row::fail("accepted", self.why, format!("statefulset/{}", release.object(self.component))));

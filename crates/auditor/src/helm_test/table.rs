@@ -43,6 +43,11 @@ impl Release {
         format!("{}-{component}", self.objects)
     }
 
+    /// The command that counts all sales again.
+    pub(crate) fn recount(&self) -> String {
+        format!("kubectl -n {} exec deploy/{} -- /kapture-auditor recount", self.namespace, self.object("auditor"))
+    }
+
     fn logs(&self, object: &str) -> String {
         format!("kubectl -n {} logs {object}", self.namespace)
     }

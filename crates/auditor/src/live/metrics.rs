@@ -34,7 +34,7 @@ impl Metrics {
         registry.register("checkpoints", "Checkpoints written", metrics.checkpoints.clone());
         registry.register(
             "pruned_sales",
-            "Sales deleted from Postgres, since Kafka no longer holds their blocks",
+            "Sales deleted from Postgres, since Kafka no longer holds their blocks, or was replaced",
             metrics.pruned_sales.clone(),
         );
         registry.register_collector(Box::new(metrics.account.clone()));

@@ -149,7 +149,8 @@ async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) ->
 
 /// Looks for blocks that nobody reserved.
 async fn strange_blocks(live: &Live, stage: Stage, store: &mut Store, page: &mut Page) -> anyhow::Result<()> {
-    let blocks = store.blocks(page).await?;
+    let blocks = store.blocks(page).await?.into_iter();
+    let blocks: Vec<BlockId> = blocks.filter(|listed| !listed.is_earlier).map(|listed| listed.id).collect();
     let strange = live.audit().strange_blocks(stage, &blocks);
     let counts = if strange.is_empty() { Vec::new() } else { store.counts(&strange).await? };
     for (id, counts) in strange.into_iter().zip(counts) {

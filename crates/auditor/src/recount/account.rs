@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use kafka::blocks::{BlockRecord, Phase, SILENT_AFTER};
 use kafka::{BlockEntry, LogReader, Part};
 use petstore::BlockId;
 use tracing::{debug, warn};
 
-use super::logs::{ask, read};
+use super::logs::Kafka;
 
 /// What is read of the topic.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ pub(crate) enum Reach {
     Whole,
     /// So many offsets back from the end.
     Back(i64),
-    /// From an offset on all that is written, be it committed yet or not: nothing that was reserved is missed.
-    On(i64),
+    /// All that is written, be it committed yet or not: nothing that was reserved is missed.
+    Written,
 }
 
 /// The last record of each block, and how far each loader had come.
@@ -28,9 +28,9 @@ pub(crate) struct Account {
     pub(crate) blocks: HashMap<BlockId, BlockRecord>,
     /// The last block of each run and loader.
     pub(super) last: HashMap<(u32, u32), u32>,
-    /// Where the reading began.
-    pub(crate) start: i64,
-    /// Whether it was where the topic begins.
+    /// Where the reading ended.
+    end: i64,
+    /// Whether it began where the topic begins.
     pub(crate) is_whole: bool,
     /// Whether its end was reached.
     pub(crate) is_settled: bool,
@@ -38,24 +38,43 @@ pub(crate) struct Account {
 
 impl Account {
     /// Reads the account. Blocks.
-    pub(crate) fn read(kafka: &kafka::Config, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
-        let partition = (kafka.names().blocks(), 0);
+    pub(crate) fn read(kafka: &Kafka, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
+        let partition = (kafka.config.names().blocks(), 0);
         let limit = deadline.saturating_duration_since(Instant::now());
-        let (low, committed) = LogReader::new(kafka)?.bounds(&partition, limit)?;
+        let (low, committed) = LogReader::new(&kafka.config)?.bounds(&partition, limit)?;
         let (start, end) = match reach {
             Reach::Whole => (low, committed),
             Reach::Back(offsets) => ((committed - offsets).max(low), committed),
-            Reach::On(start) => (start.max(low), ask(kafka, "reader")?.end(&partition.0)?),
+            Reach::Written => (low, kafka.end(&partition.0)?),
         };
-        let mut account = Self { start, is_whole: start == low, ..Self::default() };
-        let part = Part { partition, start, end, trimmed: false };
-        let read = read(kafka, &[part], deadline, |record| account.take(BlockEntry::read(record)))?;
-        account.is_settled = read.left == 0;
+        let mut account = Self { end: start, is_whole: start == low, ..Self::default() };
+        let left = account.take_to(kafka, end, deadline)?;
         debug!(?reach, start, end, blocks = account.blocks.len(), "read the loaders' account");
-        if !account.is_settled && !matches!(reach, Reach::On(_)) {
-            bail!("the end of the loaders' account was not reached in time: {} offsets were left", read.left);
+        if left > 0 && !matches!(reach, Reach::Written) {
+            bail!("the end of the loaders' account was not reached in time: {left} offsets were left");
         }
         Ok(account)
+    }
+
+    /// This account with all that was written since, be it committed yet or not. Blocks.
+    pub(crate) fn read_on(&self, kafka: &Kafka, deadline: Instant) -> anyhow::Result<Self> {
+        let end = kafka.end(&kafka.config.names().blocks())?;
+        ensure!(
+            end >= self.end,
+            "the loaders' account ends at {end}, and was read to {}: was Kafka replaced?",
+            self.end
+        );
+        let mut account = self.clone();
+        account.take_to(kafka, end, deadline)?;
+        Ok(account)
+    }
+
+    /// Reads on to `end`; how many offsets were left when the time was over.
+    fn take_to(&mut self, kafka: &Kafka, end: i64, deadline: Instant) -> anyhow::Result<i64> {
+        let part = Part { partition: (kafka.config.names().blocks(), 0), start: self.end, end, trimmed: false };
+        let read = kafka.read(&[part], deadline, |record| self.take(BlockEntry::read(record)))?;
+        (self.end, self.is_settled) = (end, read.left == 0);
+        Ok(read.left)
     }
 
     fn take(&mut self, entry: Option<(BlockId, BlockEntry)>) {

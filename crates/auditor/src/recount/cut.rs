@@ -7,7 +7,7 @@ use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
 use super::account::{Account, Reach};
-use super::logs::since;
+use super::logs::Kafka;
 
 /// The loaders' account, and where `sales` ended after it was read: what is acknowledged by that account is before that.
 pub(crate) struct Cut {
@@ -17,10 +17,10 @@ pub(crate) struct Cut {
 
 impl Cut {
     /// Takes the cut now. Blocks.
-    pub(crate) fn take(kafka: &kafka::Config, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
+    pub(crate) fn take(kafka: &Kafka, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
         let mut account = Account::read(kafka, reach, deadline)?;
         account.cut_silent(service::unix_us());
-        let sales = since(kafka, &[kafka.names().sales()], 0)?;
+        let sales = kafka.since(&[kafka.config.names().sales()], 0)?;
         Ok(Self { account, sales })
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Strange {
     pub(super) sales: BTreeMap<(Stage, SaleId), u64>,
     /// In stores.
     pub(super) blocks: BTreeMap<(Stage, BlockId), u64>,
+    /// In stores, and of an earlier Kafka: its loaders' account is gone, so nobody can judge them.
+    pub(super) earlier: BTreeMap<(Stage, BlockId), u64>,
 }
 
 impl Strange {

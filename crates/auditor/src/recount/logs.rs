@@ -12,39 +12,63 @@ const PROGRESS: Duration = Duration::from_secs(10);
 /// Between two looks at how far a role is.
 pub(super) const REST: Duration = Duration::from_millis(250);
 
-/// Asks for the commits of a role by its name; `reader` for logs alone.
-pub(super) fn ask(kafka: &kafka::Config, role: &str) -> anyhow::Result<Logs> {
-    Logs::new(kafka, role, LIMIT)
+/// Kafka, as a recount asks and reads it. What only asks is kept: a new client takes several round trips to every broker
+/// before its first answer.
+pub(crate) struct Kafka {
+    pub(super) config: kafka::Config,
+    fan_out: Logs,
+    spout: Logs,
 }
 
-/// All partitions of `topics` from a time on (unix milliseconds).
-pub(super) fn since(kafka: &kafka::Config, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
-    ask(kafka, "reader")?.since(topics, since_ms)
+impl Kafka {
+    /// Makes the clients, without connecting them yet.
+    pub(crate) fn new(config: &kafka::Config) -> anyhow::Result<Self> {
+        let [fan_out, spout] = ["fan-out", "spout"].map(|role| Logs::new(config, role, LIMIT));
+        Ok(Self { config: config.clone(), fan_out: fan_out?, spout: spout? })
+    }
+
+    /// All partitions of `topics` from a time on (unix milliseconds).
+    pub(super) fn since(&self, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
+        self.fan_out.since(topics, since_ms)
+    }
+
+    /// Where the only partition of a topic ends.
+    pub(super) fn end(&self, topic: &str) -> anyhow::Result<i64> {
+        self.fan_out.end(topic)
+    }
+
+    /// Waits until the fan-out has committed the ends of all parts; the error explains why it has not in time.
+    pub(super) fn fan_out_passes(&self, parts: &[Part], deadline: Instant) -> Result<(), String> {
+        wait_for(&self.fan_out, "fan-out", parts, deadline)
+    }
+
+    /// The same for the spout.
+    pub(super) fn spout_passes(&self, parts: &[Part], deadline: Instant) -> Result<(), String> {
+        wait_for(&self.spout, "spout", parts, deadline)
+    }
+
+    /// Reads all parts, as far as the deadline lets it.
+    pub(super) fn read(
+        &self,
+        parts: &[Part],
+        deadline: Instant,
+        each: impl FnMut(&Record<'_>),
+    ) -> anyhow::Result<ReadParts> {
+        let mut said = Instant::now();
+        let goes_on = |left: i64| {
+            if said.elapsed() >= PROGRESS {
+                said = Instant::now();
+                info!(topic = parts[0].partition.0, partitions = parts.len(), left, "reading");
+            }
+            Ok(Instant::now() < deadline)
+        };
+        read_parts(&self.config, parts, goes_on, each)
+    }
 }
 
-/// Reads all parts, as far as the deadline lets it.
-pub(super) fn read(
-    kafka: &kafka::Config,
-    parts: &[Part],
-    deadline: Instant,
-    each: impl FnMut(&Record<'_>),
-) -> anyhow::Result<ReadParts> {
-    let mut said = Instant::now();
-    let goes_on = |left: i64| {
-        if said.elapsed() >= PROGRESS {
-            said = Instant::now();
-            info!(topic = parts[0].partition.0, partitions = parts.len(), left, "reading");
-        }
-        Ok(Instant::now() < deadline)
-    };
-    read_parts(kafka, parts, goes_on, each)
-}
-
-/// Waits until a role has committed the ends of all parts; the error explains why it has not in time.
-pub(super) fn wait_for(kafka: &kafka::Config, role: &str, parts: &[Part], deadline: Instant) -> Result<(), String> {
-    let logs = ask(kafka, role).map_err(|err| format!("{err:#}"))?;
+fn wait_for(logs: &Logs, role: &str, parts: &[Part], deadline: Instant) -> Result<(), String> {
     loop {
-        let why = match has_passed(&logs, parts) {
+        let why = match has_passed(logs, parts) {
             Ok(true) => {
                 debug!("the {role} has passed the cut");
                 return Ok(());

@@ -16,7 +16,8 @@
 //!
 //! Blocks are counted [`PASS`] sales at a time, each pass reading the logs from the first of its blocks on. Order is
 //! judged within a pass; content of a store that only counts can't be. Blocks that Redis no longer keeps are not
-//! judged at cached. [`crate::helm_test`] does one pass, over the newest blocks.
+//! judged at cached, nor is anything that a store holds of an earlier Kafka, whose loaders' account is gone: it is only
+//! counted. [`crate::helm_test`] does one pass, over the newest blocks.
 
 mod account;
 mod book;
@@ -44,6 +45,7 @@ use book::Book;
 pub(crate) use cut::Cut;
 pub(crate) use judge::Missing;
 use judge::Strange;
+pub(crate) use logs::Kafka;
 pub use outcome::Recount;
 pub(crate) use outcome::grouped;
 pub(crate) use read::{Limit, Limits};
@@ -72,6 +74,7 @@ pub async fn run(kafka: &kafka::Config, stores: Stores) -> anyhow::Result<Recoun
 }
 
 fn everything(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recount> {
+    let kafka = &Kafka::new(kafka)?;
     let cut = Cut::take(kafka, Reach::Whole, Instant::now() + ACCOUNT)?;
     let limits = Limits { pass: Limit::Each(PASSING), read: Limit::Each(READING), clocks: CLOCKS };
     let mut counting = Counting::new(kafka, &mut stores, &cut, limits);
@@ -85,9 +88,12 @@ fn everything(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recou
             break;
         }
     }
-    counting.strange.blocks = strange_blocks(counting.stores, &cut.account)?;
-    let after = counting.account_on(cut.account.start)?;
-    counting.strange.blocks.retain(|(_, id), _| after.is_settled && !after.has_reserved(*id));
+    strange_blocks(kafka, counting.stores, &cut.account, &mut counting.strange)?;
+    let after = counting.account_now()?;
+    let Strange { blocks, earlier, .. } = &mut counting.strange;
+    for strange in [blocks, earlier] {
+        strange.retain(|(_, id), _| after.is_settled && !after.has_reserved(*id));
+    }
     Ok(counting.finish())
 }
 
@@ -96,7 +102,7 @@ fn everything(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recou
 /// It takes the pods' clocks to be close, so as not to read half a minute of sales before the first of its own. If that
 /// seems to have gone wrong, it counts once more. Each of the limits holds for both.
 pub(crate) fn newest(
-    kafka: &kafka::Config,
+    kafka: &Kafka,
     stores: &mut Stores,
     cut: &Cut,
     sales: u64,
@@ -114,7 +120,7 @@ pub(crate) fn newest(
 
 /// A recount that is going on.
 struct Counting<'a> {
-    kafka: &'a kafka::Config,
+    kafka: &'a Kafka,
     stores: &'a mut Stores,
     cut: &'a Cut,
     limits: Limits,
@@ -125,7 +131,7 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn new(kafka: &'a kafka::Config, stores: &'a mut Stores, cut: &'a Cut, limits: Limits) -> Self {
+    fn new(kafka: &'a Kafka, stores: &'a mut Stores, cut: &'a Cut, limits: Limits) -> Self {
         let (chains, strange) = (Chains::default(), Strange::default());
         Self { kafka, stores, cut, limits, chains, strange, is_first: true, recount: Recount::default() }
     }
@@ -154,15 +160,23 @@ impl<'a> Counting<'a> {
 
     /// The account as it is now, with all blocks that there may be sales of.
     fn account_after(&self, book: &Book<'_>) -> anyhow::Result<Account> {
-        let after = self.account_on(self.cut.account.start)?;
+        let after = self.account_now()?;
         // A loader that has written nothing of late is known further back alone.
         let is_known = |(_, id): &(Stage, BlockId)| after.has_reserved(*id);
-        if after.is_whole || book.strangers.keys().all(is_known) { Ok(after) } else { self.account_on(0) }
+        if after.is_whole || book.strangers.keys().all(is_known) {
+            return Ok(after);
+        }
+        let whole = Account::read(self.kafka, Reach::Written, self.account_deadline());
+        whole.context("reading the whole account of the loaders")
     }
 
-    fn account_on(&self, start: i64) -> anyhow::Result<Account> {
-        let deadline = (Instant::now() + ACCOUNT).min(self.limits.read.deadline());
-        Account::read(self.kafka, Reach::On(start), deadline).context("reading the loaders' account again")
+    fn account_now(&self) -> anyhow::Result<Account> {
+        let after = self.cut.account.read_on(self.kafka, self.account_deadline());
+        after.context("reading on in the loaders' account")
+    }
+
+    fn account_deadline(&self) -> Instant {
+        (Instant::now() + ACCOUNT).min(self.limits.read.deadline())
     }
 
     fn finish(mut self) -> Recount {

@@ -30,6 +30,8 @@ pub struct Recount {
     pub findings: Vec<Finding>,
     /// Records on `sales.rejected`: not findings by themselves.
     pub rejected_records: u64,
+    /// Sales in stores that are of an earlier Kafka: they are not judged.
+    pub earlier: BTreeMap<Stage, u64>,
     /// Stages that had not passed everything: what is missing there is late.
     pub behind: Vec<Stage>,
     /// No finding, and nothing late.
@@ -94,6 +96,9 @@ impl Recount {
                 find(*stage, format!("block {id}"), "a block that nobody reserved", *sales);
             }
         }
+        for ((stage, _), sales) in &strange.earlier {
+            *self.earlier.entry(*stage).or_default() += sales;
+        }
     }
 
     pub(super) fn finish(mut self, watched: Watched) -> Self {
@@ -134,6 +139,9 @@ impl Recount {
         }
         if self.rejected_records > 0 {
             let _ = writeln!(text, "  {} records are on sales.rejected", grouped(self.rejected_records));
+        }
+        for (stage, sales) in &self.earlier {
+            let _ = writeln!(text, "  {} {} sales are of an earlier Kafka, not judged", grouped(*sales), stage.name());
         }
         for stage in &self.behind {
             let why = self.gaps.behind.get(stage).map_or("", String::as_str);

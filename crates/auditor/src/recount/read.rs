@@ -13,7 +13,8 @@ use tracing::debug;
 use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
-use super::logs::{REST, read, since, wait_for};
+use super::judge::Strange;
+use super::logs::{Kafka, REST};
 use crate::audit::STORES;
 use crate::audit::findings::Stage;
 use crate::config::Stores;
@@ -21,6 +22,9 @@ use crate::store::{Page, Store};
 
 /// Conflicts of one block that are read.
 const CONFLICTS: u32 = 1_000;
+
+/// Asking which Kafka this is.
+const ASKING: Duration = Duration::from_secs(30);
 
 /// How long is waited.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +60,7 @@ type Highest = BTreeMap<State, i64>;
 
 /// Reads what one cut covers. Blocks: to be used where blocking is allowed, and within a runtime.
 pub(crate) struct Reader<'a> {
-    pub(crate) kafka: &'a kafka::Config,
+    pub(crate) kafka: &'a Kafka,
     pub(crate) stores: &'a mut Stores,
     pub(crate) cut: &'a Cut,
     pub(crate) limits: Limits,
@@ -102,13 +106,13 @@ impl Reader<'_> {
     /// before it.
     pub(crate) fn read(&mut self, book: &mut Book<'_>) -> Gaps {
         let mut gaps = Gaps::default();
-        let names = self.kafka.names();
+        let names = self.kafka.config.names();
         let accepted = self.accepted(book);
         gaps.read(Stage::Accepted, accepted);
-        gaps.note(Stage::Routed, wait_for(self.kafka, "fan-out", &self.cut.sales, self.limits.pass.deadline()));
-        let rejected = self.topics(&[names.rejected()], book);
-        gaps.read(Stage::Routed, rejected);
-        let routed = self.topics(&names.states(), book);
+        gaps.note(Stage::Routed, self.kafka.fan_out_passes(&self.cut.sales, self.limits.pass.deadline()));
+        let mut topics = names.states();
+        topics.push(names.rejected());
+        let routed = self.topics(&topics, book);
         let highest = gaps.read(Stage::Routed, routed);
         self.stored(book, &highest, &mut gaps);
         if self.stores.returned {
@@ -119,7 +123,7 @@ impl Reader<'_> {
                 trimmed: false,
             };
             let routed: Vec<Part> = highest.iter().map(part).collect();
-            gaps.note(Stage::Returned, wait_for(self.kafka, "spout", &routed, self.limits.pass.deadline()));
+            gaps.note(Stage::Returned, self.kafka.spout_passes(&routed, self.limits.pass.deadline()));
             let returned = self.topics(&[names.receipts()], book);
             gaps.read(Stage::Returned, returned);
         }
@@ -137,7 +141,7 @@ impl Reader<'_> {
 
     /// Reads `sales`, no further than to the cut.
     fn accepted(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
-        let mut parts = since(self.kafka, &[self.kafka.names().sales()], self.since_ms(book))?;
+        let mut parts = self.kafka.since(&[self.kafka.config.names().sales()], self.since_ms(book))?;
         for (part, cut) in parts.iter_mut().zip(&self.cut.sales) {
             part.end = cut.end;
             part.start = part.start.min(part.end);
@@ -148,15 +152,18 @@ impl Reader<'_> {
 
     /// Reads topics to their ends as of now.
     fn topics(&self, topics: &[String], book: &mut Book<'_>) -> anyhow::Result<Highest> {
-        let parts = since(self.kafka, topics, self.since_ms(book))?;
+        let mut parts = self.kafka.since(topics, self.since_ms(book))?;
+        // Where `sales.rejected` begins says nothing of what the others still hold.
+        let rejected = self.kafka.config.names().rejected();
+        parts.iter_mut().filter(|part| part.partition.0 == rejected).for_each(|part| part.trimmed = false);
         self.parts(&parts, book)
     }
 
     fn parts(&self, parts: &[Part], book: &mut Book<'_>) -> anyhow::Result<Highest> {
-        let names = self.kafka.names();
+        let names = self.kafka.config.names();
         let (rejected, returned) = (names.rejected(), names.receipts());
         let mut highest = Highest::new();
-        let read = read(self.kafka, parts, self.limits.read.deadline(), |record| {
+        let read = self.kafka.read(parts, self.limits.read.deadline(), |record| {
             let topic = record.topic();
             match names.state_of(topic) {
                 Some(state) => {
@@ -174,34 +181,32 @@ impl Reader<'_> {
         let offsets: i64 = parts.iter().map(|part| part.end - part.start).sum();
         debug!(topic, partitions = parts.len(), offsets, "read");
         ensure!(read.left == 0, "{} offsets could not be read in time, of {topic} and its like", read.left);
-        if topic != rejected {
-            book.begin_at(read.begins_us);
-        }
+        book.begin_at(read.begins_us);
         Ok(highest)
     }
 
     /// Looks again where the logs begin: what they have lost since they were read, the auditor may have deleted from
     /// Postgres before that was.
     fn look_again(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
-        let names = self.kafka.names();
+        let names = self.kafka.config.names();
         let mut topics = names.states();
         topics.push(names.sales());
         topics.extend(book.watched.returned.then(|| names.receipts()));
-        let mut parts = since(self.kafka, &topics, self.since_ms(book))?;
+        let mut parts = self.kafka.since(&topics, self.since_ms(book))?;
         parts.retain(|part| part.trimmed && part.start < part.end);
         for part in &mut parts {
             part.end = part.start + 1;
         }
         if !parts.is_empty() {
-            book.begin_at(read(self.kafka, &parts, self.limits.read.deadline(), |_| {})?.begins_us);
+            book.begin_at(self.kafka.read(&parts, self.limits.read.deadline(), |_| {})?.begins_us);
         }
         Ok(())
     }
 
     /// Reads what the stores hold of the blocks, when each has passed what was routed.
     fn stored(&mut self, book: &mut Book<'_>, highest: &Highest, gaps: &mut Gaps) {
-        let names = self.kafka.names();
-        let installation = installation(self.kafka, self.limits.pass.deadline());
+        let names = self.kafka.config.names();
+        let installation = installation(&self.kafka.config, self.limits.pass.deadline());
         let ids: Vec<BlockId> = book.blocks.keys().copied().collect();
         for (number, store) in [&mut self.stores.redis, &mut self.stores.postgres].into_iter().enumerate() {
             let Some(store) = store else { continue };
@@ -229,6 +234,10 @@ fn pass(
     highest: &Highest,
     deadline: Instant,
 ) -> Result<(), String> {
+    // There is nothing to pass, and it may not have adopted this Kafka yet.
+    if highest.is_empty() {
+        return Ok(());
+    }
     loop {
         let why = match Handle::current().block_on(store.positions(names, installation)) {
             Ok(positions) => {
@@ -309,28 +318,37 @@ fn put(book: &mut Book<'_>, log: Log, record: &kafka::Record<'_>) -> bool {
     false
 }
 
-/// The blocks in the stores that had not been reserved at the cut, and how many sales they have there.
+/// The blocks in the stores that had not been reserved at the cut: those of an earlier Kafka, and those that nobody reserved.
 pub(super) fn strange_blocks(
+    kafka: &Kafka,
     stores: &mut Stores,
     account: &Account,
-) -> anyhow::Result<BTreeMap<(Stage, BlockId), u64>> {
+    strange: &mut Strange,
+) -> anyhow::Result<()> {
     let runtime = Handle::current();
-    let mut strange = BTreeMap::new();
+    let installation = installation(&kafka.config, Instant::now() + ASKING)?;
     for (stage, store) in [(Stage::Cached, &mut stores.redis), (Stage::Stored, &mut stores.postgres)] {
         let Some(store) = store else { continue };
+        // Before it lists its blocks: what it stores after it has adopted this Kafka has been reserved by then.
+        let are_earlier = runtime.block_on(store.is_of_earlier_kafka(&installation))?;
         let mut page = Page::default();
         loop {
-            let blocks = runtime.block_on(store.blocks(&mut page))?;
-            let unknown: Vec<BlockId> = blocks.into_iter().filter(|id| !account.has_reserved(*id)).collect();
-            if !unknown.is_empty() {
-                let counts = runtime.block_on(store.counts(&unknown))?;
-                let counts = unknown.into_iter().zip(counts).filter(|(_, counts)| counts.found > 0);
-                strange.extend(counts.map(|(id, counts)| ((stage, id), counts.found)));
+            let mut blocks = runtime.block_on(store.blocks(&mut page))?;
+            blocks.retain(|listed| !account.has_reserved(listed.id));
+            if !blocks.is_empty() {
+                let ids: Vec<BlockId> = blocks.iter().map(|listed| listed.id).collect();
+                for (listed, counts) in blocks.iter().zip(runtime.block_on(store.counts(&ids))?) {
+                    let is_earlier = listed.is_earlier || are_earlier;
+                    let found = if is_earlier { &mut strange.earlier } else { &mut strange.blocks };
+                    if counts.found > 0 {
+                        found.insert((stage, listed.id), counts.found);
+                    }
+                }
             }
             if page.is_at_start() {
                 break;
             }
         }
     }
-    Ok(strange)
+    Ok(())
 }

@@ -9,7 +9,7 @@ use tokio_postgres::Row as SqlRow;
 use super::Config;
 use super::connection::{Connection, Open};
 use super::receipt::{receipt, receipt_columns};
-use crate::{Counts, Error, Positions};
+use crate::{Counts, Error, Listed, Positions};
 
 /// Reads sales, conflicts and positions. Creates and changes nothing, except in [`Reader::prune`].
 ///
@@ -92,17 +92,17 @@ impl Reader {
         Ok(rows.iter().map(|row| Row::read(block, row)).collect())
     }
 
-    /// The blocks that any row belongs to, at most `limit` of them, starting behind `after`. Those of an earlier Kafka are left
-    /// out.
-    pub async fn blocks(&mut self, after: Option<BlockId>, limit: u32) -> Result<Vec<BlockId>, Error> {
+    /// The blocks that any row belongs to, at most `limit` of them, starting behind `after`.
+    pub async fn blocks(&mut self, after: Option<BlockId>, limit: u32) -> Result<Vec<Listed>, Error> {
         let (run, loader, block) =
             after.map_or((-1, 0, 0), |id| (i64::from(id.run), id.loader.cast_signed(), id.block.cast_signed()));
         let rows = self.query("listing blocks", BLOCKS, &[&run, &loader, &block, &i64::from(limit)]).await?;
-        let id = |row: &SqlRow| {
+        let listed = |row: &SqlRow| {
             let run = u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX);
-            BlockId { run, loader: row.get::<_, i32>(1).cast_unsigned(), block: row.get::<_, i32>(2).cast_unsigned() }
+            let (loader, block) = (row.get::<_, i32>(1).cast_unsigned(), row.get::<_, i32>(2).cast_unsigned());
+            Listed { id: BlockId { run, loader, block }, is_earlier: row.get(3) }
         };
-        Ok(rows.iter().map(id).collect())
+        Ok(rows.iter().map(listed).collect())
     }
 
     /// The conflicts of a block that are kept, at most `limit` of them.
@@ -180,11 +180,11 @@ const BLOCKS: &str = "\
             SELECT run, loader, block FROM sale_events AS s \
             WHERE (s.run, s.loader, s.block) > (found.run, found.loader, found.block) \
             ORDER BY run, loader, block LIMIT 1) AS next \
-    ) SELECT run, loader, block FROM found, LATERAL ( \
+    ) SELECT run, loader, block, one.epoch < coalesce( \
+        (SELECT epoch FROM positions AS at WHERE (at.topic, at.partition) = (one.topic, one.partition)), 0) \
+    FROM found, LATERAL ( \
         SELECT topic, partition, epoch FROM sale_events AS s \
-        WHERE (s.run, s.loader, s.block) = (found.run, found.loader, found.block) LIMIT 1) AS one \
-    WHERE one.epoch >= coalesce( \
-        (SELECT epoch FROM positions AS at WHERE (at.topic, at.partition) = (one.topic, one.partition)), 0) LIMIT $4";
+        WHERE (s.run, s.loader, s.block) = (found.run, found.loader, found.block) LIMIT 1) AS one LIMIT $4";
 const COUNTS: &str = "\
     SELECT (SELECT count(*) FROM sale_events AS s WHERE (s.run, s.loader, s.block) = (b.run, b.loader, b.block)), \
            (SELECT count(*) FROM conflicts AS c WHERE (c.run, c.loader, c.block) = (b.run, b.loader, b.block)) \

@@ -4,7 +4,7 @@ use petstore::{BlockId, State};
 
 use super::connection::Connection;
 use super::{Config, glob};
-use crate::{Counts, Error, Positions};
+use crate::{Counts, Error, Listed, Positions};
 
 /// Reads sales, blocks and positions; changes nothing.
 pub struct Reader {
@@ -78,9 +78,8 @@ impl Reader {
         Ok(indices(&bits.unwrap_or_default()))
     }
 
-    /// Some of the blocks, and the cursor of the next call, which is 0 after the last ones. A block may be returned twice; those
-    /// of an earlier Kafka are left out.
-    pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<BlockId>), Error> {
+    /// Some of the blocks, and the cursor of the next call, which is 0 after the last ones. A block may be returned twice.
+    pub async fn blocks(&mut self, cursor: u64) -> Result<(u64, Vec<Listed>), Error> {
         let prefix = self.connection.keys.blocks();
         let (pattern, earlier) = (glob::all_after(&prefix), self.connection.keys.earlier());
         self.connection
@@ -92,10 +91,11 @@ impl Reader {
                 let mut members = redis::cmd("SMISMEMBER");
                 members.arg(&earlier).arg("").arg(&keys);
                 let are_earlier: Vec<bool> = members.query_async(open).await?;
-                let current = keys.iter().zip(&are_earlier[1..]).filter(|(_, is_earlier)| !**is_earlier);
                 // Keys of counters don't end in a block's id, and are left out here.
-                let blocks = current.filter_map(|(key, _)| key.strip_prefix(&prefix)?.parse().ok()).collect();
-                anyhow::Ok((cursor, blocks))
+                let listed = |(key, is_earlier): (&String, &bool)| {
+                    Some(Listed { id: key.strip_prefix(&prefix)?.parse().ok()?, is_earlier: *is_earlier })
+                };
+                anyhow::Ok((cursor, keys.iter().zip(&are_earlier[1..]).filter_map(listed).collect()))
             })
             .await
     }
