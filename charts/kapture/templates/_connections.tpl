@@ -1,9 +1,9 @@
 {{/*
-Takes nothing. Returns a YAML list of every connection that Kapture makes; `*` means anyone. The NetworkPolicies are
+Takes the root. Returns a YAML list of every connection that Kapture makes; `*` means anyone. The NetworkPolicies are
 rendered from it, and a test compares it with the addresses that the programs are given. DNS is allowed in addition.
 */}}
 {{- define "kapture.connections" -}}
-- {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync"}
+- {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync and measure round trips"}
 - {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
 - {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
@@ -14,6 +14,12 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: etl-spout, to: kafka, port: 9092, why: sends receipts}
 - {from: etl-spout, to: postgres, port: 5432, why: reads what is stored}
 - {from: redis, to: redis, port: 6379, why: replicas follow the first server}
+{{- if .Values.probe.stores }}
+- {from: redis, to: etl-redis, port: 8080, why: the probe measures round trips}
+- {from: postgres, to: etl-postgres, port: 8080, why: the probe measures round trips}
+- {from: exporter, to: redis, port: 8080, why: polls the reports of the probes}
+- {from: exporter, to: postgres, port: 8080, why: polls the report of the probe}
+{{- end }}
 - {from: auditor, to: kafka, port: 9092, why: "reads every stage, stores its results"}
 - {from: auditor, to: redis, port: 6379, why: counts what arrived}
 - {from: auditor, to: postgres, port: 5432, why: counts what arrived}

@@ -9,6 +9,11 @@ config=/etc/kapture
 data=/var/lib/postgresql/data/pgdata
 new=$data.new
 known=$data.password
+# Both hold a process id from before a restart. In a shared process namespace, another process may have that id now, and Postgres
+# would take it for a running server. No other pod has this volume.
+rm -f $data/postmaster.pid /var/run/postgresql/.s.PGSQL.5432.lock
+# For the probe's test writes. The server starts even if the disk is too full for it.
+mkdir -p ${data%/*}/probe || true
 . $config/password.sh
 password=$(cleaned "$POSTGRES_PASSWORD")
 literal=$(printf %s "$password" | sed "s/'/''/g")
@@ -44,5 +49,4 @@ elif [ "$(cat $known 2>/dev/null)" != "$hash" ]; then
   echo "$hash" >$known
 fi
 
-# A stale postmaster.pid is no problem: as process 1 of its container, Postgres recognizes its own pid in it.
 exec postgres -D $data -c config_file=$config/postgresql.conf -c hba_file=$data/pg_hba.conf -c ident_file=$data/pg_ident.conf
