@@ -39,6 +39,12 @@ program in its pods.
 - {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}
 {{- end -}}
 
+{{/* Returns a YAML list of the pods that run only now and then, and end: not components, but with values like theirs. */}}
+{{- define "kapture.jobs" -}}
+- {name: benchmark, values: benchmark}
+- {name: test, values: test}
+{{- end -}}
+
 {{/* Takes (list $ "path.of.values"). Returns that part of the values as YAML. */}}
 {{- define "kapture.at" -}}
 {{- $values := (index . 0).Values -}}
@@ -48,13 +54,12 @@ program in its pods.
 {{- toYaml $values -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"). Returns the path of its values. The pod of `helm test` is not one of the components. */}}
+{{/* Takes (list $ "component"). or job. Returns the path of its values. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}
-{{- range include "kapture.components" (index . 0) | fromYamlArray -}}
+{{- range concat (include "kapture.components" (index . 0) | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
 {{- if eq .name $name -}}{{ .values }}{{- end -}}
 {{- end -}}
-{{- if eq $name "test" -}}test{{- end -}}
 {{- end -}}
 
 {{/*

@@ -31,6 +31,8 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: exporter, to: etl-postgres, port: 8080, why: polls reports}
 - {from: exporter, to: etl-spout, port: 8080, why: polls reports}
 - {from: exporter, to: auditor, port: 8080, why: polls reports}
+- {from: benchmark, to: exporter, port: 8080, why: reads what all programs report}
+- {from: benchmark, to: loader, port: 8080, why: sets the rates}
 - {from: test, to: kafka, port: 9092, why: "helm test: reads every stage again"}
 - {from: test, to: redis, port: 6379, why: "helm test: counts sales again"}
 - {from: test, to: postgres, port: 5432, why: "helm test: counts sales again"}
@@ -39,12 +41,11 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: "*", to: exporter, port: 8080, why: "Prometheus, and you"}
 {{- end -}}
 
-{{/* Takes the root. Returns a YAML list of the names of all components and of the test's pod. */}}
+{{/* Takes the root. Returns a YAML list of the names of all components and jobs. */}}
 {{- define "kapture.parties" -}}
-{{- range include "kapture.components" . | fromYamlArray }}
+{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) }}
 - {{ .name }}
 {{- end }}
-- test
 {{- end -}}
 
 {{/* Takes the root. Returns {component: [port]} of the external servers in use, as YAML. */}}

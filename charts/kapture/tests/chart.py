@@ -27,7 +27,8 @@ SHARED = {
 # The components, by the path of their values.
 COMPONENTS = {
     "kafka": "kafka", "loader": "loader", "etl.fanOut": "etl-fan-out", "etl.redis": "etl-redis", "etl.postgres": "etl-postgres",
-    "etl.spout": "etl-spout", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
+    "etl.spout": "etl-spout", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "benchmark": "benchmark",
+    "test": "test",
 }  # fmt: skip
 
 
@@ -147,13 +148,16 @@ def get(kind, name, situation="default", *sets):
 
 
 def workloads(situation="default", *sets, **how):
-    """(component, replicas, pod's metadata, pod spec) of everything that runs, including the test's pod."""
+    """(component, replicas, pod's metadata, pod spec) of everything that runs, including those of the test and the benchmark."""
     for (kind, _), obj in sorted(render(situation, *sets, **how).items()):
         if kind in ("StatefulSet", "Deployment"):
             template = obj["spec"]["template"]
             yield component(obj), obj["spec"]["replicas"], template["metadata"], template["spec"]
         elif kind == "Pod":
             yield component(obj), 1, obj["metadata"], obj["spec"]
+        elif kind == "CronJob" and component(obj) != "check":  # Its pod is that of `helm test`.
+            template = obj["spec"]["jobTemplate"]["spec"]["template"]
+            yield component(obj), 1, template["metadata"], template["spec"]
 
 
 def component(obj):

@@ -12,9 +12,10 @@ PIPELINE = json.loads((pathlib.Path(__file__).parents[3] / "crates/pipeline/pipe
 # The variable that tells a program the address of Kafka, Redis or Postgres.
 HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-\d+\.kapture-[a-z]+)?(?::(\d+))?$")
 PORTS = {"REDIS_HOST": "6379", "POSTGRES_HOST": "5432"}
-ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "PROBE_PEERS", "TEST_AUDITOR", "TEST_EXPORTER")
-# Not in the environment: between brokers and controllers (server.properties), replicas of Redis, and users.
-OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("*", "exporter", 8080)}
+ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "PROBE_PEERS", "TEST_AUDITOR", "TEST_EXPORTER", "BENCHMARK_EXPORTER")
+# Not in the environment: between brokers and controllers (server.properties), replicas of Redis, loaders, whose addresses the
+# benchmark asks the exporter for, and users.
+OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("benchmark", "loader", 8080), ("*", "exporter", 8080)}
 
 
 def told(situation):

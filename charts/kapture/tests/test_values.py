@@ -59,6 +59,11 @@ CHANGES = {
     "kafka.jvmOptions": ("-XX:+UseZGC", []),
     "probe.stores": ("false", []),
     "probe.tag": ("v9", []),
+    "benchmark.mode": ("smoke", []),
+    "benchmark.target": ("2000", []),
+    "benchmark.latencyLimit": ("500ms", []),
+    "benchmark.schedule": ("@daily", []),
+    "benchmark.suspend": ("false", []),
     "guaranteed": ("true", []),
     "image.registry": ("r.example", []),
     "image.repository": ("other", []),
@@ -93,7 +98,7 @@ CHANGES = {
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
-for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe", "test"):
+for part in ("kafka", "loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in ("kafka", "redis", "postgres"):
     CHANGES |= {f"{part}.image.{key}": (value, []) for key, value in IMAGE.items()}
@@ -131,7 +136,7 @@ class EveryValue(unittest.TestCase):
             self.assertTrue(any(documented.get(p) for p in above), path)
 
     def test_values_stand_in_the_order_of_the_flow(self):
-        flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe"]
+        flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe", "benchmark"]
         self.assertEqual(list(chart.values())[: len(flow)], flow)
         self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 400)
 

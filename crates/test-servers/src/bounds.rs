@@ -11,7 +11,7 @@ use serde::Deserialize;
 const TABLE: &str = include_str!("../../../charts/kapture/tests/bounds.json");
 
 /// The prefixes whose rows are checked, by the tests of the crates that read them.
-const READ: [&str; 5] = ["LOADER_", "ETL_", "KAFKA_", "REDIS_", "POSTGRES_"];
+const READ: [&str; 6] = ["LOADER_", "ETL_", "KAFKA_", "REDIS_", "POSTGRES_", "BENCHMARK_"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
