@@ -54,7 +54,7 @@ program in its pods.
 {{- toYaml $values -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"). or job. Returns the path of its values. */}}
+{{/* Takes (list $ "component"), or a job's name there. Returns the path of its values. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}
 {{- range concat (include "kapture.components" (index . 0) | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}

@@ -5,6 +5,9 @@ rendered from it, and a test compares it with the addresses that the programs ar
 {{- define "kapture.connections" -}}
 - {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync and measure round trips"}
 - {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
+{{- if eq (int .Values.kafka.controllers) 1 }}
+- {from: kafka, to: etl-fan-out, port: 8080, why: the probe measures round trips}
+{{- end }}
 - {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
 - {from: etl-redis, to: kafka, port: 9092, why: reads the topics of the states}

@@ -150,8 +150,8 @@
 
 {{/*
 Takes (list $ "server"). Returns the variables of the probe in its pods. Only what it needs: any change here restarts the server.
-The peers of a broker are the brokers whose number is set at install, so that more brokers restart none; the probe leaves out its
-own pod. The peer of a store is the role that writes into it.
+The peers of a broker are those that are also controllers, whose number is set at install, so that more brokers restart none; the
+probe leaves out its own pod. If there is only one, the fan-out is a peer too. The peer of a store is the role that writes into it.
 */}}
 {{- define "kapture.probeEnv" -}}
 {{- $root := index . 0 -}}
@@ -165,6 +165,9 @@ own pod. The peer of a store is the role that writes into it.
 {{- $name := include "kapture.fullname" . }}
 {{- range until (int $root.Values.kafka.controllers) }}
 {{- $peers = append $peers (printf "%s-%d.%s:9092" $name . $name) }}
+{{- end }}
+{{- if eq (len $peers) 1 }}
+{{- $peers = append $peers (printf "%s:8080" (include "kapture.fullname" (list $root "etl-fan-out"))) }}
 {{- end }}
 {{ include "kapture.kafkaLogin" $root }}
 {{ include "kapture.ordinalEnv" "PROBE_BROKER_ID" }}

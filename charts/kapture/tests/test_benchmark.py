@@ -23,8 +23,15 @@ def pairs(text):
 class Benchmark(unittest.TestCase):
     def test_it_runs_only_when_asked_unless_it_has_a_schedule(self):
         self.assertIs(cronjob()["suspend"], True)
-        spec = cronjob("benchmark.suspend=false", "benchmark.schedule=@daily")
+        spec = cronjob("benchmark.schedule=@daily")
         self.assertEqual((spec["suspend"], spec["schedule"], spec["concurrencyPolicy"]), (False, "@daily", "Forbid"))
+        # Times that passed while it was suspended don't start a run when it no longer is.
+        self.assertLessEqual(spec["startingDeadlineSeconds"], 3600)
+
+    def test_a_failed_run_is_kept_as_long_as_any_other(self):
+        spec = cronjob()
+        self.assertEqual(spec["failedJobsHistoryLimit"], spec["successfulJobsHistoryLimit"])
+        self.assertGreater(spec["failedJobsHistoryLimit"], 1)
 
     def test_no_verdict_is_run_again(self):
         job = cronjob()["jobTemplate"]["spec"]

@@ -148,6 +148,10 @@ class Strings(unittest.TestCase):
     def test_with_somebody_elses_servers(self):
         self.check(True)
 
+    def test_values_of_one_text_do_not_reach_the_values_of_the_next(self):
+        entries = [(("a",), [1]), (("a",), [2]), (("b",), {"c": 1}), (("b",), {"d": 2})]
+        self.assertEqual([schema.build(entries) for _ in range(2)], ['{"a": [1, 2], "b": {"c": 1, "d": 2}}'] * 2)
+
     def test_every_place_that_takes_text_is_tried(self):
         tried = {path for foreign in (False, True) for path, _ in places(foreign)}
         for path, node, name in schema.nodes():

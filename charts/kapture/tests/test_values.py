@@ -63,7 +63,6 @@ CHANGES = {
     "benchmark.target": ("2000", []),
     "benchmark.latencyLimit": ("500ms", []),
     "benchmark.schedule": ("@daily", []),
-    "benchmark.suspend": ("false", []),
     "guaranteed": ("true", []),
     "image.registry": ("r.example", []),
     "image.repository": ("other", []),
@@ -340,9 +339,16 @@ class Probes(unittest.TestCase):
             self.assertEqual(expected.get(made, made), directory)
 
     def test_peers_are_the_brokers_set_at_install_and_the_role_behind_each_store(self):
-        peers = {server: chart.env(spec["containers"][1])["PROBE_PEERS"] for server, spec in self.pods("kafka.replicas=5").items()}
-        brokers = ",".join(f"kapture-kafka-{n}.kapture-kafka:9092" for n in range(3))
-        self.assertEqual(peers, {"kafka": brokers, "redis": "kapture-etl-redis:8080", "postgres": "kapture-etl-postgres:8080"})
+        def peers(*sets):
+            return {server: chart.env(spec["containers"][1])["PROBE_PEERS"] for server, spec in self.pods(*sets).items()}
+
+        brokers = [f"kapture-kafka-{n}.kapture-kafka:9092" for n in range(3)]
+        stores = {"redis": "kapture-etl-redis:8080", "postgres": "kapture-etl-postgres:8080"}
+        self.assertEqual(peers("kafka.replicas=5"), {"kafka": ",".join(brokers), **stores})
+        # The probe of the only broker leaves out its own pod, and still has a peer.
+        for replicas in (1, 3):
+            found = peers("kafka.controllers=1", f"kafka.replicas={replicas}")
+            self.assertEqual(found, {"kafka": f"{brokers[0]},kapture-etl-fan-out:8080", **stores})
 
     def test_stores_can_do_without_and_brokers_cannot(self):
         for server, spec in self.pods("probe.stores=false").items():
@@ -354,7 +360,8 @@ class Probes(unittest.TestCase):
         data = re.search(r"(?m)^data=(\S+)$", chart.get("ConfigMap", "postgres")["data"]["start.sh"])[1]
         self.assertIn(f"head -n 1 {data}/postmaster.pid", postgres["lifecycle"]["preStop"]["exec"]["command"][-1])
         script = chart.get("ConfigMap", "postgres")["data"]["start.sh"]
-        self.assertLess(script.index("rm -f $data/postmaster.pid"), script.index("postgres --single"))
+        steps = ["while grep -qsx postgres /proc/[0-9]*/comm", "rm -f $data/postmaster.pid", "postgres --single"]
+        self.assertEqual(sorted(steps, key=script.index), steps)
 
 
 class Images(unittest.TestCase):

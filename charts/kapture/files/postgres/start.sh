@@ -9,8 +9,9 @@ config=/etc/kapture
 data=/var/lib/postgresql/data/pgdata
 new=$data.new
 known=$data.password
-# Both hold a process id from before a restart. In a shared process namespace, another process may have that id now, and Postgres
-# would take it for a running server. No other pod has this volume.
+# In a shared process namespace, processes of a server that was killed may still be writing. No other pod has this volume.
+while grep -qsx postgres /proc/[0-9]*/comm; do sleep 0.2; done
+# Both hold a process id from before a restart, which another process may have now: Postgres would take it for a running server.
 rm -f $data/postmaster.pid /var/run/postgresql/.s.PGSQL.5432.lock
 # For the probe's test writes. The server starts even if the disk is too full for it.
 mkdir -p ${data%/*}/probe || true
