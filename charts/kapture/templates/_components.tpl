@@ -14,7 +14,8 @@ program in its pods.
 {{- define "kapture.components" -}}
 {{- $redis := .Values.redis.enabled -}}
 {{- $postgres := .Values.postgres.enabled -}}
-{{- $probes := .Values.probe.stores -}}
+{{- $sidecar := ternary "sidecar: probe, reports: true, " "" .Values.probe.stores -}}
+{{- $admin := ternary ", admin: 8080" "" .Values.probe.stores -}}
 {{- if include "kapture.own" (list . "kafka") }}
 - {name: kafka, kind: StatefulSet, values: kafka, sidecar: probe, reports: true, ports: {clients: 9092, controllers: 9093, admin: 8080}}
 {{- end }}
@@ -24,13 +25,13 @@ program in its pods.
 - {name: etl-redis, kind: Deployment, values: etl.redis, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "redis") }}
-- {name: redis, kind: StatefulSet, values: redis, {{ if $probes }}sidecar: probe, reports: true, {{ end }}ports: {redis: 6379{{ if $probes }}, admin: 8080{{ end }}}}
+- {name: redis, kind: StatefulSet, values: redis, {{ $sidecar }}ports: {redis: 6379{{ $admin }}}}
 {{- end }}
 {{- if $postgres }}
 - {name: etl-postgres, kind: Deployment, values: etl.postgres, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "postgres") }}
-- {name: postgres, kind: StatefulSet, values: postgres, {{ if $probes }}sidecar: probe, reports: true, {{ end }}ports: {postgres: 5432{{ if $probes }}, admin: 8080{{ end }}}}
+- {name: postgres, kind: StatefulSet, values: postgres, {{ $sidecar }}ports: {postgres: 5432{{ $admin }}}}
 {{- end }}
 {{- if $postgres }}
 - {name: etl-spout, kind: Deployment, values: etl.spout, reports: true, ports: {admin: 8080}}

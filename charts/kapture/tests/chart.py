@@ -10,7 +10,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import tempfile
 import threading
 
 import yaml
@@ -18,6 +17,7 @@ import yaml
 TESTS = pathlib.Path(__file__).parent
 CHART = TESTS.parent
 RELEASE, NAMESPACE = "kapture", "perf-test"
+SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *CHART.glob("presets/*.yaml")]}
 
 # The settings of all pods that can also be set for a single component.
 SHARED = {
@@ -31,17 +31,6 @@ COMPONENTS = {
     "test": "test",
 }  # fmt: skip
 
-
-def copy_to(folder):
-    """Copies the chart, without its tests, to a new folder, and returns that."""
-    shutil.copytree(CHART, folder, ignore=lambda here, _: {"tests"} if here == str(CHART) else set())
-    return folder
-
-
-# Tests compare renderings, so all are of the chart as it was at the start, whatever is edited while they run.
-AT_START = tempfile.TemporaryDirectory()
-RENDERED = copy_to(pathlib.Path(AT_START.name) / CHART.name)
-SITUATIONS = {path.stem: path for path in [*TESTS.glob("situations/*.yaml"), *RENDERED.glob("presets/*.yaml")]}
 
 AT_ONCE = (os.cpu_count() or 1) + 1
 FREE = threading.Semaphore(AT_ONCE)
@@ -81,7 +70,8 @@ def helm(*arguments, values=""):
     """Helm's output."""
     with FREE:
         command = [os.environ["HELM"], *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values)
+        # Helm ignores a last line of 4096 bytes, or a multiple, that does not end in a line break.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values + "\n")
     if done.returncode:
         raise Refused(done.stderr)
     return done.stdout
@@ -111,7 +101,7 @@ def load(piece):
 
 
 @functools.lru_cache(maxsize=None)
-def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values="", chart=RENDERED, allow=None):
+def text(situation="default", *sets, release=RELEASE, namespace=NAMESPACE, values="", chart=CHART, allow=None):
     """
     The output of `helm template` for a situation, some `--set path=value`, and the text of a values file. Generated passwords
     are masked. It must pass all rules, except for faults with `allow` in their line.
@@ -196,6 +186,12 @@ def volume_size(obj, name="data"):
             return claim["spec"]["resources"]["requests"]["storage"]
     volumes = obj["spec"]["template"]["spec"]["volumes"]
     return next(v for v in volumes if v["name"] == name)["emptyDir"]["sizeLimit"]
+
+
+def copy_to(folder):
+    """Copies the chart, without its tests, to a new folder, and returns that."""
+    shutil.copytree(CHART, folder, ignore=lambda here, _: {"tests"} if here == str(CHART) else set())
+    return folder
 
 
 def cpu(quantity):
