@@ -4,8 +4,8 @@
 
 What a pod gets from Kubernetes it gets here in the plainest way: an address of its own (127.0.1.N), the addresses
 behind a Service's name, its name and ordinal. Kafka, Postgres and Redis are those of SERVERS_ENV. Prints a line a
-process: its name, its component, the address of its admin port, the bytes of memory that a pod would have. The pod of
-`helm test` is planned, not listed.
+process: its name, its component, the address of its admin port, the bytes of memory that a pod would have. The pods of
+`helm test` and of the benchmark are planned, not listed.
 """
 
 import pathlib
@@ -19,6 +19,8 @@ ADMIN_PORT = 8080
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 # What programs show each other, such as the token that sets a loader's rate.
 SECRET = "local"
+# Components that run only when asked to. The CronJob `check` does what the pod of `helm test` does.
+JOBS = ("test", "benchmark")
 # One broker instead of three; the chart derives the rest from the number of brokers.
 ONE_BROKER = {"KAFKA_REPLICATION_FACTOR": "1", "KAFKA_MIN_INSYNC_REPLICAS": "1"}
 
@@ -37,6 +39,8 @@ def pods(documents):
         name = document["metadata"]["name"]
         if document["kind"] == "Pod":
             yield name, component, 0, document["spec"]["containers"][0]
+        elif document["kind"] == "CronJob" and component in JOBS:
+            yield name, component, 0, document["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
         elif document["kind"] in ("Deployment", "StatefulSet"):
             container = document["spec"]["template"]["spec"]["containers"][0]
             if program(container):
@@ -56,6 +60,9 @@ def environment(container, pod, ordinal, servers, addresses):
         name = variable["name"]
         origin = variable.get("valueFrom", {})
         source = origin.get("fieldRef", {}).get("fieldPath", "")
+        if name == "BENCHMARK_TERMINATION_LOG":
+            # A file that the kubelet makes.
+            continue
         if name in ONE_BROKER:
             yield name, ONE_BROKER[name]
         elif "secretKeyRef" in origin:
@@ -112,7 +119,7 @@ def main():
         script = home / "command"
         script.touch(mode=0o700)
         script.write_text("\n".join(["#!/bin/sh", *lines, f"exec {shlex.join(command)}", ""]))
-        if component != "test":
+        if component not in JOBS:
             print(pod, component, admin[pod], memory(container))
 
 

@@ -4,7 +4,7 @@ kubectl() { ci/cluster/kubectl "$@"; }
 helm() { ci/cluster/helm "$@"; }
 k() { kubectl -n "$NAMESPACE" "$@"; }
 
-# The pods of a release that keep running: all but the test's.
-running=app.kubernetes.io/instance=kapture,app.kubernetes.io/component!=test
+# The pods of a release that keep running: all but those of the test and the benchmark.
+running='app.kubernetes.io/instance=kapture,app.kubernetes.io/component notin (test,benchmark)'
 # ready [SECONDS [NAMESPACE RELEASE]]: succeeds if all of them become ready within the time.
 ready() { kubectl -n "${2:-$NAMESPACE}" wait pod -l "${running/kapture/${3:-kapture}}" --for=condition=Ready --timeout="${1:-90}s"; }

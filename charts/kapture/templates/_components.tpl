@@ -14,6 +14,8 @@ program in its pods.
 {{- define "kapture.components" -}}
 {{- $redis := .Values.redis.enabled -}}
 {{- $postgres := .Values.postgres.enabled -}}
+{{- $sidecar := ternary "sidecar: probe, reports: true, " "" .Values.probe.stores -}}
+{{- $admin := ternary ", admin: 8080" "" .Values.probe.stores -}}
 {{- if include "kapture.own" (list . "kafka") }}
 - {name: kafka, kind: StatefulSet, values: kafka, sidecar: probe, reports: true, ports: {clients: 9092, controllers: 9093, admin: 8080}}
 {{- end }}
@@ -23,19 +25,25 @@ program in its pods.
 - {name: etl-redis, kind: Deployment, values: etl.redis, store: redis, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "redis") }}
-- {name: redis, kind: StatefulSet, values: redis, ports: {redis: 6379}}
+- {name: redis, kind: StatefulSet, values: redis, {{ $sidecar }}ports: {redis: 6379{{ $admin }}}}
 {{- end }}
 {{- if $postgres }}
 - {name: etl-postgres, kind: Deployment, values: etl.postgres, store: postgres, reports: true, ports: {admin: 8080}}
 {{- end }}
 {{- if include "kapture.own" (list . "postgres") }}
-- {name: postgres, kind: StatefulSet, values: postgres, ports: {postgres: 5432}}
+- {name: postgres, kind: StatefulSet, values: postgres, {{ $sidecar }}ports: {postgres: 5432{{ $admin }}}}
 {{- end }}
 {{- if $postgres }}
 - {name: etl-spout, kind: Deployment, values: etl.spout, store: postgres, reports: true, ports: {admin: 8080}}
 {{- end }}
 - {name: auditor, kind: Deployment, values: auditor, reports: true, ports: {admin: 8080}}
 - {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}
+{{- end -}}
+
+{{/* Returns a YAML list of the pods that run only now and then, and end: not components, but with values like theirs. */}}
+{{- define "kapture.jobs" -}}
+- {name: benchmark, values: benchmark}
+- {name: test, values: test}
 {{- end -}}
 
 {{/* Takes (list $ "path.of.values"). Returns that part of the values as YAML. */}}
@@ -47,13 +55,12 @@ program in its pods.
 {{- toYaml $values -}}
 {{- end -}}
 
-{{/* Takes (list $ "component"). Returns the path of its values. The pod of `helm test` is not one of the components. */}}
+{{/* Takes (list $ "component"), or a job's name there. Returns the path of its values. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}
-{{- range include "kapture.components" (index . 0) | fromYamlArray -}}
+{{- range concat (include "kapture.components" (index . 0) | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
 {{- if eq .name $name -}}{{ .values }}{{- end -}}
 {{- end -}}
-{{- if eq $name "test" -}}test{{- end -}}
 {{- end -}}
 
 {{/*

@@ -3,8 +3,11 @@ Takes the root. Returns a YAML list of every connection that Kapture makes; `*` 
 rendered from it, and a test compares it with the addresses that the programs are given. DNS is allowed in addition.
 */}}
 {{- define "kapture.connections" -}}
-- {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync"}
+- {from: kafka, to: kafka, port: 9092, why: "brokers replicate from each other, probes ask which are in sync and measure round trips"}
 - {from: kafka, to: kafka, port: 9093, why: brokers follow the controllers}
+{{- if eq (int .Values.kafka.controllers) 1 }}
+- {from: kafka, to: etl-fan-out, port: 8080, why: the probe measures round trips}
+{{- end }}
 - {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
 {{- range include "kapture.components" . | fromYamlArray }}
@@ -14,6 +17,12 @@ rendered from it, and a test compares it with the addresses that the programs ar
 {{- end }}
 {{- end }}
 - {from: redis, to: redis, port: 6379, why: replicas follow the first server}
+{{- if .Values.probe.stores }}
+- {from: redis, to: etl-redis, port: 8080, why: the probe measures round trips}
+- {from: postgres, to: etl-postgres, port: 8080, why: the probe measures round trips}
+- {from: exporter, to: redis, port: 8080, why: polls the reports of the probes}
+- {from: exporter, to: postgres, port: 8080, why: polls the report of the probe}
+{{- end }}
 - {from: auditor, to: kafka, port: 9092, why: "reads every stage, stores its results"}
 - {from: auditor, to: redis, port: 6379, why: counts what arrived}
 - {from: auditor, to: postgres, port: 5432, why: counts what arrived}
@@ -26,6 +35,8 @@ rendered from it, and a test compares it with the addresses that the programs ar
 {{- end }}
 {{- end }}
 - {from: exporter, to: auditor, port: 8080, why: polls reports}
+- {from: benchmark, to: exporter, port: 8080, why: reads what all programs report}
+- {from: benchmark, to: loader, port: 8080, why: sets the rates}
 - {from: test, to: kafka, port: 9092, why: "helm test: reads every stage again"}
 - {from: test, to: redis, port: 6379, why: "helm test: counts sales again"}
 - {from: test, to: postgres, port: 5432, why: "helm test: counts sales again"}
@@ -34,12 +45,11 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: "*", to: exporter, port: 8080, why: "Prometheus, and you"}
 {{- end -}}
 
-{{/* Takes the root. Returns a YAML list of the names of all components and of the test's pod. */}}
+{{/* Takes the root. Returns a YAML list of the names of all components and jobs. */}}
 {{- define "kapture.parties" -}}
-{{- range include "kapture.components" . | fromYamlArray }}
+{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) }}
 - {{ .name }}
 {{- end }}
-- test
 {{- end -}}
 
 {{/* Takes the root. Returns {component: [port]} of the external servers in use, as YAML. */}}

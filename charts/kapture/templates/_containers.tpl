@@ -38,7 +38,7 @@ image: {{ include "kapture.image" (list $root $program) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy | quote }}
 env:
   {{- include "kapture.withExtraEnv" (list (index . 3) $shared ($own.extraEnv | default list)) | nindent 2 }}
-{{- if ne $component "test" }}
+{{- if not (has $component (list "benchmark" "test")) }}
 ports:
   - {name: admin, containerPort: 8080}
 livenessProbe:

@@ -153,11 +153,35 @@
 {{- end }}
 {{- end -}}
 
-{{/* Takes the root. Returns the variables of the probe in a broker's pod. Only what it needs: any change here restarts Kafka. */}}
+{{/*
+Takes (list $ "server"). Returns the variables of the probe in its pods. Only what it needs: any change here restarts the server.
+The peers of a broker are those that are also controllers, whose number is set at install, so that more brokers restart none; the
+probe leaves out its own pod. If there is only one, the fan-out is a peer too. The peer of a store is the role that writes into it.
+*/}}
 {{- define "kapture.probeEnv" -}}
-{{- include "kapture.env" . }}
-{{ include "kapture.kafkaLogin" . }}
+{{- $root := index . 0 -}}
+{{- $server := index . 1 -}}
+{{- $peers := list -}}
+{{- $data := dict "kafka" "/var/lib/kafka/data" "redis" "/data" "postgres" "/var/lib/postgresql/data" -}}
+{{- include "kapture.env" $root }}
 - name: PROBE_TARGET
-  value: kafka
+  value: {{ $server | quote }}
+{{- if eq $server "kafka" }}
+{{- $name := include "kapture.fullname" . }}
+{{- range until (int $root.Values.kafka.controllers) }}
+{{- $peers = append $peers (printf "%s-%d.%s:9092" $name . $name) }}
+{{- end }}
+{{- if eq (len $peers) 1 }}
+{{- $peers = append $peers (printf "%s:8080" (include "kapture.fullname" (list $root "etl-fan-out"))) }}
+{{- end }}
+{{ include "kapture.kafkaLogin" $root }}
 {{ include "kapture.ordinalEnv" "PROBE_BROKER_ID" }}
+{{- else }}
+{{- $peers = list (printf "%s:8080" (include "kapture.fullname" (list $root (printf "etl-%s" $server)))) }}
+{{- end }}
+- name: PROBE_PEERS
+  value: {{ join "," $peers | quote }}
+- name: PROBE_FSYNC_DIR
+  # Made by start.sh on the volume of the data, and outside of the data.
+  value: {{ printf "%s/probe" (get $data $server) | quote }}
 {{- end -}}

@@ -103,7 +103,7 @@ priorityClassName: {{ . | quote }}
 {{- $default := list -}}
 {{- $keys := list "kubernetes.io/hostname" -}}
 {{- if eq $component "kafka" -}}{{- $keys = append $keys "topology.kubernetes.io/zone" -}}{{- end -}}
-{{- if not (has $component (list "postgres" "auditor" "exporter" "test")) -}}
+{{- if not (has $component (list "postgres" "auditor" "exporter" "benchmark" "test")) -}}
 {{- range $keys -}}
 {{- $default = append $default (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") -}}
 {{- end -}}

@@ -1,11 +1,11 @@
 {{/*
-Takes the root. Returns what the release requests from the cluster, including the pod of `helm test`, as the hard limits of the
-smallest sufficient ResourceQuota (YAML; CPU in millicores, memory in MiB, storage in GiB, all rounded up). A rolling update needs
-no more, because it replaces one pod at a time.
+Takes the root. Returns what the release requests from the cluster, including the pods of `helm test` and of the benchmark, as the
+hard limits of the smallest sufficient ResourceQuota (YAML; CPU in millicores, memory in MiB, storage in GiB, all rounded up). A
+rolling update needs no more, because it replaces one pod at a time.
 */}}
 {{- define "kapture.totals" -}}
 {{- $sum := dict "pods" 0 "requestsCpu" 0 "limitsCpu" 0 "requestsMemory" 0 "limitsMemory" 0 "claims" 0 "storage" 0 "uncapped" false -}}
-{{- range append (include "kapture.components" . | fromYamlArray) (dict "name" "test" "values" "test") -}}
+{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
 {{- $own := include "kapture.at" (list $ .values) | fromYaml -}}
 {{- $count := 1 -}}
 {{- if .kind -}}{{- $count = include "kapture.replicas" (list $ .name $own.replicas .kind) | int -}}{{- end -}}

@@ -9,6 +9,7 @@ values; this checks combinations, and whatever needs a sentence to explain.
 {{ include "kapture.validateForeignKafka" . }}
 {{ include "kapture.validateAddresses" . }}
 {{ include "kapture.validateLoad" . }}
+{{- include "kapture.validateDuration" (list "benchmark.latencyLimit" .Values.benchmark.latencyLimit "10ms" "1h") }}
 {{ include "kapture.validateStores" . }}
 {{ include "kapture.validateResources" . }}
 {{ include "kapture.validateLive" . }}
@@ -28,7 +29,7 @@ the release is called {{ .Release.Name | quote }}, but the name of a Service can
 {{- end }}
 {{- end }}
 {{- include "kapture.validatePods" (list "" .Values .Values.extraVolumes) }}
-{{- range append (include "kapture.components" . | fromYamlArray) (dict "values" "test") }}
+{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) }}
 {{- $path := .values }}
 {{- $own := include "kapture.at" (list $ $path) | fromYaml }}
 {{- range $label, $_ := $own.podLabels | default dict }}

@@ -39,8 +39,8 @@
 
 {{- define "kapture.validateResources" -}}
 {{- $least := dict "kafka" "512Mi" "redis" "64Mi" "postgres" "128Mi" "probe" "16Mi" }}
-{{- $parts := list (dict "values" "test") (dict "values" "probe") }}
-{{- range concat (include "kapture.components" . | fromYamlArray) $parts }}
+{{- $jobs := include "kapture.jobs" . | fromYamlArray }}
+{{- range concat (include "kapture.components" . | fromYamlArray) $jobs (list (dict "values" "probe")) }}
 {{- $resources := (include "kapture.at" (list $ .values) | fromYaml).resources }}
 {{- $path := printf "%s.resources" .values }}
 {{- $floor := get $least .values | default "32Mi" }}

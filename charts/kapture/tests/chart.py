@@ -29,7 +29,8 @@ STAGES = json.loads((CHART.parents[1] / "crates/pipeline/pipeline.json").read_te
 FLOW = {stage["values"]: stage["component"] for stage in STAGES}
 # The components, by the path of their values.
 COMPONENTS = {
-    "kafka": "kafka", **FLOW, "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter", "test": "test",
+    "kafka": "kafka", **FLOW, "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter",
+    "benchmark": "benchmark", "test": "test",
 }  # fmt: skip
 
 
@@ -71,7 +72,8 @@ def helm(*arguments, values=""):
     """Helm's output."""
     with FREE:
         command = [os.environ["HELM"], *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values)
+        # Helm ignores a last line of 4096 bytes, or a multiple, that does not end in a line break.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, input=values + "\n")
     if done.returncode:
         raise Refused(done.stderr)
     return done.stdout
@@ -149,13 +151,16 @@ def get(kind, name, situation="default", *sets):
 
 
 def workloads(situation="default", *sets, **how):
-    """(component, replicas, pod's metadata, pod spec) of everything that runs, including the test's pod."""
+    """(component, replicas, pod's metadata, pod spec) of everything that runs, including those of the test and the benchmark."""
     for (kind, _), obj in sorted(render(situation, *sets, **how).items()):
         if kind in ("StatefulSet", "Deployment"):
             template = obj["spec"]["template"]
             yield component(obj), obj["spec"]["replicas"], template["metadata"], template["spec"]
         elif kind == "Pod":
             yield component(obj), 1, obj["metadata"], obj["spec"]
+        elif kind == "CronJob" and component(obj) != "check":  # Its pod is that of `helm test`.
+            template = obj["spec"]["jobTemplate"]["spec"]["template"]
+            yield component(obj), 1, template["metadata"], template["spec"]
 
 
 def component(obj):

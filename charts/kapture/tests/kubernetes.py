@@ -40,6 +40,9 @@ ENUMS = {
     "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted": ["Retain", "Delete"],
     "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled": ["Retain", "Delete"],
     "apps.v1.DeploymentStrategy.type": ["Recreate", "RollingUpdate"],
+    "core.v1.Container.terminationMessagePolicy": ["File", "FallbackToLogsOnError"],
+    "batch.v1.PodFailurePolicyRule.action": ["Count", "FailIndex", "FailJob", "Ignore"],
+    "batch.v1.PodFailurePolicyOnExitCodesRequirement.operator": ["In", "NotIn"],
     "batch.v1.CronJobSpec.concurrencyPolicy": ["Allow", "Forbid", "Replace"],
 }
 KINDS = {

@@ -1,5 +1,6 @@
 """The paths in the values' schema, and values files that set many of them at once."""
 
+import copy
 import functools
 import json
 import re
@@ -43,7 +44,8 @@ def is_string(node):
 def build(entries):
     """A values file that contains each (path, value); maps are merged and lists joined."""
     values = {}
-    for path, value in entries:
+    # Copies: the lists and maps of the caller stay as they are.
+    for path, value in copy.deepcopy(list(entries)):
         node = values
         for key in path[:-1]:
             node = node.setdefault(key, {})

@@ -6,17 +6,19 @@ import unittest
 import chart
 
 # The variable that tells a program the address of Kafka, Redis or Postgres.
-HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-0\.kapture-redis)?(?::(\d+))?$")
+HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-\d+\.kapture-[a-z]+)?(?::(\d+))?$")
 PORTS = {"REDIS_HOST": "6379", "POSTGRES_HOST": "5432"}
-# Not in the environment: between brokers and controllers (server.properties), replicas of Redis, and users.
-OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("*", "exporter", 8080)}
+ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "PROBE_PEERS", "TEST_AUDITOR", "TEST_EXPORTER", "BENCHMARK_EXPORTER")
+# Not in the environment: between brokers and controllers (server.properties), replicas of Redis, loaders, whose addresses the
+# benchmark asks the exporter for, and users.
+OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("benchmark", "loader", 8080), ("*", "exporter", 8080)}
 
 
 def told(situation):
     for component, _, _, spec in chart.workloads(situation):
         for container in spec["containers"]:
             for name, value in chart.env(container).items():
-                if name in PORTS or name in ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "TEST_AUDITOR", "TEST_EXPORTER"):
+                if name in PORTS or name in ADDRESSES:
                     for target in value.split(","):
                         to, port = HOSTS.match(target).groups()
                         yield component, to, int(port or PORTS[name])
@@ -32,8 +34,8 @@ def policies(situation, *sets):
             yield chart.component(obj), obj["spec"]
 
 
-def let_in(situation):
-    for to, policy in policies(situation):
+def let_in(situation, *sets):
+    for to, policy in policies(situation, *sets):
         for rule in policy.get("ingress", []):
             for source in map(component, rule.get("from", [])) if "from" in rule else ["*"]:
                 yield source, to, rule["ports"][0]["port"]
@@ -58,6 +60,13 @@ class Connections(unittest.TestCase):
                 dns = {(name, "*", 53) for name in running}
                 self.assertEqual(set(let_out(situation)), {c for c in arrows if c[0] != "*"} | dns)
                 self.assertEqual({name for name, _ in policies(situation)}, running)
+
+    def test_without_probes_beside_the_stores_nothing_calls_them_for_reports(self):
+        with_probes, without = (set(let_in("full", *sets)) for sets in ((), ("probe.stores=false",)))
+        probes = {("exporter", "redis"), ("exporter", "postgres"), ("redis", "etl-redis"), ("postgres", "etl-postgres")}
+        self.assertEqual(with_probes - without, {(*pair, 8080) for pair in probes})
+        targets = chart.env(chart.container("exporter", "exporter", "full", "probe.stores=false"))["EXPORTER_TARGETS"]
+        self.assertNotRegex(targets, "(^|,)(redis|postgres)=")
 
     def test_what_is_somebody_elses_is_let_out_by_its_port(self):
         out = set(let_out(
@@ -94,7 +103,7 @@ class Connections(unittest.TestCase):
     def test_each_component_with_a_report_is_polled_at_all_its_addresses(self):
         targets = chart.env(chart.container("exporter", "exporter", "full"))["EXPORTER_TARGETS"]
         polled = {t.split("=")[0] for t in targets.split(",")}
-        self.assertEqual(polled, {"kafka", *chart.FLOW.values(), "auditor"})
+        self.assertEqual(polled, {"kafka", "redis", "postgres", *chart.FLOW.values(), "auditor"})
         for component in polled:
             service = chart.get("Service", component, "full")["spec"]
             self.assertEqual((service["clusterIP"], service["publishNotReadyAddresses"]), ("None", True))

@@ -29,6 +29,9 @@ MISTAKES = {  # what was typed: what the error must contain
     "image.pullPolicy=Sometimes": ["/image/pullPolicy"],
     "networkPolicy=true": ["/networkPolicy"],
     "webapp.enabled=true": ["webapp"],
+    "benchmark.mode=fast": ["/benchmark/mode"],
+    "benchmark.schedule=daily": ["/benchmark/schedule"],
+    "benchmark.schedule=0 3 * *": ["/benchmark/schedule"],
 }
 
 CONTRADICTIONS = {  # values that contradict each other: the remedy that the error must contain

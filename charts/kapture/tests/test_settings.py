@@ -1,6 +1,5 @@
 """The settings shared by all pods, and a component's own, which override them: for every setting and every component."""
 
-import json
 import unittest
 
 import chart
@@ -78,8 +77,7 @@ def wanted(component, own):
 def with_own(component):
     path = PATHS[component]
     entries = [((key,), value) for key, value in SHARED.items()] + [((*path, key), own) for key, (_, own, _) in MERGED.items()]
-    # A copy, because lists are joined and maps merged in place.
-    return list(chart.workloads("full", values=schema.build(json.loads(json.dumps(entries)))))
+    return list(chart.workloads("full", values=schema.build(entries)))
 
 
 def templates(*sets, values=""):

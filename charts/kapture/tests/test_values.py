@@ -53,7 +53,12 @@ CHANGES = {
     "exporter.replicas": ("0", []),
     "kafka.config": ('{"num.io.threads": 9}', []),
     "kafka.jvmOptions": ("-XX:+UseZGC", []),
+    "probe.stores": ("false", []),
     "probe.tag": ("v9", []),
+    "benchmark.mode": ("smoke", []),
+    "benchmark.target": ("2000", []),
+    "benchmark.latencyLimit": ("500ms", []),
+    "benchmark.schedule": ("@daily", []),
     "guaranteed": ("true", []),
     "image.registry": ("r.example", []),
     "image.repository": ("other", []),
@@ -88,7 +93,7 @@ CHANGES = {
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
-for part in ("kafka", *chart.FLOW, "redis", "postgres", "auditor", "exporter", "probe", "test"):
+for part in ("kafka", *chart.FLOW, "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in chart.FLOW:
     CHANGES.setdefault(f"{part}.replicas", ("3", []))
@@ -128,7 +133,7 @@ class EveryValue(unittest.TestCase):
             self.assertTrue(any(documented.get(p) for p in above), path)
 
     def test_values_stand_in_the_order_of_the_flow(self):
-        flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe"]
+        flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe", "benchmark"]
         self.assertEqual(list(chart.values())[: len(flow)], flow)
         self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 400)
 
@@ -299,6 +304,61 @@ class Stores(unittest.TestCase):
             env = chart.env(chart.container("auditor", "auditor", FULL, *STORE[store]))
             self.assertEqual(env[variable], text)
             self.assertEqual(env[f"AUDITOR_{store.upper()}"], "true")
+
+
+class Probes(unittest.TestCase):
+    DATA = {"kafka": "/var/lib/kafka/data", "redis": "/data", "postgres": "/var/lib/postgresql/data"}
+    # Where the servers' own files are.
+    OWN = {"kafka": "/var/lib/kafka/data/logs", "redis": "/data/appendonlydir", "postgres": "/var/lib/postgresql/data/pgdata"}
+
+    def pods(self, *sets):
+        return {name: spec for name, _, _, spec in chart.workloads(FULL, *sets) if name in self.DATA}
+
+    def test_each_server_has_one_that_can_look_into_its_process(self):
+        for server, spec in self.pods().items():
+            own, probe = spec["containers"]
+            self.assertEqual((own["name"], probe["name"], spec["shareProcessNamespace"]), (server, "probe", True))
+            # The user and the group are the pod's.
+            self.assertEqual(own["securityContext"], probe["securityContext"])
+            self.assertEqual(chart.env(probe)["PROBE_TARGET"], server)
+
+    def test_it_writes_on_the_volume_of_the_data_and_outside_of_the_data(self):
+        for server, spec in self.pods().items():
+            own, probe = spec["containers"]
+            directory = chart.env(probe)["PROBE_FSYNC_DIR"]
+            mounts = {m["mountPath"] for m in own["volumeMounts"] if m["name"] == "data"}
+            self.assertEqual({directory.removesuffix("/probe")}, mounts)
+            self.assertFalse(f"{directory}/".startswith(f"{self.OWN[server]}/"))
+            script = chart.get("ConfigMap", server, FULL)["data"]["start.sh"]
+            made = re.search(r"(?m)^mkdir -p (\S+) \|\| true$", script)[1]
+            data = re.search(r"(?m)^data=(\S+)$", script)
+            expected = {"$data/probe": f"{data and data[1]}/probe", "${data%/*}/probe": f"{data and data[1].rpartition('/')[0]}/probe"}
+            self.assertEqual(expected.get(made, made), directory)
+
+    def test_peers_are_the_brokers_set_at_install_and_the_role_behind_each_store(self):
+        def peers(*sets):
+            return {server: chart.env(spec["containers"][1])["PROBE_PEERS"] for server, spec in self.pods(*sets).items()}
+
+        brokers = [f"kapture-kafka-{n}.kapture-kafka:9092" for n in range(3)]
+        stores = {"redis": "kapture-etl-redis:8080", "postgres": "kapture-etl-postgres:8080"}
+        self.assertEqual(peers("kafka.replicas=5"), {"kafka": ",".join(brokers), **stores})
+        # The probe of the only broker leaves out its own pod, and still has a peer.
+        for replicas in (1, 3):
+            found = peers("kafka.controllers=1", f"kafka.replicas={replicas}")
+            self.assertEqual(found, {"kafka": f"{brokers[0]},kapture-etl-fan-out:8080", **stores})
+
+    def test_stores_can_do_without_and_brokers_cannot(self):
+        for server, spec in self.pods("probe.stores=false").items():
+            self.assertEqual(len(spec["containers"]), 2 if server == "kafka" else 1)
+            self.assertEqual(spec.get("shareProcessNamespace"), True if server == "kafka" else None)
+
+    def test_postgres_starts_and_stops_without_being_process_1(self):
+        (postgres, _) = self.pods()["postgres"]["containers"]
+        data = re.search(r"(?m)^data=(\S+)$", chart.get("ConfigMap", "postgres")["data"]["start.sh"])[1]
+        self.assertIn(f"head -n 1 {data}/postmaster.pid", postgres["lifecycle"]["preStop"]["exec"]["command"][-1])
+        script = chart.get("ConfigMap", "postgres")["data"]["start.sh"]
+        steps = ["while grep -qsx postgres /proc/[0-9]*/comm", "rm -f $data/postmaster.pid", "postgres --single"]
+        self.assertEqual(sorted(steps, key=script.index), steps)
 
 
 class Images(unittest.TestCase):

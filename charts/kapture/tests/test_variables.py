@@ -17,6 +17,7 @@ READERS = {  # prefix: where its variables are read
     "TEST_": "auditor/src/helm_test",
     "EXPORTER_": "exporter/src",
     "PROBE_": "probe/src",
+    "BENCHMARK_": "benchmark/src",
 }
 CONFIG = re.compile(r"^pub(?:\([a-z]+\))? struct (?:Config|Sink|Settings) \{\n(.*?)^\}", re.M | re.S)
 FIELD = re.compile(r"^    (?:pub(?:\([a-z]+\))? )?(\w+):", re.M)

@@ -96,9 +96,9 @@ class Release(Proof):
         return json.loads(kubectl("get", *what, "-o", "json").stdout)
 
     def pods(self):
-        """All pods except those of `helm test`."""
+        """All pods except those of `helm test` and of the benchmark."""
         pods = self.get("pods", "-l", "app.kubernetes.io/instance=kapture")["items"]
-        return [pod for pod in pods if self.component(pod) != "test"]
+        return [pod for pod in pods if self.component(pod) not in ("test", "benchmark")]
 
     def component(self, pod):
         return pod["metadata"]["labels"]["app.kubernetes.io/component"]

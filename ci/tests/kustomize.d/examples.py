@@ -73,7 +73,10 @@ def persistent_volumes(base, objects):
     claims = {f"v1 PersistentVolumeClaim data-kapture-kafka-{n}" for n in range(3)}
     told = {key for key, spec in pods(base) if any("KAFKA_RETENTION_BYTES" in env(c) for c in spec["containers"])}
     stores = {f"{STATEFUL} kapture-kafka", f"{STATEFUL} kapture-postgres"}
-    assert changed(base, objects) == claims | told | stores, changed(base, objects) ^ (claims | told | stores)
+    benchmark = "batch/v1 CronJob kapture-benchmark"
+    wanted = claims | told | stores | {benchmark}
+    assert changed(base, objects) == wanted, changed(base, objects) ^ wanted
+    assert env(container(objects, benchmark, "benchmark"))["BENCHMARK_VOLUMES"] == "kafka=20Gi,postgres=20Gi"
     for key in stores:
         spec = objects[key]["spec"]["volumeClaimTemplates"][0]["spec"]
         assert (spec["storageClassName"], spec["resources"]["requests"]["storage"]) == ("fast", "20Gi"), spec

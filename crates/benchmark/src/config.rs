@@ -119,7 +119,7 @@ fn a_second() -> LatencyLimit {
     LatencyLimit::from_ms::<1_000>()
 }
 
-/// Sales per second, above 0.
+/// Sales per second, from 1 to a billion.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Target(f64);
@@ -135,10 +135,10 @@ impl TryFrom<f64> for Target {
     type Error = String;
 
     fn try_from(rate: f64) -> Result<Self, String> {
-        if rate.is_finite() && rate > 0.0 {
+        if (1.0..=1e9).contains(&rate) {
             return Ok(Self(rate));
         }
-        Err(format!("{rate} is not a target: set sales per second above 0, such as 2000, or leave it out"))
+        Err(format!("{rate} is not a target: set 1 to 1000000000 sales per second, such as 2000, or leave it out"))
     }
 }
 
@@ -175,12 +175,18 @@ impl From<String> for Names {
 #[cfg(test)]
 mod tests {
     use service::Environment;
+    use test_servers::bounds;
 
     use super::*;
 
     fn read(more: &[(&str, &str)]) -> anyhow::Result<Config> {
         let least = [("BENCHMARK_EXPORTER", "kapture-exporter:8080"), ("BENCHMARK_TOKEN", "secret")];
         least.iter().chain(more).copied().collect::<Environment>().read("BENCHMARK_")
+    }
+
+    #[test]
+    fn accepts_and_refuses_what_the_chart_does() {
+        bounds::check("BENCHMARK_", |variables| variables.collect::<Environment>().read::<Config>("BENCHMARK_"));
     }
 
     #[test]
@@ -211,7 +217,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_named_with_its_fix() {
         let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
-        assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a target: set sales per second above 0"));
+        assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a target: set 1 to 1000000000 sales per second"));
         assert!(error("BENCHMARK_MODE", "fast").contains("fast"));
         assert!(error("BENCHMARK_REPLICAS", "kafka").contains("\"kafka\" is not of the form name=value"));
         let config = read(&[("BENCHMARK_REPLICAS", "kafka=three")]).unwrap();

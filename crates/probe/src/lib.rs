@@ -54,7 +54,7 @@ pub async fn run(
     let mut registry = Registry::with_prefix("kapture_probe");
     let metrics = seen.register(&mut registry, broker.is_some());
     let disk = config.fsync_dir.as_ref().map(|_| Disk::new(&config, &health, &reasons));
-    let peers = Peers::new(&config, &health, &reasons);
+    let peers = Peers::new(&config, &service.pod, &health, &reasons);
     let figures = {
         let (seen, metrics, reasons) = (seen.clone(), metrics.clone(), reasons.clone());
         let latencies: Vec<_> = peers.latencies().chain(disk.iter().map(Disk::latency)).collect();

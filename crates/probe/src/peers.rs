@@ -28,8 +28,10 @@ struct Peer {
 }
 
 impl Peers {
-    pub(crate) fn new(config: &Config, health: &Health, reasons: &Reasons) -> Self {
-        let peers = config.peers.list().iter().map(|address| Peer {
+    /// Takes the name of this pod, which may be listed and is left out: all pods of a server have the same list.
+    pub(crate) fn new(config: &Config, pod: &str, health: &Health, reasons: &Reasons) -> Self {
+        let others = config.peers.list().iter().filter(|address| !is_pod(address, pod));
+        let peers = others.map(|address| Peer {
             address: address.clone(),
             name: format!("round_trip/{address}"),
             latency: Latency::default(),
@@ -58,5 +60,28 @@ impl Peers {
             reasons.put(name, took.err().map(|err| format!("{err:#}")));
         };
         watch(interval / count, move || trips.measure(), show, beat, shutdown).await
+    }
+}
+
+/// Whether an address is that of a pod of a `StatefulSet`, which begins with its name.
+fn is_pod(address: &HostPort, pod: &str) -> bool {
+    let rest = address.as_str().strip_prefix(pod);
+    rest.is_some_and(|rest| rest.starts_with(['.', ':']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_pod_is_no_peer() {
+        let variables = serde_json::json!({"target": "kafka", "peers": "k-1.k:9092,k-11.k:9092,k-2.k:9092,etl:8080"});
+        let config: Config = serde_json::from_value(variables).unwrap();
+        let asked = |pod| {
+            let peers = Peers::new(&config, pod, &Health::default(), &Reasons::default());
+            peers.asked.iter().map(|peer| peer.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(asked("k-1"), ["round_trip/k-11.k:9092", "round_trip/k-2.k:9092", "round_trip/etl:8080"]);
+        assert_eq!(asked("k").len(), 4);
     }
 }

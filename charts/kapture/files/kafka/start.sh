@@ -5,6 +5,8 @@ id=${POD##*-}
 config=/etc/kapture
 data=/var/lib/kafka/data
 properties=/tmp/server.properties
+# For the probe's test writes. The server starts even if the disk is too full for it.
+mkdir -p $data/probe || true
 export LC_ALL=C
 . $config/password.sh
 password=$(cleaned "$KAFKA_PASSWORD")

@@ -9,6 +9,12 @@ config=/etc/kapture
 data=/var/lib/postgresql/data/pgdata
 new=$data.new
 known=$data.password
+# In a shared process namespace, processes of a server that was killed may still be writing. No other pod has this volume.
+while grep -qsx postgres /proc/[0-9]*/comm; do sleep 0.2; done
+# Both hold a process id from before a restart, which another process may have now: Postgres would take it for a running server.
+rm -f $data/postmaster.pid /var/run/postgresql/.s.PGSQL.5432.lock
+# For the probe's test writes. The server starts even if the disk is too full for it.
+mkdir -p ${data%/*}/probe || true
 . $config/password.sh
 password=$(cleaned "$POSTGRES_PASSWORD")
 literal=$(printf %s "$password" | sed "s/'/''/g")
@@ -44,5 +50,4 @@ elif [ "$(cat $known 2>/dev/null)" != "$hash" ]; then
   echo "$hash" >$known
 fi
 
-# A stale postmaster.pid is no problem: as process 1 of its container, Postgres recognizes its own pid in it.
 exec postgres -D $data -c config_file=$config/postgresql.conf -c hba_file=$data/pg_hba.conf -c ident_file=$data/pg_ident.conf

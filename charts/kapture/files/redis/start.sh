@@ -4,6 +4,8 @@ set -eu
 umask 077
 export LC_ALL=C
 config=/etc/kapture
+# For the probe's test writes. The server starts even if the disk is too full for it.
+mkdir -p /data/probe || true
 . $config/password.sh
 password=$(cleaned "$REDIS_PASSWORD")
 # The password goes into a file, because every process could read it on the command line.

@@ -1,0 +1,83 @@
+{{/* Takes the root. Returns the variables of the benchmark. */}}
+{{- define "kapture.benchmarkEnv" -}}
+- name: BENCHMARK_RUN
+  # The name of the Job.
+  valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+- name: BENCHMARK_EXPORTER
+  value: {{ printf "%s:8080" (include "kapture.fullname" (list . "exporter")) | quote }}
+- name: BENCHMARK_TOKEN
+  valueFrom:
+    {{- include "kapture.passwordRef" (list . "loader") | nindent 4 }}
+- name: BENCHMARK_TERMINATION_LOG
+  value: "/dev/termination-log"
+{{- with .Values.benchmark }}
+- name: BENCHMARK_MODE
+  value: {{ .mode | quote }}
+{{- with .target }}
+- name: BENCHMARK_TARGET
+  value: {{ int64 . | quote }}
+{{- end }}
+- name: BENCHMARK_LATENCY_LIMIT
+  value: {{ .latencyLimit | quote }}
+{{- end }}
+- name: BENCHMARK_LOAD
+  value: {{ include "kapture.benchmarkLoad" . | quote }}
+- name: BENCHMARK_RELEASE
+  value: {{ .Release.Name | quote }}
+- name: BENCHMARK_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: BENCHMARK_REPLICAS
+  value: {{ include "kapture.benchmarkReplicas" . | quote }}
+- name: BENCHMARK_SALES_PARTITIONS
+  value: {{ int .Values.kafka.salesPartitions | quote }}
+- name: BENCHMARK_TRANSACTION_INTERVAL
+  value: {{ .Values.etl.fanOut.transactionInterval | quote }}
+- name: BENCHMARK_VERSIONS
+  value: {{ include "kapture.benchmarkVersions" . | quote }}
+{{- with include "kapture.benchmarkVolumes" . }}
+- name: BENCHMARK_VOLUMES
+  value: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Takes the root. Returns what the load is made of: runs can be compared only if it is the same. */}}
+{{- define "kapture.benchmarkLoad" -}}
+{{- $pairs := list -}}
+{{- range $name := list "seed" "stores" "customers" "skew" "days" -}}
+{{- $pairs = append $pairs (printf "%s=%d" $name (index $.Values.loader $name | int64)) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{/* Takes the root. Returns the replicas of each component, which the benchmark expects to see before it begins. */}}
+{{- define "kapture.benchmarkReplicas" -}}
+{{- $pairs := list -}}
+{{- range include "kapture.components" . | fromYamlArray -}}
+{{- $wanted := (include "kapture.at" (list $ .values) | fromYaml).replicas -}}
+{{- $pairs = append $pairs (printf "%s=%s" .name (include "kapture.replicas" (list $ .name $wanted .kind))) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{/* Takes the root. Returns the versions of what it runs on, as far as the chart knows them: a digest tells none. */}}
+{{- define "kapture.benchmarkVersions" -}}
+{{- $pairs := list -}}
+{{- range $server := list "kafka" "redis" "postgres" -}}
+{{- $image := (index $.Values $server).image -}}
+{{- if and (include "kapture.own" (list $ $server)) $image.tag (not $image.digest) -}}
+{{- $pairs = append $pairs (printf "%s=%s" $server $image.tag) -}}
+{{- end -}}
+{{- end -}}
+{{- append $pairs (printf "kubernetes=%s" (trimPrefix "v" .Capabilities.KubeVersion.Version)) | join "," -}}
+{{- end -}}
+
+{{/* Takes the root. Returns the sizes of the volumes of the chart's own servers. */}}
+{{- define "kapture.benchmarkVolumes" -}}
+{{- $pairs := list -}}
+{{- range $server := list "kafka" "redis" "postgres" -}}
+{{- if include "kapture.own" (list $ $server) -}}
+{{- $pairs = append $pairs (printf "%s=%s" $server (include "kapture.text" (index $.Values $server).persistence.size)) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
