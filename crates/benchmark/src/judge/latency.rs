@@ -9,6 +9,7 @@ use super::sample::{Between, Window};
 
 /// The latency of one stage over a step, from merged histograms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StageLatency {
     /// The stage.
@@ -32,6 +33,7 @@ pub struct StageLatency {
     /// Share of sales that took longer than the limit, or did not arrive.
     pub late: Option<f64>,
     /// All of it.
+    #[cfg_attr(test, schemars(with = "crate::capsule::schema::Histogram"))]
     pub histogram: Histogram,
 }
 
