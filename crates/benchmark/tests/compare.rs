@@ -180,6 +180,9 @@ fn a_run_stands_among_comparable_clusters_and_of_the_others_one_sees_why_not() {
         standing.sentence(),
         "of 3 comparable clusters, 1 can do more, 1 less, and 1 the same as far as these runs can tell"
     );
+    let large = Folder::new("one", &[("large", &[&around(7_000.0, 0.01)])]).read().unwrap();
+    let standing = Standing::of(&run, &large);
+    assert_eq!(standing.sentence(), "the one comparable cluster can do more, as far as these runs can tell");
 }
 
 #[test]

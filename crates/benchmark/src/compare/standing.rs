@@ -67,9 +67,18 @@ impl<'a> Standing<'a> {
         let count = |of: fn(&Comparison) -> bool| self.peers.iter().filter(|peer| of(&peer.comparison)).count();
         let more = count(|it| matches!(it, Comparison::Slower(_)));
         let less = count(|it| matches!(it, Comparison::Faster(_)));
-        let clusters = if n == 1 { "cluster" } else { "clusters" };
+        if n == 1 {
+            let does = if more == 1 {
+                "more"
+            } else if less == 1 {
+                "less"
+            } else {
+                "the same"
+            };
+            return format!("the one comparable cluster can do {does}, as far as these runs can tell");
+        }
         format!(
-            "of {n} comparable {clusters}, {more} can do more, {less} less, and {} the same as far as these runs can tell",
+            "of {n} comparable clusters, {more} can do more, {less} less, and {} the same as far as these runs can tell",
             n - more - less
         )
     }
