@@ -1,7 +1,10 @@
 //! The record of one run: all that is needed to believe its verdict, to compare it and to repeat it.
 //!
 //! Its size follows the time and not the sales: histograms are compressed, and a step keeps a bounded number of points. The
-//! published schema is `capsule.schema.json`.
+//! published schema is `capsule.schema.json`, which is generated from these types.
+
+#[cfg(test)]
+pub(crate) mod schema;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,13 +30,16 @@ pub const SCHEMA: &str = include_str!("../capsule.schema.json");
 /// Points that a step keeps: one a second for two minutes.
 const POINTS: usize = 120;
 
-/// One run.
+/// The record of one run of kapture-benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Capsule {
-    /// [`FORMAT`].
+    /// Always the same: it tells a capsule from other JSON.
+    #[cfg_attr(test, schemars(extend("const" = FORMAT)))]
     pub format: String,
-    /// [`VERSION`].
+    /// The version of this format.
+    #[cfg_attr(test, schemars(extend("const" = VERSION)))]
     pub version: u32,
     /// Name of the run.
     pub run: String,
@@ -75,6 +81,7 @@ pub struct Capsule {
 
 /// What was asked. Two runs can be compared only if all of it but the target is the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// How thorough the run was.
@@ -85,6 +92,8 @@ pub struct Parameters {
     pub latency_limit_ms: u64,
     /// The stages that were installed.
     pub stages: Vec<String>,
+    /// The version of the model that the sales are made by.
+    pub model: u32,
     /// What the load was made of: seed, stores, customers, skew, days, as values.yaml has them.
     pub load: BTreeMap<String, String>,
     /// Switches of misbehaviour that were on.
@@ -93,6 +102,7 @@ pub struct Parameters {
 
 /// A pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PodRecord {
     /// The component.
@@ -109,6 +119,7 @@ pub struct PodRecord {
 
 /// A step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StepRecord {
     /// When its rate had settled, in microseconds since 1970.
@@ -123,6 +134,7 @@ pub struct StepRecord {
 
 /// A moment of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Point {
     /// Seconds since the rate had settled.
@@ -139,6 +151,7 @@ pub struct Point {
 
 /// The auditor's results at the end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
     /// Whether it found something.
@@ -151,6 +164,7 @@ pub struct Audit {
 
 /// The auditor's results for a stage.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Proof {
     /// The stage.
@@ -220,6 +234,9 @@ impl Capsule {
             format: Option<String>,
             version: Option<u32>,
             kapture: Option<String>,
+        }
+        if text.trim_start().starts_with('<') {
+            bail!("it is not JSON: of a report's page, the capsule is the text of the element #capsule")
         }
         let head: Head = serde_json::from_str(text).context("it is not a JSON object")?;
         match (head.format.as_deref(), head.version) {

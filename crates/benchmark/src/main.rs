@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use benchmark::capsule::Capsule;
-use benchmark::compare::compare;
+use benchmark::compare::clusters::Clusters;
+use benchmark::compare::{compare, readme};
 use benchmark::config::Config;
 use benchmark::report;
 use benchmark::run::{Http, Pace, run};
@@ -14,7 +15,10 @@ use tracing::info;
 
 const USAGE: &str = "usage: kapture-benchmark [run]
        kapture-benchmark report CAPSULE.json [OTHER.json …] > page.html
-       kapture-benchmark compare A.json B.json";
+       kapture-benchmark compare A.json B.json
+       kapture-benchmark clusters FOLDER > FOLDER/README.md
+
+compare exits with 0 if B is not slower than A, 1 if it is, 2 if they can't be compared, 3 if a file can't be read";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,6 +30,7 @@ async fn main() -> ExitCode {
         }),
         ("report", [capsule, others @ ..]) => print_report(capsule, others),
         ("compare", [a, b]) => print_comparison(a, b),
+        ("clusters", [folder]) => print_clusters(folder),
         ("--version", []) => {
             println!("kapture-benchmark {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
@@ -73,4 +78,9 @@ fn print_comparison(a: &str, b: &str) -> anyhow::Result<ExitCode> {
     let comparison = compare(&Capsule::read(&PathBuf::from(a))?, &Capsule::read(&PathBuf::from(b))?);
     print!("{comparison}");
     Ok(comparison.exit_code())
+}
+
+fn print_clusters(folder: &str) -> anyhow::Result<ExitCode> {
+    print!("{}", readme(&Clusters::read(&PathBuf::from(folder))?));
+    Ok(ExitCode::SUCCESS)
 }

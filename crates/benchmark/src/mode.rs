@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// How thorough a benchmark is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Under three minutes: a bracket.

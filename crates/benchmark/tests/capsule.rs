@@ -1,11 +1,9 @@
-//! Capsules on their way: the schema that is published, versions, size, and what two of them say side by side.
+//! Capsules on their way: the schema that is published, versions, size.
 
 mod sample;
 
 use benchmark::capsule::{Capsule, SCHEMA, bounded};
-use benchmark::compare::{Comparison, compare};
 use benchmark::mode::Mode;
-use benchmark::verdict::Verdict;
 use sample::capsule;
 use serde_json::{Value, json};
 
@@ -14,9 +12,10 @@ fn check(schema: &Value, root: &Value, value: &Value, at: &str) -> Result<(), St
     for (word, rule) in schema.as_object().unwrap() {
         let wrong = |what: &str| Err(format!("{at}: {what}: {value}"));
         match word.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "required" => {}
+            "$schema" | "title" | "description" | "format" | "default" | "$defs" | "required" => {}
             "$ref" => check(&root["$defs"][rule.as_str().unwrap().trim_start_matches("#/$defs/")], root, value, at)?,
-            "anyOf" => {
+            // Ours are names, of which one fits at most.
+            "anyOf" | "oneOf" => {
                 let each: Vec<_> = rule.as_array().unwrap().iter().map(|rule| check(rule, root, value, at)).collect();
                 if each.iter().all(Result::is_err) {
                     return each.into_iter().next().unwrap();
@@ -35,6 +34,25 @@ fn check(schema: &Value, root: &Value, value: &Value, at: &str) -> Result<(), St
             "minimum" => {
                 if value.as_f64().is_some_and(|n| n < rule.as_f64().unwrap()) {
                     return wrong("is too small");
+                }
+            }
+            "maximum" => {
+                if value.as_f64().is_some_and(|n| n > rule.as_f64().unwrap()) {
+                    return wrong("is too large");
+                }
+            }
+            "minItems" | "maxItems" => {
+                let n = value.as_array().map_or(0, Vec::len) as u64;
+                let wanted = rule.as_u64().unwrap();
+                if (word == "minItems" && n < wanted) || (word == "maxItems" && n > wanted) {
+                    return wrong("has not the right number of items");
+                }
+            }
+            "prefixItems" => {
+                for (n, (rule, item)) in
+                    rule.as_array().unwrap().iter().zip(value.as_array().into_iter().flatten()).enumerate()
+                {
+                    check(rule, root, item, &format!("{at}[{n}]"))?;
                 }
             }
             "type" => {
@@ -164,6 +182,10 @@ fn another_version_or_something_else_is_named() {
     );
     assert!(error("{}").contains("it has no format"));
     assert!(error("[]").contains("it is not a JSON object"));
+    assert_eq!(
+        error("<!doctype html>"),
+        "it is not JSON: of a report's page, the capsule is the text of the element #capsule"
+    );
     let mut value = serde_json::to_value(capsule(Mode::Smoke, None)).unwrap();
     value["repeats"] = json!("many");
     let changed = error(&value.to_string());
@@ -171,69 +193,4 @@ fn another_version_or_something_else_is_named() {
         changed.contains("damaged or was changed") && changed.contains("invalid type: string \"many\""),
         "{changed}"
     );
-}
-
-/// The run with its repeats around a rate.
-fn around(rate: f64, spread: f64) -> Capsule {
-    let mut capsule = capsule(Mode::Default, None);
-    let found = capsule.found.as_mut().unwrap();
-    (found.held, found.failed) = (Some(rate), Some(rate * 1.05));
-    capsule.repeats = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|off| rate * (1.0 + off * spread)).into();
-    capsule
-}
-
-#[test]
-fn two_runs_differ_if_their_ranges_are_apart_by_more_than_the_search_is_wide() {
-    let a = around(3_000.0, 0.01);
-    assert!(
-        matches!(compare(&a, &around(3_600.0, 0.01)), Comparison::Faster(ratio) if (ratio.ratio - 1.2).abs() < 1e-9)
-    );
-    assert!(matches!(compare(&a, &around(2_500.0, 0.01)), Comparison::Slower(_)));
-    assert!(matches!(compare(&a, &around(3_120.0, 0.01)), Comparison::Same(_)), "apart, but by less than the width");
-    assert!(matches!(compare(&around(3_000.0, 0.1), &around(3_300.0, 0.1)), Comparison::Same(_)), "they overlap");
-    let same = compare(&a, &a).to_string();
-    assert!(
-        same.ends_with("no difference that these runs can see: +0.0 %, and less than 5 % can't be seen\n"),
-        "{same}"
-    );
-    let slower = compare(&a, &around(2_500.0, 0.01)).to_string();
-    assert!(
-        slower.contains("B is slower: -16.7 %") && slower.contains("A  held 3000 sales/s, gave way at 3150"),
-        "{slower}"
-    );
-}
-
-#[test]
-fn unlike_runs_are_refused_naming_what_differs() {
-    let a = around(3_000.0, 0.01);
-    let mut b = around(3_000.0, 0.01);
-    b.parameters.load = sample::load("7");
-    b.parameters.latency_limit_ms = 500;
-    b.parameters.mode = Mode::Certificate;
-    b.parameters.stages.retain(|stage| stage != "returned");
-    let Comparison::Unlike(why) = compare(&a, &b) else { panic!("compared") };
-    let expected = [
-        "benchmark.mode: default and certificate",
-        "latency limit: 1000 ms and 500 ms",
-        "stages: accepted, routed, stored, returned and accepted, routed, stored",
-        "loader.customers: 10000 and unknown",
-        "loader.days: 365 and unknown",
-        "loader.seed: 2014 and 7",
-        "loader.skew: 100 and unknown",
-        "loader.stores: 1000 and unknown",
-    ];
-    assert_eq!(why, expected);
-}
-
-#[test]
-fn a_run_without_a_number_is_refused() {
-    let a = around(3_000.0, 0.01);
-    let mut invalid = around(3_000.0, 0.01);
-    (invalid.verdict, invalid.reason) = (Verdict::Invalid, "clocks agree: 80 ms".to_owned());
-    assert!(
-        matches!(compare(&a, &invalid), Comparison::Unlike(why) if why == ["B (run-1) is INVALID: clocks agree: 80 ms"])
-    );
-    let mut at_least = around(3_000.0, 0.01);
-    at_least.found.as_mut().unwrap().failed = None;
-    assert!(matches!(compare(&at_least, &a), Comparison::Unlike(why) if why[0].contains("lower bound")));
 }

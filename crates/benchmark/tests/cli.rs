@@ -5,9 +5,11 @@ mod sample;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use benchmark::capsule::Capsule;
 use benchmark::mode::Mode;
+use benchmark::verdict::Verdict;
 use sample::capsule;
 
 fn kapture_benchmark(arguments: &[&str]) -> Output {
@@ -39,8 +41,11 @@ impl Drop for File {
     }
 }
 
+/// A run of its own.
 fn with_repeats(repeats: [f64; 3]) -> Capsule {
+    static LATER: AtomicI64 = AtomicI64::new(1);
     let mut capsule = capsule(Mode::Default, None);
+    capsule.began_us += LATER.fetch_add(1, Ordering::Relaxed);
     let found = capsule.found.as_mut().unwrap();
     (found.held, found.failed) = (Some(repeats[1]), Some(repeats[1] * 1.05));
     capsule.repeats = repeats.into();
@@ -50,6 +55,7 @@ fn with_repeats(repeats: [f64; 3]) -> Capsule {
 #[test]
 fn comparing_tells_by_its_exit_code() {
     let a = File::of("a", &with_repeats([2_990.0, 3_000.0, 3_010.0]));
+    let same = File::of("same", &with_repeats([2_995.0, 3_000.0, 3_005.0]));
     let slower = File::of("slower", &with_repeats([1_990.0, 2_000.0, 2_010.0]));
     let mut unlike = with_repeats([2_990.0, 3_000.0, 3_010.0]);
     unlike.parameters.latency_limit_ms = 100;
@@ -60,11 +66,20 @@ fn comparing_tells_by_its_exit_code() {
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         (output.status.code().unwrap(), said)
     };
-    assert_eq!(compared(&a, &a).0, 0);
+    let (code, said) = compared(&a, &same);
+    assert_eq!((code, said.contains("B is the same, as far as these runs can tell")), (0, true), "{said}");
     assert_eq!(compared(&slower, &a).0, 0, "faster");
     assert_eq!(compared(&a, &slower).0, 1);
     let (code, said) = compared(&a, &unlike);
     assert_eq!((code, said.contains("latency limit: 1000 ms and 100 ms")), (2, true), "{said}");
+    let (code, said) = compared(&a, &a);
+    assert_eq!((code, said.contains("A and B are the same run")), (2, true), "{said}");
+    let mut invalid = with_repeats([2_990.0, 3_000.0, 3_010.0]);
+    (invalid.verdict, invalid.reason) = (Verdict::Invalid, "clocks agree: 80 ms".to_owned());
+    let (code, said) = compared(&a, &File::of("invalid", &invalid));
+    assert_eq!((code, said.contains("B (run-1) is INVALID: clocks agree: 80 ms")), (2, true), "{said}");
+    let (code, said) = compared(&File::new("newer", r#"{"format": "kapture-capsule", "version": 9}"#), &a);
+    assert_eq!((code, said.contains("it is a capsule of version 9")), (3, true), "{said}");
     let (code, said) = compared(&a, &broken);
     assert_eq!((code, said.contains("it is not a capsule")), (3, true), "{said}");
 }
@@ -86,7 +101,20 @@ fn what_can_not_run_says_so_on_its_last_line() {
     let printed = String::from_utf8(output.stdout).unwrap();
     let last = printed.lines().next_back().unwrap();
     assert!(last.starts_with("verdict=COULD_NOT_RUN reason=\"BENCHMARK_EXPORTER is not set"), "{printed}");
+    let one_file = kapture_benchmark(&["compare", "a.json"]);
+    assert_eq!(one_file.status.code(), Some(3));
     let unknown = kapture_benchmark(&["measure"]);
     assert_eq!(unknown.status.code(), Some(3));
     assert!(String::from_utf8(unknown.stderr).unwrap().starts_with("usage: kapture-benchmark"));
+}
+
+#[test]
+fn the_readme_of_the_clusters_is_printed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benchmark/clusters");
+    let output = kapture_benchmark(&["clusters", folder]);
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(format!("{folder}/README.md")).unwrap());
+    let missing = kapture_benchmark(&["clusters", "nowhere"]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(String::from_utf8(missing.stderr).unwrap().contains("reading nowhere"));
 }

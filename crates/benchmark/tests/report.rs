@@ -8,14 +8,7 @@ use benchmark::mode::Mode;
 use benchmark::report::{headline, html, last_line, progress, summary};
 use benchmark::search::{End, Phase};
 use benchmark::verdict::Verdict;
-use sample::capsule;
-
-/// `REPORT_PAGES=directory cargo test` leaves pages there, to be looked at.
-fn keep(name: &str, text: &str) {
-    if let Ok(directory) = std::env::var("REPORT_PAGES") {
-        std::fs::write(std::path::Path::new(&directory).join(name), text).unwrap();
-    }
-}
+use sample::{capsule, keep};
 
 #[test]
 fn the_page_answers_in_the_order_in_which_one_asks() {

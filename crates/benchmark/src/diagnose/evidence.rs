@@ -10,6 +10,7 @@ use service::state::Shares;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Evidence {
     /// What was installed, as far as advice depends on it.
@@ -24,6 +25,7 @@ pub struct Evidence {
 
 /// What was installed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Installation {
     /// Name of the release.
@@ -46,6 +48,7 @@ pub struct Installation {
 
 /// One of the three.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Moment {
     /// Sales per second offered.
@@ -68,6 +71,7 @@ pub struct Moment {
 
 /// A stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StageSeen {
     /// Its name.
@@ -81,6 +85,7 @@ pub struct StageSeen {
     /// What it could do as it is, in sales per second.
     pub ceiling: Option<f64>,
     /// Where the time of its busiest thread goes.
+    #[cfg_attr(test, schemars(with = "Option<crate::capsule::schema::Shares>"))]
     pub time: Option<Shares>,
     /// Kafka transactions a second; of the fan-out.
     pub transactions: Option<f64>,
@@ -90,6 +95,7 @@ pub struct StageSeen {
 
 /// A pod, by what its container did. Rates are per second, shares from 0 to 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Pod {
     /// The component: `loader`, `etl-fan-out`, `kafka`, `redis`, `postgres`.
@@ -109,6 +115,7 @@ pub struct Pod {
     /// CPU of its busiest thread, in cores.
     pub busiest_thread: Option<f64>,
     /// Where the time of its busiest thread goes; of our programs.
+    #[cfg_attr(test, schemars(with = "Option<crate::capsule::schema::Shares>"))]
     pub time: Option<Shares>,
     /// Memory in use.
     pub memory_bytes: Option<f64>,
@@ -148,6 +155,7 @@ pub struct Pod {
 
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
     /// Its name.
@@ -164,6 +172,7 @@ pub struct Node {
 
 /// A partition.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PartitionSeen {
     /// Its topic without the installation's prefix.
@@ -182,6 +191,7 @@ pub struct PartitionSeen {
 
 /// What our sessions in Postgres wait for: shares of samples of active ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Sessions {
     /// The write-ahead log.
@@ -196,6 +206,7 @@ pub struct Sessions {
 
 /// Redis' own figures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSeen {
     /// CPU of its main thread, in cores.

@@ -23,6 +23,7 @@ const END_SHARE: usize = 10;
 
 /// How the lag of a stage or partition went in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lag {
     /// The stage, or the partition as `group topic/number`.

@@ -10,17 +10,20 @@ use super::sample::{Between, Window};
 
 /// The latency of one stage over a step, from merged histograms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StageLatency {
     /// The stage.
     pub stage: String,
     /// Of all sales: those that did not arrive count as longer than any other, and a percentile among them is absent.
+    #[cfg_attr(test, schemars(with = "crate::capsule::schema::Percentiles"))]
     pub percentiles: Percentiles,
     /// Sales that had not arrived when the time for that was over; none if that is not known.
     pub missing: Option<u64>,
     /// Share of sales that took longer than the limit, or did not arrive.
     pub late: Option<f64>,
     /// All of it.
+    #[cfg_attr(test, schemars(with = "crate::capsule::schema::Histogram"))]
     pub histogram: Histogram,
 }
 

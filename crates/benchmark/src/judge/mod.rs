@@ -50,6 +50,7 @@ pub struct Terms {
 
 /// A judged step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
     /// Sales per second that were asked for.

@@ -4,6 +4,7 @@
 //! Answer, then reason, then pictures. Asked is beside achieved, percentiles are named with how many sales they are of, and what
 //! is not known is a question mark, never 0. Colour never speaks alone.
 
+mod against;
 mod chart;
 mod details;
 mod page;
@@ -11,5 +12,5 @@ pub mod progress;
 mod text;
 pub(crate) mod words;
 
-pub use page::html;
+pub use page::{html, html_among};
 pub use text::{headline, last_line, summary};

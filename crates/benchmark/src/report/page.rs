@@ -2,20 +2,26 @@
 
 use std::fmt::Write;
 
+use super::against;
 use super::chart;
 use super::details;
 use super::text::{headline, notes, why_no_more};
-use super::words::{escaped, or_unknown, percent, rate, thousands};
+use super::words::{capitalised, escaped, or_unknown, percent, rate, thousands};
 use crate::capsule::{Capsule, StepRecord};
-use crate::compare::{Comparison, compare};
+use crate::compare::clusters::{self, Clusters};
 use crate::diagnose::{Cause, Kind};
 use crate::judge::{Criterion, Met};
 use crate::verdict::Verdict;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The whole page, which needs nothing from elsewhere. `others` are runs to compare with.
+/// The whole page, which needs nothing from elsewhere. `others` are runs to compare with, besides the clusters on record.
 pub fn html(capsule: &Capsule, others: &[Capsule]) -> anyhow::Result<String> {
+    html_among(capsule, others, clusters::ours())
+}
+
+/// The same among other clusters than those that were compiled in.
+pub fn html_among(capsule: &Capsule, others: &[Capsule], clusters: &Clusters) -> anyhow::Result<String> {
     let title = format!("{} {}: {}", capsule.run, capsule.verdict, headline(capsule));
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -29,7 +35,7 @@ pub fn html(capsule: &Capsule, others: &[Capsule]) -> anyhow::Result<String> {
         trust(capsule),
         picture(capsule),
         stages(capsule),
-        against(capsule, others),
+        against::section(capsule, others, clusters),
         proof(capsule),
     ] {
         page.push_str(&section);
@@ -163,11 +169,6 @@ fn cause_of(cause: &Cause, kind: Kind) -> String {
         let _ = write!(html, "<p>Raise <code>{}</code>{from}{to}{when}.</p>", escaped(&change.value));
     }
     html
-}
-
-fn capitalised(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn met(criterion: &Criterion) -> &'static str {
@@ -306,36 +307,6 @@ fn stages(capsule: &Capsule) -> String {
     }
     html + "<p class=\"soft\">What a stage could do as it is, by its rate and how much of its time it waits for input: a low \
             estimate, since larger batches are cheaper.</p>"
-}
-
-fn against(capsule: &Capsule, others: &[Capsule]) -> String {
-    let mut html = "<h2>Against others</h2>".to_owned();
-    if others.is_empty() {
-        return html
-            + "<p class=\"soft\">No other run was given. <code>kapture-benchmark compare A.json B.json</code> compares two \
-               capsules.</p>";
-    }
-    html.push_str(
-        "<table class=\"stack\"><thead><tr><th>run</th><th>capacity</th><th>this run is</th></tr></thead><tbody>",
-    );
-    for other in others {
-        let result = match compare(other, capsule) {
-            Comparison::Faster(of) => format!("faster: {:+.1} %", (of.ratio - 1.0) * 100.0),
-            Comparison::Slower(of) => format!("slower: {:+.1} %", (of.ratio - 1.0) * 100.0),
-            Comparison::Same(of) => format!("the same, as far as {} can be seen", percent(of.visible)),
-            Comparison::Unlike(why) => format!("not comparable: {}", why.join("; ")),
-        };
-        let _ = write!(
-            html,
-            "<tr><td>{} ({}, {})</td><td data-of=\"capacity\">{}</td><td data-of=\"this run is\">{}</td></tr>",
-            escaped(&other.run),
-            escaped(&other.kapture),
-            super::words::date(other.began_us),
-            or_unknown(other.capacity().map(|capacity| format!("{} sales/s", rate(capacity.held)))),
-            escaped(&result)
-        );
-    }
-    html + "</tbody></table>"
 }
 
 fn proof(capsule: &Capsule) -> String {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::words::{percent, rate};
 use crate::capsule::Capsule;
+use crate::compare::{Standing, clusters};
 use crate::diagnose::Kind;
 use crate::judge::{Criterion, Met};
 use crate::search::End;
@@ -39,6 +40,7 @@ pub fn summary(capsule: &Capsule) -> String {
         let _ = writeln!(text, "proof  findings {}; auditor: {}", audit.findings.measured, audit.done.measured);
     }
     text.push_str(&why(capsule));
+    let _ = writeln!(text, "against others: {}", Standing::of(capsule, clusters::ours()).sentence());
     text
 }
 

@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// A whole number with its thousands apart: `12,300`.
-pub(super) fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (n, digit) in digits.chars().enumerate() {
@@ -39,7 +39,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// What may be absent is a question mark, never 0.
-pub(super) fn or_unknown(value: Option<String>) -> String {
+pub(crate) fn or_unknown(value: Option<String>) -> String {
     value.unwrap_or_else(|| "?".to_owned())
 }
 
@@ -52,6 +52,12 @@ pub(super) fn duration(seconds: f64) -> String {
         s if s < 3_600 => format!("{}m{:02}s", s / 60, s % 60),
         s => format!("{}h{:02}m", s / 3_600, s % 3_600 / 60),
     }
+}
+
+/// With a capital letter at its beginning.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// Text in HTML.
@@ -70,7 +76,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// A moment as `2026-11-28 10:25 UTC`.
-pub(super) fn date(us: i64) -> String {
+pub(crate) fn date(us: i64) -> String {
     let (days, seconds) = (us.div_euclid(86_400_000_000), us.div_euclid(1_000_000).rem_euclid(86_400));
     // Howard Hinnant's days to civil.
     let z = days + 719_468;

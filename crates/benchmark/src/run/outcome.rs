@@ -53,6 +53,7 @@ impl<C: Cluster> Runner<'_, C> {
                 target: config.target.map(crate::config::Target::per_second),
                 latency_limit_ms: config.latency_limit_ms(),
                 stages: first.into_iter().flat_map(|state| &state.stages).map(|stage| stage.name.clone()).collect(),
+                model: petstore::MODEL,
                 load: config.load.0.clone(),
                 misbehaviour: config.misbehaviour.0.clone(),
             },

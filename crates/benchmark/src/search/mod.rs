@@ -31,6 +31,7 @@ use crate::mode::{Mode, Times};
 
 /// Why a rate is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// To find a bracket.
@@ -60,6 +61,7 @@ impl Phase {
 
 /// A rate to be offered.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// Sales per second, all loaders together.
     pub rate: f64,
@@ -71,6 +73,7 @@ pub struct Step {
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All service levels held.

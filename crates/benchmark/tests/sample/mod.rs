@@ -51,6 +51,7 @@ fn run(mode: Mode) -> Capsule {
         target: None,
         latency_limit_ms: 1_000,
         stages: ["accepted", "routed", "stored", "returned"].map(str::to_owned).into(),
+        model: 1,
         load: [("seed", "2014"), ("stores", "1000"), ("customers", "10000"), ("skew", "100"), ("days", "365")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
@@ -238,4 +239,11 @@ fn latency(stage: &str, p99_ms: i64, sales: u64) -> StageLatency {
 /// Switches that some tests set.
 pub(crate) fn load(seed: &str) -> BTreeMap<String, String> {
     [("seed".to_owned(), seed.to_owned())].into()
+}
+
+/// `REPORT_PAGES=directory cargo test` leaves pages there, to be looked at.
+pub(crate) fn keep(name: &str, text: &str) {
+    if let Ok(directory) = std::env::var("REPORT_PAGES") {
+        fs::write(Path::new(&directory).join(name), text).unwrap();
+    }
 }
