@@ -6,11 +6,11 @@ mod support;
 
 use std::time::Duration;
 
-use auditor::audit::Account;
 use auditor::helm_test::{Outcome, Patience, Settings, run};
 use auditor::{Store, Stores};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
+use service::account::Account;
 use support::{Auditor, BLOCK, Exporter, World, count};
 
 /// Short where a test waits for what will not come.

@@ -78,8 +78,8 @@ fn judge(account: &Account, object: String) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Count;
     use crate::audit::findings::{Finding, Kind, Tally};
+    use service::account::Count;
 
     #[test]
     fn a_finding_is_told_with_its_stage_and_sale() {
