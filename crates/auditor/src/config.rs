@@ -43,7 +43,7 @@ impl Config {
 
 impl Stores {
     /// Which of the stages there are.
-    pub fn watched(&self) -> Watched {
+    pub(crate) fn watched(&self) -> Watched {
         Watched { stores: [self.redis.is_some(), self.postgres.is_some()], returned: self.returned }
     }
 }

@@ -9,13 +9,13 @@
 //! Of every sale that Kafka acknowledged: it is on its state's topic, in every store that is watched, and back on
 //! `receipts`; once, with the content that the model gives it, and in the order of its store. Of every sale that was
 //! never sent: it is nowhere. What is wrong is named by kind, stage and sale. "Lost" is never a matter of time: a sale is
-//! late until the stage has provably passed it; see [`audit`].
+//! late until the stage has provably passed it; see `audit`.
 //!
 //! What it has given account of, and Kafka's logs no longer hold, it deletes from Postgres and from `kapture.blocks`.
 //!
 //! Content is compared of every block while the auditor keeps up, and of one in so many (the account tells of how many)
 //! while it doesn't. Memory is bounded whatever happens, also while a store is away for hours: reading pauses then, and what
-//! waits in Kafka is judged later. See [`model`], [`audit::order`] and the constants beside each queue. Where Kafka's retention
+//! waits in Kafka is judged later. See `model`, `audit::order` and the constants beside each queue. Where Kafka's retention
 //! overtakes the auditor, the account tells so in words, and judges the next block that it can.
 //!
 //! A Kafka that is emptied or replaced takes its logs and this account with it. The auditor that runs then asks the stores once
@@ -47,11 +47,11 @@
 //! - Two different contents have the same 64-bit digest once in 10^19.
 //! - Anyone who can write to `kapture.blocks` can claim that a sale was never sent.
 
-pub mod audit;
+pub(crate) mod audit;
 mod config;
 pub mod helm_test;
 pub mod live;
-pub mod model;
+pub(crate) mod model;
 pub mod recount;
 mod store;
 

@@ -32,7 +32,7 @@ impl Store {
     }
 
     /// How long a block is kept after its last sale; none if for ever.
-    pub fn keeps(&self) -> Option<Duration> {
+    pub(crate) fn keeps(&self) -> Option<Duration> {
         match self {
             Self::Redis(_, keeps) => Some(*keeps),
             Self::Postgres(_) => None,
@@ -40,7 +40,7 @@ impl Store {
     }
 
     /// The offset that the store wants next of each state's topic, as far as it has any.
-    pub async fn positions(
+    pub(crate) async fn positions(
         &mut self,
         names: &kafka::Names,
         installation: &str,
@@ -51,7 +51,7 @@ impl Store {
     }
 
     /// How many Kafkas it had before this one, if it tells.
-    pub async fn adopted(&mut self, installation: &str) -> anyhow::Result<u64> {
+    pub(crate) async fn adopted(&mut self, installation: &str) -> anyhow::Result<u64> {
         Ok(self.positions_in(installation).await?.adopted)
     }
 
@@ -76,7 +76,7 @@ impl Store {
     }
 
     /// What there is of each of `blocks`, in their order.
-    pub async fn counts(&mut self, blocks: &[BlockId]) -> anyhow::Result<Vec<Counts>> {
+    pub(crate) async fn counts(&mut self, blocks: &[BlockId]) -> anyhow::Result<Vec<Counts>> {
         let counts = match self {
             Self::Redis(reader, _) => reader.counts(blocks).await?,
             Self::Postgres(reader) => reader.counts(blocks).await?,
@@ -87,8 +87,7 @@ impl Store {
         Ok(counts)
     }
 
-    /// Which sales of a block are there.
-    pub async fn present(&mut self, block: BlockId) -> anyhow::Result<Bits> {
+    pub(crate) async fn present(&mut self, block: BlockId) -> anyhow::Result<Bits> {
         let indices: Vec<u32> = match self {
             Self::Redis(reader, _) => reader.present(block).await?,
             Self::Postgres(reader) => reader.present(block).await?.into_iter().map(|(index, _)| index).collect(),
@@ -98,7 +97,7 @@ impl Store {
     }
 
     /// The same with the content of the rows, if the store has rows.
-    pub async fn held(&mut self, block: BlockId) -> anyhow::Result<Held> {
+    pub(crate) async fn held(&mut self, block: BlockId) -> anyhow::Result<Held> {
         let Self::Postgres(reader) = self else {
             return Ok(Held { present: self.present(block).await?, rows: Vec::new() });
         };
@@ -107,7 +106,7 @@ impl Store {
     }
 
     /// What came again to a block, `limit` at most, if the store tells.
-    pub async fn conflicts(&mut self, block: BlockId, limit: u32) -> anyhow::Result<Vec<Conflict>> {
+    pub(crate) async fn conflicts(&mut self, block: BlockId, limit: u32) -> anyhow::Result<Vec<Conflict>> {
         match self {
             Self::Redis(..) => Ok(Vec::new()),
             Self::Postgres(reader) => Ok(reader.conflicts(block, limit).await?),
@@ -115,7 +114,7 @@ impl Store {
     }
 
     /// The next of the blocks that there are, going round and round.
-    pub async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<Listed>> {
+    pub(crate) async fn blocks(&mut self, page: &mut Page) -> anyhow::Result<Vec<Listed>> {
         match self {
             Self::Redis(reader, _) => {
                 let (cursor, blocks) = reader.blocks(page.cursor).await?;
@@ -136,14 +135,13 @@ const PAGE: u32 = 500;
 
 /// Where the list of a store's blocks goes on.
 #[derive(Default)]
-pub struct Page {
+pub(crate) struct Page {
     after: Option<BlockId>,
     cursor: u64,
 }
 
 impl Page {
-    /// Whether the list begins again.
-    pub fn is_at_start(&self) -> bool {
+    pub(crate) fn is_at_start(&self) -> bool {
         self.after.is_none() && self.cursor == 0
     }
 }

@@ -6,12 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use auditor::audit::Account;
-use auditor::audit::findings::Stage;
 use auditor::helm_test::{Outcome, Patience, Settings, run};
 use auditor::{Store, Stores};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
+use pipeline::Stage;
+use service::account::Account;
 use support::{Auditor, BLOCK, Exporter, World, count};
 
 /// Short where a test waits for what will not come.

@@ -4,13 +4,14 @@
 
 mod support;
 
-use auditor::audit::Account;
-use auditor::audit::findings::{Kind, Stage, Tally};
-use auditor::{Store, Stores, recount};
+use auditor::{Stores, recount};
 use kafka::blocks::Phase;
-use petstore::{BlockId, Sale, State};
+use petstore::{BlockId, Sale};
+use pipeline::Stage;
 use rdkafka::producer::Producer;
-use support::{Auditor, BLOCK, World, count};
+use service::account::{Account, Tally};
+use service::findings::Kind;
+use support::{Auditor, BLOCK, World, count, other};
 
 /// Findings as (stage, kind, how many), and what the list names.
 fn found(account: &Account) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
@@ -20,10 +21,6 @@ fn found(account: &Account) -> (Vec<(Stage, Kind, u64)>, Vec<String>) {
 
 fn without(sales: &[Sale], index: usize) -> impl Iterator<Item = &Sale> {
     sales.iter().enumerate().filter(move |(at, _)| *at != index).map(|(_, sale)| sale)
-}
-
-fn other(state: State) -> State {
-    if state == State::Ny { State::Ca } else { State::Ny }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,12 +102,7 @@ async fn what_a_store_lost_or_has_twice_is_named() {
     let mut world = World::new().await;
     let sales = world.routed(BLOCK);
     let installation = world.installation().await;
-    let stores = Stores {
-        redis: Some(Store::redis(world.redis.clone())),
-        postgres: Some(Store::postgres(world.postgres.clone())),
-        returned: false,
-    };
-    let auditor = Auditor::start(&world.kafka, stores);
+    let auditor = Auditor::start(&world.kafka, world.stores(false));
     let waiting = auditor.settled().await;
     assert_eq!(waiting.stages.at(Stage::Stored).late, u64::from(count(&sales)), "{waiting:?}");
     assert_eq!(found(&waiting).0, vec![]);

@@ -8,10 +8,12 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use auditor::audit::findings::{Finding, Kind, Stage};
-use auditor::{Store, Stores, recount};
+use auditor::recount;
 use petstore::{BlockId, Sale, SaleId, State};
-use support::{Auditor, BLOCK, LIMIT, Message, Pipeline, World};
+use pipeline::Stage;
+use service::account::Finding;
+use service::findings::Kind;
+use support::{Auditor, BLOCK, LIMIT, Message, Pipeline, World, other};
 
 /// Which sale of its block a fault is done to.
 const AT: usize = 40;
@@ -51,10 +53,6 @@ fn stranger(block: u32) -> Sale {
     World::sales(BlockId { block, ..BLOCK }).swap_remove(0)
 }
 
-fn other(state: State) -> State {
-    if state == State::Ny { State::Ca } else { State::Ny }
-}
-
 /// Puts the first sale that has a later one of its store in the block behind that one.
 fn disorder(messages: &mut Vec<Message>, block: BlockId) -> SaleId {
     let of_block = |message: &Message| message.id.is_some_and(|id| id.block_id() == block);
@@ -69,55 +67,59 @@ fn disorder(messages: &mut Vec<Message>, block: BlockId) -> SaleId {
     id
 }
 
+/// Does a fault to the message of a sale, or to one of its block's; gives what it is, and of which sale.
+fn spoil(fault: &str, messages: &mut Vec<Message>, id: SaleId, field: &str) -> (Kind, SaleId) {
+    let at = messages.iter().position(|message| message.id == Some(id)).unwrap();
+    let kind = match fault {
+        "lost" => {
+            messages.remove(at);
+            Kind::Lost
+        }
+        "twice" => {
+            messages.insert(at, messages[at].clone());
+            Kind::Duplicate
+        }
+        "altered" => {
+            messages[at].alter(field, 1);
+            Kind::Altered
+        }
+        "broken" => {
+            messages[at].body = b"{}".to_vec();
+            Kind::Malformed
+        }
+        "disordered" => return (Kind::OutOfOrder, disorder(messages, id.block_id())),
+        _ => panic!("{fault}"),
+    };
+    (kind, id)
+}
+
 /// What is on `sales`, and what the fan-out makes of it.
 fn spoil_sales(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
-    for fault in ["lost", "twice", "altered", "broken", "oversized", "header", "disordered", "right"] {
-        let sales = faults.block(world);
-        let id = sales[AT].id;
-        let mut block = Pipeline::default();
-        for sale in &sales {
-            let mut message = Message::of(sale);
-            if sale.id != id {
-                block.flow(message);
-                continue;
+    for fault in ["lost", "twice", "altered", "no json", "oversized", "header", "disordered", "right"] {
+        let mut sales: Vec<Message> = faults.block(world).iter().map(Message::of).collect();
+        let message = &mut sales[AT];
+        let id = message.id.unwrap();
+        match fault {
+            "no json" => message.body = b"{".to_vec(),
+            "oversized" => {
+                message.body.resize(70_000, b' ');
+                // Longer and not only laid out otherwise.
+                message.body.push(b'x');
             }
-            match fault {
-                "lost" => faults.expect(Stage::Accepted, Kind::Lost, id),
-                "twice" => {
-                    block.flow(message.clone());
-                    block.flow(message);
-                    faults.expect(Stage::Accepted, Kind::Duplicate, id);
-                }
-                "altered" => {
-                    message.alter("cents", 1);
-                    block.flow(message);
-                    faults.expect(Stage::Accepted, Kind::Altered, id);
-                }
-                "broken" | "oversized" | "header" => {
-                    match fault {
-                        "broken" => message.body = b"{".to_vec(),
-                        "oversized" => message.body.resize(70_000, b' '),
-                        _ => message.state = other(message.state),
-                    }
-                    if fault == "oversized" {
-                        // Longer and not only laid out otherwise.
-                        message.body.push(b'x');
-                    }
-                    block.rejected.push((message.clone(), "the fan-out says why"));
-                    block.sales.push(message);
-                    faults.expect(Stage::Accepted, Kind::Rejected, id);
-                }
-                _ => block.flow(message),
+            "header" => message.state = other(message.state),
+            "right" => {}
+            _ => {
+                let (kind, id) = spoil(fault, &mut sales, id, "cents");
+                faults.expect(Stage::Accepted, kind, id);
             }
         }
-        if fault == "disordered" {
-            let late = disorder(&mut block.sales, id.block_id());
-            block.routed.clone_from(&block.sales);
-            faults.expect(Stage::Accepted, Kind::OutOfOrder, late);
+        let mut routed = sales.clone();
+        if matches!(fault, "no json" | "oversized" | "header") {
+            pipeline.rejected.push((routed.remove(AT), "the fan-out says why"));
+            faults.expect(Stage::Accepted, Kind::Rejected, id);
         }
-        pipeline.sales.append(&mut block.sales);
-        pipeline.routed.append(&mut block.routed);
-        pipeline.rejected.append(&mut block.rejected);
+        pipeline.sales.append(&mut sales);
+        pipeline.routed.append(&mut routed);
     }
     pipeline.flow(Message::of(&stranger(99)));
     faults.expect(Stage::Accepted, Kind::NeverSent, stranger(99).id);
@@ -129,39 +131,21 @@ fn spoil_sales(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
 /// What the fan-out does wrong.
 fn spoil_routed(world: &World, faults: &mut Faults, pipeline: &mut Pipeline) {
     for fault in ["lost", "twice", "altered", "broken", "misrouted", "rejected", "disordered"] {
-        let sales = faults.block(world);
-        let id = sales[AT].id;
-        let mut routed: Vec<Message> = sales.iter().map(Message::of).collect();
+        let mut routed: Vec<Message> = faults.block(world).iter().map(Message::of).collect();
         pipeline.sales.extend(routed.iter().cloned());
-        let kind = match fault {
-            "lost" => {
-                routed.remove(AT);
-                Kind::Lost
-            }
-            "twice" => {
-                routed.insert(AT, routed[AT].clone());
-                Kind::Duplicate
-            }
-            "altered" => {
-                routed[AT].alter("time", 1);
-                Kind::Altered
-            }
-            "broken" => {
-                routed[AT].body = b"{}".to_vec();
-                Kind::Malformed
-            }
+        let id = routed[AT].id.unwrap();
+        let (kind, id) = match fault {
             "misrouted" => {
                 routed[AT].state = other(routed[AT].state);
-                Kind::Misrouted
+                (Kind::Misrouted, id)
             }
             "rejected" => {
                 pipeline.rejected.push((routed.remove(AT), "none"));
-                Kind::Rejected
+                (Kind::Rejected, id)
             }
-            _ => Kind::OutOfOrder,
+            _ => spoil(fault, &mut routed, id, "time"),
         };
-        let late = if kind == Kind::OutOfOrder { disorder(&mut routed, id.block_id()) } else { id };
-        faults.expect(Stage::Routed, kind, late);
+        faults.expect(Stage::Routed, kind, id);
         pipeline.routed.append(&mut routed);
     }
     pipeline.routed.push(Message::of(&stranger(98)));
@@ -246,44 +230,12 @@ async fn spoil_postgres(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>;
 fn spoil_receipts(faults: &mut Faults, blocks: &[Vec<Sale>; 5], pipeline: &mut Pipeline) {
     let receipts = &mut pipeline.receipts;
     for (fault, sales) in ["lost", "twice", "altered", "broken", "disordered"].into_iter().zip(blocks) {
-        let id = sales[AT].id;
-        let at = receipts.iter().position(|message| message.id == Some(id)).unwrap();
-        let mut named = id;
-        let kind = match fault {
-            "lost" => {
-                receipts.remove(at);
-                Kind::Lost
-            }
-            "twice" => {
-                receipts.insert(at, receipts[at].clone());
-                Kind::Duplicate
-            }
-            "altered" => {
-                receipts[at].alter("customer", 1);
-                Kind::Altered
-            }
-            "broken" => {
-                receipts[at].body = b"{}".to_vec();
-                Kind::Malformed
-            }
-            _ => {
-                named = disorder(receipts, id.block_id());
-                Kind::OutOfOrder
-            }
-        };
-        faults.expect(Stage::Returned, kind, named);
+        let (kind, id) = spoil(fault, receipts, sales[AT].id, "customer");
+        faults.expect(Stage::Returned, kind, id);
     }
     let strange = stranger(95);
-    receipts.push(Message { body: serde_json::to_vec(&strange.receipt()).unwrap(), ..Message::of(&strange) });
+    receipts.push(Message::receipt(&strange));
     faults.expect(Stage::Returned, Kind::NeverSent, strange.id);
-}
-
-fn stores(world: &World) -> Stores {
-    Stores {
-        redis: Some(Store::redis(world.redis.clone())),
-        postgres: Some(Store::postgres(world.postgres.clone())),
-        returned: true,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -305,7 +257,7 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else_restarts_or_not() {
     let receipts = [(); 5].map(|()| right());
     pipeline.store(&world).await;
     // One that ends in the middle: nothing has come back, and what is in the stores is right as yet.
-    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let auditor = Auditor::start(&world.kafka, world.stores(true));
     let routed = auditor.account(|account| account.stages.at(Stage::Routed).out_of_order > 0).await;
     auditor.checkpointed().await;
     auditor.stop().await;
@@ -317,7 +269,7 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else_restarts_or_not() {
     pipeline.give_back(&world);
 
     let blocks = u64::from(faults.next - BLOCK.block);
-    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let auditor = Auditor::start(&world.kafka, world.stores(true));
     let expected = faults.expected.clone();
     auditor.account(|account| account.done_blocks == blocks).await;
     // Strangers belong to no block, and are looked up at leisure. Whether all is found is asked below.
@@ -333,13 +285,13 @@ async fn every_fault_is_found_at_its_stage_and_nothing_else_restarts_or_not() {
         assert_eq!((tally.expected, tally.late), (accounted, 0), "{stage:?}: {tally:?}");
     }
     // Another one, which knows only what was written.
-    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let auditor = Auditor::start(&world.kafka, world.stores(true));
     let restarted = auditor.settled().await;
     auditor.stop().await;
     assert_eq!((&restarted.stages, &restarted.rejected_records), (&account.stages, &account.rejected_records));
     compare(&expected, &found(&restarted.findings));
 
-    let recount = recount::run(&world.kafka, stores(&world)).await.unwrap();
+    let recount = recount::run(&world.kafka, world.stores(true)).await.unwrap();
     println!("{}", recount.table());
     compare(&expected, &found(&recount.findings));
     assert_eq!(recount.stages, account.stages, "two that share nothing but the model agree");

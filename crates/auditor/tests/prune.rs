@@ -6,10 +6,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use auditor::audit::findings::Stage;
 use auditor::{Store, Stores, recount};
 use kafka::blocks::Phase;
 use petstore::BlockId;
+use pipeline::Stage;
 use stores::postgres::{Reader, Writer};
 use stores::{Adopt, Counts, Outcome, Part, Record, Store as _};
 use support::{Auditor, BLOCK, LIMIT, World, count};

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use auditor::audit::findings::{Kind, Stage};
 use auditor::recount::Recount;
 use auditor::{Store, Stores, recount};
 use kafka::SaleHeader;
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale, SaleId, State};
+use pipeline::Stage;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use service::findings::Kind;
 use stores::{Adopt as _, Outcome, Part, Record, Store as _};
 use support::{BLOCK, LIMIT, World, count};
 use tokio::time::{MissedTickBehavior, interval};

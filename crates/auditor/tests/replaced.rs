@@ -6,12 +6,13 @@ mod support;
 
 use std::time::Duration;
 
-use auditor::audit::Account;
-use auditor::audit::findings::{Kind, Stage};
 use auditor::{Store, Stores};
 use kafka::Batches;
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
+use pipeline::Stage;
+use service::account::Account;
+use service::findings::Kind;
 use stores::Adopt;
 use stores::postgres::{Reader, Writer};
 use support::{Auditor, BLOCK, World, count};

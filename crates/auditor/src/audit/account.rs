@@ -1,24 +1,20 @@
 //! The account as the API shows it.
 
-use std::time::Duration;
-
 use kafka::blocks::Phase;
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
-pub use service::account::{Account, Content, Count, Position};
+pub(crate) use service::account::{Account, Content, Position};
 
 use super::Audit;
 use crate::audit::findings::{Stage, Tallies, Tally};
 
 /// One open block on `/api/v1/blocks`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockView {
-    /// Which block.
-    pub id: BlockId,
+pub(crate) struct BlockView {
+    pub(crate) id: BlockId,
     /// How far it is, by its loader's last record.
-    pub phase: Phase,
-    /// Its account.
-    pub stages: Tallies,
+    pub(crate) phase: Phase,
+    pub(crate) stages: Tallies,
 }
 
 /// Blocks on `/api/v1/blocks`.
@@ -26,7 +22,7 @@ const SHOWN: usize = 100;
 
 impl Audit {
     /// The whole account. The caller fills in what only it knows of the position.
-    pub fn account(&self) -> Account {
+    pub(crate) fn account(&self) -> Account {
         let mut stages = self.done.tallies().clone();
         for (id, block) in &self.open {
             stages.add(&block.tallies(self.silence.is_silent(*id)));
@@ -79,8 +75,8 @@ impl Audit {
     }
 
     /// Some open blocks, the oldest first.
-    pub fn blocks(&self) -> Vec<BlockView> {
-        let open = self.open.iter().map(|(id, block)| (block.record().reserved_at_us, *id));
+    pub(crate) fn blocks(&self) -> Vec<BlockView> {
+        let open = self.open.iter().map(|(id, block)| (block.record.reserved_at_us, *id));
         let reserved = self.reserved.iter().map(|(id, reserved)| (reserved.record.reserved_at_us, *id));
         let mut blocks: Vec<(i64, BlockId)> = open.chain(reserved).collect();
         blocks.sort_unstable();
@@ -89,16 +85,9 @@ impl Audit {
 
     fn block(&self, id: BlockId) -> Option<BlockView> {
         let (phase, stages) = match (self.open.get(&id), self.reserved.get(&id)) {
-            (Some(block), _) => (block.record().phase, block.tallies(self.silence.is_silent(id))),
+            (Some(block), _) => (block.record.phase, block.tallies(self.silence.is_silent(id))),
             (None, reserved) => reserved.map(|reserved| (reserved.record.phase, reserved.tallies()))?,
         };
         Some(BlockView { id, phase, stages })
-    }
-}
-
-impl Audit {
-    /// Takes how long it took to compare all that a store had for us.
-    pub fn comparing_took(&mut self, time: Duration) {
-        self.sampling.took(time);
     }
 }

@@ -5,11 +5,10 @@ use kafka::Ranges;
 
 /// A set of indices below some thousands. Grows to the highest index that was put in, so callers bound that.
 #[derive(Clone, Debug, Default)]
-pub struct Bits(FixedBitSet);
+pub(crate) struct Bits(FixedBitSet);
 
 impl Bits {
-    /// An empty set.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(FixedBitSet::new())
     }
 
@@ -20,36 +19,28 @@ impl Bits {
     }
 
     /// Adds an index; `false` if it was there.
-    pub fn insert(&mut self, index: u32) -> bool {
+    pub(crate) fn insert(&mut self, index: u32) -> bool {
         self.0.grow(index as usize + 1);
         !self.0.put(index as usize)
     }
 
-    /// Takes an index out.
-    pub fn remove(&mut self, index: u32) {
+    pub(crate) fn remove(&mut self, index: u32) {
         if self.contains(index) {
             self.0.remove(index as usize);
         }
     }
 
-    /// Whether the index is in the set.
-    pub fn contains(&self, index: u32) -> bool {
+    pub(crate) fn contains(&self, index: u32) -> bool {
         self.0.contains(index as usize)
     }
 
-    /// Whether nothing is in the set.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_clear()
-    }
-
-    /// How many indices are in the set.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         number(self.0.count_ones(..))
     }
 
     /// Those of the set that are not in `other`.
     #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
+    pub(crate) fn without(&self, other: &Self) -> Self {
         let mut left = self.0.clone();
         left.difference_with(&other.0);
         Self(left)
@@ -57,28 +48,26 @@ impl Bits {
 
     /// Those of either set.
     #[must_use]
-    pub fn or(&self, other: &Self) -> Self {
+    pub(crate) fn or(&self, other: &Self) -> Self {
         Self(&self.0 | &other.0)
     }
 
-    /// How many of the set are not in `other`.
-    pub fn count_without(&self, other: &Self) -> u32 {
+    pub(crate) fn count_without(&self, other: &Self) -> u32 {
         number(self.0.difference_count(&other.0))
     }
 
-    /// How many of `ranges` are in the set.
-    pub fn count_in(&self, ranges: &Ranges) -> u32 {
+    pub(crate) fn count_in(&self, ranges: &Ranges) -> u32 {
         ranges.ranges().map(|(start, end)| self.count_between(start, end)).sum()
     }
 
     /// How many indices from `start` on, below `end`, are in the set.
-    pub fn count_between(&self, start: u32, end: u32) -> u32 {
+    pub(crate) fn count_between(&self, start: u32, end: u32) -> u32 {
         let end = (end as usize).min(self.0.len());
         number(self.0.count_ones((start as usize).min(end)..end))
     }
 
     /// Those of `ranges` that are not in the set.
-    pub fn missing_from(&self, ranges: &Ranges) -> Ranges {
+    pub(crate) fn missing_from(&self, ranges: &Ranges) -> Ranges {
         // No more memory than the set itself takes, however far the ranges go.
         let length = self.0.len();
         let mut wanted = FixedBitSet::with_capacity(length);
@@ -93,12 +82,11 @@ impl Bits {
     }
 
     /// The indices, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.ones().map(number)
     }
 
-    /// The set as ranges.
-    pub fn to_ranges(&self) -> Ranges {
+    pub(crate) fn to_ranges(&self) -> Ranges {
         Ranges::from(self.pairs())
     }
 

@@ -1,15 +1,14 @@
 //! What is done, and what must be read again after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::done::{Loader, Odd};
-use super::rejected::RejectedRecords;
 use super::strangers::Strangers;
-use super::{Audit, Case, Gone, Overtaken};
+use super::{Audit, Case, Gone, Overtaken, RejectedRecords};
 use crate::audit::block::Behind;
 use crate::audit::findings::{Findings, Stage, Tally};
 use crate::audit::source::Source;
@@ -17,48 +16,41 @@ use crate::audit::source::Source;
 /// Where a restart resumes. Results of done blocks are beside it, under their own keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Checkpoint {
+pub(crate) struct Checkpoint {
     /// Grows when a field is read in another way than before; a new field alone has a default.
-    pub version: u32,
+    pub(crate) version: u32,
     /// The Kafka that it counts in; empty if an earlier release wrote it.
-    pub installation: String,
-    /// How far each source is.
-    pub logs: Vec<(Source, Log)>,
+    pub(crate) installation: String,
+    pub(crate) logs: Vec<(Source, Log)>,
     /// What belongs to no block: at routed and at returned.
-    pub strays: [Tally; 2],
+    pub(crate) strays: [Tally; 2],
     /// Faults whose origin is still to be looked up, of blocks that are not open.
-    pub cases: Vec<Case>,
-    /// Blocks that nobody reserved.
-    pub strangers: Strangers,
-    /// What is on `sales.rejected`.
-    pub rejected: RejectedRecords,
-    /// The list of findings.
-    pub findings: Findings,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) strangers: Strangers,
+    pub(crate) rejected: RejectedRecords,
+    pub(crate) findings: Findings,
     /// Sales of open blocks that are out of order at routed and returned: what is read again doesn't tell.
-    pub disorder: Vec<(BlockId, [Behind; 2])>,
+    pub(crate) disorder: Vec<(BlockId, [Behind; 2])>,
     /// Blocks reserved before these times may have lost records to retention.
-    pub suspect_before_us: [i64; 2],
-    /// What Kafka deleted before it was read.
-    pub overtaken: Overtaken,
+    pub(crate) suspect_before_us: [i64; 2],
+    pub(crate) overtaken: Overtaken,
 }
 
-/// One log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Log {
+pub(crate) struct Log {
     /// The lowest offset that an open block still needs.
-    pub needed: i64,
+    pub(crate) needed: i64,
     /// The next offset: all below is counted where it belongs to no open block.
-    pub read: i64,
+    pub(crate) read: i64,
 }
 
 /// One record for `kapture.audit`: its key, and its value unless it is to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// `checkpoint`, `loader/<run>/<loader>`, `block/<block id>` or `gone/<installation>`.
-    pub key: String,
-    /// JSON.
-    pub value: Option<Vec<u8>>,
+    pub(crate) key: String,
+    pub(crate) value: Option<Vec<u8>>,
 }
 
 /// Sales out of order in a checkpoint, some 30 bytes each: Kafka takes no larger record. What is beyond is forgotten at a
@@ -74,81 +66,69 @@ const BLOCK: &str = "block/";
 /// What an auditor leaves of a Kafka that is gone.
 pub(super) const GONE: &str = "gone/";
 
-/// Takes what an earlier auditor wrote, record by record.
-pub struct Restoring {
-    audit: Audit,
-    checkpoint: Option<Checkpoint>,
-    keys: BTreeSet<String>,
-    gone: BTreeMap<String, Gone>,
-    /// The last record of each key that can't be read.
-    unreadable: BTreeMap<String, anyhow::Error>,
-}
+/// What an earlier auditor wrote: the last value of each key.
+#[derive(Default)]
+pub(crate) struct Restoring(BTreeMap<String, Vec<u8>>);
 
 impl Restoring {
-    /// Begins with an empty account.
-    pub fn new(audit: Audit) -> Self {
-        Self { audit, checkpoint: None, keys: BTreeSet::new(), gone: BTreeMap::new(), unreadable: BTreeMap::new() }
-    }
-
     /// Takes the next record; its value is `None` if the key was removed. Unknown keys are left alone.
-    pub fn take(&mut self, key: &str, value: Option<&[u8]>) {
-        if let Some(installation) = key.strip_prefix(GONE) {
-            match value.map(serde_json::from_slice).transpose() {
-                Ok(Some(gone)) => drop(self.gone.insert(installation.to_owned(), gone)),
-                Ok(None) => drop(self.gone.remove(installation)),
-                Err(err) => tracing::warn!("the account of an earlier kafka, {key}, can't be read: {err}"),
-            }
-            return;
-        }
-        if key != CHECKPOINT && !key.starts_with(LOADER) && !key.starts_with(BLOCK) {
-            return;
-        }
-        match value {
-            Some(_) => self.keys.insert(key.to_owned()),
-            None => self.keys.remove(key),
-        };
-        self.unreadable.remove(key);
-        match self.audit.restore(key, value) {
-            Ok(checkpoint) => self.checkpoint = checkpoint.or(self.checkpoint.take()),
-            Err(err) => drop(self.unreadable.insert(key.to_owned(), err)),
+    pub(crate) fn take(&mut self, key: &str, value: Option<&[u8]>) {
+        let is_known = key == CHECKPOINT || [LOADER, BLOCK, GONE].iter().any(|prefix| key.starts_with(prefix));
+        match value.filter(|_| is_known) {
+            Some(value) => drop(self.0.insert(key.to_owned(), value.to_vec())),
+            None => drop(self.0.remove(key)),
         }
     }
 
     /// The account, and whether anything was restored. If any of it is of a shape that this release does not know, it begins
-    /// again in `fresh` where the logs begin.
-    pub fn finish(self, mut fresh: Audit) -> (Audit, bool) {
-        let Self { mut audit, checkpoint, keys, mut gone, unreadable } = self;
+    /// again where the logs begin.
+    pub(crate) fn finish(self, fresh: impl Fn() -> Audit) -> (Audit, bool) {
+        let mut audit = fresh();
+        let (mut gone, values): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.0.into_iter().partition(|(key, _)| key.starts_with(GONE));
         // It was there again after all, and the checkpoint has what it holds.
-        let returned = gone.remove(&fresh.installation).map(|_| format!("{GONE}{}", fresh.installation));
-        audit.stale.extend(returned.clone());
-        audit.inherit(gone.clone());
-        fresh.inherit(gone);
-        let keys = || keys.iter().cloned().chain(returned.clone()).collect();
-        if let Some((_, err)) = unreadable.into_iter().next() {
-            tracing::warn!(
-                "beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}"
-            );
-            fresh.stale = keys();
-            fresh.begins_again = true;
-            return (fresh, false);
+        let own = gone.remove_entry(&format!("{GONE}{}", audit.installation)).map(|(key, _)| key);
+        let gone: BTreeMap<String, Gone> = gone.into_iter().filter_map(read_gone).collect();
+        let begins_again = match audit.restore(&values) {
+            Ok(Some(Checkpoint { installation, .. }))
+                if !installation.is_empty() && installation != audit.installation =>
+            {
+                tracing::warn!(before = installation, "beginning again, since the last checkpoint is of another kafka");
+                false
+            }
+            Ok(checkpoint) => {
+                let found = checkpoint.is_some();
+                audit.resume(checkpoint.unwrap_or_default());
+                audit.stale.extend(own);
+                audit.inherit(gone);
+                return (audit, found);
+            }
+            Err(err) => {
+                tracing::warn!(
+                    "beginning again where the logs begin, since what an earlier auditor wrote can't be read: {err:#}"
+                );
+                true
+            }
+        };
+        let mut audit = Audit { begins_again, stale: values.into_keys().chain(own).collect(), ..fresh() };
+        audit.inherit(gone);
+        (audit, false)
+    }
+}
+
+fn read_gone((key, value): (String, Vec<u8>)) -> Option<(String, Gone)> {
+    match serde_json::from_slice(&value) {
+        Ok(gone) => Some((key.strip_prefix(GONE)?.to_owned(), gone)),
+        Err(err) => {
+            tracing::warn!("the account of an earlier kafka, {key}, can't be read: {err}");
+            None
         }
-        if let Some(Checkpoint { installation, .. }) = &checkpoint
-            && !installation.is_empty()
-            && *installation != fresh.installation
-        {
-            tracing::warn!(before = installation, "beginning again, since the last checkpoint is of another kafka");
-            fresh.stale = keys();
-            return (fresh, false);
-        }
-        let found = checkpoint.is_some();
-        audit.resume(checkpoint.unwrap_or_default());
-        (audit, found)
     }
 }
 
 impl Audit {
     /// Moves blocks of which nothing more can come to the done ones.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         let ending: Vec<BlockId> = self.open.iter().filter(|(_, block)| block.is_done()).map(|(id, _)| *id).collect();
         for id in ending {
             self.accuse(id, Stage::Returned);
@@ -156,10 +136,10 @@ impl Audit {
         for (id, block) in self.open.extract_if(|_, block| block.is_done()) {
             let tallies = block.tallies(false);
             if block.is_complete() && tallies.is_clean() {
-                self.done.add_whole(id, &tallies, &block.record().parameters);
+                self.done.add_whole(id, &tallies, &block.record.parameters);
             } else {
                 let (seen, returned) = (block.seen_ranges(), block.returned_ranges());
-                let (end, length) = (block.known_end(), block.length());
+                let (end, length) = (block.known_end(), block.length);
                 self.done.add_odd(id, Odd { seen, returned, end, length, tallies: tallies.into() });
             }
             self.truths.forget(id);
@@ -169,7 +149,7 @@ impl Audit {
     }
 
     /// What to write now. `None` while a sale waits for its block: counted it can't be, and must not be forgotten.
-    pub fn checkpoint(&mut self) -> anyhow::Result<Option<Vec<Entry>>> {
+    pub(crate) fn checkpoint(&mut self) -> anyhow::Result<Option<Vec<Entry>>> {
         if !self.waiting.is_empty() {
             return Ok(None);
         }
@@ -193,7 +173,8 @@ impl Audit {
             installation: self.installation.clone(),
             logs: self.sources.iter().copied().map(log).collect(),
             strays: self.strays,
-            cases: self.lasting_cases(),
+            // A restart finds the others again.
+            cases: self.cases.iter().filter(|case| !case.is_open).copied().collect(),
             strangers: self.strangers.clone(),
             rejected: self.rejected.clone(),
             findings: self.findings.clone(),
@@ -214,32 +195,30 @@ impl Audit {
     }
 
     /// Says that the last checkpoint was written. If it was not, the next one holds what this one held.
-    pub fn checkpoint_written(&mut self) {
+    pub(crate) fn checkpoint_written(&mut self) {
         self.done.written();
         self.stale.clear();
     }
 
-    /// Takes one record of `kapture.audit`; returns the checkpoint if it is that.
-    fn restore(&mut self, key: &str, value: Option<&[u8]>) -> anyhow::Result<Option<Checkpoint>> {
-        let doing = || format!("reading {key} of the audit");
-        if let Some(id) = key.strip_prefix(BLOCK) {
-            let odd: Option<Odd> = value.map(serde_json::from_slice).transpose().with_context(doing)?;
-            self.done.restore_odd(id.parse().with_context(doing)?, odd);
-            return Ok(None);
+    /// Takes what was written of done blocks; gives the checkpoint, if there is one.
+    fn restore(&mut self, values: &BTreeMap<String, Vec<u8>>) -> anyhow::Result<Option<Checkpoint>> {
+        let mut checkpoint = None;
+        for (key, value) in values {
+            let doing = || format!("reading {key} of the audit");
+            if let Some(id) = key.strip_prefix(BLOCK) {
+                let odd: Odd = serde_json::from_slice(value).with_context(doing)?;
+                self.done.restore_odd(id.parse().with_context(doing)?, odd);
+            } else if let Some(id) = key.strip_prefix(LOADER) {
+                // Such a key is a block's id without the block.
+                let id: BlockId = format!("{id}/0").parse().with_context(doing)?;
+                let loader: Loader = serde_json::from_slice(value).with_context(doing)?;
+                self.done.restore_loader((id.run, id.loader), loader);
+            } else {
+                let Checkpoint { version, .. } = checkpoint.insert(serde_json::from_slice(value).with_context(doing)?);
+                ensure!(*version <= VERSION, "{}: its version is {version}", doing());
+            }
         }
-        let Some(value) = value else { return Ok(None) };
-        if key == CHECKPOINT {
-            let checkpoint: Checkpoint = serde_json::from_slice(value).with_context(doing)?;
-            ensure!(checkpoint.version <= VERSION, "{}: its version is {}", doing(), checkpoint.version);
-            return Ok(Some(checkpoint));
-        }
-        if let Some(id) = key.strip_prefix(LOADER) {
-            // Such a key is a block's id without the block.
-            let id: BlockId = format!("{id}/0").parse().with_context(doing)?;
-            let loader: Loader = serde_json::from_slice(value).with_context(doing)?;
-            self.done.restore_loader((id.run, id.loader), loader);
-        }
-        Ok(None)
+        Ok(checkpoint)
     }
 
     /// Resumes from a checkpoint, after all results were restored. Reading begins at the offsets needed.
@@ -250,7 +229,7 @@ impl Audit {
             self.counted.set(source, log.read);
         }
         self.strays = checkpoint.strays;
-        self.resume_cases(checkpoint.cases);
+        self.cases = checkpoint.cases;
         self.strangers = checkpoint.strangers;
         self.rejected = checkpoint.rejected;
         self.findings = checkpoint.findings;

@@ -6,20 +6,17 @@ use kafka::Ranges;
 use petstore::{BlockId, Parameters, SaleId};
 use serde::{Deserialize, Serialize};
 
-use crate::audit::findings::{COUNTS, Kind, Stage, Tallies, Tally};
+use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 
 /// Blocks that are kept one by one: those cut, stopped early or damaged. Some 500 bytes each, so 15 MB. Older ones are
 /// folded into their loader's.
 const KEPT: usize = 30_000;
 
-/// All done blocks.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// Whether `receipts` is watched.
+pub(crate) struct Done {
     returned: bool,
     loaders: BTreeMap<(u32, u32), Loader>,
     odd: BTreeMap<BlockId, Odd>,
-    /// The sum of all of them.
     sum: Tallies,
     changed: Changed,
     /// What is being written: it changed, unless the write succeeds.
@@ -34,70 +31,63 @@ struct Changed {
 
 /// What is known of all whole blocks of one run and loader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loader {
-    /// Their numbers.
-    pub blocks: Ranges,
+pub(crate) struct Loader {
+    pub(crate) blocks: Ranges,
     /// Those of them whose receipts were watched: of the others, any may still come.
     #[serde(default)]
-    pub returned: Ranges,
-    /// Their sum.
-    pub tallies: Tallies,
+    pub(crate) returned: Ranges,
+    pub(crate) tallies: Tallies,
     /// What they are generated from: a run has the same for all of its blocks. Kept as it was written, for another release
     /// can't read it.
     #[serde(default)]
-    pub parameters: serde_json::Value,
+    pub(crate) parameters: serde_json::Value,
 }
 
 /// A done block that isn't whole: sales of it may still come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Odd {
+pub(crate) struct Odd {
     /// The indices that were seen at routed.
-    pub seen: Ranges,
+    pub(crate) seen: Ranges,
     /// The indices that came back, if that was watched.
     #[serde(default)]
-    pub returned: Option<Ranges>,
+    pub(crate) returned: Option<Ranges>,
     /// The first index that was never sent, if that is known.
     #[serde(default)]
-    pub end: Option<u32>,
+    pub(crate) end: Option<u32>,
     /// How many sales the model has in it, if that is known.
     #[serde(default)]
-    pub length: Option<u32>,
-    /// Its account.
-    pub tallies: Small,
+    pub(crate) length: Option<u32>,
+    pub(crate) tallies: Small,
 }
 
-/// The account of one block without the zeros, which are most of it.
+/// The account of one block without the zeros, which are most of it: stage, number of the count, count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Tallies", into = "Tallies")]
-pub struct Small {
-    /// The stages that are watched.
-    stages: Box<[Stage]>,
-    /// Stage, number of the count, count.
-    counts: Box<[(Stage, u8, u32)]>,
-}
+pub(crate) struct Small(Box<[(Stage, u8, u32)]>);
 
 impl From<Tallies> for Small {
     fn from(tallies: Tallies) -> Self {
         let counts = tallies.0.iter().flat_map(|(stage, tally)| {
-            (0..).zip(tally.counts()).filter(|(_, count)| *count > 0).map(|(number, count)| {
+            // The first one is always there, and tells that the stage is watched.
+            (0..).zip(tally.counts()).filter(|(number, count)| *number == 0 || *count > 0).map(|(number, count)| {
                 // A block holds some thousands; more records of it than this are as bad as this many.
                 (*stage, number, u32::try_from(count).unwrap_or(u32::MAX))
             })
         });
-        Self { stages: tallies.0.keys().copied().collect(), counts: counts.collect() }
+        Self(counts.collect())
     }
 }
 
 impl From<Small> for Tallies {
     fn from(small: Small) -> Self {
-        let of = |stage: Stage| {
-            let mut counts = [0; COUNTS];
-            for (_, number, count) in small.counts.iter().filter(|(at, ..)| *at == stage) {
-                counts[usize::from(*number)] = u64::from(*count);
-            }
-            (stage, Tally::of_counts(counts))
-        };
-        Self(small.stages.iter().map(|stage| of(*stage)).collect())
+        let mut tallies = Self::default();
+        for (stage, number, count) in small.0 {
+            let tally = tallies.at_mut(stage);
+            let mut counts = tally.counts();
+            counts[usize::from(number)] = count.into();
+            *tally = Tally::of_counts(counts);
+        }
+        tallies
     }
 }
 
@@ -105,33 +95,31 @@ impl From<Small> for Tallies {
 impl Small {
     /// What it takes besides itself.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.stages) + size_of_val(&*self.counts)
+        size_of_val(&*self.0)
     }
 }
 
 /// A sale that came to a stage when its block was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Late {
+pub(crate) enum Late {
     /// Nobody can tell whether it may be there.
     Unknown,
-    /// A finding of this kind.
     Found(Kind),
 }
 
 impl Done {
     /// Nothing is done. `returned`: whether `receipts` is watched.
-    pub fn new(returned: bool) -> Self {
+    pub(crate) fn new(returned: bool) -> Self {
         Self { returned, ..Self::default() }
     }
 
-    /// Whether a block is done.
-    pub fn contains(&self, id: BlockId) -> bool {
+    pub(crate) fn contains(&self, id: BlockId) -> bool {
         self.loaders.get(&(id.run, id.loader)).is_some_and(|loader| loader.blocks.contains(id.block))
             || self.odd.contains_key(&id)
     }
 
     /// Adds a block that is whole. `parameters`: what it is generated from.
-    pub fn add_whole(&mut self, id: BlockId, tallies: &Tallies, parameters: &Parameters) {
+    pub(crate) fn add_whole(&mut self, id: BlockId, tallies: &Tallies, parameters: &Parameters) {
         self.sum.add(tallies);
         let loader = self.fold(id, tallies, self.returned);
         if loader.parameters.is_null() {
@@ -139,8 +127,7 @@ impl Done {
         }
     }
 
-    /// Adds a block that isn't.
-    pub fn add_odd(&mut self, id: BlockId, odd: Odd) {
+    pub(crate) fn add_odd(&mut self, id: BlockId, odd: Odd) {
         self.sum.add(&odd.tallies.clone().into());
         self.odd.insert(id, odd);
         self.changed.odd.insert(id);
@@ -165,7 +152,7 @@ impl Done {
     }
 
     /// What a block is generated from that is no longer kept separately, if this release can read that.
-    pub fn parameters(&self, id: BlockId) -> Option<Parameters> {
+    pub(crate) fn parameters(&self, id: BlockId) -> Option<Parameters> {
         if self.odd.contains_key(&id) {
             return None;
         }
@@ -174,7 +161,7 @@ impl Done {
 
     /// Counts a sale of a done block that came to a stage after all. `length`: how many sales the model has in the block,
     /// as far as that isn't kept here. `None` if the stage was not watched.
-    pub fn late(&mut self, stage: Stage, id: SaleId, length: Option<u32>) -> Option<Late> {
+    pub(crate) fn late(&mut self, stage: Stage, id: SaleId, length: Option<u32>) -> Option<Late> {
         let block = id.block_id();
         let late = if let Some(odd) = self.odd.get_mut(&block) {
             odd.late(stage, id.index)?
@@ -214,7 +201,7 @@ impl Done {
     }
 
     /// A fault that was counted at routed was there on `sales` already.
-    pub fn was_accepted(&mut self, id: BlockId, kind: Kind) {
+    pub(crate) fn was_accepted(&mut self, id: BlockId, kind: Kind) {
         self.change(id, |tallies| {
             let routed = tallies.at_mut(Stage::Routed).of_mut(kind);
             if *routed > 0 {
@@ -225,52 +212,44 @@ impl Done {
     }
 
     /// Whether a sale of a done block may have lain on another state's topic.
-    pub fn had_misrouted(&self, id: BlockId) -> bool {
+    pub(crate) fn had_misrouted(&self, id: BlockId) -> bool {
         self.odd.get(&id).is_some_and(|odd| Tallies::from(odd.tallies.clone()).at(Stage::Routed).misrouted > 0)
     }
 
-    /// How many blocks are done.
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.loaders.values().map(|loader| u64::from(loader.blocks.len())).sum::<u64>() + self.odd.len() as u64
     }
 
-    /// Their sum.
-    pub fn tallies(&self) -> &Tallies {
+    pub(crate) fn tallies(&self) -> &Tallies {
         &self.sum
     }
 
     /// Begins to write what changed since the last write that succeeded: the loaders.
-    pub fn write_loaders(&mut self) -> impl Iterator<Item = ((u32, u32), &Loader)> {
+    pub(crate) fn write_loaders(&mut self) -> impl Iterator<Item = ((u32, u32), &Loader)> {
         self.writing.loaders.append(&mut self.changed.loaders);
         self.writing.loaders.iter().filter_map(|key| Some((*key, self.loaders.get(key)?)))
     }
 
     /// Begins to write what changed since the last write that succeeded: the blocks; `None` for one that was folded.
-    pub fn write_odd(&mut self) -> impl Iterator<Item = (BlockId, Option<&Odd>)> {
+    pub(crate) fn write_odd(&mut self) -> impl Iterator<Item = (BlockId, Option<&Odd>)> {
         self.writing.odd.append(&mut self.changed.odd);
         self.writing.odd.iter().map(|id| (*id, self.odd.get(id)))
     }
 
     /// Ends the write: it succeeded.
-    pub fn written(&mut self) {
+    pub(crate) fn written(&mut self) {
         self.writing = Changed::default();
     }
 
-    /// Takes what was saved of a loader's whole blocks.
-    pub fn restore_loader(&mut self, key: (u32, u32), loader: Loader) {
+    pub(crate) fn restore_loader(&mut self, key: (u32, u32), loader: Loader) {
         self.loaders.insert(key, loader);
     }
 
-    /// Takes what was saved of a block; `None` if it was folded into its loader's since.
-    pub fn restore_odd(&mut self, id: BlockId, odd: Option<Odd>) {
-        match odd {
-            Some(odd) => drop(self.odd.insert(id, odd)),
-            None => drop(self.odd.remove(&id)),
-        }
+    pub(crate) fn restore_odd(&mut self, id: BlockId, odd: Odd) {
+        self.odd.insert(id, odd);
     }
 
-    /// Adds up what was restored.
-    pub fn restored(&mut self) {
+    pub(crate) fn restored(&mut self) {
         self.sum = Tallies::default();
         self.loaders.values().for_each(|loader| self.sum.add(&loader.tallies));
         self.odd.values().for_each(|odd| self.sum.add(&odd.tallies.clone().into()));

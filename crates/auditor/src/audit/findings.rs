@@ -1,9 +1,9 @@
 //! What the auditor can name: a stage, what went wrong there, and with which sale.
 
-pub use pipeline::Stage;
+pub(crate) use pipeline::Stage;
 use serde::{Deserialize, Serialize};
-pub use service::account::{COUNTS, Finding, Tallies, Tally};
-pub use service::findings::Kind;
+pub(crate) use service::account::{Finding, Tallies, Tally};
+pub(crate) use service::findings::Kind;
 
 /// Findings of one kind at one stage that are shown whole, so that many of one hide none of another. Counts have no such
 /// bound; they are kept with the blocks.
@@ -19,11 +19,11 @@ fn short(detail: &str) -> String {
 /// The first findings, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Findings(Vec<Finding>);
+pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Adds a finding while there is room, once.
-    pub fn add(&mut self, stage: Stage, kind: Kind, what: &str, detail: &str) {
+    pub(crate) fn add(&mut self, stage: Stage, kind: Kind, what: &str, detail: &str) {
         if !self.has_room(stage, kind) {
             return;
         }
@@ -34,13 +34,19 @@ impl Findings {
         }
     }
 
-    /// Whether another one would be shown.
-    pub fn has_room(&self, stage: Stage, kind: Kind) -> bool {
+    pub(crate) fn has_room(&self, stage: Stage, kind: Kind) -> bool {
         self.0.iter().filter(|known| (known.stage, known.kind) == (stage, kind)).count() < SHOWN
     }
 
     /// Puts a finding at another stage, where it is of another kind perhaps.
-    pub fn put_down_to(&mut self, stage: Stage, kind: Kind, what: &str, (to, as_kind): (Stage, Kind), detail: &str) {
+    pub(crate) fn put_down_to(
+        &mut self,
+        stage: Stage,
+        kind: Kind,
+        what: &str,
+        (to, as_kind): (Stage, Kind),
+        detail: &str,
+    ) {
         if let Some(known) = self.0.iter_mut().find(|known| is(known, stage, kind, what)) {
             (known.stage, known.kind) = (to, as_kind);
             known.detail = short(&format!("{}; {detail}", known.detail));
@@ -48,12 +54,12 @@ impl Findings {
     }
 
     /// Takes back what turned out to be otherwise.
-    pub fn retract(&mut self, stage: Stage, kind: Kind, what: &str) {
+    pub(crate) fn retract(&mut self, stage: Stage, kind: Kind, what: &str) {
         self.0.retain(|known| !is(known, stage, kind, what));
     }
 
     /// Takes back what was found of any sale of a block, or of the block itself.
-    pub fn retract_of(&mut self, stage: Stage, kind: Kind, block: &str) {
+    pub(crate) fn retract_of(&mut self, stage: Stage, kind: Kind, block: &str) {
         let of = |what: &str| {
             what.strip_prefix("block ")
                 .unwrap_or(what)
@@ -64,7 +70,7 @@ impl Findings {
     }
 
     /// All that are shown, in the order in which they were found.
-    pub fn iter(&self) -> impl Iterator<Item = &Finding> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Finding> {
         self.0.iter()
     }
 }

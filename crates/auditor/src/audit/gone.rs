@@ -17,24 +17,24 @@ use crate::audit::findings::{Findings, Kind, Tallies};
 const KEPT: usize = 20;
 
 /// What each store holds of blocks, in the order of [`super::STORES`]. A block that a store was not asked about is left out.
-pub type HeldByStores = [HashMap<BlockId, Bits>; 2];
+pub(crate) type HeldByStores = [HashMap<BlockId, Bits>; 2];
 
 /// The account of one Kafka.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub(crate) struct Gone {
     /// When it was found to be gone: unix time, microseconds.
-    pub at_us: i64,
+    pub(crate) at_us: i64,
     /// Everything since its first sale. Nothing is late.
-    pub stages: Tallies,
+    pub(crate) stages: Tallies,
     /// The first findings.
-    pub findings: Findings,
+    pub(crate) findings: Findings,
     /// How many Kafkas this is the account of.
-    pub kafkas: u64,
+    pub(crate) kafkas: u64,
 }
 
 impl Gone {
     /// How many sales were lost at each stage, in words.
-    pub fn losses(&self) -> String {
+    pub(crate) fn losses(&self) -> String {
         let lost = self.stages.0.iter().filter(|(_, tally)| tally.lost > 0);
         let lost: Vec<String> = lost.map(|(stage, tally)| format!("{} at {}", tally.lost, stage.name())).collect();
         if lost.is_empty() { "none".to_owned() } else { lost.join(", ") }
@@ -43,22 +43,22 @@ impl Gone {
 
 impl Audit {
     /// Names the Kafka that this is the account of.
-    pub fn of_kafka(&mut self, installation: String) {
+    pub(crate) fn of_kafka(&mut self, installation: String) {
         self.installation = installation;
     }
 
     /// Takes how many Kafkas a store has adopted.
-    pub fn store_adopted(&mut self, kafkas: u64) {
+    pub(crate) fn store_adopted(&mut self, kafkas: u64) {
         self.adopted = kafkas.max(self.adopted);
     }
 
     /// How many Kafkas a store has adopted before this one.
-    pub fn adopted_kafkas(&self) -> u64 {
+    pub(crate) fn adopted_kafkas(&self) -> u64 {
         self.adopted
     }
 
     /// How many of them nobody gave account of: no auditor ran, or it could not write.
-    pub fn unjudged_kafkas(&self) -> u64 {
+    pub(crate) fn unjudged_kafkas(&self) -> u64 {
         self.adopted.saturating_sub(self.gone.values().map(|gone| gone.kafkas).sum())
     }
 
@@ -75,7 +75,7 @@ impl Audit {
     }
 
     /// The blocks that a store must be asked about before the account of a Kafka that is gone can be given.
-    pub fn unsettled(&self) -> Vec<BlockId> {
+    pub(crate) fn unsettled(&self) -> Vec<BlockId> {
         let late = |block: &Block| block.tallies(true).0.values().any(|tally| tally.late > 0);
         let open = self.open.iter().filter(|(_, block)| late(block)).map(|(id, _)| *id);
         let mut unsettled: Vec<BlockId> = open.chain(self.reserved.keys().copied()).collect();
@@ -84,7 +84,7 @@ impl Audit {
     }
 
     /// Gives the account of a Kafka that is gone. `held`: what the stores have of the [`Self::unsettled`] blocks.
-    pub fn give_up(&self, held: &HeldByStores, at_us: i64) -> Gone {
+    pub(crate) fn give_up(&self, held: &HeldByStores, at_us: i64) -> Gone {
         let mut stages = self.done.tallies().clone();
         stages.add(&self.strays());
         let mut findings = self.findings.clone();
@@ -108,7 +108,7 @@ impl Audit {
     }
 
     /// What to leave to the next auditor: the account of this Kafka, if it is known, and those of earlier ones.
-    pub fn legacy(&self, gone: Option<Gone>) -> anyhow::Result<Vec<Entry>> {
+    pub(crate) fn legacy(&self, gone: Option<Gone>) -> anyhow::Result<Vec<Entry>> {
         let mut all = self.gone.clone();
         all.extend(gone.map(|gone| (self.installation.clone(), gone)));
         let mut by_age: Vec<(String, Gone)> = all.into_iter().collect();

@@ -6,22 +6,21 @@
 //! the account ([`account`]).
 
 mod account;
-pub mod bits;
-pub mod block;
+pub(crate) mod bits;
+pub(crate) mod block;
 mod checkpoint;
 mod done;
-pub mod findings;
+pub(crate) mod findings;
 mod gone;
 #[cfg(test)]
 mod gone_tests;
 #[cfg(test)]
 mod memory_tests;
-pub mod order;
+pub(crate) mod order;
 mod origins;
 mod pace;
 mod reading;
-pub mod record;
-mod rejected;
+pub(crate) mod record;
 mod remarks;
 mod reserved;
 #[cfg(test)]
@@ -30,7 +29,7 @@ mod returned;
 mod routed;
 mod sampling;
 mod silence;
-pub mod source;
+pub(crate) mod source;
 mod storage;
 mod strangers;
 #[cfg(test)]
@@ -43,17 +42,16 @@ use kafka::Ranges;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, SaleId};
 
-pub use account::{Account, BlockView, Content, Count, Position};
-pub use checkpoint::{Checkpoint, Entry, Log, Restoring};
-pub use done::{Done, Late};
-pub use gone::{Gone, HeldByStores};
-pub use origins::{Case, Evidence, Origin};
-pub use reading::Unknown;
-pub use rejected::{Rejected, RejectedRecords};
-pub use remarks::Overtaken;
-pub use returned::Unreturned;
-pub use routed::{Missing, Suspects};
-pub use storage::{Asked, Held, STORES};
+pub(crate) use account::Account;
+pub(crate) use checkpoint::{Entry, Restoring};
+pub(crate) use done::{Done, Late};
+pub(crate) use gone::{Gone, HeldByStores};
+pub(crate) use origins::{Case, Evidence, Origin};
+pub(crate) use reading::{Rejected, RejectedRecords, Unknown};
+pub(crate) use remarks::Overtaken;
+pub(crate) use returned::Unreturned;
+pub(crate) use routed::{Missing, Suspects};
+pub(crate) use storage::{Asked, Held, STORES};
 
 use crate::audit::block::{Behind, Block, Seen, Watched};
 use crate::audit::findings::{Findings, Kind, Stage, Tally};
@@ -61,7 +59,6 @@ use crate::audit::order::Order;
 use crate::audit::record::Record;
 use crate::audit::source::{Positions, Source};
 use crate::model::{Body, Generate, Truths, difference};
-use origins::Cases;
 use pace::Pace;
 use reserved::Reserved;
 use sampling::Sampling;
@@ -73,7 +70,8 @@ use waiting::Waiting;
 const WAITING_BLOCKS: usize = 12_000;
 
 /// See the module.
-pub struct Audit {
+#[derive(Default)]
+pub(crate) struct Audit {
     truths: Truths,
     watched: Watched,
     sampling: Sampling,
@@ -92,7 +90,8 @@ pub struct Audit {
     /// What an earlier auditor found to be out of order in blocks that are open.
     disorder: HashMap<BlockId, [Behind; 2]>,
     silence: Silence,
-    cases: Cases,
+    /// Faults whose origin is to be looked up.
+    cases: Vec<Case>,
     /// What belongs to no block: at routed and at returned.
     strays: [Tally; 2],
     strangers: Strangers,
@@ -120,54 +119,28 @@ pub struct Audit {
     begins_again: bool,
     /// Its keys, until they are removed.
     stale: Vec<String>,
-    /// Rounds of proof that ended.
     rounds: u64,
 }
 
 impl Audit {
-    /// An empty account of what is to be watched.
-    pub fn new(watched: Watched, generate: Generate) -> Self {
+    pub(crate) fn new(watched: Watched, generate: Generate) -> Self {
         Self {
             truths: Truths::new(generate),
             watched,
-            sampling: Sampling::default(),
-            reserved: HashMap::new(),
-            open: HashMap::new(),
             done: Done::new(watched.returned),
-            unreadable: BTreeMap::new(),
-            others: BTreeMap::new(),
-            waiting: Waiting::default(),
-            order: Default::default(),
-            disorder: HashMap::new(),
-            silence: Silence::default(),
-            cases: Cases::default(),
-            strays: Default::default(),
-            strangers: Strangers::default(),
-            extras: storage::Extras::default(),
-            rejected: RejectedRecords::default(),
-            findings: Findings::default(),
             sources: Source::all(0),
-            read: Positions::default(),
-            pace: Pace::default(),
-            counted: Positions::default(),
             suspect_before_us: [i64::MIN; 2],
-            overtaken: Overtaken::default(),
-            installation: String::new(),
-            gone: BTreeMap::new(),
-            adopted: 0,
-            begins_again: false,
-            stale: Vec::new(),
-            rounds: 0,
+            ..Self::default()
         }
     }
 
     /// Says which logs are read, before any is.
-    pub fn follow(&mut self, sources: Vec<Source>) {
+    pub(crate) fn follow(&mut self, sources: Vec<Source>) {
         self.sources = sources;
     }
 
     /// Takes a block's record from the loaders' account.
-    pub fn record(&mut self, id: BlockId, record: BlockRecord) {
+    pub(crate) fn record(&mut self, id: BlockId, record: BlockRecord) {
         self.silence.heard(id);
         if self.done.contains(id) {
             return;
@@ -190,7 +163,7 @@ impl Audit {
     }
 
     /// Takes note of a block whose record can't be read: its sales are not judged.
-    pub fn unreadable(&mut self, id: BlockId) {
+    pub(crate) fn unreadable(&mut self, id: BlockId) {
         if self.done.contains(id) {
             return;
         }
@@ -199,7 +172,7 @@ impl Audit {
     }
 
     /// Takes note of a block that only another release can generate again: its sales are not judged.
-    pub fn of_another_release(&mut self, id: BlockId) {
+    pub(crate) fn of_another_release(&mut self, id: BlockId) {
         if self.done.contains(id) {
             return;
         }
@@ -209,7 +182,7 @@ impl Audit {
     }
 
     /// Takes a sale from a state's topic, or a receipt.
-    pub fn sale(&mut self, record: Record<'_>) {
+    pub(crate) fn sale(&mut self, record: Record<'_>) {
         let id = record.id.block_id();
         let stage = stage(record.source);
         let new = record.offset >= self.counted.at(record.source);
@@ -250,9 +223,9 @@ impl Audit {
     fn see(&mut self, record: &Record<'_>, new: bool) -> anyhow::Result<Seen> {
         self.open(record.id.block_id());
         let Some(block) = self.open.get_mut(&record.id.block_id()) else { return Ok(Seen::default()) };
-        self.pace.reach(record.source, block.number());
+        self.pace.reach(record.source, block.number);
         let compares = block.compares(|| self.sampling.picks(record.id.block_id()));
-        let truth = self.truths.of(record.id.block_id(), &block.record().parameters, compares)?;
+        let truth = self.truths.of(record.id.block_id(), &block.record.parameters, compares)?;
         let at = strays(stage(record.source));
         // What was read before is only followed: whether it was out of order is remembered.
         let order = &mut self.order[at];
@@ -300,8 +273,8 @@ impl Audit {
             Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
             Kind::Altered if self.findings.has_room(stage, kind) => {
                 let block = self.open.get(&record.id.block_id());
-                let sale = block.and_then(|block| self.truths.sale(record.id, &block.record().parameters));
-                let found: serde_json::Value = serde_json::from_slice(record.body.bytes()).unwrap_or_default();
+                let sale = block.and_then(|block| self.truths.sale(record.id, &block.record.parameters));
+                let found: serde_json::Value = serde_json::from_slice(record.body.bytes).unwrap_or_default();
                 match (sale, stage) {
                     (Some(sale), Stage::Returned) => difference(&sale.receipt(), &found),
                     (Some(sale), _) => difference(&sale, &found),
@@ -346,26 +319,20 @@ impl Audit {
     }
 
     /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or found to be lost.
-    pub fn is_done(&self, id: BlockId) -> bool {
+    pub(crate) fn is_done(&self, id: BlockId) -> bool {
         self.done.contains(id)
     }
 
-    /// How many records have no block.
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Whether so many blocks wait for a store that reading should pause.
-    pub fn is_full(&self) -> bool {
-        self.open.len() > WAITING_BLOCKS
-            && self.open.values().filter(|block| block.is_routed()).count() > WAITING_BLOCKS
+    pub(crate) fn is_full(&self) -> bool {
+        self.open.len() > WAITING_BLOCKS && self.open.values().filter(|block| block.is_routed).count() > WAITING_BLOCKS
     }
 
     /// Looks up a sale of the model, whole. `None` if its block isn't open, or doesn't hold it.
-    pub fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
+    pub(crate) fn model(&mut self, id: SaleId) -> Option<petstore::Sale> {
         self.open(id.block_id());
         let block = self.open.get(&id.block_id())?;
-        self.truths.sale(id, &block.record().parameters)
+        self.truths.sale(id, &block.record.parameters)
     }
 }
 

@@ -10,7 +10,7 @@ const FOLLOWED: usize = 2_000_000;
 
 /// The last sale of each run, loader and store, on topics where all sales of a store are in one partition.
 #[derive(Debug, Default)]
-pub struct Order {
+pub(crate) struct Order {
     /// By run and loader, then by store: the highest (block, index) that came, plus one.
     last: HashMap<(u32, u32), Vec<u64>>,
     followed: usize,
@@ -18,7 +18,7 @@ pub struct Order {
 
 impl Order {
     /// Takes the next sale of a store; gives the later one of the same loader that came before it, if one did.
-    pub fn came(&mut self, id: SaleId, store: u32) -> Option<SaleId> {
+    pub(crate) fn came(&mut self, id: SaleId, store: u32) -> Option<SaleId> {
         let (key, at) = ((id.run, id.loader), store as usize);
         let known = self.last.get(&key).map_or(0, Vec::len);
         if at >= known {

@@ -17,29 +17,22 @@ const OPEN: usize = 2_000;
 
 /// A fault of a record on a state's topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Case {
-    /// The sale.
-    pub id: SaleId,
-    /// What is wrong with it.
-    pub kind: Kind,
+pub(crate) struct Case {
+    pub(crate) id: SaleId,
+    pub(crate) kind: Kind,
     /// What to look for on `sales`.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// The sale can't be older: unix time, microseconds. 0 if nobody knows.
-    pub since_us: i64,
+    pub(crate) since_us: i64,
     /// Whether its block was open.
-    is_open: bool,
+    pub(super) is_open: bool,
 }
 
 /// What tells whether it was so on `sales`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// The record has this content, and is on this topic.
-    Record {
-        /// Its fingerprint.
-        says: u64,
-        /// Where it is.
-        topic: Source,
-    },
+    Record { says: u64, topic: Source },
     /// It came behind this sale.
     Behind(SaleId),
 }
@@ -52,54 +45,36 @@ impl Evidence {
 
 /// Where a fault was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// It was there on `sales`, as this kind.
     Accepted(Kind),
-    /// It was not there.
     Routed,
     /// `sales` no longer reaches back so far, or is too long to search.
     Unknown,
 }
 
-/// All faults that are to be looked up.
-#[derive(Debug, Default)]
-pub(super) struct Cases {
-    open: Vec<Case>,
-}
-
 impl Audit {
     /// Asks for the origin of a fault. `is_open`: whether its block is.
     pub(super) fn open_case(&mut self, id: SaleId, kind: Kind, evidence: Evidence, is_open: bool) {
-        if self.cases.open.len() >= OPEN {
+        if self.cases.len() >= OPEN {
             return;
         }
         let block = self.open.get_mut(&id.block_id()).filter(|_| is_open);
-        let since_us = block.as_ref().map_or(0, |block| block.record().reserved_at_us);
+        let since_us = block.as_ref().map_or(0, |block| block.record.reserved_at_us);
         if let Some(block) = block {
             block.open_case();
         }
-        self.cases.open.push(Case { id, kind, evidence, since_us, is_open });
+        self.cases.push(Case { id, kind, evidence, since_us, is_open });
     }
 
-    /// The questions that a restart would not raise again.
-    pub(super) fn lasting_cases(&self) -> Vec<Case> {
-        self.cases.open.iter().filter(|case| !case.is_open).copied().collect()
-    }
-
-    /// Takes the questions that an earlier auditor left.
-    pub(super) fn resume_cases(&mut self, cases: Vec<Case>) {
-        self.cases.open = cases;
-    }
-
-    /// The faults to be looked up.
-    pub fn cases(&self) -> &[Case] {
-        &self.cases.open
+    pub(crate) fn cases(&self) -> &[Case] {
+        &self.cases
     }
 
     /// Takes where the first of them were made.
-    pub fn close_cases(&mut self, origins: &[Origin]) {
-        let count = origins.len().min(self.cases.open.len());
-        for (case, origin) in self.cases.open.drain(..count).collect::<Vec<_>>().into_iter().zip(origins) {
+    pub(crate) fn close_cases(&mut self, origins: &[Origin]) {
+        let count = origins.len().min(self.cases.len());
+        for (case, origin) in self.cases.drain(..count).collect::<Vec<_>>().into_iter().zip(origins) {
             let Case { id, kind, is_open, .. } = case;
             let accepted = match origin {
                 Origin::Accepted(accepted) => Some(*accepted),

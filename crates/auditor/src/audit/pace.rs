@@ -19,7 +19,6 @@ pub(super) struct Pace {
     ends: Positions,
     /// The block of the last sale, counted as blocks were reserved.
     reached: Positions,
-    /// How many blocks there were.
     blocks: i64,
 }
 
@@ -62,15 +61,15 @@ fn paced(source: Source) -> bool {
 impl Audit {
     /// Takes where all sources end, asked for at regular times; content is compared more or less sparingly by what is
     /// unread.
-    pub fn end_at(&mut self, ends: &[i64]) {
+    pub(crate) fn end_at(&mut self, ends: &[i64]) {
         for (source, end) in self.sources.iter().zip(ends) {
             self.pace.ends_at(*source, *end);
         }
-        self.sampling.adjust(self.sources.iter().map(|source| self.pace.unread(*source, &self.read)).sum());
+        self.sampling.adjust(self.backlog());
     }
 
     /// Says of each source whether reading it should rest; `rests`: whether it does.
-    pub fn rest(&self, rests: &[bool]) -> Vec<bool> {
+    pub(crate) fn rest(&self, rests: &[bool]) -> Vec<bool> {
         // What comes back is what the memory waits for.
         let (full, waiting) = (self.is_full(), self.waiting.is_full());
         let slowest = self.pace.slowest(&self.sources, &self.read);

@@ -1,15 +1,21 @@
 //! How far the logs were read, and what on them belongs to no block.
 
 use anyhow::ensure;
+pub(crate) use service::account::{Rejected, RejectedRecords};
 
 use super::{Audit, Evidence, place, stage, strays};
 use crate::audit::findings::{Kind, Stage};
 use crate::audit::record::Record;
 use crate::audit::source::{Positions, Source};
 
+/// Records that are shown whole.
+const SHOWN: usize = 20;
+/// What is shown of a reason: the fan-out quotes bodies in it.
+const SHORT: usize = 200;
+
 /// What waited for a block at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unknown {
+pub(crate) struct Unknown {
     /// Sales with a number below this one. A count would not do: those whose block becomes known leave the middle.
     sales: u64,
     /// So many of the blocks that stores have.
@@ -17,8 +23,7 @@ pub struct Unknown {
 }
 
 impl Audit {
-    /// Takes a record that is not a valid sale.
-    pub fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
+    pub(crate) fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
         if offset >= self.counted.at(source) {
             let stage = stage(source);
             self.strays[strays(stage)].malformed += 1;
@@ -26,9 +31,23 @@ impl Audit {
         }
     }
 
+    /// Takes a record from `sales.rejected`.
+    pub(crate) fn rejected(&mut self, mut record: Rejected) {
+        if record.offset < self.counted.at(Source::Rejected) {
+            return;
+        }
+        self.rejected.count += 1;
+        if self.rejected.first.len() < SHOWN {
+            if let Some((end, _)) = record.reason.char_indices().nth(SHORT) {
+                record.reason.truncate(end);
+            }
+            self.rejected.first.push(record);
+        }
+    }
+
     /// Says that the account of blocks was read to an end that was taken after [`Self::unknown`] was asked: what was
     /// read by then and still has no block was never sent.
-    pub fn blocks_are_known(&mut self, unknown: Unknown) {
+    pub(crate) fn blocks_are_known(&mut self, unknown: Unknown) {
         for record in self.waiting.before(unknown.sales) {
             self.stray(&record);
         }
@@ -36,7 +55,7 @@ impl Audit {
     }
 
     /// What waits for a block, to be given to [`Self::blocks_are_known`]; `None` if nothing does.
-    pub fn unknown(&self) -> Option<Unknown> {
+    pub(crate) fn unknown(&self) -> Option<Unknown> {
         let unknown = Unknown { sales: self.waiting.next(), blocks: self.strangers.waiting() };
         (!self.waiting.is_empty() || unknown.blocks > 0).then_some(unknown)
     }
@@ -59,17 +78,16 @@ impl Audit {
     }
 
     /// Says how far a source was read, everything below having been put in.
-    pub fn read_to(&mut self, source: Source, next: i64) {
+    pub(crate) fn read_to(&mut self, source: Source, next: i64) {
         self.read.set(source, next.max(self.read.at(source)));
     }
 
-    /// How far each source was read.
-    pub fn positions(&self) -> &Positions {
+    pub(crate) fn positions(&self) -> &Positions {
         &self.read
     }
 
     /// Where to go on in each log, at least one of which no longer holds what was to be read next.
-    pub fn go_on(&mut self, beginnings: &[i64], ends: &[i64], now_us: i64) -> anyhow::Result<Vec<i64>> {
+    pub(crate) fn go_on(&mut self, beginnings: &[i64], ends: &[i64], now_us: i64) -> anyhow::Result<Vec<i64>> {
         let logs: Vec<(Source, (i64, i64))> =
             self.sources.iter().copied().zip(beginnings.iter().copied().zip(ends.iter().copied())).collect();
         for (source, (_, end)) in &logs {
@@ -87,7 +105,7 @@ impl Audit {
     ///
     /// If that is elsewhere than it was to be, records were deleted before they were read: what is missing of any block
     /// so far may have been there.
-    pub fn begin(&mut self, source: Source, beginning: i64, end: i64, now_us: i64) -> i64 {
+    pub(crate) fn begin(&mut self, source: Source, beginning: i64, end: i64, now_us: i64) -> i64 {
         let next = self.read.at(source);
         let start = next.clamp(beginning, end.max(beginning));
         self.read.set(source, start);

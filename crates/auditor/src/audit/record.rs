@@ -6,21 +6,17 @@ use crate::audit::source::Source;
 use crate::model::Body;
 
 /// Tells records of one sale apart by their content: body, and state in the header.
-pub fn fingerprint(body: Body<'_>, state: State) -> u64 {
-    body.hash().rotate_left(8) ^ state.index() as u64
+pub(crate) fn fingerprint(body: Body<'_>, state: State) -> u64 {
+    body.hash.rotate_left(8) ^ state.index() as u64
 }
 
-/// What is judged of a record.
 #[derive(Clone, Copy, Debug)]
-pub struct Record<'a> {
+pub(crate) struct Record<'a> {
     /// Which sale its header names.
-    pub id: SaleId,
+    pub(crate) id: SaleId,
     /// Where it belongs according to its header.
-    pub state: State,
-    /// Where it was read.
-    pub source: Source,
-    /// And at which offset.
-    pub offset: i64,
-    /// Its content.
-    pub body: Body<'a>,
+    pub(crate) state: State,
+    pub(crate) source: Source,
+    pub(crate) offset: i64,
+    pub(crate) body: Body<'a>,
 }

@@ -4,21 +4,19 @@ use kafka::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::Audit;
+use super::sampling::BEHIND;
 use crate::audit::source::Source;
-
-/// With more records unread than this, the account tells how far behind the auditor is.
-const BEHIND: u64 = 200_000;
 
 /// Where Kafka deleted records before they were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Overtaken {
+pub(crate) struct Overtaken {
     /// How many, on all logs.
-    pub records: u64,
+    pub(crate) records: u64,
     /// The last log where that was seen.
-    pub source: Option<Source>,
+    pub(crate) source: Option<Source>,
     /// And when: unix time, microseconds. Blocks reserved later can be judged.
-    pub at_us: i64,
+    pub(crate) at_us: i64,
 }
 
 impl Overtaken {
@@ -30,7 +28,7 @@ impl Overtaken {
 
 impl Audit {
     /// How many records are unread, as of the last look at where the logs end.
-    pub fn backlog(&self) -> u64 {
+    pub(crate) fn backlog(&self) -> u64 {
         self.sources.iter().map(|source| self.pace.unread(*source, &self.read)).sum()
     }
 

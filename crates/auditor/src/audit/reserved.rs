@@ -17,7 +17,6 @@ const RESERVED: usize = 100_000;
 pub(super) struct Reserved {
     /// Its place among the blocks that were reserved.
     pub(super) number: i64,
-    /// Its loader's last record of it.
     pub(super) record: BlockRecord,
     /// A log was deleted ahead of the auditor: the states' topics, and `receipts`.
     pub(super) suspect: [bool; 2],
@@ -35,18 +34,17 @@ impl Reserved {
 }
 
 impl Audit {
-    /// Makes room for what is seen of a block.
     pub(super) fn open(&mut self, id: BlockId) {
         let Some(Reserved { number, record, suspect }) = self.reserved.remove(&id) else { return };
         let logs = [Source::all(0)[0], Source::Receipts(0)];
         let mut block = Box::new(Block::new(number, record, self.watched));
         for ((before_us, suspect), source) in self.suspect_before_us.into_iter().zip(suspect).zip(logs) {
-            if suspect || block.record().reserved_at_us < before_us {
+            if suspect || block.record.reserved_at_us < before_us {
                 block.suspect(source);
             }
         }
         if let Some(disorder) = self.disorder.remove(&id) {
-            block.remember_disorder(&disorder);
+            block.remember_disorder(disorder);
         }
         self.open.insert(id, block);
     }
@@ -62,7 +60,7 @@ impl Audit {
     }
 
     /// Whether reading the account of blocks should pause. Never while sales wait for it: nothing else goes on then.
-    pub fn rests_account(&self) -> bool {
+    pub(crate) fn rests_account(&self) -> bool {
         !self.waiting.is_full() && (self.is_full() || self.reserved.len() >= RESERVED)
     }
 }

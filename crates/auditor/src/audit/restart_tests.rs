@@ -3,6 +3,7 @@
 use kafka::blocks::Phase;
 use petstore::{BlockId, Parameters, State};
 
+use super::checkpoint::Checkpoint;
 use super::tests::{BLOCK, LENGTH, closed, found, model, prove, record, sale};
 use super::*;
 use crate::audit::block::Fate;
@@ -73,11 +74,11 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
 }
 
 pub(super) fn restore(entries: &[Entry], fresh: impl Fn() -> Audit) -> Audit {
-    let mut restoring = Restoring::new(fresh());
+    let mut restoring = Restoring::default();
     for entry in entries {
         restoring.take(&entry.key, entry.value.as_deref());
     }
-    restoring.finish(fresh()).0
+    restoring.finish(fresh).0
 }
 
 #[test]

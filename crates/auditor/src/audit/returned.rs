@@ -14,22 +14,16 @@ use crate::audit::findings::{Kind, Stage};
 
 /// Sales of one block that are in Postgres and have not come back.
 #[derive(Clone, Debug)]
-pub struct Unreturned {
+pub(crate) struct Unreturned {
     id: BlockId,
     missing: Ranges,
-    spans: Vec<Span>,
-}
-
-impl Unreturned {
     /// Where the block's sales are on the states' topics.
-    pub fn spans(&self) -> &[Span] {
-        &self.spans
-    }
+    pub(crate) spans: Vec<Span>,
 }
 
 impl Audit {
     /// What has not come back, to begin a round with.
-    pub fn unreturned(&self) -> Vec<Unreturned> {
+    pub(crate) fn unreturned(&self) -> Vec<Unreturned> {
         let unreturned = |(id, block): (&BlockId, &Block)| {
             let missing = block.missing_returned();
             let spans = block.routed_spans().to_vec();
@@ -39,7 +33,7 @@ impl Audit {
     }
 
     /// Gives up those that have not come since, the spout having provably passed them all.
-    pub fn convict_returned(&mut self, passed: &[Unreturned]) {
+    pub(crate) fn convict_returned(&mut self, passed: &[Unreturned]) {
         for Unreturned { id, missing, .. } in passed {
             let Some(block) = self.open.get_mut(id) else { continue };
             let still = block.missing_returned();

@@ -18,7 +18,7 @@ const UNSEEN: usize = 1_000;
 
 /// Everything that a round of proof is about.
 #[derive(Debug, Default)]
-pub struct Suspects {
+pub(crate) struct Suspects {
     missing: Vec<(BlockId, Ranges)>,
     /// Blocks of which nothing more will be acknowledged: their loader closed them, or fell silent.
     ended: Vec<BlockId>,
@@ -28,7 +28,7 @@ pub struct Suspects {
 
 impl Suspects {
     /// What is about these blocks, and what is about others.
-    pub fn split(self, blocks: &HashSet<BlockId>) -> (Self, Self) {
+    pub(crate) fn split(self, blocks: &HashSet<BlockId>) -> (Self, Self) {
         let is_in = |(id, _): &(BlockId, Ranges)| blocks.contains(id);
         let missing = self.missing.into_iter().partition(is_in);
         let ended = self.ended.into_iter().partition(|id| blocks.contains(id));
@@ -42,20 +42,18 @@ impl Suspects {
 
 /// Sales of one block that the fan-out has passed and that are not where they belong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// The block.
-    pub id: BlockId,
-    /// Their indices.
-    pub indices: Ranges,
+pub(crate) struct Missing {
+    pub(crate) id: BlockId,
+    pub(crate) indices: Ranges,
     /// None of them is older: unix time, microseconds.
-    pub reserved_at_us: i64,
+    pub(crate) reserved_at_us: i64,
     /// A log lost records that may have been these, so that nobody can tell who lost them.
-    pub is_suspect: bool,
+    pub(crate) is_suspect: bool,
 }
 
 impl Audit {
     /// What is missing now, to begin a round with.
-    pub fn suspects(&self) -> Suspects {
+    pub(crate) fn suspects(&self) -> Suspects {
         let mut suspects = Suspects::default();
         for (id, reserved) in &self.reserved {
             if reserved.record.phase.is_final() || self.silence.is_silent(*id) {
@@ -66,7 +64,7 @@ impl Audit {
             }
         }
         for (id, block) in &self.open {
-            if (block.record().phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed() {
+            if (block.record.phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed {
                 suspects.ended.push(*id);
             }
             let missing = block.missing();
@@ -82,7 +80,7 @@ impl Audit {
     }
 
     /// Those of the suspects that have not come, the fan-out having provably passed them all.
-    pub fn convict(&mut self, suspects: &Suspects) -> Vec<Missing> {
+    pub(crate) fn convict(&mut self, suspects: &Suspects) -> Vec<Missing> {
         let mut room = self.room();
         for (id, _) in &suspects.missing {
             if room > 0 && self.reserved.contains_key(id) {
@@ -93,13 +91,8 @@ impl Audit {
         let convict = |(id, suspects): &(BlockId, Ranges)| {
             let block = self.open.get(id)?;
             let indices = block.still_missing(suspects);
-            let reserved_at_us = block.record().reserved_at_us;
-            (!indices.is_empty()).then_some(Missing {
-                id: *id,
-                indices,
-                reserved_at_us,
-                is_suspect: block.is_suspect(),
-            })
+            let reserved_at_us = block.record.reserved_at_us;
+            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us, is_suspect: block.suspect })
         };
         suspects.missing.iter().filter_map(convict).collect()
     }
@@ -111,7 +104,7 @@ impl Audit {
     }
 
     /// Says what became of a sale that was convicted.
-    pub fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
+    pub(crate) fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
         let Some(block) = self.open.get_mut(&id) else { return };
         if block.lose(index, fate) {
             let (stage, kind, detail) = match fate {
@@ -131,15 +124,14 @@ impl Audit {
         }
     }
 
-    /// Ends a round of proof: see [`Self::finish`].
-    pub fn end_round(&mut self, suspects: &Suspects) {
+    pub(crate) fn end_round(&mut self, suspects: &Suspects) {
         self.finish(suspects);
         self.rounds += 1;
     }
 
     /// Blocks of which nothing more can come are finished at routed, those that are missing having been sentenced, and what
     /// came back by then without having been routed never was.
-    pub fn finish(&mut self, suspects: &Suspects) {
+    pub(crate) fn finish(&mut self, suspects: &Suspects) {
         for (id, not_routed) in &suspects.not_routed {
             let Some(block) = self.open.get_mut(id) else { continue };
             for index in block.never_routed(not_routed) {

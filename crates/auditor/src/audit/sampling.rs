@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use petstore::BlockId;
 
+use super::Audit;
+
 /// At the most sparing, one block in so many is compared.
 const SPAREST: u32 = 64;
-/// With more records unread than this, half as many blocks are compared: a few seconds' worth at the rates that one
+/// With more records unread than this, half as many blocks are compared, and the account tells of it: a few seconds' worth at the rates that one
 /// machine carries, so that a pause of the auditor doesn't count.
-const BEHIND: u64 = 200_000;
+pub(super) const BEHIND: u64 = 200_000;
 /// With fewer, twice as many.
 const ABREAST: u64 = 20_000;
 
 /// A look at all that a store has for us should take less than this. It rests for two seconds before the next.
 const SLOW: Duration = Duration::from_secs(20);
 
-/// How many blocks are compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling {
     one_in: u32,
@@ -55,7 +56,6 @@ impl Sampling {
         self.unread = unread;
     }
 
-    /// Takes how long a store took to be compared.
     pub(super) fn took(&mut self, time: Duration) {
         self.is_slow |= time > SLOW;
     }
@@ -63,6 +63,13 @@ impl Sampling {
     /// One block in how many is compared now, and was when one was left out at the most sparing.
     pub(super) fn one_in(&self) -> (u32, u32) {
         (self.one_in, self.sparest)
+    }
+}
+
+impl Audit {
+    /// Takes how long it took to compare all that a store had for us.
+    pub(crate) fn comparing_took(&mut self, time: Duration) {
+        self.sampling.took(time);
     }
 }
 

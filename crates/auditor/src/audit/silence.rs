@@ -29,7 +29,6 @@ impl Silence {
         self.heard.insert((id.run, id.loader), self.listened);
     }
 
-    /// Whether the loader of a block is taken for gone.
     pub(super) fn is_silent(&self, id: BlockId) -> bool {
         let heard = self.heard.get(&(id.run, id.loader)).copied().unwrap_or_default();
         self.listened.saturating_sub(heard) > SILENT_AFTER
@@ -38,7 +37,7 @@ impl Silence {
 
 impl Audit {
     /// Says that the account of blocks was read to its end, and how long ago that was so before.
-    pub fn listened(&mut self, since: Duration) {
+    pub(crate) fn listened(&mut self, since: Duration) {
         self.silence.listened += since.min(LISTENED);
     }
 }

@@ -20,38 +20,24 @@ use crate::audit::source::Source;
 use crate::model::{Comparison, difference};
 
 /// The stages that are stores, in the order in which they are numbered.
-pub const STORES: [Stage; Stage::STORES.len()] = Stage::STORES;
+pub(crate) const STORES: [Stage; Stage::STORES.len()] = Stage::STORES;
 
 /// A block as it was when a store was to be asked.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    /// Which block.
-    pub id: BlockId,
-    seen: Ranges,
+pub(crate) struct Asked {
+    pub(crate) id: BlockId,
+    /// The sales that were seen and can be stored.
+    pub(crate) seen: Ranges,
     records: u64,
     spans: Vec<Span>,
-    is_to_verify: bool,
-    compares: bool,
+    /// Whether all that the store has of it is to be compared, and whether that goes for content as well.
+    pub(crate) is_to_verify: bool,
+    pub(crate) compares: bool,
 }
 
 impl Asked {
-    /// The sales that were seen and can be stored.
-    pub fn seen(&self) -> &Ranges {
-        &self.seen
-    }
-
-    /// Whether all that the store has of it is to be compared.
-    pub fn is_to_verify(&self) -> bool {
-        self.is_to_verify
-    }
-
-    /// Whether that goes for content as well.
-    pub fn compares(&self) -> bool {
-        self.compares
-    }
-
     /// Whether a store that next reads these offsets has passed all that was seen.
-    pub fn is_passed_by(&self, positions: &BTreeMap<State, i64>) -> bool {
+    pub(crate) fn is_passed_by(&self, positions: &BTreeMap<State, i64>) -> bool {
         self.spans.iter().all(|span| match span.source {
             Source::State(state) => positions.get(&state).is_some_and(|next| *next > span.high),
             _ => true,
@@ -59,13 +45,11 @@ impl Asked {
     }
 }
 
-/// What a store holds of a block.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
-    /// Which sales.
-    pub present: Bits,
+pub(crate) struct Held {
+    pub(crate) present: Bits,
     /// The content of their rows, if that was asked for.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
 }
 
 /// What a store has that was not seen, and its position at that time.
@@ -73,19 +57,19 @@ pub(super) type Extras = BTreeMap<(usize, BlockId), (Ranges, BTreeMap<State, i64
 
 impl Audit {
     /// Says that a store may have forgotten what its loader last spoke of before a time (unix time, microseconds).
-    pub fn store_forgets(&mut self, store: usize, before_us: i64) {
-        for block in self.open.values_mut().filter(|block| block.record().updated_at_us < before_us) {
+    pub(crate) fn store_forgets(&mut self, store: usize, before_us: i64) {
+        for block in self.open.values_mut().filter(|block| block.record.updated_at_us < before_us) {
             block.store_forgets(store);
         }
     }
 
     /// The open blocks of which anything was seen or that have ended, `limit` at most, from the one after `after` on.
-    pub fn ask(&self, store: usize, after: Option<BlockId>, limit: usize) -> Vec<Asked> {
+    pub(crate) fn ask(&self, store: usize, after: Option<BlockId>, limit: usize) -> Vec<Asked> {
         let mut ids: Vec<BlockId> = self
             .open
             .iter()
             .filter(|(id, block)| Some(**id) > after && block.is_asked_of(store))
-            .filter(|(_, block)| block.records() > 0 || block.is_routed())
+            .filter(|(_, block)| block.records() > 0 || block.is_routed)
             .map(|(id, _)| *id)
             .collect();
         ids.sort_unstable();
@@ -107,7 +91,7 @@ impl Audit {
 
     /// Takes how many sales of a block a store has; whether some came again there and not before.
     /// `positions`: the store's, asked for before.
-    pub fn store_said(
+    pub(crate) fn store_said(
         &mut self,
         store: usize,
         asked: &Asked,
@@ -129,8 +113,7 @@ impl Audit {
         repeats > 0
     }
 
-    /// Takes what came again to Postgres.
-    pub fn store_conflicts(&mut self, conflicts: &[Conflict]) {
+    pub(crate) fn store_conflicts(&mut self, conflicts: &[Conflict]) {
         for Conflict { id, came, kept, equal } in conflicts {
             if self.open.get(&id.block_id()).is_some_and(|block| block.came_twice(id.index)) {
                 continue;
@@ -144,7 +127,7 @@ impl Audit {
 
     /// Takes that a store had `found` sales of a block, and passed all that was seen of it. They are those that were seen if
     /// nothing else can be among them: everything below `positions`, asked for after, has been read.
-    pub fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
+    pub(crate) fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
         let abreast = self.has_read(positions);
         if let Some(block) = self.open.get_mut(&asked.id)
             && abreast
@@ -155,7 +138,7 @@ impl Audit {
     }
 
     /// Takes which sales a store holds that has passed all that was seen.
-    pub fn store_holds(&mut self, store: usize, asked: &Asked, present: &Bits) {
+    pub(crate) fn store_holds(&mut self, store: usize, asked: &Asked, present: &Bits) {
         let Some(block) = self.open.get_mut(&asked.id) else { return };
         let missing = present.missing_from(&asked.seen);
         let mut certain: Bits = asked.seen.iter().collect();
@@ -166,13 +149,13 @@ impl Audit {
     }
 
     /// Whether a store holds more than was seen, so that its position must be asked for.
-    pub fn is_more(&self, asked: &Asked, present: &Bits) -> bool {
+    pub(crate) fn is_more(&self, asked: &Asked, present: &Bits) -> bool {
         self.open.get(&asked.id).is_some_and(|block| !block.unseen(present).is_empty())
     }
 
     /// Takes all that a store holds of a block, nothing more being expected there. `positions`: of the store, asked for
     /// after; only needed if [`Self::is_more`].
-    pub fn store_verified(&mut self, store: usize, asked: &Asked, held: &Held, positions: BTreeMap<State, i64>) {
+    pub(crate) fn store_verified(&mut self, store: usize, asked: &Asked, held: &Held, positions: BTreeMap<State, i64>) {
         self.store_holds(store, asked, &held.present);
         let Some(block) = self.open.get(&asked.id) else { return };
         let extra = block.unseen(&held.present);
@@ -207,7 +190,7 @@ impl Audit {
 
     fn compare(&mut self, id: BlockId, store: usize, rows: &[Row]) {
         let Some(block) = self.open.get(&id) else { return };
-        let parameters = block.record().parameters.clone();
+        let parameters = block.record.parameters.clone();
         let Ok(truth) = self.truths.of(id, &parameters, true) else { return };
         let (mut compared, mut altered) = (0, Vec::new());
         for row in rows {

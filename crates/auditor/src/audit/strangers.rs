@@ -13,7 +13,7 @@ const KNOWN: usize = 1_000;
 
 /// Sales of strange blocks, by the stage where they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Strangers {
+pub(crate) struct Strangers {
     blocks: BTreeMap<Stage, BTreeMap<BlockId, u64>>,
     more: BTreeMap<Stage, u64>,
     /// Found in a store, and not known as yet to be strange.
@@ -66,7 +66,6 @@ impl Strangers {
             + self.more.get(&stage).copied().unwrap_or(0)
     }
 
-    /// How many blocks are in question.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
@@ -74,7 +73,7 @@ impl Strangers {
 
 impl Audit {
     /// Of the blocks that a store has, those that are not on the account and not yet found strange there.
-    pub fn strange_blocks(&self, stage: Stage, blocks: &[BlockId]) -> Vec<BlockId> {
+    pub(crate) fn strange_blocks(&self, stage: Stage, blocks: &[BlockId]) -> Vec<BlockId> {
         let strange = |id: &&BlockId| {
             !self.knows(**id)
                 && !self.strangers.has(stage, **id)
@@ -84,7 +83,7 @@ impl Audit {
     }
 
     /// Takes how many sales of such a block a store has. Judged when the account of blocks was read so far.
-    pub fn strange_block(&mut self, stage: Stage, id: BlockId, sales: u64) {
+    pub(crate) fn strange_block(&mut self, stage: Stage, id: BlockId, sales: u64) {
         self.strangers.waiting.push((stage, id, sales));
     }
 

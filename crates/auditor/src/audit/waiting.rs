@@ -27,7 +27,7 @@ struct Sale {
 
 impl Waiting {
     pub(super) fn push(&mut self, record: &Record<'_>) {
-        let body: Box<[u8]> = record.body.bytes().into();
+        let body: Box<[u8]> = record.body.bytes.into();
         self.bytes += body.len();
         self.sales.push_back(Sale { number: self.next, record: Record { body: Body::new(&[]), ..*record }, body });
         self.next += 1;
@@ -38,7 +38,6 @@ impl Waiting {
         self.next
     }
 
-    /// Takes out the sales of a block, each with its body.
     pub(super) fn of(&mut self, id: BlockId) -> Vec<(Record<'static>, Box<[u8]>)> {
         if !self.sales.iter().any(|sale| sale.record.id.block_id() == id) {
             return Vec::new();
@@ -61,6 +60,7 @@ impl Waiting {
         sales.into_iter().map(|sale| (sale.record, sale.body)).collect()
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.sales.len()
     }

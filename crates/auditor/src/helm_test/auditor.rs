@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use service::account::{Account, Count};
 
 use super::table::{Release, Row};
 use crate::audit::findings::{Stage, Tallies, Tally};
-use crate::audit::{Account, Count};
 use crate::recount::grouped;
 
 /// Between two questions.

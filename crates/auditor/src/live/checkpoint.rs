@@ -12,13 +12,13 @@ const READ_LIMIT: Duration = Duration::from_mins(1);
 
 /// What an earlier auditor wrote, and whether there was anything; `fresh` makes an empty account.
 pub(super) fn restore(kafka: &kafka::Config, fresh: impl Fn() -> Audit) -> anyhow::Result<(Audit, bool)> {
-    let mut restoring = Restoring::new(fresh());
+    let mut restoring = Restoring::default();
     read_committed(kafka, &kafka.names().audit(), READ_LIMIT, |record| {
         if let Some(key) = record.key() {
             restoring.take(&String::from_utf8_lossy(key), record.payload());
         }
     })?;
-    Ok(restoring.finish(fresh()))
+    Ok(restoring.finish(fresh))
 }
 
 /// Writes checkpoints; a newer auditor fences it.

@@ -169,7 +169,6 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Asks where faults were made.
     fn look_up(&mut self) {
         if self.desk.is_busy() || self.looked_up.is_some_and(|at| at.elapsed() < CASES) {
             return;
@@ -220,7 +219,7 @@ impl Judge<'_> {
         if self.round.is_none() {
             // The order is the proof: first the suspects, then the end, which is beyond them.
             let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
-            self.round = Some(Round::new(suspects, self.logs.ends(&self.sales)?));
+            self.round = Some(Round { suspects, step: Step::FanOut(self.logs.ends(&self.sales)?) });
         }
         let Some(round) = &mut self.round else { return Ok(()) };
         if let Step::FanOut(ends) = &round.step

@@ -24,15 +24,16 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use kafka::{Logs, Partition, Topic};
 use petstore::BlockId;
 use prometheus_client::registry::Registry;
-use service::{Admin, Health, Ready};
+use service::{Admin, Beat, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::audit::bits::Bits;
+use crate::audit::block::Watched;
 use crate::audit::source::Source;
 use crate::audit::{Account, Audit, STORES};
 use crate::config::Stores;
@@ -63,7 +64,6 @@ struct Live {
     pruned_before_us: AtomicI64,
     /// What the logs still held when that was last looked at.
     retained: Mutex<Retained>,
-    /// How long Redis keeps a block, if it is watched.
     redis_keeps: Option<Duration>,
     started: Started,
     progress: Mutex<Progress>,
@@ -96,42 +96,31 @@ pub async fn run(
     let metrics = Metrics::register(&mut registry);
 
     let shared: Arc<std::sync::OnceLock<Arc<Live>>> = Arc::default();
-    let (figures, routes) = (Arc::clone(&shared), Arc::clone(&shared));
-    let admin = Admin::new(service, "auditor", registry, health.clone(), move || api::figures(figures.get())).routes(
-        move |request| {
-            let live = routes.get().cloned();
-            async move { api::answer(&request, live.as_ref()) }
-        },
-    );
+    let (figures, routes) = (metrics.clone(), Arc::clone(&shared));
+    let admin = Admin::new(service, "auditor", registry, health.clone(), move || figures.figures());
+    let admin = admin.routes(move |request| {
+        let live = routes.get().cloned();
+        async move { api::answer(&request, live.as_ref()) }
+    });
 
     let work = async {
         let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
         let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let [read, judge, search, retention] =
-            ["read", "judge", "search", "retention"].map(|name| health.loop_(name, STUCK));
-        let reader =
-            thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| reader::run(kafka, live, &read, shutdown));
         let (desk, searcher) = search::open();
-        let judge = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
-            judge::run(kafka, live, desk, &judge, shutdown)
-        });
-        let search = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
-            search::run(kafka, live, &searcher, &search, shutdown)
-        });
-        let retention = thread(&kafka, &live, &shutdown, move |kafka, live, shutdown| {
-            retention::run(kafka, live, &retention, shutdown)
-        });
+        let start = Start { kafka: &kafka, live: &live, health: &health, shutdown: &shutdown };
+        let read = start.thread("read", reader::run);
+        let judge = start.thread("judge", move |kafka, live, beat, stop| judge::run(kafka, live, desk, beat, stop));
+        let search =
+            start.thread("search", move |kafka, live, beat, stop| search::run(kafka, live, &searcher, beat, stop));
+        let retention = start.thread("retention", retention::run);
         let Stores { redis, postgres, .. } = stores;
-        let (redis, postgres) =
-            (watch(&live, 0, redis, &health, &shutdown), watch(&live, 1, postgres, &health, &shutdown));
         let stores = async {
-            let (redis, postgres, ()) = tokio::try_join!(redis, postgres, async {
-                replaced::wait(&live, &shutdown).await;
-                Ok(())
-            })?;
+            let redis = watch(&live, 0, redis, &health, &shutdown);
+            let postgres = watch(&live, 1, postgres, &health, &shutdown);
+            let (redis, postgres, ()) = tokio::join!(redis, postgres, replaced::wait(&live, &shutdown));
             replaced::end(&kafka, &live, [redis, postgres], &shutdown).await
         };
-        tokio::try_join!(reader, judge, search, retention, stores)?;
+        tokio::try_join!(read, judge, search, retention, stores)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -153,71 +142,32 @@ async fn prepare(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<Live>> {
     let watched = stores.watched();
-    let redis_keeps = stores.redis.as_ref().and_then(Store::keeps);
-    let names = kafka.names();
-    let prepared = async {
+    let restored = async {
         kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
         let watch = kafka.watch(shutdown).await?;
-        let mut topics = names.states();
-        topics.extend([names.sales(), names.rejected()]);
-        topics.extend(watched.returned.then(|| names.receipts()));
         loop {
-            let (config, topics, kafka) = (kafka.clone(), topics.clone(), kafka.clone());
-            match tokio::task::spawn_blocking(move || missing(&config, &topics)).await? {
-                Ok(None) => {
-                    let returned = watched.returned;
-                    let sources = tokio::task::spawn_blocking(move || sources(&kafka, returned)).await?;
-                    match sources {
-                        Ok(sources) => return Ok((watch, sources)),
-                        Err(err) => ready.missing(format!("{err:#}")),
-                    }
-                }
-                Ok(Some(topic)) => ready.missing(format!("waiting for topic {topic}")),
+            let (kafka, installation) = (kafka.clone(), watch.installation().to_string());
+            match tokio::task::spawn_blocking(move || restore(&kafka, watched, &installation)).await? {
+                Ok((sources, audit)) => return anyhow::Ok((watch, sources, audit)),
                 Err(err) => ready.missing(format!("{err:#}")),
             }
             tokio::time::sleep(REST).await;
         }
     };
-    let prepared: anyhow::Result<(kafka::Watch, Vec<Source>)> = tokio::select! {
+    let (watch, sources, audit) = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(None),
-        prepared = prepared => prepared,
-    };
-    let (watch, sources) = prepared.context("waiting for kafka")?;
-    let installation = watch.installation().to_string();
-    let audit = loop {
-        let (config, followed, installation) = (kafka.clone(), sources.clone(), installation.clone());
-        let restored = tokio::task::spawn_blocking(move || {
-            let fresh = || {
-                let mut audit = Audit::new(watched, Chains::default().generate());
-                audit.follow(followed.clone());
-                audit.of_kafka(installation.clone());
-                audit
-            };
-            checkpoint::restore(&config, fresh)
-        });
-        match restored.await? {
-            Ok((audit, resumed)) => {
-                info!(resumed, "restored the account");
-                break audit;
-            }
-            Err(err) => ready.missing(format!("{err:#}")),
-        }
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ok(None),
-            () = tokio::time::sleep(REST) => {}
-        }
+        restored = restored => restored.context("waiting for kafka")?,
     };
     Ok(Some(Live {
-        names,
+        names: kafka.names(),
+        installation: watch.installation().to_string(),
         watch,
-        installation,
         sources,
         audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
         retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
-        redis_keeps,
+        redis_keeps: stores.redis.as_ref().and_then(Store::keeps),
         pruned_before_us: AtomicI64::new(if watched.stores[1] { i64::MIN } else { i64::MAX }),
         started: Started { flag: AtomicBool::new(false), ready },
         progress: Mutex::default(),
@@ -225,33 +175,46 @@ async fn prepare(
     }))
 }
 
-/// The first of `topics` that isn't there.
-fn missing(kafka: &kafka::Config, topics: &[String]) -> anyhow::Result<Option<String>> {
-    let logs = Logs::new(kafka, "fan-out", ASK_LIMIT)?;
-    for topic in topics {
-        if logs.partitions(topic)?.is_empty() {
-            return Ok(Some(topic.clone()));
-        }
+/// All logs that are to be read, and what an earlier auditor knew of them; an error if a topic isn't there yet. Blocks.
+fn restore(kafka: &kafka::Config, watched: Watched, installation: &str) -> anyhow::Result<(Vec<Source>, Audit)> {
+    let (logs, names) = (Logs::new(kafka, "reader", ASK_LIMIT)?, kafka.names());
+    let partitions = |topic: String| match logs.partitions(&topic)?.len() {
+        0 => bail!("waiting for topic {topic}"),
+        partitions => Ok(partitions),
+    };
+    for topic in names.states().into_iter().chain([names.sales(), names.rejected()]) {
+        partitions(topic)?;
     }
-    Ok(None)
+    let receipts = if watched.returned { partitions(names.receipts())? } else { 0 };
+    let sources = Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?);
+    let fresh = || {
+        let mut audit = Audit::new(watched, Chains::default().generate());
+        audit.follow(sources.clone());
+        audit.of_kafka(installation.to_owned());
+        audit
+    };
+    let (audit, resumed) = checkpoint::restore(kafka, fresh)?;
+    info!(resumed, "restored the account");
+    Ok((sources, audit))
 }
 
-/// All logs that are to be read.
-fn sources(kafka: &kafka::Config, returned: bool) -> anyhow::Result<Vec<Source>> {
-    let receipts =
-        if returned { Logs::new(kafka, "spout", ASK_LIMIT)?.partitions(&kafka.names().receipts())?.len() } else { 0 };
-    Ok(Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?))
+struct Start<'a> {
+    kafka: &'a kafka::Config,
+    live: &'a Arc<Live>,
+    health: &'a Health,
+    shutdown: &'a CancellationToken,
 }
 
-/// Runs blocking work beside the async frame.
-async fn thread(
-    kafka: &kafka::Config,
-    live: &Arc<Live>,
-    shutdown: &CancellationToken,
-    work: impl FnOnce(&kafka::Config, &Live, &CancellationToken) -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let (kafka, live, shutdown) = (kafka.clone(), Arc::clone(live), shutdown.clone());
-    tokio::task::spawn_blocking(move || work(&kafka, &live, &shutdown)).await?
+impl Start<'_> {
+    /// Runs blocking work beside the async frame.
+    async fn thread<W>(&self, name: &str, work: W) -> anyhow::Result<()>
+    where
+        W: FnOnce(&kafka::Config, &Live, &Beat, &CancellationToken) -> anyhow::Result<()> + Send + 'static,
+    {
+        let (kafka, live, shutdown) = (self.kafka.clone(), Arc::clone(self.live), self.shutdown.clone());
+        let beat = self.health.loop_(name, STUCK);
+        tokio::task::spawn_blocking(move || work(&kafka, &live, &beat, &shutdown)).await?
+    }
 }
 
 /// Watches a store, if there is one. Gives what it held when Kafka was replaced.
@@ -261,8 +224,8 @@ async fn watch(
     store: Option<Store>,
     health: &Health,
     shutdown: &CancellationToken,
-) -> anyhow::Result<HashMap<BlockId, Bits>> {
-    let Some(store) = store else { return Ok(HashMap::new()) };
+) -> HashMap<BlockId, Bits> {
+    let Some(store) = store else { return HashMap::new() };
     let beat = health.loop_(STORES[number].name(), STUCK);
     watch::run(live, number, store, &beat, shutdown).await
 }
@@ -277,7 +240,6 @@ impl Live {
         self.watch.is_sure().unwrap_or(false)
     }
 
-    /// The partitions of all sources, in their order.
     fn partitions(&self) -> Vec<Partition> {
         self.sources.iter().map(|source| source.partition(&self.names)).collect()
     }
@@ -295,6 +257,7 @@ impl Live {
     }
 
     fn round_ended(&self) {
+        self.metrics.rounds.inc();
         self.progress().round_ended = Some(Instant::now());
     }
 
@@ -318,7 +281,6 @@ impl Live {
         account
     }
 
-    /// Puts the account into the metrics.
     fn show(&self) {
         self.metrics.show(self.account());
     }

@@ -23,7 +23,6 @@ const BATCH: usize = 2_000;
 const BATCH_BYTES: usize = 4 << 20;
 /// A wait for the first record of a batch; bounds how late a stop is seen.
 const IDLE: Duration = Duration::from_millis(50);
-/// Between two tries to ask Kafka.
 const REST: Duration = Duration::from_secs(1);
 /// How often positions are taken: a round of proof waits for them.
 const POSITIONS: Duration = Duration::from_millis(50);
@@ -51,7 +50,6 @@ struct Reader<'a> {
     looked: Instant,
     /// See [`Next::OutOfRange`].
     overtaken: bool,
-    /// When Kafka was last asked where to go on.
     asked: Option<Instant>,
     /// Whether reading each source rests.
     rests: Vec<bool>,

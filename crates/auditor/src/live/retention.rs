@@ -21,7 +21,6 @@ use tracing::{debug, info};
 
 use super::{ASK_LIMIT, Live};
 
-/// Between two looks.
 const EVERY: Duration = Duration::from_mins(1);
 /// Between two looks whether it is time, or whether to stop.
 const REST: Duration = Duration::from_secs(1);
@@ -42,9 +41,7 @@ pub(super) struct Retained {
     pub(super) whole_us: i64,
     /// The time before which no log holds anything; the lowest number if that could not be found out.
     any_us: i64,
-    /// The account of blocks.
     blocks: HashMap<BlockId, Block>,
-    /// The highest block of each run and loader.
     highest: HashMap<(u32, u32), u32>,
 }
 
@@ -170,7 +167,6 @@ fn sooner(time_us: i64) -> i64 {
     time_us.saturating_sub(i64::try_from(CLOCKS.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Looks where logs begin.
 struct Beginnings {
     logs: Logs,
     /// Kept, since a client that is given up while it still logs in reports that as an error.

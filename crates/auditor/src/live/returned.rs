@@ -68,7 +68,7 @@ impl Returned {
         let committed = self.logs.committed(&partitions)?;
         let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);
         let has_passed = |suspect: &Unreturned| {
-            suspect.spans().iter().all(|span| beyond(span.source).is_some_and(|next| next > span.high))
+            suspect.spans.iter().all(|span| beyond(span.source).is_some_and(|next| next > span.high))
         };
         let judged: Vec<Unreturned> = suspects.iter().filter(|suspect| has_passed(suspect)).cloned().collect();
         Ok(if judged.len() == suspects.len() || (since.elapsed() > PATIENCE && !judged.is_empty()) {

@@ -4,9 +4,7 @@ use crate::audit::Suspects;
 
 /// See [`crate::audit`]'s module on what was routed for why this is a proof.
 pub(super) struct Round {
-    /// What it is about.
     pub(super) suspects: Suspects,
-    /// What it waits for.
     pub(super) step: Step,
 }
 
@@ -19,12 +17,6 @@ pub(super) enum Step {
 }
 
 impl Round {
-    /// Begins a round. `ends` of `sales` must have been asked for after the suspects.
-    pub(super) fn new(suspects: Suspects, ends: Vec<i64>) -> Self {
-        Self { suspects, step: Step::FanOut(ends) }
-    }
-
-    /// What it waits for, for people.
     pub(super) fn waiting_for(&self) -> &'static str {
         match self.step {
             Step::FanOut(_) => "the fan-out to commit what was accepted",

@@ -32,7 +32,6 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Between two looks whether to stop, while there is no question.
 const REST: Duration = Duration::from_millis(250);
 
-/// What is to be looked up.
 pub(super) enum Question {
     /// Who lost these.
     Missing(Vec<Missing>),
@@ -40,7 +39,6 @@ pub(super) enum Question {
     Cases(Vec<Case>),
 }
 
-/// What was found out.
 pub(super) enum Answer {
     /// What became of each sale.
     Fates(Vec<(BlockId, u32, Fate)>),
@@ -68,7 +66,6 @@ pub(super) fn open() -> (Desk, Searcher) {
 }
 
 impl Desk {
-    /// Whether a search is under way.
     pub(super) fn is_busy(&self) -> bool {
         self.is_busy
     }
@@ -136,7 +133,6 @@ struct Found {
 #[derive(Default)]
 struct Sightings {
     times: u64,
-    /// The fingerprints.
     say: HashSet<u64>,
     /// The topics that its headers name.
     topics: HashSet<Source>,
@@ -212,7 +208,7 @@ impl Search<'_> {
     /// Whether a record on `sales` is what the model generates.
     fn is_as_sent(&self, header: &SaleHeader, body: Body<'_>) -> bool {
         let Some(model) = self.live.audit().model(header.id) else { return false };
-        let same = serde_json::from_slice::<Sale>(body.bytes())
+        let same = serde_json::from_slice::<Sale>(body.bytes)
             .is_ok_and(|sale| petstore::digest(&sale) == petstore::digest(&model));
         same && header.state == model.state()
     }

@@ -33,52 +33,46 @@ pub(super) async fn run(
     mut store: Store,
     beat: &Beat,
     shutdown: &CancellationToken,
-) -> anyhow::Result<HashMap<BlockId, Bits>> {
+) -> HashMap<BlockId, Bits> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => HashMap::new(),
+        () = watch(live, number, &mut store, beat) => last_look(live, number, &mut store, beat).await,
+    }
+}
+
+/// Until Kafka is replaced.
+async fn watch(live: &Live, number: usize, store: &mut Store, beat: &Beat) {
+    let stage = STORES[number].name();
     let (mut away, mut page, mut pruning) = (false, Page::default(), Pruning::new());
     loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ok(HashMap::new()),
-            () = tokio::time::sleep(REST) => {}
-        }
+        tokio::time::sleep(REST).await;
         beat.turned();
         match live.watch.is_sure() {
             Ok(true) => {}
             Ok(false) => continue,
-            Err(_) => return Ok(last_look(live, number, &mut store, beat).await),
+            Err(_) => return,
         }
         // Before the account of blocks is read, all that a store has is strange.
         if !live.started.get() {
             continue;
         }
         let begun = Instant::now();
-        let passed = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ok(HashMap::new()),
-            passed = pass(live, number, &mut store, &mut page, beat) => passed,
-        };
+        let passed = pass(live, number, store, &mut page, beat).await;
         match &passed {
-            Ok(()) if away => info!(stage = STORES[number].name(), "the store answers again"),
+            Ok(()) if away => info!(stage, "the store answers again"),
             Ok(()) => live.audit().comparing_took(begun.elapsed()),
             Err(err) => {
                 live.metrics.errors.inc();
                 if !away {
-                    info!(stage = STORES[number].name(), "waiting for the store: {err:#}");
+                    info!(stage, "waiting for the store: {err:#}");
                 }
             }
         }
         away = passed.is_err();
-        if away {
-            continue;
-        }
-        let pruned = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return Ok(HashMap::new()),
-            pruned = pruning.turn(live, &mut store, beat) => pruned,
-        };
-        if let Err(err) = pruned {
+        if !away && let Err(err) = pruning.turn(live, store, beat).await {
             live.metrics.errors.inc();
-            info!(stage = STORES[number].name(), "pruning again in a moment: {err:#}");
+            info!(stage, "pruning again in a moment: {err:#}");
         }
     }
 }
@@ -112,9 +106,9 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
             if !asked.is_passed_by(&positions) {
                 continue;
             }
-            if asked.is_to_verify() {
+            if asked.is_to_verify {
                 verify(live, number, store, asked).await?;
-            } else if found >= asked.seen().len() {
+            } else if found >= asked.seen.len() {
                 whole.push((asked, found));
             } else if looked_at < LOOKED_AT {
                 looked_at += 1;
@@ -135,7 +129,7 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
 
 /// Compares all that the store holds of a block of which nothing more is expected.
 async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) -> anyhow::Result<()> {
-    let held = if asked.compares() {
+    let held = if asked.compares {
         store.held(asked.id).await?
     } else {
         crate::audit::Held { present: store.present(asked.id).await?, rows: Vec::new() }

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use petstore::{BlockId, Parameters, Sale, SaleId};
 
-use super::Truth;
+use super::{Chains, Truth};
 
-/// Says what a block holds.
-pub type Generate = Box<dyn FnMut(&Parameters, BlockId) -> anyhow::Result<Vec<Sale>> + Send>;
+pub(crate) type Generate = Box<dyn FnMut(&Parameters, BlockId) -> anyhow::Result<Vec<Sale>> + Send>;
 
 /// Sales of all blocks that are kept: 37 bytes each where content is compared, so some 48 MB. A block that is needed
 /// again is generated again, which takes milliseconds.
 const KEPT_SALES: usize = 1_300_000;
 
 /// Generates blocks, and keeps those last used.
-pub struct Truths {
+pub(crate) struct Truths {
     generate: Generate,
     kept: HashMap<BlockId, Kept>,
     /// Of all that are kept.
@@ -30,15 +29,21 @@ struct Kept {
     used: u64,
 }
 
+/// Generates them as the model does.
+impl Default for Truths {
+    fn default() -> Self {
+        Self::new(Chains::default().generate())
+    }
+}
+
 impl Truths {
-    /// Keeps nothing yet.
-    pub fn new(generate: Generate) -> Self {
+    pub(crate) fn new(generate: Generate) -> Self {
         Self { generate, kept: HashMap::new(), sales: 0, uses: 0 }
     }
 
     /// What a block holds; `content`: whether bodies are to be compared. Asked for with another answer, the first counts
     /// for as long as the block is kept.
-    pub fn of(&mut self, id: BlockId, parameters: &Parameters, content: bool) -> anyhow::Result<Arc<Truth>> {
+    pub(crate) fn of(&mut self, id: BlockId, parameters: &Parameters, content: bool) -> anyhow::Result<Arc<Truth>> {
         self.uses += 1;
         if let Some(kept) = self.kept.get_mut(&id) {
             kept.used = self.uses;
@@ -53,7 +58,7 @@ impl Truths {
     }
 
     /// One sale, whole. Generates its block again: for the few that are shown.
-    pub fn sale(&mut self, id: SaleId, parameters: &Parameters) -> Option<Sale> {
+    pub(crate) fn sale(&mut self, id: SaleId, parameters: &Parameters) -> Option<Sale> {
         let mut sales = (self.generate)(parameters, id.block_id()).ok()?;
         let at = id.index as usize;
         (at < sales.len()).then(|| sales.swap_remove(at))
@@ -67,8 +72,7 @@ impl Truths {
         }
     }
 
-    /// Lets a block go.
-    pub fn forget(&mut self, id: BlockId) {
+    pub(crate) fn forget(&mut self, id: BlockId) {
         if let Some(kept) = self.kept.remove(&id) {
             self.sales -= kept.truth.len();
         }

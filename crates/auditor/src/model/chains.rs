@@ -16,7 +16,6 @@ const CHAINS: usize = 8;
 pub(crate) struct Chains(HashMap<Parameters, Petstore>);
 
 impl Chains {
-    /// All sales of a block.
     pub(crate) fn block(&mut self, parameters: &Parameters, id: BlockId) -> anyhow::Result<Vec<Sale>> {
         if !self.0.contains_key(parameters) {
             if self.0.len() >= CHAINS {
@@ -28,7 +27,6 @@ impl Chains {
         Ok(self.0.get(parameters).map(|chain| chain.block(id)).unwrap_or_default())
     }
 
-    /// The same as a function.
     pub(crate) fn generate(mut self) -> Generate {
         Box::new(move |parameters, id| self.block(parameters, id))
     }

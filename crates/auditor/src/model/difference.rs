@@ -7,7 +7,7 @@ use serde_json::Value;
 const SHOWN: usize = 40;
 
 /// The first field that differs, with what was expected and what was found, shortened: `/cents: 1995, found 5`.
-pub fn difference(expected: &impl Serialize, found: &impl Serialize) -> String {
+pub(crate) fn difference(expected: &impl Serialize, found: &impl Serialize) -> String {
     let (Ok(expected), Ok(found)) = (serde_json::to_value(expected), serde_json::to_value(found)) else {
         return String::new();
     };

@@ -9,41 +9,33 @@ mod difference;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
+
 use petstore::{BlockId, Receipt, Sale, SaleId, State};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use stores::postgres::Row;
 use xxhash_rust::xxh3::xxh3_64;
 
-pub use cache::{Generate, Truths};
+pub(crate) use cache::{Generate, Truths};
 pub(crate) use chains::Chains;
-pub use difference::difference;
+pub(crate) use difference::difference;
 
 /// The body of a record, as it came.
 #[derive(Clone, Copy, Debug)]
-pub struct Body<'a> {
-    bytes: &'a [u8],
-    hash: u64,
+pub(crate) struct Body<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) hash: u64,
 }
 
 impl<'a> Body<'a> {
-    /// Takes the bytes.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, hash: xxh3_64(bytes) }
-    }
-
-    /// The bytes.
-    pub fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// Tells one body from another.
-    pub fn hash(&self) -> u64 {
-        self.hash
     }
 }
 
-/// What became of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// The content of this block is not compared.
     Skipped,
     /// All as the model generates it.
@@ -58,35 +50,38 @@ pub enum Comparison {
 }
 
 impl Comparison {
-    /// Whether a sink takes this record.
-    pub fn is_storable(&self) -> bool {
+    pub(crate) fn is_storable(&self) -> bool {
         !matches!(self, Self::Malformed(_) | Self::Altered { storable: false })
     }
 }
 
 /// What a block holds, as far as it is kept: 5 bytes a sale, and 32 more where content is compared.
 #[derive(Debug)]
-pub struct Truth {
+pub(crate) struct Truth {
     id: BlockId,
     states: Box<[State]>,
     stores: Box<[u32]>,
     content: Option<Content>,
 }
 
-/// In the order of the sales.
 #[derive(Debug)]
 struct Content {
-    /// Hashes of the bodies as the model writes them, and the canonical digests.
+    sales: Prints,
+    receipts: Prints,
+}
+
+/// In the order of the sales.
+#[derive(Debug)]
+struct Prints {
+    /// Hashes of the bodies as the model writes them.
     bodies: Box<[u64]>,
+    /// The canonical digests.
     digests: Box<[u64]>,
-    /// The same of the receipts.
-    receipt_bodies: Box<[u64]>,
-    receipt_digests: Box<[u64]>,
 }
 
 impl Truth {
     /// Takes what the model generated; `content`: whether bodies are to be compared.
-    pub fn new(id: BlockId, sales: &[Sale], content: bool) -> Self {
+    pub(crate) fn new(id: BlockId, sales: &[Sale], content: bool) -> Self {
         Self {
             id,
             states: sales.iter().map(Sale::state).collect(),
@@ -95,71 +90,68 @@ impl Truth {
         }
     }
 
-    /// How many sales the block has.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.states.len()
     }
 
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.states.is_empty()
-    }
-
     /// The state that a sale belongs to, if the block has so many.
-    pub fn state(&self, index: u32) -> Option<State> {
+    pub(crate) fn state(&self, index: u32) -> Option<State> {
         self.states.get(index as usize).copied()
     }
 
-    /// The store that a sale was made in.
-    pub fn store(&self, index: u32) -> Option<u32> {
+    pub(crate) fn store(&self, index: u32) -> Option<u32> {
         self.stores.get(index as usize).copied()
     }
 
-    /// Compares a sale's body.
-    pub fn sale(&self, index: u32, body: Body<'_>) -> Comparison {
-        let at = index as usize;
-        let Some((content, expected)) = self.content.as_ref().and_then(|all| Some((all, *all.bodies.get(at)?))) else {
-            return Comparison::Skipped;
-        };
-        if body.hash == expected {
-            return Comparison::Same;
-        }
-        match serde_json::from_slice::<Sale>(body.bytes) {
-            Err(err) => Comparison::Malformed(format!("the body is not a valid sale: {err}")),
-            Ok(sale) if sale.id != self.id.sale(index) => Comparison::Malformed(other(sale.id)),
-            Ok(sale) if petstore::digest(&sale) == content.digests[at] => Comparison::Same,
-            // What a due time and an offset may be is another question.
-            Ok(sale) => Comparison::Altered { storable: stores::Record::new(sale, 0, 0).is_ok() },
-        }
+    pub(crate) fn sale(&self, index: u32, body: Body<'_>) -> Comparison {
+        let read = |sale: &Sale| (sale.id, petstore::digest(sale));
+        // What a due time and an offset may be is another question.
+        let is_storable = |sale| stores::Record::new(sale, 0, 0).is_ok();
+        self.compare(index, body, "sale", |content| &content.sales, read, is_storable)
     }
 
-    /// Compares a receipt's body.
-    pub fn receipt(&self, index: u32, body: Body<'_>) -> Comparison {
+    pub(crate) fn receipt(&self, index: u32, body: Body<'_>) -> Comparison {
+        let read = |receipt: &Receipt| (receipt.id, petstore::receipt_digest(receipt));
+        self.compare(index, body, "receipt", |content| &content.receipts, read, |_| true)
+    }
+
+    /// Compares a body that holds a `T`, called `what`. `read`: its sale and its digest.
+    fn compare<T: DeserializeOwned>(
+        &self,
+        index: u32,
+        body: Body<'_>,
+        what: &str,
+        prints: impl FnOnce(&Content) -> &Prints,
+        read: impl FnOnce(&T) -> (SaleId, u64),
+        is_storable: impl FnOnce(T) -> bool,
+    ) -> Comparison {
         let at = index as usize;
-        let Some((content, expected)) = self.content.as_ref().and_then(|all| Some((all, *all.receipt_bodies.get(at)?)))
-        else {
-            return Comparison::Skipped;
-        };
-        if body.hash == expected {
+        let expected = self.content.as_ref().map(prints).and_then(|all| Some((*all.bodies.get(at)?, all.digests[at])));
+        let Some((hash, digest)) = expected else { return Comparison::Skipped };
+        if body.hash == hash {
             return Comparison::Same;
         }
-        match serde_json::from_slice::<Receipt>(body.bytes) {
-            Err(err) => Comparison::Malformed(format!("the body is not a valid receipt: {err}")),
-            Ok(receipt) if receipt.id != self.id.sale(index) => Comparison::Malformed(other(receipt.id)),
-            Ok(receipt) if petstore::receipt_digest(&receipt) == content.receipt_digests[at] => Comparison::Same,
-            Ok(_) => Comparison::Altered { storable: true },
+        let found = match serde_json::from_slice::<T>(body.bytes) {
+            Ok(found) => found,
+            Err(err) => return Comparison::Malformed(format!("the body is not a valid {what}: {err}")),
+        };
+        match read(&found) {
+            (id, _) if id != self.id.sale(index) => Comparison::Malformed(format!("the body is that of sale {id}")),
+            (_, found) if found == digest => Comparison::Same,
+            _ => Comparison::Altered { storable: is_storable(found) },
         }
     }
 
     /// Compares a row of Postgres: the digest that was stored with it, and its own columns, which may have been changed
     /// since without the digest.
-    pub fn row(&self, row: &Row) -> Comparison {
+    pub(crate) fn row(&self, row: &Row) -> Comparison {
         let at = row.index as usize;
-        let Some((content, digest)) = self.content.as_ref().and_then(|all| Some((all, *all.digests.get(at)?))) else {
+        let Some((content, digest)) = self.content.as_ref().and_then(|all| Some((all, *all.sales.digests.get(at)?)))
+        else {
             return Comparison::Skipped;
         };
         let columns = row.receipt.as_ref().map(petstore::receipt_digest);
-        if row.digest == digest && columns == Ok(content.receipt_digests[at]) {
+        if row.digest == digest && columns == Ok(content.receipts.digests[at]) {
             Comparison::Same
         } else {
             Comparison::Altered { storable: true }
@@ -169,29 +161,24 @@ impl Truth {
 
 impl Content {
     fn new(sales: &[Sale]) -> Self {
-        let mut json = Vec::with_capacity(1_024);
-        let mut content = [const { Vec::new() }; 4].map(|mut list: Vec<u64>| {
-            list.reserve_exact(sales.len());
-            list
-        });
-        for sale in sales {
-            let receipt = sale.receipt();
-            content[0].push(hash(&mut json, sale));
-            content[1].push(petstore::digest(sale));
-            content[2].push(hash(&mut json, &receipt));
-            content[3].push(petstore::receipt_digest(&receipt));
+        Self {
+            sales: Prints::of(sales.iter(), petstore::digest),
+            receipts: Prints::of(sales.iter().map(Sale::receipt), petstore::receipt_digest),
         }
-        let [bodies, digests, receipt_bodies, receipt_digests] = content.map(Vec::into_boxed_slice);
-        Self { bodies, digests, receipt_bodies, receipt_digests }
     }
 }
 
-fn other(id: SaleId) -> String {
-    format!("the body is that of sale {id}")
+impl Prints {
+    fn of<T: Serialize>(all: impl Iterator<Item: Borrow<T>>, digest: fn(&T) -> u64) -> Self {
+        let mut json = Vec::with_capacity(1_024);
+        let prints = all.map(|one| (hash(&mut json, one.borrow()), digest(one.borrow())));
+        let (bodies, digests): (Vec<u64>, Vec<u64>) = prints.unzip();
+        Self { bodies: bodies.into(), digests: digests.into() }
+    }
 }
 
 /// The hash of the body as its sender writes it.
-fn hash(json: &mut Vec<u8>, value: &impl serde::Serialize) -> u64 {
+fn hash(json: &mut Vec<u8>, value: &impl Serialize) -> u64 {
     json.clear();
     // A Vec takes everything; and a body that could not be written equals none that came.
     let _ = serde_json::to_writer(&mut *json, value);

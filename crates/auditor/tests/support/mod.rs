@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use auditor::audit::Account;
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
@@ -17,6 +16,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use service::account::Account;
 use stores::{Outcome, Part, Record, Store};
 use test_servers::Servers;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,15 @@ impl World {
         kafka.ensure_topics(&TOPICS, &CancellationToken::new()).await.unwrap();
         let transactions = transactions(&kafka, &schema);
         Self { kafka, redis, postgres, servers, schema, transactions, routed: BTreeMap::new() }
+    }
+
+    /// Both stores are watched.
+    pub fn stores(&self, returned: bool) -> auditor::Stores {
+        auditor::Stores {
+            redis: Some(auditor::Store::redis(self.redis.clone())),
+            postgres: Some(auditor::Store::postgres(self.postgres.clone())),
+            returned,
+        }
     }
 
     /// Takes everything from Kafka, as a broker without persistence does that is replaced, and makes the topics again.
@@ -275,11 +284,13 @@ pub fn count(sales: &[Sale]) -> u32 {
     u32::try_from(sales.len()).unwrap()
 }
 
+/// A state that isn't this one.
+pub fn other(state: State) -> State {
+    if state == State::Ny { State::Ca } else { State::Ny }
+}
+
 fn send(producer: &BaseProducer, topic: &str, sale: &Sale) {
-    let headers = SaleHeader { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
-    let (key, value) = (sale.store.id.to_string(), serde_json::to_vec(sale).unwrap());
-    let record = BaseRecord::to(topic).key(&key).payload(&value).headers(headers);
-    producer.send(record).map_err(|(err, _)| err).unwrap();
+    Message::of(sale).send(producer, topic);
 }
 
 /// An address that nobody listens on.

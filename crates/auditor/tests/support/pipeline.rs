@@ -45,6 +45,16 @@ impl Message {
         })
     }
 
+    pub fn send(&self, producer: &BaseProducer, topic: &str) {
+        self.send_with(self.headers(), producer, topic);
+    }
+
+    fn send_with(&self, headers: OwnedHeaders, producer: &BaseProducer, topic: &str) {
+        let key = self.store.to_string();
+        let record = BaseRecord::to(topic).key(&key).payload(&self.body).headers(headers);
+        producer.send(record).map_err(|(err, _)| err).unwrap();
+    }
+
     /// What comes back of it.
     pub fn receipt(sale: &Sale) -> Self {
         Self { body: serde_json::to_vec(&sale.receipt()).unwrap(), ..Self::of(sale) }
@@ -72,15 +82,15 @@ impl Pipeline {
     pub async fn store(&mut self, world: &World) {
         let names = world.kafka.names();
         let producer: BaseProducer = world.kafka.idempotent_producer().create().unwrap();
-        self.sales.iter().for_each(|message| send(&producer, &names.sales(), message, message.headers()));
+        self.sales.iter().for_each(|message| message.send(&producer, &names.sales()));
         producer.flush(LIMIT).unwrap();
         world.transaction(|producer| {
             for (message, reason) in &self.rejected {
                 let headers = message.headers().insert(Header { key: "reason", value: Some(*reason) });
-                send(producer, &names.rejected(), message, headers);
+                message.send_with(headers, producer, &names.rejected());
             }
             for message in &self.routed {
-                send(producer, &names.state(message.state), message, message.headers());
+                message.send(producer, &names.state(message.state));
             }
         });
         world.fan_out_has_passed_all();
@@ -99,7 +109,7 @@ impl Pipeline {
     pub fn give_back(&self, world: &World) {
         let topic = world.kafka.names().receipts();
         world.transaction(|producer| {
-            self.receipts.iter().for_each(|message| send(producer, &topic, message, message.headers()));
+            self.receipts.iter().for_each(|message| message.send(producer, &topic));
         });
         world.spout_has_passed_all();
     }
@@ -129,12 +139,6 @@ async fn write(store: &mut impl Store, parts: &[Part]) {
     for outcome in store.write(parts).await.unwrap() {
         assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
     }
-}
-
-fn send(producer: &BaseProducer, topic: &str, message: &Message, headers: OwnedHeaders) {
-    let key = message.store.to_string();
-    let record = BaseRecord::to(topic).key(&key).payload(&message.body).headers(headers);
-    producer.send(record).map_err(|(err, _)| err).unwrap();
 }
 
 impl World {

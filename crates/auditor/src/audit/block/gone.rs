@@ -9,11 +9,10 @@ use crate::audit::findings::{Stage, Tallies};
 
 /// See [`Block::account_of_gone`].
 #[derive(Debug, Default)]
-pub struct GoneBlock {
-    /// Its account.
-    pub tallies: Tallies,
+pub(crate) struct GoneBlock {
+    pub(crate) tallies: Tallies,
     /// The sales that are lost with Kafka, by the stage that does not have them.
-    pub lost: Vec<(Stage, Ranges)>,
+    pub(crate) lost: Vec<(Stage, Ranges)>,
 }
 
 impl Block {
@@ -21,7 +20,7 @@ impl Block {
     ///
     /// What a store holds was routed, though it was not read. What was not routed was lost by Kafka; what was routed and is
     /// not in a store, or was stored and did not come back, is missing there for good.
-    pub fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> GoneBlock {
+    pub(crate) fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> GoneBlock {
         let first_unsent = self.record.first_unsent();
         let stored = held.into_iter().flatten().flat_map(Bits::iter).filter(|index| *index < first_unsent);
         let routed = self.routed.seen.or(&stored.collect());
@@ -44,7 +43,7 @@ impl Block {
         for ((stage, store), held) in STORES.into_iter().zip(&self.stores).zip(held) {
             let Some(store) = store else { continue };
             let tally = tallies.at_mut(stage);
-            if let Some(held) = held.filter(|_| !store.is_forgotten()) {
+            if let Some(held) = held.filter(|_| !store.forgotten) {
                 let missing = held.missing_from(&storable);
                 tally.lost = missing.len().into();
                 tally.found = tally.expected - tally.lost;
@@ -58,7 +57,7 @@ impl Block {
 
         if let Some(mut returned) = self.tally_returned(&routed, tallies.at(Stage::Stored).found) {
             let late = std::mem::take(&mut returned.late);
-            if self.returned.as_ref().is_some_and(super::Returned::is_suspect) {
+            if self.returned.as_ref().is_some_and(|returned| returned.suspect) {
                 returned.not_auditable += late;
             } else {
                 returned.lost += late;

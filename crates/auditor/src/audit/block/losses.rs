@@ -4,7 +4,7 @@ use kafka::Ranges;
 
 /// What became of sales that the fan-out has passed and that are not where they belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Not on `sales` either.
     LostByKafka,
     /// On `sales`.
@@ -19,38 +19,25 @@ pub enum Fate {
     NotAuditable,
 }
 
-/// The sales of a block that were given up.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Losses {
-    pub(super) by_kafka: Ranges,
-    pub(super) by_fan_out: Ranges,
-    pub(super) rejected: Ranges,
-    pub(super) spoilt: Ranges,
-    pub(super) not_auditable: Ranges,
-}
+/// The sales of a block that were given up, by their fate.
+#[derive(Debug, Default)]
+pub(super) struct Losses([Ranges; 6]);
 
 impl Losses {
+    pub(super) fn of(&self, fate: Fate) -> &Ranges {
+        &self.0[fate as usize]
+    }
+
     /// Gives one up; false if it was.
     pub(super) fn add(&mut self, index: u32, fate: Fate) -> bool {
-        let fated = match fate {
-            Fate::LostByKafka => &mut self.by_kafka,
-            Fate::LostByFanOut | Fate::Lost => &mut self.by_fan_out,
-            Fate::Rejected => &mut self.rejected,
-            Fate::Spoilt => &mut self.spoilt,
-            Fate::NotAuditable => &mut self.not_auditable,
-        };
-        fated.insert(index)
+        self.0[fate as usize].insert(index)
     }
 
     pub(super) fn contains(&self, index: u32) -> bool {
-        self.all().iter().any(|ranges| ranges.contains(index))
+        self.0.iter().any(|ranges| ranges.contains(index))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.all().iter().all(|ranges| ranges.is_empty())
-    }
-
-    fn all(&self) -> [&Ranges; 5] {
-        [&self.by_kafka, &self.by_fan_out, &self.rejected, &self.spoilt, &self.not_auditable]
+        self.0.iter().all(Ranges::is_empty)
     }
 }

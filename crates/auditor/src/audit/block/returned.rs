@@ -3,7 +3,7 @@
 use kafka::Ranges;
 use petstore::SaleId;
 
-use super::sightings::{Behind, Sightings, Span};
+use super::sightings::Sightings;
 use super::{Block, Seen, singles};
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Tally};
@@ -13,54 +13,16 @@ use crate::model::Truth;
 /// As it was read from `receipts`.
 #[derive(Debug, Default)]
 pub(super) struct Returned {
-    sightings: Sightings,
+    pub(super) sightings: Sightings,
     lost: Ranges,
     not_auditable: Ranges,
-    suspect: bool,
+    /// A log was deleted ahead of the auditor.
+    pub(super) suspect: bool,
     /// Sales that came back without having been routed.
     strangers: Ranges,
 }
 
 impl Returned {
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.sightings.bytes()
-    }
-
-    pub(super) fn suspect(&mut self) {
-        self.suspect = true;
-    }
-
-    pub(super) fn is_suspect(&self) -> bool {
-        self.suspect
-    }
-
-    pub(super) fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.sightings.spans.iter()
-    }
-
-    pub(super) fn seen_ranges(&self) -> Ranges {
-        self.sightings.seen.to_ranges()
-    }
-
-    /// Sales out of order that were in order when they were routed, and on the one topic of their store.
-    pub(super) fn disordered(&self, routed: &Sightings) -> Bits {
-        self.sightings.disordered.without(&routed.disordered).without(&routed.misrouted)
-    }
-
-    pub(super) fn acquit(&mut self, index: u32) {
-        self.sightings.disordered.remove(index);
-        self.sightings.behind.remove(&index);
-    }
-
-    pub(super) fn behind(&self) -> &Behind {
-        &self.sightings.behind
-    }
-
-    pub(super) fn remember_disorder(&mut self, behind: &Behind) {
-        self.sightings.remember(behind);
-    }
-
     fn given_up(&self, index: u32) -> bool {
         self.lost.contains(index) || self.not_auditable.contains(index)
     }
@@ -69,7 +31,7 @@ impl Returned {
 impl Block {
     /// Takes a record from `receipts`. `later`: asked of a sale that is new and came by its store's topic, by its store.
     /// `None` if that isn't watched.
-    pub fn come_back(
+    pub(crate) fn come_back(
         &mut self,
         truth: &Truth,
         record: &Record<'_>,
@@ -105,7 +67,7 @@ impl Block {
     }
 
     /// The sales that Postgres has for certain, that have not come back and are not given up.
-    pub fn missing_returned(&self) -> Ranges {
+    pub(crate) fn missing_returned(&self) -> Ranges {
         let (Some(returned), Some(stored)) = (&self.returned, &self.stores[1]) else { return Ranges::default() };
         let missing = returned.sightings.seen.missing_from(&stored.certain);
         if returned.lost.is_empty() && returned.not_auditable.is_empty() {
@@ -115,7 +77,7 @@ impl Block {
     }
 
     /// The sales that came back and were not read from a state's topic, unless those were deleted ahead of us.
-    pub fn not_routed(&self) -> Ranges {
+    pub(crate) fn not_routed(&self) -> Ranges {
         match &self.returned {
             Some(returned) if !self.suspect && returned.sightings.seen.count() > 0 => {
                 let strangers = returned.sightings.seen.without(&self.routed.seen).to_ranges();
@@ -126,14 +88,14 @@ impl Block {
     }
 
     /// Takes those of which everything on the states' topics has been read since; gives those that are still strange.
-    pub fn never_routed(&mut self, suspects: &Ranges) -> Vec<u32> {
+    pub(crate) fn never_routed(&mut self, suspects: &Ranges) -> Vec<u32> {
         let Some(returned) = &mut self.returned else { return Vec::new() };
         let strange = self.routed.seen.missing_from(suspects);
         strange.iter().filter(|index| returned.strangers.insert(*index)).collect()
     }
 
     /// Gives up a sale that the spout has provably passed; true if it is a loss not known before.
-    pub fn lose_returned(&mut self, index: u32) -> bool {
+    pub(crate) fn lose_returned(&mut self, index: u32) -> bool {
         let Some(returned) = &mut self.returned else { return false };
         if returned.sightings.seen.contains(index) || returned.given_up(index) {
             return false;

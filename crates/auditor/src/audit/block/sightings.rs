@@ -15,20 +15,17 @@ use crate::model::Comparison;
 const OUTSIDE: u32 = 1_000;
 
 /// Sales out of order, each with the block and index of a later one that came before it.
-pub type Behind = BTreeMap<u32, (u32, u32)>;
+pub(crate) type Behind = BTreeMap<u32, (u32, u32)>;
 
 /// See the module. Nothing that was not seen takes memory.
 #[derive(Debug, Default)]
 pub(super) struct Sightings {
-    /// Which sales are there.
     pub(super) seen: Bits,
     /// Those that are there more than once.
     pub(super) doubled: Bits,
     /// Those whose content is not what was sent.
     pub(super) altered: Bits,
     /// Those behind a later one of their store.
-    pub(super) disordered: Bits,
-    /// And which one that is: block and index.
     pub(super) behind: Behind,
     /// Those on another state's topic.
     pub(super) misrouted: Bits,
@@ -47,13 +44,11 @@ pub(super) struct Sightings {
 
 /// Where sales of a block are in one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Which log.
-    pub source: Source,
-    /// The lowest offset seen.
-    pub low: i64,
-    /// The highest offset seen.
-    pub high: i64,
+pub(crate) struct Span {
+    pub(crate) source: Source,
+    /// The lowest and the highest offset seen.
+    pub(crate) low: i64,
+    pub(crate) high: i64,
 }
 
 impl Sightings {
@@ -62,7 +57,6 @@ impl Sightings {
         self.seen.bytes() + self.spans.capacity() * size_of::<Span>()
     }
 
-    /// Notes where a record is.
     pub(super) fn at(&mut self, source: Source, offset: i64) {
         match self.spans.iter_mut().find(|span| span.source == source) {
             Some(span) => (span.low, span.high) = (span.low.min(offset), span.high.max(offset)),
@@ -89,18 +83,8 @@ impl Sightings {
         new
     }
 
-    /// Notes that a sale is behind a later one.
     pub(super) fn behind(&mut self, index: u32, later: SaleId) {
-        self.disordered.insert(index);
         self.behind.insert(index, (later.block, later.index));
-    }
-
-    /// Takes what an earlier auditor noted of that.
-    pub(super) fn remember(&mut self, behind: &Behind) {
-        for (index, later) in behind {
-            self.disordered.insert(*index);
-            self.behind.insert(*index, *later);
-        }
     }
 
     /// Notes what its content is. `new`: whether the sale is.

@@ -20,28 +20,14 @@ pub(super) struct Stored {
     extra: Ranges,
     /// Those whose row is not what was sent.
     pub(super) altered: Bits,
-    compared: u32,
-    /// All of it was compared with all that was seen.
-    verified: bool,
+    pub(super) compared: usize,
+    /// All of it was compared with all that was seen: nothing came since that it may not have passed.
+    pub(super) verified: bool,
     /// The store may have forgotten it since.
-    forgotten: bool,
+    pub(super) forgotten: bool,
 }
 
 impl Stored {
-    /// Something was seen that it may not have passed.
-    pub(super) fn fall_behind(&mut self) {
-        self.verified = false;
-    }
-
-    /// From now on the store may have forgotten it.
-    pub(super) fn forget(&mut self) {
-        self.forgotten = true;
-    }
-
-    pub(super) fn is_forgotten(&self) -> bool {
-        self.forgotten
-    }
-
     /// Takes how many it has. `abreast`: we have read all that it had written when it last answered.
     pub(super) fn say(&mut self, found: u32, duplicates: u64, abreast: bool) {
         if abreast || duplicates == 0 {
@@ -64,11 +50,6 @@ impl Stored {
         self.extra.iter().filter(|index| !known.contains(*index)).collect()
     }
 
-    /// Takes how many rows were compared.
-    pub(super) fn compared(&mut self, rows: usize) {
-        self.compared = u32::try_from(rows).unwrap_or(u32::MAX);
-    }
-
     /// Whether all of it is known, sale by sale.
     pub(super) fn is_verified(&self) -> bool {
         self.verified && self.known == self.duplicates
@@ -85,7 +66,7 @@ impl Stored {
             lost: lost.into(),
             late: (expected - lost - found).into(),
             duplicate: self.known.saturating_sub(repeated),
-            compared: self.compared.into(),
+            compared: self.compared as u64,
             altered: self.altered.count_without(altered).into(),
             never_sent: self.extra.len().into(),
             ..Tally::default()

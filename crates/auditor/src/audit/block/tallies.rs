@@ -3,22 +3,25 @@
 use kafka::Ranges;
 
 use super::stored::Stored;
-use super::{Block, singles};
+use super::{Block, Fate, singles};
 use crate::audit::STORES;
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 
 impl Block {
     /// The account of this block. `silent`: its loader has not been heard of for so long that it is taken for gone.
-    pub fn tallies(&self, silent: bool) -> Tallies {
+    pub(crate) fn tallies(&self, silent: bool) -> Tallies {
         self.tallies_with(silent, &self.routed.seen)
     }
 
     /// The same if `seen` were routed.
     pub(super) fn tallies_with(&self, silent: bool, seen: &Bits) -> Tallies {
         let acknowledged = u64::from(self.record.acknowledged.len());
-        let gone = |ranges: &Ranges| u64::from(ranges.len() - seen.count_in(ranges));
-        let (by_kafka, spoilt) = (gone(&self.lost.by_kafka), gone(&self.lost.spoilt));
+        let gone = |fate: Fate| {
+            let ranges = self.lost.of(fate);
+            u64::from(ranges.len() - seen.count_in(ranges))
+        };
+        let (by_kafka, spoilt) = (gone(Fate::LostByKafka), gone(Fate::Spoilt));
         let accepted = Tally {
             expected: acknowledged,
             found: acknowledged.saturating_sub(by_kafka + spoilt),
@@ -34,10 +37,10 @@ impl Block {
         let mut routed = Tally {
             expected: accepted.found,
             found,
-            lost: gone(&self.lost.by_fan_out),
-            rejected: gone(&self.lost.rejected),
-            not_auditable: gone(&self.lost.not_auditable),
-            unknown: if silent || self.finished || self.record.phase.is_final() { unannounced } else { 0 },
+            lost: gone(Fate::LostByFanOut) + gone(Fate::Lost),
+            rejected: gone(Fate::Rejected),
+            not_auditable: gone(Fate::NotAuditable),
+            unknown: if silent || self.is_routed || self.record.phase.is_final() { unannounced } else { 0 },
             altered: self.routed.altered.count().into(),
             out_of_order: self.accused[0].count().into(),
             never_sent: behind_end + counts.never_sent,
@@ -54,10 +57,9 @@ impl Block {
         let mut tallies = Tallies::default();
         *tallies.at_mut(Stage::Accepted) = accepted;
         *tallies.at_mut(Stage::Routed) = routed;
-        let expected = seen.count_without(&self.routed.broken);
         for (stage, store) in STORES.into_iter().zip(&self.stores) {
             if let Some(store) = store {
-                *tallies.at_mut(stage) = store.tally(expected, self.routed.repeated, &self.routed.altered);
+                *tallies.at_mut(stage) = self.tally_stored(store, seen);
             }
         }
         if let Some(returned) = self.tally_returned(seen, tallies.at(Stage::Stored).found) {
@@ -68,19 +70,19 @@ impl Block {
 
     /// Takes how many sales of the block a store has. `abreast`: we have read all that it had written when it was last
     /// asked.
-    pub fn store_said(&mut self, store: usize, found: u32, duplicates: u64, abreast: bool) {
+    pub(crate) fn store_said(&mut self, store: usize, found: u32, duplicates: u64, abreast: bool) {
         if let Some(stored) = &mut self.stores[store] {
             stored.say(found, duplicates, abreast);
         }
     }
 
     /// Takes which of the sales that it has provably passed a store has and misses; gives those that are newly lost.
-    pub fn store_has(&mut self, store: usize, certain: Ranges, missing: Ranges) -> Vec<u32> {
+    pub(crate) fn store_has(&mut self, store: usize, certain: Ranges, missing: Ranges) -> Vec<u32> {
         self.stores[store].as_mut().map_or_else(Vec::new, |stored| stored.settle(certain, missing))
     }
 
     /// Those of a store's sales that were not seen at all, unless a log was deleted ahead of us.
-    pub fn unseen(&self, present: &Bits) -> Ranges {
+    pub(crate) fn unseen(&self, present: &Bits) -> Ranges {
         if self.suspect {
             return Ranges::default();
         }
@@ -89,13 +91,13 @@ impl Block {
     }
 
     /// Whether a sale came more than once when it was routed.
-    pub fn came_twice(&self, index: u32) -> bool {
+    pub(crate) fn came_twice(&self, index: u32) -> bool {
         self.routed.doubled.contains(index)
     }
 
     /// Takes what else a store has, all that it can have having been read by us; gives those that are new. Nothing is
     /// taken if something came since there were so many `records`.
-    pub fn store_verified(&mut self, store: usize, records: u64, extra: &Ranges) -> Vec<u32> {
+    pub(crate) fn store_verified(&mut self, store: usize, records: u64, extra: &Ranges) -> Vec<u32> {
         match &mut self.stores[store] {
             Some(stored) if records == self.routed.records => stored.verify(extra.clone()),
             _ => Vec::new(),
@@ -103,40 +105,41 @@ impl Block {
     }
 
     /// Whether a store is still to be compared with what was seen, nothing more being expected there.
-    pub fn wants(&self, store: usize) -> bool {
-        self.finished && self.stores[store].as_ref().is_some_and(|stored| !stored.is_verified())
+    pub(crate) fn wants(&self, store: usize) -> bool {
+        self.is_routed && self.stores[store].as_ref().is_some_and(|stored| !stored.is_verified())
     }
 
     /// Takes which rows of a store are not what was sent, of how many that were compared; gives those that are new.
-    pub fn store_altered(&mut self, store: usize, altered: &[u32], compared: usize) -> Vec<u32> {
+    pub(crate) fn store_altered(&mut self, store: usize, altered: &[u32], compared: usize) -> Vec<u32> {
         let Some(stored) = &mut self.stores[store] else { return Vec::new() };
-        stored.compared(compared);
+        stored.compared = compared;
         let known = std::mem::replace(&mut stored.altered, altered.iter().copied().collect::<Bits>());
         let new = |index: &u32| !known.contains(*index) && !self.routed.altered.contains(*index);
         altered.iter().copied().filter(new).collect()
     }
 
     /// Says that a store may have forgotten the block: it is asked no more, and if it was not compared, it is left out.
-    pub fn store_forgets(&mut self, store: usize) {
+    pub(crate) fn store_forgets(&mut self, store: usize) {
         if let Some(stored) = &mut self.stores[store] {
-            stored.forget();
+            stored.forgotten = true;
             if !stored.is_verified() {
                 self.stores[store] = None;
             }
         }
     }
 
-    /// Whether a store is to be asked for it.
-    pub fn is_asked_of(&self, store: usize) -> bool {
-        self.stores[store].as_ref().is_some_and(|stored| !stored.is_forgotten())
+    pub(crate) fn is_asked_of(&self, store: usize) -> bool {
+        self.stores[store].as_ref().is_some_and(|stored| !stored.forgotten)
     }
 
     /// Whether this block has duplicates of its own at that store.
-    pub fn store_repeats(&self, store: usize) -> u64 {
-        let tally = |stored: &Stored| {
-            let expected = self.routed.seen.count_without(&self.routed.broken);
-            stored.tally(expected, self.routed.repeated, &self.routed.altered).duplicate
-        };
-        self.stores[store].as_ref().map_or(0, tally)
+    pub(crate) fn store_repeats(&self, store: usize) -> u64 {
+        self.stores[store].as_ref().map_or(0, |stored| self.tally_stored(stored, &self.routed.seen).duplicate)
+    }
+
+    /// The account of one store. `seen`: what was routed.
+    fn tally_stored(&self, stored: &Stored, seen: &Bits) -> Tally {
+        let expected = seen.count_without(&self.routed.broken);
+        stored.tally(expected, self.routed.repeated, &self.routed.altered)
     }
 }
