@@ -29,7 +29,7 @@ pub(crate) struct Account {
     /// The last block of each run and loader.
     pub(super) last: HashMap<(u32, u32), u32>,
     /// Where the reading ended.
-    end: i64,
+    pub(super) end: i64,
     /// Whether it began where the topic begins.
     pub(crate) is_whole: bool,
     /// Whether its end was reached.
