@@ -212,8 +212,11 @@ async fn ask(reports: &Reports, component: &str, address: SocketAddr) -> anyhow:
     reports.heard(answered_us);
     if component == BENCHMARK {
         // Its last report is of a run that is over.
-        let run = if report.ended { None } else { fetch(address, "/api/v1/run").await? };
-        reports.runs(run);
+        let run = if report.ended { Ok(None) } else { fetch(address, "/api/v1/run").await.map(Some) };
+        match run {
+            Ok(run) => reports.runs(run),
+            Err(err) => debug!("no run: {err:#}"),
+        }
     }
     if component == AUDITOR {
         // It has no account until it has found its checkpoint; the report is fine all the same.

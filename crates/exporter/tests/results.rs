@@ -113,7 +113,8 @@ async fn what_others_wrote_is_shown_by_its_verdict_or_not_at_all() {
 
     let exporter = Exporter::start("loader=localhost:1", kafka).await;
     let state = exporter.until("they are read", LIMIT, |state| has(state, 2)).await;
-    let [broken, newer] = &state.results.unwrap()[..] else { panic!() };
+    let kept = state.results.unwrap();
+    let [broken, newer] = &kept[..] else { panic!() };
     assert_eq!((newer.name.as_str(), newer.verdict.as_deref()), ("newer", Some("PASS")));
     assert!(newer.remark.as_deref().unwrap().starts_with("it was written by Kapture 0.1.0"), "{newer:?}");
     assert!(newer.headline.is_none() && newer.html.is_none() && newer.json.is_none());
@@ -134,7 +135,7 @@ async fn the_largest_result_fits_and_a_larger_one_loses_its_page() {
     let kafka = support::kafka();
     let largest = name("largest");
     // As large as may be: shortened until it fits.
-    let mut page = RECORD_BYTES * 9 / 10;
+    let mut page = RECORD_BYTES / 100 * 94;
     let fitted = loop {
         let (value, fit) = result(&noise(page)).fitted(&largest).unwrap();
         if fit == Fit::Whole {
@@ -149,7 +150,8 @@ async fn the_largest_result_fits_and_a_larger_one_loses_its_page() {
 
     let exporter = Exporter::start("loader=localhost:1", kafka.clone()).await;
     let state = exporter.until("both are read", LIMIT, |state| has(state, 2)).await;
-    let [larger, largest] = &state.results.unwrap()[..] else { panic!() };
+    let kept = state.results.unwrap();
+    let [larger, largest] = &kept[..] else { panic!() };
     assert!(larger.html.is_none() && larger.json.is_some() && larger.remark.is_some(), "{larger:?}");
     assert!(largest.html.is_some() && largest.remark.is_none(), "{largest:?}");
     assert_eq!(exporter.get("/results/largest.html").await, noise(page));
