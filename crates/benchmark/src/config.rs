@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use kafka::results::RunName;
 use serde::Deserialize;
 use service::{BoundedDuration, HostPort, Secret};
 
@@ -21,7 +22,7 @@ pub struct Config {
     pub token: Secret,
     /// Name of the run.
     #[serde(default = "run")]
-    pub run: String,
+    pub run: RunName,
     /// How thorough it is.
     #[serde(default)]
     pub mode: Mode,
@@ -107,8 +108,8 @@ impl Config {
     }
 }
 
-fn run() -> String {
-    "run".to_owned()
+fn run() -> RunName {
+    RunName::try_from("run".to_owned()).expect("it is a name")
 }
 
 fn chart() -> String {
@@ -219,6 +220,7 @@ mod tests {
         let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
         assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a target: set 1 to 1000000000 sales per second"));
         assert!(error("BENCHMARK_MODE", "fast").contains("fast"));
+        assert!(error("BENCHMARK_RUN", "a/b").contains("\"a/b\" is not a name of a run: use at most 253 letters"));
         assert!(error("BENCHMARK_REPLICAS", "kafka").contains("\"kafka\" is not of the form name=value"));
         let config = read(&[("BENCHMARK_REPLICAS", "kafka=three")]).unwrap();
         assert!(config.installation().unwrap_err().to_string().contains("\"three\" of kafka is not a number"));

@@ -3,7 +3,8 @@
 //!
 //! What decides is pure, and is tested without a cluster: [`search`] chooses the next rate, [`judge`] whether it held,
 //! [`diagnose`] what gave way, [`decide`] the verdict. [`run`] does it on a cluster, through the exporter's API and the
-//! loaders' leased rates. Its record is the [`capsule`], which [`report`] shows and [`compare`] puts beside another.
+//! loaders' leased rates. Its record is the [`capsule`], which [`report`] shows, [`publish`] keeps in Kafka, and [`compare`] puts
+//! beside another.
 #![deny(missing_docs)]
 
 pub mod capsule;
@@ -13,6 +14,7 @@ pub mod decide;
 pub mod diagnose;
 pub mod judge;
 pub mod mode;
+pub mod publish;
 pub mod report;
 pub mod run;
 pub mod search;

@@ -3,8 +3,9 @@
 mod sample;
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use benchmark::capsule::Capsule;
@@ -92,6 +93,54 @@ fn a_report_is_printed() {
     let missing = kapture_benchmark(&["report", "nowhere.json"]);
     assert_eq!(missing.status.code(), Some(3));
     assert!(String::from_utf8(missing.stderr).unwrap().contains("reading nowhere.json"));
+}
+
+#[test]
+fn a_result_that_is_not_kept_changes_neither_the_verdict_nor_the_exit_code() {
+    let away = [("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")];
+    let (run, reason) = (stopped(&away), "the report is not kept on kapture.results: kafka did not have the topic");
+    let (without, unset) = (stopped(&[]), "the report is not kept in kafka: KAFKA_BOOTSTRAP_SERVERS is not set");
+    for (output, why) in [(run, reason), (without, unset)] {
+        let [printed, logged] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(output.status.code(), Some(3), "{logged}");
+        assert_eq!(
+            printed.lines().next_back(),
+            Some("verdict=COULD_NOT_RUN reason=\"it was told to stop\""),
+            "without the link of a page that is not there: {printed}"
+        );
+        assert!(logged.contains(why), "{logged}");
+    }
+}
+
+/// Begins a run, and tells it to stop.
+fn stopped(more: &[(&str, &str)]) -> Output {
+    let run = Command::new(env!("CARGO_BIN_EXE_kapture-benchmark"))
+        .env_clear()
+        .envs([("BENCHMARK_EXPORTER", "127.0.0.1:1"), ("BENCHMARK_TOKEN", "x"), ("BENCHMARK_REPORT_URL", "http://x/y")])
+        .env("SERVICE_ADMIN_ADDR", "127.0.0.1:0")
+        .envs(more.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut run = Running(run);
+    let mut first = [0];
+    run.0.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert!(Command::new("kill").args(["-s", "TERM", &run.0.id().to_string()]).status().unwrap().success());
+    let mut output = Output { status: run.0.wait().unwrap(), stdout: first.to_vec(), stderr: Vec::new() };
+    run.0.stdout.as_mut().unwrap().read_to_end(&mut output.stdout).unwrap();
+    run.0.stderr.as_mut().unwrap().read_to_end(&mut output.stderr).unwrap();
+    output
+}
+
+/// A test that fails must not leave its process running.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use benchmark::capsule::Capsule;
 use benchmark::config::Config;
 use benchmark::mode::Mode;
 use benchmark::report;
-use benchmark::run::{Http, Pace, run};
+use benchmark::run::{Http, Pace, Shown, run};
 use benchmark::search::End;
 use benchmark::verdict::Verdict;
 use pipeline::{CONFIGURED, Like, Pipeline, SPEED};
@@ -21,13 +21,22 @@ fn config(pipeline: &Pipeline, more: &[(&str, &str)]) -> Config {
     least.iter().chain(more).copied().collect::<Environment>().read("BENCHMARK_").unwrap()
 }
 
+/// Runs a smoke that shows what it does; returns its record.
+async fn shown_smoke(pipeline: &Pipeline, shown: &Shown) -> Capsule {
+    let cluster = Http::new(pipeline.exporter.clone(), Pipeline::token());
+    let pace = Pace::of(Mode::Smoke).faster(SPEED);
+    run(&config(pipeline, &[]), &cluster, pace, &CancellationToken::new(), shown, &mut |_| {}).await.unwrap()
+}
+
 /// Runs a smoke; returns the record and what was printed.
 async fn smoke(pipeline: &Pipeline, more: &[(&str, &str)], shutdown: &CancellationToken) -> (Capsule, Vec<String>) {
     let config = config(pipeline, more);
     let cluster = Http::new(pipeline.exporter.clone(), Pipeline::token());
     let mut printed = Vec::new();
     let pace = Pace::of(Mode::Smoke).faster(SPEED);
-    let capsule = run(&config, &cluster, pace, shutdown, &mut |line| printed.push(line.to_owned())).await.unwrap();
+    let capsule = run(&config, &cluster, pace, shutdown, &Shown::default(), &mut |line| printed.push(line.to_owned()))
+        .await
+        .unwrap();
     (capsule, printed)
 }
 
@@ -64,6 +73,33 @@ async fn a_smoke_brackets_the_limit_and_gives_the_rates_back() {
     let stored = evidence.failed.stages.iter().find(|stage| stage.stage == "stored").unwrap();
     assert_eq!(stored.lag_grows, Some(true));
     assert_eq!(capsule.diagnosis.unwrap().stage.as_deref(), Some("stored"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_shows_its_parts_and_is_not_spoilt_by_its_own_pod() {
+    let pipeline = Pipeline::start(Like { benchmark: true, ..Like::default() }, 1).await;
+    let (shown, mut parts) = (Shown::default(), Vec::new());
+    assert_eq!(shown.now(), None);
+    let running = shown_smoke(&pipeline, &shown);
+    let mut running = std::pin::pin!(running);
+    let capsule = loop {
+        tokio::select! {
+            capsule = &mut running => break capsule,
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+        let Some(now) = shown.now() else { continue };
+        assert_eq!((now.name.as_str(), now.mode.as_str()), ("run", "smoke"));
+        assert_eq!(now.step.is_some(), now.phase == "ramp", "{now:?}");
+        parts.push(now.phase);
+    };
+    parts.push(shown.now().unwrap().phase);
+    parts.dedup();
+    assert_eq!(parts, ["preflight", "baseline", "calibrate", "warm-up", "ramp", "audit"]);
+    let (last, found) =
+        (shown.now().unwrap(), capsule.found.clone().unwrap_or_else(|| panic!("{}", summary_of(&capsule))));
+    assert_eq!((last.held, last.failed), (found.held, found.failed));
+    assert_eq!(capsule.verdict, Verdict::Pass, "{}", summary_of(&capsule));
+    assert!(capsule.pods.iter().all(|pod| pod.component != "benchmark"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +189,10 @@ async fn a_wrong_token_could_not_run() {
     let pipeline = Pipeline::start(Like::default(), 1).await;
     let cluster = Http::new(pipeline.exporter.clone(), service::Secret::new("another's"));
     let pace = Pace::of(Mode::Smoke).faster(SPEED);
-    let capsule = run(&config(&pipeline, &[]), &cluster, pace, &CancellationToken::new(), &mut |_| {}).await.unwrap();
+    let capsule =
+        run(&config(&pipeline, &[]), &cluster, pace, &CancellationToken::new(), &Shown::default(), &mut |_| {})
+            .await
+            .unwrap();
     assert_eq!(capsule.verdict, Verdict::CouldNotRun);
     assert!(
         capsule.reason.contains("401") && capsule.reason.contains("the token is not this loader's"),

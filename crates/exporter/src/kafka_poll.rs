@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use crate::lag;
 use crate::offsets::{Group, Snapshot, Watcher};
 use crate::poll::Reports;
+use crate::results::End;
 
 /// An older answer is no longer exported: a lag that doesn't move would look as if all were well.
 const KEPT: Duration = Duration::from_mins(1);
@@ -36,6 +37,16 @@ pub(crate) struct Last {
 impl Offsets {
     pub(crate) fn last(&self) -> MutexGuard<'_, Last> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a topic of one partition ends; none until Kafka has answered, and while that partition's end is not known.
+    pub(crate) fn end(&self, topic: &str) -> Option<End> {
+        let last = self.last();
+        let (snapshot, _) = last.answer.as_ref()?;
+        match snapshot.topics.get(topic) {
+            None => Some(End::NoTopic),
+            Some(partitions) => Some(End::At(partitions.get(&0)?.end?)),
+        }
     }
 
     /// A summary for the state.

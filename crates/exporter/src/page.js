@@ -59,6 +59,46 @@ const slowest = (state) => ends(state).reduce((worst, stage) =>
   (stage.recent?.p99_us ?? -1) > (worst?.recent?.p99_us ?? -1) ? stage : worst, lastStage(state));
 const worstLag = (state) => state.stages.reduce((worst, stage) => known(stage.lag) ? Math.max(worst ?? 0, stage.lag) : worst, null);
 
+// A sign beside each verdict, since a colour never speaks alone.
+const VERDICTS = new Map([["PASS", ["\u2713", "good"]], ["FAIL", ["\u2717", "bad"]], ["INVALID", ["?", "warn"]], ["COULD_NOT_RUN", ["\u2013", ""]]]);
+const when = (us) => known(us) ? `${new Date(us / 1e3).toISOString().slice(0, 16).replace("T", " ")} UTC` : "";
+const link = (href, text) => {
+  const node = el("a", "", text);
+  node.setAttribute("href", href);
+  return node;
+};
+
+function running(run) {
+  const part = known(run.step) ? `step ${run.step}, ${run.phase}` : run.phase;
+  const offered = known(run.rate) ? ` at ${number(run.rate)} sales/s` : "";
+  const far = known(run.held) || known(run.failed) ? `so far: held ${number(run.held)}, gave way at ${number(run.failed)} sales/s` : "no step is over yet";
+  const bar = el("progress");
+  bar.setAttribute("max", run.most_seconds);
+  bar.setAttribute("value", Math.min(run.elapsed_seconds, run.most_seconds));
+  bar.setAttribute("aria-label", "time used of the most that this run takes");
+  return el("div", "card run", el("div", "label", `Benchmark ${run.name} is running (${run.mode})`), el("b", "", `${part}${offered}`),
+    el("span", "unit", run.doing === run.phase ? "" : ` ${run.doing}`),
+    el("div", "note", `${far}; ${seconds(run.elapsed_seconds)} of at most ${seconds(run.most_seconds)}`), bar);
+}
+
+function result(it) {
+  const [sign, cls] = VERDICTS.get(it.verdict) ?? ["?", ""];
+  const word = it.verdict ? it.verdict.replaceAll("_", " ") : "not readable";
+  const decided = it.verdict === "PASS" ? it.headline : [it.headline, it.reason].filter(Boolean).join(": ");
+  return el("div", "result", el("span", `word ${cls}`, `${sign} ${word}`),
+    el("span", "said", [decided, it.remark].filter(Boolean).join("; ")),
+    el("span", "note", [it.name, when(it.ended_us)].filter(Boolean).join(", ")),
+    it.html ? link(it.html, "report") : null, it.json ? link(it.json, "capsule") : null);
+}
+
+function benchmark(state) {
+  const results = state.results ?? [];
+  $("benchmark").replaceChildren(...[
+    state.benchmark ? running(state.benchmark) : null,
+    results.length ? el("div", "card", el("div", "label", "Last verdicts"), ...results.map(result)) : null,
+  ].filter(Boolean));
+}
+
 function findings(found) {
   if (!found) return tile("Findings", UNKNOWN, "", "the auditor says nothing yet");
   const worst = found.counts.filter((it) => it.findings > 0).sort((a, b) => b.findings - a.findings).slice(0, 3);
@@ -161,6 +201,7 @@ function show(state) {
     values.push(now[name] ?? null);
     if (values.length > HISTORY) values.shift();
   }
+  benchmark(state);
   tiles(state);
   flow(state);
   tables(state);

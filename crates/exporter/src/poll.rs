@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde::de::DeserializeOwned;
+use service::state::BenchmarkRun;
 use service::{Beat, Report, http, unix_us};
 use tokio::net::lookup_host;
 use tokio::sync::Semaphore;
@@ -16,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::config::{Config, Target};
-use crate::ledger::Ledger;
-use crate::view::{AUDITOR, LOADER};
+use crate::ledger::{Ledger, STALE};
+use crate::view::{AUDITOR, BENCHMARK, LOADER};
 
 /// How long an instance may take to answer. A busy node makes it late, which is not a fault.
 const ANSWER_LIMIT: Duration = Duration::from_millis(900);
@@ -32,11 +33,12 @@ const HEAD_START: Duration = Duration::from_millis(200);
 pub(crate) struct Reports {
     ledger: Arc<Mutex<Ledger>>,
     heard_us: Arc<Mutex<Option<i64>>>,
+    run: Arc<Mutex<Option<(BenchmarkRun, Instant)>>>,
 }
 
 impl Reports {
     pub(crate) fn new(ledger: Ledger) -> Self {
-        Self { ledger: Arc::new(Mutex::new(ledger)), heard_us: Arc::default() }
+        Self { ledger: Arc::new(Mutex::new(ledger)), heard_us: Arc::default(), run: Arc::default() }
     }
 
     /// The ledger, for a moment.
@@ -59,6 +61,17 @@ impl Reports {
     /// When the last report came, in microseconds since 1970.
     pub(crate) fn heard_us(&self) -> Option<i64> {
         *self.heard_us.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a benchmark does; none while none answers.
+    pub(crate) fn running(&self, now: Instant) -> Option<BenchmarkRun> {
+        let run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let (run, heard) = run.as_ref()?;
+        (now.saturating_duration_since(*heard) <= STALE).then(|| run.clone())
+    }
+
+    fn runs(&self, run: Option<BenchmarkRun>) {
+        *self.run.lock().unwrap_or_else(PoisonError::into_inner) = run.map(|run| (run, Instant::now()));
     }
 
     fn heard(&self, at_us: i64) {
@@ -197,6 +210,14 @@ async fn ask(reports: &Reports, component: &str, address: SocketAddr) -> anyhow:
     reports.received(component, address, &report)?;
     reports.ledger().timed(component, address, at_us, asked_us, answered_us);
     reports.heard(answered_us);
+    if component == BENCHMARK {
+        // Its last report is of a run that is over.
+        let run = if report.ended { Ok(None) } else { fetch(address, "/api/v1/run").await.map(Some) };
+        match run {
+            Ok(run) => reports.runs(run),
+            Err(err) => debug!("no run: {err:#}"),
+        }
+    }
     if component == AUDITOR {
         // It has no account until it has found its checkpoint; the report is fine all the same.
         match fetch(address, "/api/v1/account").await {

@@ -11,10 +11,11 @@ use crate::usage;
 
 pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
 pub(crate) const AUDITOR: &str = "auditor";
+pub(crate) const BENCHMARK: &str = "benchmark";
 /// The latency from due to handed over in a loader's report.
 pub(crate) const SCHEDULE_LAG: &str = "schedule_lag";
 
-/// Puts everything together as it is now.
+/// Puts all that programs and Kafka report together, as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
     State {
         at_us: unix_us(),
@@ -24,6 +25,7 @@ pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> Stat
         resources: resources(ledger, now),
         kafka,
         findings: findings(ledger, now),
+        ..State::default()
     }
 }
 

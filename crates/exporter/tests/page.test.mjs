@@ -124,6 +124,61 @@ test("a role that says where its time goes is shown with its ceiling", () => {
   assert.match(shown, /ceiling111\/s/);
 });
 
+const run = (more) => ({
+  name: "run-7", mode: "default", phase: "bisect", doing: "measure", step: 9, rate: 3200, held: 3000, failed: 3500,
+  elapsed_seconds: 725, most_seconds: 1938, ...more,
+});
+const result = (more) => ({
+  name: "run-6", verdict: "PASS", headline: "3,000 sales/s", reason: "they hold", line: "verdict=PASS", kapture: "0.1.0",
+  began_us: 1.7e15, ended_us: 1.7e15, html: "results/run-6.html", json: "results/run-6.json", remark: null, ...more,
+});
+const links = (node) => node.children.filter((child) => child.attributes?.href).map((child) => child.attributes.href);
+
+test("a benchmark that runs is shown at the top with its step, its bracket and its time", () => {
+  const { nodes } = page(state({ benchmark: run(), results: [] }));
+  const [card, ...others] = nodes.benchmark.children;
+  assert.equal(others.length, 0);
+  assert.match(card.textContent, /Benchmark run-7 is running \(default\)step 9, bisect at 3,200 sales\/s measure/);
+  assert.match(card.textContent, /so far: held 3,000, gave way at 3,500 sales\/s; 12\.1 min of at most 32\.3 min/);
+  const [bar] = card.children.filter((child) => child.tag === "progress");
+  assert.deepEqual([bar.attributes.value, bar.attributes.max], [725, 1938]);
+  const begun = page(state({ benchmark: run({ phase: "preflight", doing: "preflight", step: null, rate: null, held: null, failed: null }) }));
+  assert.match(begun.nodes.benchmark.textContent, /\(default\)preflightno step is over yet/);
+});
+
+test("the last verdicts are shown with a sign, why, and links to what is kept", () => {
+  const results = [
+    result({ name: "run-9", verdict: "INVALID", headline: "no rate held", reason: "clocks agree: 80 ms" }),
+    result({ name: "run-8", html: null, remark: "the page was too large" }),
+    result(),
+  ];
+  const [card] = page(state({ results })).nodes.benchmark.children;
+  const [invalid, without, pass] = card.find("result");
+  assert.equal(invalid.find("word")[0].textContent, "? INVALID");
+  assert.match(invalid.find("word")[0].className, /warn/);
+  assert.equal(invalid.find("said")[0].textContent, "no rate held: clocks agree: 80 ms");
+  assert.deepEqual([without.find("said")[0].textContent, links(without)], ["3,000 sales/s; the page was too large", ["results/run-6.json"]]);
+  assert.equal(pass.find("word")[0].textContent, "\u2713 PASS");
+  assert.equal(pass.find("note")[0].textContent, "run-6, 2023-11-14 22:13 UTC");
+  assert.deepEqual(links(pass), ["results/run-6.html", "results/run-6.json"]);
+});
+
+test("a result of another version has its name, its verdict and the reason for no more", () => {
+  const blank = { headline: null, reason: null, line: null, kapture: null, began_us: null, ended_us: null, html: null, json: null };
+  const results = [
+    result({ ...blank, name: "a", verdict: "FAIL", remark: "it was written by Kapture 0.9.0" }),
+    result({ ...blank, name: "b", verdict: null, remark: "its record is not a result" }),
+    result({ ...blank, name: "c", verdict: "__proto__", remark: "<img src=x>" }),
+  ];
+  const texts = page(state({ results })).nodes.benchmark.children[0].find("result").map((row) => row.textContent);
+  assert.deepEqual(texts, ["\u2717 FAILit was written by Kapture 0.9.0a", "? not readableits record is not a resultb", "?   proto  <img src=x>c"]);
+});
+
+test("without a benchmark and without results nothing is at the top", () => {
+  assert.equal(page(state({ results: null })).nodes.benchmark.children.length, 0);
+  assert.equal(page(state({})).nodes.benchmark.children.length, 0);
+});
+
 test("what is wrong is announced when it changes, and not each second", () => {
   const kafka = { age_seconds: 30, brokers: 3, under_replicated: 0, leaderless: 0, groups: [{ name: "g", members: 1, lag: null }], error: "timed out" };
   const later = { ...kafka, age_seconds: 31 };

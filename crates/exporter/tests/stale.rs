@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use service::state::Instance;
+use service::state::{BenchmarkRun, Instance};
 use service::{Admin, Figures, Health, Latency};
 use support::Exporter;
 use tokio::net::TcpListener;
@@ -118,6 +118,28 @@ async fn findings_are_shown_by_stage_and_kind_while_the_auditor_answers() {
     auditor.abort();
     exporter.until("nobody knows any more", LIMIT, |state| state.findings.is_none()).await;
     assert!(exporter.metric("kapture_findings").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_benchmark_is_shown_while_it_runs() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let run = BenchmarkRun { name: "run-1".to_owned(), step: Some(3), rate: Some(800.0), ..BenchmarkRun::default() };
+    let (config, registry, served) = (service::Config::default(), Registry::default(), run.clone());
+    let benchmark =
+        Admin::new(&config, "benchmark", registry, Health::default(), Figures::default).routes(move |request| {
+            std::future::ready((request.uri().path() == "/api/v1/run").then(|| service::http::json(&served)))
+        });
+    let shutdown = CancellationToken::new();
+    let benchmark = tokio::spawn(benchmark.serve_on(listener, shutdown.clone()));
+    let exporter = Exporter::start(&format!("benchmark={address}"), support::no_kafka()).await;
+    let state = exporter.until("it is shown", LIMIT, |state| state.benchmark.is_some()).await;
+    assert_eq!(state.benchmark, Some(run));
+    assert_eq!(state.results, None, "what Kafka has is not known");
+    shutdown.cancel();
+    benchmark.await.unwrap().unwrap();
+    let over = |state: &service::state::State| state.benchmark.is_none() && state.instances.is_empty();
+    exporter.until("it is over, and nobody is missed", LIMIT, over).await;
 }
 
 #[tokio::test]

@@ -119,11 +119,7 @@ impl Config {
             .map_err(|(err, _)| err)
             .context("sending the mark")?;
         producer.flush(limit).context("leaving the mark")?;
-        match producer.context().0.get() {
-            Some(Ok(())) => Ok(()),
-            Some(Err(reason)) => bail!("leaving the mark: {reason}"),
-            None => bail!("leaving the mark: no answer"),
-        }
+        producer.context().answer().context("leaving the mark")
     }
 }
 
@@ -138,9 +134,20 @@ pub(crate) fn mark_of<M: Message>(message: &M) -> Option<&str> {
     str::from_utf8(message.key()?).ok()?.strip_prefix(MARK)
 }
 
-/// What Kafka answered to the one record that a producer sent.
+/// What Kafka answered to the first record that a producer sent.
 #[derive(Default)]
-struct Receipt(OnceLock<Result<(), String>>);
+pub(crate) struct Receipt(OnceLock<Result<(), String>>);
+
+impl Receipt {
+    /// An error if Kafka refused the record, or has not answered.
+    pub(crate) fn answer(&self) -> anyhow::Result<()> {
+        match self.0.get() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(reason)) => bail!("{reason}"),
+            None => bail!("no answer"),
+        }
+    }
+}
 
 impl ClientContext for Receipt {}
 
@@ -148,7 +155,7 @@ impl ProducerContext for Receipt {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        // There is one record, and so one answer.
+        // Set by the first.
         let _ = self.0.set(result.as_ref().map(|_| ()).map_err(|(err, _)| err.to_string()));
     }
 }

@@ -40,6 +40,7 @@ mod range_check;
 mod ranges;
 mod read;
 mod record;
+pub mod results;
 pub mod task;
 mod topics;
 pub mod transactions;

@@ -65,6 +65,11 @@ impl Names {
         self.name(Topic::Positions.name())
     }
 
+    /// The results of benchmarks (see [`crate::results`]).
+    pub fn results(&self) -> String {
+        self.name(Topic::Results.name())
+    }
+
     /// All topics.
     pub fn topics(&self) -> Vec<String> {
         Topic::ALL.into_iter().flat_map(|topic| self.of(topic)).collect()
@@ -102,7 +107,7 @@ mod tests {
     #[test]
     fn receipts_and_positions_are_among_the_topics() {
         let (names, topics) = (Names::new("a-"), Names::new("a-").topics());
-        assert_eq!(topics.len(), State::ALL.len() + 6);
+        assert_eq!(topics.len(), State::ALL.len() + 7);
         assert!(topics.contains(&names.receipts()) && topics.contains(&names.positions()));
     }
 

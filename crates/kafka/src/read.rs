@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -36,8 +37,18 @@ pub(crate) struct EndReader {
 
 impl EndReader {
     pub(crate) fn new(config: &Config) -> anyhow::Result<Self> {
-        let consumer = config
-            .reader()
+        Self::with(config.reader())
+    }
+
+    /// The same in little memory, for few records that are large.
+    pub(crate) fn sparing(config: &Config) -> anyhow::Result<Self> {
+        let mut reader = config.reader();
+        reader.set("queued.max.messages.kbytes", "1024");
+        Self::with(reader)
+    }
+
+    fn with(mut reader: ClientConfig) -> anyhow::Result<Self> {
+        let consumer = reader
             // The log may end with a transaction's marker, which isn't a record: then only this event tells.
             .set("enable.partition.eof", "true")
             // The event comes with an empty answer, and on a topic that is written to all the time only a short wait is.

@@ -16,9 +16,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::Config;
 use crate::dispose::Disposed;
 use crate::fit::{self, Cluster, Existing, Misfits, Wanted};
+use crate::{Config, results};
 
 /// One request to Kafka.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The setting of a topic for how many copies must have a record.
 const MIN_INSYNC: &str = "min.insync.replicas";
+
+/// The setting of a topic for the largest batch of records.
+const MAX_BYTES: &str = "max.message.bytes";
 
 /// How long a compacted topic keeps the record that a key was deleted by, and the marker of each transaction. A day by
 /// default, which is two markers a second for each loader, read at every start; each read of a whole topic takes less than a
@@ -178,6 +181,7 @@ impl Config {
             Topic::Blocks => vec![self.compacted(names.blocks())],
             Topic::Audit => vec![self.compacted(names.audit())],
             Topic::Positions => vec![self.compacted(names.positions())],
+            Topic::Results => vec![self.results(names.results())],
         }
     }
 
@@ -215,6 +219,12 @@ impl Config {
                 ("segment.bytes", (8 << 20).to_string()),
             ],
         }
+    }
+
+    fn results(&self, name: String) -> Spec {
+        let mut spec = self.compacted(name);
+        spec.settings.push((MAX_BYTES, results::BATCH_BYTES.to_string()));
+        spec
     }
 }
 

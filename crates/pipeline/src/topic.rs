@@ -17,12 +17,22 @@ pub enum Topic {
     Audit,
     /// How far the fan-out and the spout have read their input.
     Positions,
+    /// The results of benchmarks.
+    Results,
 }
 
 impl Topic {
     /// All topics, beginning with those of the flow.
-    pub const ALL: [Self; 7] =
-        [Self::Sales, Self::States, Self::Receipts, Self::Rejected, Self::Blocks, Self::Audit, Self::Positions];
+    pub const ALL: [Self; 8] = [
+        Self::Sales,
+        Self::States,
+        Self::Receipts,
+        Self::Rejected,
+        Self::Blocks,
+        Self::Audit,
+        Self::Positions,
+        Self::Results,
+    ];
 
     /// The name after the installation's prefix. The name of a state topic continues with the state's code.
     pub const fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Topic {
             Self::Blocks => "kapture.blocks",
             Self::Audit => "kapture.audit",
             Self::Positions => "kapture.positions",
+            Self::Results => "kapture.results",
         }
     }
 }

@@ -27,6 +27,12 @@ pub struct State {
     /// What the auditor has found; absent while it does not report.
     #[serde(default)]
     pub findings: Option<Findings>,
+    /// The benchmark that is running; absent while none reports.
+    #[serde(default)]
+    pub benchmark: Option<BenchmarkRun>,
+    /// The newest results of benchmarks, the newest first; absent until they were read from Kafka.
+    #[serde(default)]
+    pub results: Option<Vec<BenchmarkResult>>,
 }
 
 /// A place that every sale must reach.
@@ -261,6 +267,58 @@ pub struct Group {
     /// Offsets between what it committed and the end; 0 if nothing but transaction markers is left, absent if one of its
     /// partitions can't tell.
     pub lag: Option<u64>,
+}
+
+/// What a benchmark does at present: the body of its `/api/v1/run`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BenchmarkRun {
+    /// Name of the run.
+    pub name: String,
+    /// How thorough it is: `smoke`, `default`, `certificate`.
+    pub mode: String,
+    /// What its present part is for: `baseline`, `calibrate`, `ramp`, `bisect`, `audit`.
+    pub phase: String,
+    /// What is being done of it: `settle`, `measure`, `drain`.
+    pub doing: String,
+    /// Number of the step of the search, beginning with 1; absent outside of the search.
+    pub step: Option<u64>,
+    /// Sales per second that this part is about, all loaders together.
+    pub rate: Option<f64>,
+    /// The largest rate that held so far.
+    pub held: Option<f64>,
+    /// The smallest rate above it that failed so far.
+    pub failed: Option<f64>,
+    /// Seconds since it began.
+    pub elapsed_seconds: f64,
+    /// Seconds that it takes at most.
+    pub most_seconds: f64,
+}
+
+/// A result of a benchmark, as `/results` lists them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BenchmarkResult {
+    /// Name of the run.
+    pub name: String,
+    /// `PASS`, `FAIL`, `INVALID` or `COULD_NOT_RUN`; absent if the record can't be read.
+    pub verdict: Option<String>,
+    /// The number with its spread.
+    pub headline: Option<String>,
+    /// The sentence that decided it.
+    pub reason: Option<String>,
+    /// The last line of its log.
+    pub line: Option<String>,
+    /// Version of Kapture that ran it.
+    pub kapture: Option<String>,
+    /// When it began, in microseconds since 1970.
+    pub began_us: Option<i64>,
+    /// When it ended.
+    pub ended_us: Option<i64>,
+    /// Path of the report, from the exporter's root; absent if it is not kept.
+    pub html: Option<String>,
+    /// Path of the capsule.
+    pub json: Option<String>,
+    /// Why something is absent.
+    pub remark: Option<String>,
 }
 
 /// The last report of an instance, as `/api/v1/reports` lists them.

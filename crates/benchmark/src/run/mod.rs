@@ -13,6 +13,7 @@ mod load;
 mod outcome;
 mod pace;
 mod preflight;
+mod shown;
 mod step;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ use tracing::{debug, warn};
 pub use cluster::Cluster;
 pub use http::Http;
 pub use pace::Pace;
+pub use shown::Shown;
 
 use crate::capsule::{Capsule, StepRecord, bounded};
 use crate::config::Config;
@@ -35,6 +37,7 @@ use crate::judge::{Judged, Terms, judge};
 use crate::report::progress::{self, COLUMNS};
 use crate::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
 use load::Load;
+use shown::Part;
 
 /// Ticks between two lines of progress.
 const LINE_EVERY: usize = 10;
@@ -55,12 +58,13 @@ const RESERVE: f64 = 1.5;
 /// A step has at least so many sales, for which it may take up to three times its time.
 const SALES: f64 = 1_000.0;
 
-/// Runs, prints how it goes, and returns the record of it.
+/// Runs, prints and shows how it goes, and returns the record of it.
 pub async fn run<C: Cluster>(
     config: &Config,
     cluster: &C,
     pace: Pace,
     shutdown: &CancellationToken,
+    shown: &Shown,
     print: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<Capsule> {
     let installation = config.installation()?;
@@ -71,10 +75,12 @@ pub async fn run<C: Cluster>(
         cluster,
         pace,
         shutdown,
+        shown,
         print,
         ticker,
         load: Load::new(cluster, Vec::new(), pace.renew, pace.lease),
         installation,
+        part: Part { phase: "preflight", step: None, rate: None },
         began: Instant::now(),
         began_us: service::unix_us(),
         until: None,
@@ -90,7 +96,7 @@ pub async fn run<C: Cluster>(
         swings: BTreeMap::new(),
     };
     (runner.print)(&progress::header(
-        &config.run,
+        config.run.as_str(),
         config.latency_limit_ms(),
         config.target.map(crate::config::Target::per_second),
         pace.total(),
@@ -118,10 +124,12 @@ struct Runner<'a, C> {
     cluster: &'a C,
     pace: Pace,
     shutdown: &'a CancellationToken,
+    shown: &'a Shown,
     print: &'a mut (dyn FnMut(&str) + Send),
     ticker: Interval,
     load: Load<'a, C>,
     installation: Installation,
+    part: Part,
     began: Instant,
     began_us: i64,
     /// When the search must be over.
@@ -175,6 +183,7 @@ impl<C: Cluster> Runner<'_, C> {
     /// What the cluster is like at rest.
     async fn baseline(&mut self) -> Result<(), Stop> {
         let rate = REST * self.load.loaders() as f64;
+        self.part = Part::before("baseline", rate);
         let window = self.step(rate, "baseline", self.pace.times.settle).await?;
         let judged = judge(&window, &self.terms(rate));
         self.quiet = Some(gather::moment(&window, &judged));
@@ -185,12 +194,15 @@ impl<C: Cluster> Runner<'_, C> {
     async fn calibrate(&mut self) -> Result<f64, Stop> {
         let loaders = self.load.loaders() as f64;
         let half = self.pace.times.calibrate / 2;
+        self.part = Part::before("calibrate", CALIBRATE * loaders);
         self.offer(CALIBRATE * loaders, "calibrate").await?;
         let rough = self.ceiling(half).await?;
         let target = self.config.target.map(crate::config::Target::per_second);
         // With a target, a third of what is needed is what tells whether the loaders do.
         let closer = target.map_or((rough / 8.0).min(CALIBRATE_MOST * loaders), |target| target / 2.0);
-        self.offer(closer.max(CALIBRATE * loaders), "calibrate-closer").await?;
+        let closer = closer.max(CALIBRATE * loaders);
+        self.part = Part::before("calibrate", closer);
+        self.offer(closer, "calibrate-closer").await?;
         let ceiling = self.ceiling(half).await?.max(rough);
         self.calibrated = Some(ceiling);
         if let Some(wanted) = target.map(|target| target * RESERVE).filter(|wanted| ceiling < *wanted) {
@@ -216,6 +228,7 @@ impl<C: Cluster> Runner<'_, C> {
     async fn warm_up(&mut self, most: f64) -> Result<(), Stop> {
         let target = self.config.target.map(|target| target.per_second() / 2.0);
         let rate = target.unwrap_or(most / 8.0).min(CALIBRATE_MOST * self.load.loaders() as f64).min(most);
+        self.part = Part::before("warm-up", rate);
         self.offer(rate, "warm-up").await?;
         self.wait("warm-up", self.pace.times.warm_up).await?;
         self.warm = self.tick("warm-up").await?;
@@ -265,6 +278,7 @@ impl<C: Cluster> Runner<'_, C> {
         let speed = Duration::from_secs(1).as_secs_f64() / self.pace.tick.as_secs_f64();
         let wanted = Duration::from_secs_f64(SALES / step.rate.max(1.0) / speed);
         let name = format!("{}-{}", step.phase.name(), self.steps.len() + 1);
+        self.part = Part { phase: step.phase.name(), step: Some(self.steps.len() as u64 + 1), rate: Some(step.rate) };
         let window = self.step(step.rate, &name, wanted.clamp(usual, usual * 3)).await?;
         let judged = judge(&window, &self.terms(step.rate));
         self.moments.push(gather::moment(&window, &judged));
@@ -326,6 +340,7 @@ impl<C: Cluster> Runner<'_, C> {
             warn!(err = format!("{err:#}"), "the loaders went back to their configured rate");
         }
         self.ticks += 1;
+        self.shown.set(self.now(doing));
         match self.cluster.state().await {
             Ok(state) => {
                 self.silent = 0;

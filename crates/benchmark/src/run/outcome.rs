@@ -4,6 +4,7 @@ use service::state::State;
 use tokio::time::Instant;
 
 use super::cluster::Cluster;
+use super::shown::Part;
 use super::{Runner, Stop};
 use crate::capsule::{Audit, Capsule, FORMAT, Parameters, PodRecord, Proof, VERSION};
 use crate::decide::decide;
@@ -22,6 +23,7 @@ pub(super) struct Searched {
 impl<C: Cluster> Runner<'_, C> {
     /// Waits until the auditor has read all, with little load.
     pub(super) async fn audit(&mut self) -> Result<Audit, Stop> {
+        self.part = Part { phase: "audit", step: None, rate: None };
         self.rest("search").await?;
         let (first, until) = (self.first.clone().unwrap_or_default(), Instant::now() + self.pace.times.audit);
         loop {
@@ -43,7 +45,7 @@ impl<C: Cluster> Runner<'_, C> {
         let mut capsule = Capsule {
             format: FORMAT.to_owned(),
             version: VERSION,
-            run: config.run.clone(),
+            run: config.run.to_string(),
             began_us: self.began_us,
             ended_us: service::unix_us(),
             kapture: env!("CARGO_PKG_VERSION").to_owned(),

@@ -37,11 +37,21 @@ pub(crate) struct Like {
     pub(crate) backlog: u64,
     /// By how much the last stage's clock is ahead, in microseconds.
     pub(crate) clock_us: i64,
+    /// Whether the exporter also lists the pod of a benchmark that was killed, and that of one that is new each time.
+    pub(crate) benchmark: bool,
 }
 
 impl Default for Like {
     fn default() -> Self {
-        Self { limit: 2_000.0, ceiling: 12_000.0, throttled_above: f64::INFINITY, lost: 0, backlog: 0, clock_us: 0 }
+        Self {
+            limit: 2_000.0,
+            ceiling: 12_000.0,
+            throttled_above: f64::INFINITY,
+            lost: 0,
+            backlog: 0,
+            clock_us: 0,
+            benchmark: false,
+        }
     }
 }
 
@@ -226,6 +236,11 @@ impl Simulated {
             .collect();
         instances.push(instance("etl-fan-out", "fan-out-0".to_owned(), "fan-out:8080", 0.0));
         instances.push(instance("etl-postgres", "postgres-a".to_owned(), "postgres:8080", 0.0));
+        if self.like.benchmark {
+            let mut killed = instance("benchmark", "run-1-x".to_owned(), "benchmark:8080", 0.0);
+            killed["stale"] = json!(true);
+            instances.push(killed);
+        }
         // What is lost is found out late.
         let lost = if self.at > 60.0 { self.like.lost } else { 0 };
         json!({
@@ -284,6 +299,13 @@ impl Simulated {
             "threads": {"0": {"working_us": busy / 10, "store_us": busy - busy / 10, "input_us": whole(self.at * 1e6) - busy}},
         });
         reports.push(report("etl-postgres", "postgres-a".to_owned(), stored));
+        if self.like.benchmark {
+            reports.push(report(
+                "benchmark",
+                format!("run-{}", self.at_us()),
+                json!({"counters": {}, "latencies": {}}),
+            ));
+        }
         reports
     }
 

@@ -32,6 +32,10 @@ impl Exporter {
         Self { address, task: tokio::spawn(run), _stop: shutdown.drop_guard() }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) async fn get(&self, path: &str) -> String {
         let body = http::get(&self.address, path, LIMIT).await.unwrap();
         String::from_utf8(body.to_vec()).unwrap()
