@@ -38,14 +38,12 @@ fn name(name: &str) -> RunName {
     RunName::try_from(name.to_owned()).unwrap()
 }
 
-/// Text of about so many bytes that gzip and base64 leave as long.
-fn noise(bytes: usize) -> String {
-    let mut seed = 7_u64;
-    let mut next = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(33 + u8::try_from((seed >> 33) % 90).unwrap())
-    };
-    (0..bytes).map(|_| next()).collect()
+/// A result whose record has so many bytes.
+fn sized(name: &RunName, bytes: usize) -> RunResult {
+    let mut result = result(PAGE);
+    let short = name.as_str().len() + serde_json::to_vec(&result).unwrap().len();
+    result.reason.push_str(&"x".repeat(bytes - short));
+    result
 }
 
 /// Writes records as anybody could who may write to the topic.
@@ -133,20 +131,11 @@ async fn what_others_wrote_is_shown_by_its_verdict_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_result_fits_and_a_larger_one_loses_its_page() {
     let kafka = support::kafka();
-    let largest = name("largest");
-    // As large as may be: shortened until it fits.
-    let mut page = RECORD_BYTES / 100 * 94;
-    let fitted = loop {
-        let (value, fit) = result(&noise(page)).fitted(&largest).unwrap();
-        if fit == Fit::Whole {
-            break value.len() + largest.as_str().len();
-        }
-        page -= 4_000;
-    };
-    assert!(fitted > RECORD_BYTES - 8_000, "{fitted} of {RECORD_BYTES}");
-    assert_eq!(results::publish(&kafka, &largest, result(&noise(page)), LIMIT).await.unwrap(), Fit::Whole);
-    let larger = results::publish(&kafka, &name("larger"), result(&noise(page + 40_000)), LIMIT).await.unwrap();
-    assert_eq!(larger, Fit::WithoutPage);
+    let (largest, larger) = (name("largest"), name("larger"));
+    let whole = results::publish(&kafka, &largest, sized(&largest, RECORD_BYTES), LIMIT).await;
+    assert_eq!(whole.unwrap(), Fit::Whole);
+    let without = results::publish(&kafka, &larger, sized(&larger, RECORD_BYTES + 1), LIMIT).await;
+    assert_eq!(without.unwrap(), Fit::WithoutPage);
 
     let exporter = Exporter::start("loader=localhost:1", kafka.clone()).await;
     let state = exporter.until("both are read", LIMIT, |state| has(state, 2)).await;
@@ -154,7 +143,7 @@ async fn the_largest_result_fits_and_a_larger_one_loses_its_page() {
     let [larger, largest] = &kept[..] else { panic!() };
     assert!(larger.html.is_none() && larger.json.is_some() && larger.remark.is_some(), "{larger:?}");
     assert!(largest.html.is_some() && largest.remark.is_none(), "{largest:?}");
-    assert_eq!(exporter.get("/results/largest.html").await, noise(page));
+    assert_eq!(exporter.get("/results/largest.html").await, PAGE);
 
     let admin: AdminClient<DefaultClientContext> = kafka.client().create().unwrap();
     let topic = kafka.names().results();

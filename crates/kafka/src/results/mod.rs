@@ -89,9 +89,11 @@ impl RunResult {
         bail!("the result without capsule and page is larger than {RECORD_BYTES} bytes")
     }
 
-    /// Bytes of the documents.
+    /// Bytes of its documents and texts.
     fn bytes(&self) -> usize {
-        [&self.capsule, &self.html].into_iter().flatten().map(|packed| packed.gzip().len()).sum()
+        let documents = [&self.capsule, &self.html].into_iter().flatten().map(|packed| packed.gzip().len());
+        let texts = [&self.verdict, &self.headline, &self.reason, &self.line, &self.kapture].map(String::len);
+        documents.chain(texts).sum()
     }
 }
 

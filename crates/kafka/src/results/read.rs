@@ -13,7 +13,7 @@ use super::{KEPT, RunName, RunResult, VERSION};
 use crate::Config;
 use crate::read::EndReader;
 
-/// Bytes of documents that are kept; beyond them the oldest results are left out.
+/// Bytes that are kept in memory; beyond them the oldest results are left out.
 const BYTES: usize = 16 << 20;
 /// Characters of a verdict that another version wrote.
 const WORD: usize = 40;
