@@ -25,9 +25,9 @@ const LINES: usize = 4;
 fn is_left_out(path: &Path) -> bool {
     let ends = |name: &&str| match name.split_once("/*/") {
         Some((above, name)) => path.ends_with(name) && path.iter().nth_back(2).is_some_and(|it| it == above),
-        None => path.ends_with(name) || (name.ends_with(".rs") && path.to_string_lossy().ends_with(*name)),
+        None => path.ends_with(name) || (name.contains('.') && path.to_string_lossy().ends_with(*name)),
     };
-    LEFT_OUT.iter().any(|name| ends(&name))
+    LEFT_OUT.iter().any(ends)
 }
 
 fn files(path: PathBuf, found: &mut Vec<PathBuf>) {
@@ -51,8 +51,8 @@ fn list_of(names: &[&str], text: &str) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
     let quoted = |line: &&str, name: &str| ['"', '\''].iter().any(|it| line.contains(&format!("{it}{name}{it}")));
     lines.windows(LINES).position(|lines| {
-        let named = names.iter().filter(|name| lines.iter().any(|line| quoted(line, name)));
-        named.collect::<BTreeSet<_>>().len() >= NAMES
+        let listed = names.iter().filter(|name| lines.iter().any(|line| quoted(line, name)));
+        listed.collect::<BTreeSet<_>>().len() >= NAMES
     })
 }
 
@@ -70,7 +70,9 @@ fn kinds() -> [Vec<&'static str>; 4] {
 fn no_other_list_of_stages_is_written_by_hand() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = Vec::new();
-    PLACES.iter().for_each(|place| files(root.join(place), &mut found));
+    for place in PLACES {
+        files(root.join(place), &mut found);
+    }
     assert!(found.len() > 200, "only {} files were looked at", found.len());
     for path in found {
         let Ok(text) = fs::read_to_string(&path) else { continue };
