@@ -1,5 +1,7 @@
 {{/* Takes the root. Returns the variables of the benchmark. */}}
 {{- define "kapture.benchmarkEnv" -}}
+{{- include "kapture.env" . }}
+{{ include "kapture.kafkaEnv" . }}
 - name: BENCHMARK_RUN
   # The name of the Job.
   valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}

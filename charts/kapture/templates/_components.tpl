@@ -40,9 +40,10 @@ program in its pods.
 - {name: exporter, kind: Deployment, values: exporter, ports: {admin: 8080}}
 {{- end -}}
 
-{{/* Returns a YAML list of the pods that run only now and then, and end: not components, but with values like theirs. */}}
+{{/* Returns a YAML list of the pods that run only now and then, and end: not components, but with values like theirs.
+`ports` and `reports` as there: a benchmark tells what it does while it runs. */}}
 {{- define "kapture.jobs" -}}
-- {name: benchmark, values: benchmark}
+- {name: benchmark, values: benchmark, reports: true, ports: {admin: 8080}}
 - {name: test, values: test}
 {{- end -}}
 

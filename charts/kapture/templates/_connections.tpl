@@ -37,6 +37,8 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: exporter, to: auditor, port: 8080, why: polls reports}
 - {from: benchmark, to: exporter, port: 8080, why: reads what all programs report}
 - {from: benchmark, to: loader, port: 8080, why: sets the rates}
+- {from: benchmark, to: kafka, port: 9092, why: keeps its report}
+- {from: exporter, to: benchmark, port: 8080, why: shows the step that runs}
 - {from: test, to: kafka, port: 9092, why: "helm test: reads every stage again"}
 - {from: test, to: redis, port: 6379, why: "helm test: counts sales again"}
 - {from: test, to: postgres, port: 5432, why: "helm test: counts sales again"}

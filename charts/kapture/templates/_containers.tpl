@@ -38,9 +38,11 @@ image: {{ include "kapture.image" (list $root $program) }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy | quote }}
 env:
   {{- include "kapture.withExtraEnv" (list (index . 3) $shared ($own.extraEnv | default list)) | nindent 2 }}
-{{- if not (has $component (list "benchmark" "test")) }}
+{{- if ne $component "test" }}
 ports:
   - {name: admin, containerPort: 8080}
+{{- end }}
+{{- if not (has $component (list "benchmark" "test")) }}
 livenessProbe:
   httpGet: {path: /livez, port: admin}
   periodSeconds: 10
