@@ -103,7 +103,7 @@ class Connections(unittest.TestCase):
     def test_each_component_with_a_report_is_polled_at_all_its_addresses(self):
         targets = chart.env(chart.container("exporter", "exporter", "full"))["EXPORTER_TARGETS"]
         polled = {t.split("=")[0] for t in targets.split(",")}
-        self.assertEqual(polled, {"kafka", "redis", "postgres", *chart.FLOW.values(), "auditor"})
+        self.assertEqual(polled, {"kafka", "redis", "postgres", *chart.FLOW.values(), "auditor", "benchmark"})
         for component in polled:
             service = chart.get("Service", component, "full")["spec"]
             self.assertEqual((service["clusterIP"], service["publishNotReadyAddresses"]), ("None", True))

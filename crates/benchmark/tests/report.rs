@@ -112,7 +112,7 @@ fn the_summary_has_criteria_reason_and_command() {
         "gives way first: stored",
         "CPU limit of postgres-0: postgres-0 was kept waiting by its CPU limit in 80.0 % of its periods (at rest 0, when it held 70.0)",
         "raise postgres.resources.limits.cpu from 1000m to 1400m",
-        "helm upgrade kapture ./charts/kapture -n perf-test --reuse-values --set postgres.resources.limits.cpu=1400m",
+        "helm upgrade kapture ./charts/kapture -n perf-test --reset-then-reuse-values --set postgres.resources.limits.cpu=1400m",
         "next in line: ",
         "note: one installation, one hour",
     ] {

@@ -141,7 +141,7 @@ async fn loaders_too_weak_for_the_target_are_named_with_the_command() {
     let more = [("BENCHMARK_TARGET", "9000"), ("BENCHMARK_RELEASE", "kapture"), ("BENCHMARK_NAMESPACE", "perf-test")];
     let (capsule, _, rates) = quick(Like { ceiling: 3_000.0, limit: 1e6, ..Like::default() }, &more).await;
     assert_eq!(capsule.verdict, Verdict::CouldNotRun, "{}", summary_of(&capsule));
-    let remedy = "helm upgrade kapture ./charts/kapture -n perf-test --reuse-values --set loader.replicas=5";
+    let remedy = "helm upgrade kapture ./charts/kapture -n perf-test --reset-then-reuse-values --set loader.replicas=5";
     assert_eq!(capsule.remedy.as_deref(), Some(remedy));
     assert_eq!(rates, [CONFIGURED; 2]);
 }

@@ -124,11 +124,10 @@ impl Change {
     /// The command that takes the advice; none if it is not done by one.
     pub fn command(&self, installation: &Installation) -> Option<String> {
         let to = self.to.as_ref().filter(|_| !self.only_at_install)?;
-        let Installation { release, namespace, chart, .. } = installation;
         let set = format!("{}={to}", self.value);
         // A full stop within a key is escaped, which a shell would take away.
         let set = if set.contains('\\') { format!("'{set}'") } else { set };
-        Some(format!("helm upgrade {release} {chart} -n {namespace} --reuse-values --set {set}"))
+        Some(installation.upgrade(&set))
     }
 }
 

@@ -46,6 +46,17 @@ pub struct Installation {
     pub volumes: BTreeMap<String, String>,
 }
 
+impl Installation {
+    /// The command that changes a value, and leaves the others as they were; only `set VALUE` if the release is not known.
+    pub fn upgrade(&self, set: &str) -> String {
+        let Self { release, namespace, chart, .. } = self;
+        if release.is_empty() {
+            return format!("set {set}");
+        }
+        format!("helm upgrade {release} {chart} -n {namespace} --reset-then-reuse-values --set {set}")
+    }
+}
+
 /// One of the three.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

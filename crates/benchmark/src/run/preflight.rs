@@ -12,7 +12,7 @@ pub(super) fn check(state: &State, installation: &Installation) -> Result<Vec<St
     let loaders: Vec<&Instance> = state.instances.iter().filter(|instance| instance.component == LOADER).collect();
     let wanted = installation.replicas.get(LOADER).map(|n| *n as usize);
     if loaders.is_empty() || wanted == Some(0) {
-        return Err(Decision::could_not_run("there is no loader", command(installation, "loader.replicas=1")));
+        return Err(Decision::could_not_run("there is no loader", installation.upgrade("loader.replicas=1")));
     }
     if let Some(wanted) = wanted.filter(|wanted| *wanted != loaders.len()) {
         return Err(Decision::could_not_run(
@@ -67,16 +67,8 @@ pub(super) fn too_few(most: f64, wanted: f64, loaders: usize, installation: &Ins
     let needed = (wanted / (most / loaders as f64)).ceil() as u64;
     Decision::could_not_run(
         format!("the loaders can offer {most:.0} sales/s, and {wanted:.0} are needed: 1.5 times the target"),
-        command(installation, &format!("loader.replicas={needed}")),
+        installation.upgrade(&format!("loader.replicas={needed}")),
     )
-}
-
-fn command(installation: &Installation, set: &str) -> String {
-    let Installation { release, namespace, chart, .. } = installation;
-    if release.is_empty() {
-        return format!("set {set}");
-    }
-    format!("helm upgrade {release} {chart} -n {namespace} --reuse-values --set {set}")
 }
 
 #[cfg(test)]
@@ -130,7 +122,8 @@ mod tests {
     fn what_is_missing_is_named_with_what_to_do() {
         let no_loader = refused(|state| state.instances.drain(..2).for_each(drop));
         assert_eq!(no_loader.reason, "there is no loader");
-        let remedy = "helm upgrade kapture ./charts/kapture -n perf-test --reuse-values --set loader.replicas=1";
+        let remedy =
+            "helm upgrade kapture ./charts/kapture -n perf-test --reset-then-reuse-values --set loader.replicas=1";
         assert_eq!(no_loader.remedy.as_deref(), Some(remedy));
         assert_eq!(refused(|state| drop(state.instances.remove(0))).reason, "1 of 2 loaders are there");
         assert_eq!(refused(|state| drop(state.instances.remove(2))).reason, "0 of 1 pods of etl-postgres are there");
