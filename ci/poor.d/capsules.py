@@ -1,6 +1,5 @@
 """What is taken from a run: the last line of its log, and its capsule (crates/benchmark/capsule.schema.json)."""
 
-import json
 import re
 
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
@@ -57,16 +56,18 @@ def unclear(diagnosis):
 
 
 def advice(runs):
-    """The advice that most of the runs gave, the first of equals: its value, and how it is taken; None if there is none to take.
+    """What most of the runs that named a cause advised, the first of equals: the value, and how it is taken. None if that was no
+    setting.
 
     `command` is the capsule's own; without one, `to` is what to install with.
     """
-    given = [run["named"] for run in runs if run["named"] and (run["named"]["change"] or {}).get("to") is not None]
-    if not given:
+    given = [run["named"] for run in runs if run["named"]]
+    changes = [named["change"] or {} for named in given]
+    keys = [(named["component"], named["resource"], change.get("value"), change.get("to")) for named, change in zip(given, changes)]
+    if not keys:
         return None
-    key = lambda named: json.dumps([named["change"]["value"], named["change"]["to"]])
-    keys = [key(named) for named in given]
-    best = max(given, key=lambda named: keys.count(key(named)))
-    change = best["change"]
-    return {"value": change["value"], "from": change["from"], "to": change["to"], "only_at_install": change["only_at_install"],
-            "command": best["command"], "expected": best["expected"]}  # fmt: skip
+    best = keys.index(max(keys, key=keys.count))
+    change = changes[best]
+    if change.get("to") is None:
+        return None
+    return {**change, "command": given[best]["command"], "expected": given[best]["expected"]}

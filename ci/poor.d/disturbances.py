@@ -131,7 +131,7 @@ def burning(cores):
 
 
 def neighbour(cores):
-    """A pod in another namespace that burns CPU on a node. Which node is not expected to be named: all of them report the same machine's CPU."""
+    """A pod in another namespace that burns CPU on a node, which need not be named: all nodes report the same machine's CPU."""
 
     @contextlib.contextmanager
     def disturb(release):

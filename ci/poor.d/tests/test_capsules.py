@@ -92,6 +92,8 @@ class Advice(unittest.TestCase):
     def test_there_is_none_without_something_to_set(self):
         disk = cause("stored", "postgres", "disk", "postgres.persistence.storageClass", only_at_install=True)
         self.assertIsNone(capsules.advice(runs(disk, cause("stored", "postgres", "network"), None)))
+        self.assertIsNone(capsules.advice(runs(POSTGRES, disk, disk)), "most runs advised a faster disk")
+        self.assertIsNone(capsules.advice([]))
 
     def test_a_full_stop_within_a_name_is_kept_for_helm(self):
         words = words_of("helm upgrade kapture ./charts/kapture --set 'kafka.config.num\\.io\\.threads=16'")

@@ -5,6 +5,8 @@ import importlib.machinery
 import importlib.util
 import io
 import json
+import signal
+import subprocess
 import sys
 import unittest
 from unittest import mock
@@ -88,3 +90,43 @@ class Program(unittest.TestCase):
         output, record = self.run_with("postgres-gpu")
         self.assertEqual(record, {})
         self.assertIn("there is no case postgres-gpu, only postgres-cpu, kafka-cpu", output)
+
+
+# The program with a cluster that only says what happens to it, and a first measurement that takes long.
+STOPPED = """
+import contextlib, sys, time
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv.pop(1))
+import test_program
+module = test_program.program()
+
+@contextlib.contextmanager
+def cluster():
+    try:
+        yield
+    finally:
+        print("removing", flush=True)
+        time.sleep(0.5)
+        print("removed", flush=True)
+
+def measure_twin(self):
+    print("measuring", flush=True)
+    module.release.command("sleep", "60")
+
+module.release.cluster, module.session.Session.measure_twin = cluster, measure_twin
+module.main()
+"""
+
+
+class Stopping(unittest.TestCase):
+    def test_a_signal_ends_it_and_all_is_removed_even_if_a_second_one_comes(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            here = str(ROOT / "ci" / "poor.d" / "tests")
+            with subprocess.Popen([sys.executable, "-c", STOPPED, here, "--runs", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+                self.assertEqual(run.stdout.readline(), "measuring\n")
+                run.send_signal(number)
+                self.assertEqual(run.stdout.readline(), "removing\n")
+                run.send_signal(number)
+                output, errors = run.communicate(timeout=30)
+            self.assertEqual((output, run.returncode), ("removed\n", 1))
+            self.assertIn("stopped by a signal", errors)
