@@ -3,7 +3,7 @@
 import types
 from typing import NamedTuple
 
-from . import auditor, carry, chaos, fan_out, latency, setup, sinks
+from . import auditor, carry, chaos, fan_out, latency, poor, setup, sinks
 
 
 class Kind(NamedTuple):
@@ -24,6 +24,9 @@ KINDS = {
     # Runs of one chapter.
     "chaos-processes": Kind(chaos, "chaos.md"),
     "chaos-cluster": Kind(chaos, "chaos.md"),
+    "poor": Kind(poor, "poor.md"),
+    # Runs of some of its cases.
+    "poor-some": Kind(poor, "poor.md"),
     "setup-cold": Kind(setup, "setup.md"),
     "setup-warm": Kind(setup, "setup.md"),
 }
