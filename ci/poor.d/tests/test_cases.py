@@ -10,8 +10,6 @@ from cases import CASES, RICH, TWIN
 
 DEFAULTS = json.loads((ROOT / "charts" / "kapture" / "files" / "defaults.json").read_text())
 STAGES = json.loads((ROOT / "crates" / "pipeline" / "pipeline.json").read_text())["stages"]
-# The chart gets the benchmark's values together with its CronJob.
-LATER = set() if "benchmark" in DEFAULTS else {value for value in RICH if value.startswith("benchmark.")}
 UNITS = {"": 1, "m": 1e-3, "Mi": 2**20, "Gi": 2**30}
 
 
@@ -47,7 +45,7 @@ class Cases(unittest.TestCase):
 
     def test_the_chart_has_every_value(self):
         expected = [case.expected.value for case in CASES if case.expected.value]
-        for value in {*RICH, *expected, *(value for case in CASES for degree in case.degrees for value in degree.values)} - LATER:
+        for value in {*RICH, *expected, *(value for case in CASES for degree in case.degrees for value in degree.values)}:
             self.assertTrue(exists(value), value)
         self.assertFalse(exists("postgres.resources.limits.cpus"))
 
