@@ -9,8 +9,8 @@ sys.path[:0] = [str(ROOT / "ci" / "poor.d"), str(ROOT / "benchmark" / "programs"
 
 SCHEMA = json.loads((ROOT / "crates" / "benchmark" / "capsule.schema.json").read_text())
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None)}
-KNOWN = {"$schema", "title", "description", "$defs", "minimum"}
-COMMAND = "helm upgrade kapture ./charts/kapture -n perf-test --reuse-values --set {}={}"
+KNOWN = {"$schema", "title", "description", "$defs", "minimum", "maximum", "minItems", "maxItems", "format", "default"}
+COMMAND = "helm upgrade kapture ./charts/kapture -n perf-test --reset-then-reuse-values --set {}={}"
 
 
 def errors(value, rule=SCHEMA, at="capsule"):
@@ -20,7 +20,7 @@ def errors(value, rule=SCHEMA, at="capsule"):
             continue
         if word == "$ref":
             yield from errors(value, SCHEMA["$defs"][wanted.removeprefix("#/$defs/")], at)
-        elif word == "anyOf":
+        elif word in ("anyOf", "oneOf"):
             if all(list(errors(value, each, at)) for each in wanted):
                 yield f"{at}: {value} is none of these"
         elif word in ("const", "enum"):
@@ -38,6 +38,9 @@ def errors(value, rule=SCHEMA, at="capsule"):
         elif word == "additionalProperties":
             for name in (value.keys() - rule.get("properties", {}).keys()) if isinstance(value, dict) else ():
                 yield from errors(value[name], wanted, f"{at}.{name}") if wanted else [f"{at} may not have {name}"]
+        elif word == "prefixItems":
+            for number, (each, wanted_here) in enumerate(zip(value, wanted) if isinstance(value, list) else ()):
+                yield from errors(each, wanted_here, f"{at}[{number}]")
         elif word == "items":
             for number, each in enumerate(value if isinstance(value, list) else ()):
                 yield from errors(each, wanted, f"{at}[{number}]")
@@ -67,7 +70,7 @@ def capsule(*causes, verdict="PASS", held=1000.0, failed=2000.0, kind=None, end=
     }  # fmt: skip
     return {
         "format": "kapture-capsule", "version": 1, "run": "a-1", "began_us": 1, "ended_us": 2, "kapture": "0.1.0", "versions": {},
-        "parameters": {"mode": "smoke", "target": None, "latency_limit_ms": 1000, "stages": ["accepted", "stored"], "load": {"seed": "7"},
+        "parameters": {"mode": "smoke", "target": None, "latency_limit_ms": 1000, "stages": ["accepted", "stored"], "model": 1, "load": {"seed": "7"},
                        "misbehaviour": []},
         "installation": installation, "calibrated": 50000.0, "pods": [], "steps": [],
         "found": {"end": end, "held": held, "failed": failed, "confirmed": False, "repeats": [1, 1], "irregular": [], "control": None},

@@ -82,7 +82,7 @@ class Advice(unittest.TestCase):
         advice = capsules.advice(runs(other, POSTGRES, POSTGRES))
         self.assertEqual((advice["value"], advice["to"]), ("postgres.resources.limits.cpu", "200m"))
         self.assertEqual(words_of(advice["command"]), [
-            "upgrade", "kapture", "./charts/kapture", "-n", "perf-test", "--reuse-values", "--set", "postgres.resources.limits.cpu=200m",
+            "upgrade", "kapture", "./charts/kapture", "-n", "perf-test", "--reset-then-reuse-values", "--set", "postgres.resources.limits.cpu=200m",
         ])  # fmt: skip
 
     def test_what_can_be_set_only_at_install_has_no_command(self):

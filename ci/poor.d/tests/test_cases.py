@@ -59,7 +59,7 @@ class Cases(unittest.TestCase):
                     self.assertLessEqual(quantity(RICH.get(value.replace("limits", "requests"), "100m")), sizes[-1], value)
 
     def test_the_names_are_those_of_the_decision_table(self):
-        resources = SCHEMA["$defs"]["cause"]["properties"]["resource"]["enum"]
+        resources = {each["const"] for each in SCHEMA["$defs"]["Resource"]["oneOf"]}
         stages = {stage["name"] for stage in STAGES}
         components = {"kafka", "redis", "postgres", *(stage["component"] for stage in STAGES), None}
         for case in CASES:
