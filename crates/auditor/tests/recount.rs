@@ -227,7 +227,7 @@ async fn what_stores_hold_of_an_earlier_kafka_is_counted_and_not_judged_before_a
     let recounted = recount::run(&world.kafka, stores(&world.redis, &world.postgres)).await.unwrap();
     assert_eq!((&recounted.findings, &recounted.earlier, recounted.well), (&vec![], &earlier, true));
     let table = recounted.table();
-    assert!(table.contains(&format!("  stored {old} sales are of an earlier Kafka, not judged\n")), "{table}");
+    assert!(table.contains(&format!("  {old} stored sales are of an earlier Kafka, not judged\n")), "{table}");
 
     let installation = world.installation().await;
     let mut redis = stores::redis::Writer::new(world.redis.clone(), &installation);
