@@ -18,7 +18,7 @@ last=$(tail -n 1 <<<"$log")
 grep -E '^ *[0-9]+:[0-9]+ |^verdict=' <<<"$log" | tail -n 30
 is_verdict() { [[ $last =~ ^verdict=(PASS|FAIL|INVALID)\  ]] || { tail -n 20 <<<"$log"; return 1; }; }
 check "the last line of its log is a verdict" is_verdict
-is_message() { diff <(echo "$last") <(of_run run-1 "$terminated.message"); }
+is_message() { diff <(echo "$last") <(echo "$(of_run run-1 "$terminated.message")"); }
 check "so is the pod's termination message" is_message
 is_code() {
   local -A codes=([PASS]=0 [FAIL]=1 [INVALID]=2)

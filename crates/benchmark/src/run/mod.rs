@@ -184,6 +184,8 @@ impl<C: Cluster> Runner<'_, C> {
     async fn baseline(&mut self) -> Result<(), Stop> {
         let rate = REST * self.load.loaders() as f64;
         self.part = Part::before("baseline", rate);
+        // Under the configured load, there are always some sales on their way.
+        self.rest("preflight").await?;
         let window = self.step(rate, "baseline", self.pace.times.settle).await?;
         let judged = judge(&window, &self.terms(rate));
         self.quiet = Some(gather::moment(&window, &judged));
@@ -300,6 +302,7 @@ impl<C: Cluster> Runner<'_, C> {
     }
 
     async fn offer(&mut self, rate: f64, name: &str) -> Result<(), Stop> {
+        self.is_empty = false;
         for left in (0..OFFERS).rev() {
             match self.load.offer(rate, name).await {
                 Ok(()) => return Ok(()),

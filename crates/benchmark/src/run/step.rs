@@ -66,7 +66,6 @@ impl<C: Cluster> Runner<'_, C> {
     /// Waits until every stage has found all that was accepted. Returns how long that took; none if it was too long.
     async fn drain(&mut self) -> Result<Option<Duration>, Stop> {
         let began = Instant::now();
-        self.is_empty = false;
         for _ in 0..POLLED {
             self.tick("drain").await?;
         }

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Seconds of the pipeline in one of the clock.
 pub(crate) const SPEED: u32 = 20;
-/// What the loaders do when nobody tells them otherwise.
-pub(crate) const CONFIGURED: f64 = 50.0;
+/// What each loader does when nobody tells it otherwise. Of two, more sales are on their way than a step may begin with.
+pub(crate) const CONFIGURED: f64 = 300.0;
 const TOKEN: &str = "the release's";
 /// From due to stored, when nothing waits.
 const DELAY: f64 = 0.05;
