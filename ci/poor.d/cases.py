@@ -6,9 +6,15 @@ decision table in crates/benchmark/src/diagnose.
 """
 
 import contextlib
+import json
+import pathlib
 from typing import Callable, NamedTuple
 
 import disturbances
+
+PIPELINE = pathlib.Path(__file__).resolve().parents[2] / "crates" / "pipeline" / "pipeline.json"
+# Where the values are of what fills the stages.
+FLOW = [stage["values"] for stage in json.loads(PIPELINE.read_text())["stages"]]
 
 # Three nodes and brokers, both stores. All limits are far above what two cores can use, so that the machine's CPU is the limit.
 RICH = {
@@ -28,7 +34,7 @@ RICH = {
     "exporter.resources.limits.cpu": "1000m",
     # Below every limit of a case, because Kubernetes refuses a request above the limit. Brokers weigh twice as much, as by default.
     "kafka.resources.requests.cpu": "30m",
-    **{f"{values}.resources.requests.cpu": "15m" for values in ("loader", "etl.fanOut", "etl.redis", "etl.postgres", "etl.spout", "redis", "postgres")},
+    **{f"{values}.resources.requests.cpu": "15m" for values in (*FLOW, "redis", "postgres")},
     # What measures is never on the node that is disturbed.
     **{f"{values}.nodeSelector.kubernetes\\.io/hostname": "node-1" for values in ("loader", "exporter", "auditor", "benchmark")},
 }

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use kafka::TransactionInterval;
 use pipeline::Role;
 use serde::Deserialize;
 use service::{Environment, Interval};
@@ -40,11 +39,6 @@ pub struct Sink {
     /// its sales stay. Otherwise the sink stops, because the Kafka may be the wrong one.
     #[serde(default)]
     pub adopt_new_kafka: bool,
-}
-
-/// Of the fan-out and the spout.
-pub(crate) fn transaction_interval() -> TransactionInterval {
-    TransactionInterval::from_ms::<100>()
 }
 
 fn interval() -> Interval {

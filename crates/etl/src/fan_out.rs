@@ -17,7 +17,6 @@ use service::Health;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::transaction_interval;
 use crate::rejected::{Rejected, headers_bytes};
 use crate::{Metrics, Role};
 
@@ -30,7 +29,7 @@ pub struct Config {
     /// Which instance this is: the same after a restart, and no one else's.
     pub ordinal: u32,
     /// A transaction is closed after this time: what is added to a sale's latency, against the price of a commit.
-    #[serde(default = "transaction_interval")]
+    #[serde(default = "kafka::transaction_interval")]
     pub transaction_interval: TransactionInterval,
 }
 

@@ -51,6 +51,11 @@ pub type RetentionBytes = Whole<i64, { 100 << 20 }, { i64::MAX.cast_unsigned() }
 /// How long a transaction may collect sales: half of what Kafka allows one to last, so that it can still be committed.
 pub type TransactionInterval = BoundedDuration<1, { (TRANSACTION_TIMEOUT_MS / 2) as u64 }>;
 
+/// How long one does, unless it is told otherwise: that of the fan-out and of the spout.
+pub fn transaction_interval() -> TransactionInterval {
+    TransactionInterval::from_ms::<100>()
+}
+
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The derived one, since an inherent function goes before a trait's.

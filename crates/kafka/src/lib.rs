@@ -53,7 +53,7 @@ pub use batches::Batches;
 pub use block_entry::BlockEntry;
 pub use bulk::BulkProducer;
 pub use committed::Committed;
-pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInterval};
+pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInterval, transaction_interval};
 pub use contact::Contact;
 pub use error::Error;
 pub use flush::flush;

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use pipeline::{FLOW, Role, Stage};
 
-/// Programs and scripts. Tests of Rust may name what they expect.
+/// Programs and scripts. Tests of Rust, and the cases of ci/poor, may name what they expect.
 const PLACES: [&str; 5] = ["crates", "ci", "benchmark/programs", "charts/kapture/templates", "charts/kapture/tests"];
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "pipeline",
     "target",
     "golden",
     "results",
     "tests.rs",
     "samples.rs",
+    "cases.py",
     "crates/*/tests",
     "benchmark/programs/auditor",
 ];

@@ -33,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::bite::Bite;
-use crate::config::transaction_interval;
 use crate::{IDLE, Metrics, Role};
 use shares::Shares;
 use spans::{Backlog, spans};
@@ -47,7 +46,7 @@ pub struct Config {
     /// Which instance this is, and no one else: the pod's name.
     pub instance: String,
     /// How often Postgres is looked at: what is added to a receipt's latency, against the price of a transaction.
-    #[serde(default = "transaction_interval")]
+    #[serde(default = "kafka::transaction_interval")]
     pub transaction_interval: TransactionInterval,
     /// Whether the role `postgres` goes on when Kafka was emptied or replaced; this role then waits until it has done so.
     #[serde(default)]
