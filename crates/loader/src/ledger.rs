@@ -54,6 +54,8 @@ pub struct Ledger {
 struct Open {
     ledger: Ledger,
     journal: Journal,
+    /// The run whose blocks are in the account.
+    run: u32,
     /// Who wrote before this loader began. Anyone else is a successor.
     predecessors: HashSet<u64>,
     beat: Beat,
@@ -82,8 +84,9 @@ impl Ledger {
         while !shutdown.is_cancelled() {
             beat.turned();
             match self.try_open() {
-                Ok((journal, predecessors)) => {
-                    return Ok(Some(Open { ledger: self, journal, predecessors, beat, published: Instant::now() }));
+                Ok((journal, run, predecessors)) => {
+                    let published = Instant::now();
+                    return Ok(Some(Open { ledger: self, journal, run, predecessors, beat, published }));
                 }
                 Err(Trouble::Fenced(err)) => return Err(err.context("another loader with this ordinal has begun")),
                 Err(Trouble::Other(err)) => info!("waiting for kafka to open the account: {err:#}"),
@@ -93,7 +96,7 @@ impl Ledger {
         Ok(None)
     }
 
-    fn try_open(&self) -> Result<(Journal, HashSet<u64>), Trouble> {
+    fn try_open(&self) -> Result<(Journal, u32, HashSet<u64>), Trouble> {
         let (journal, past) = Journal::open(&self.kafka, self.loader).map_err(Trouble::Other)?;
         let (run, next) = past.resume(&self.parameters).unwrap_or_else(|| (new_run(&past), 0));
         let (incarnation, now_us) = (service::incarnation(), unix_us());
@@ -125,7 +128,7 @@ impl Ledger {
         self.load.open(account, left);
         self.hand_out(reserved);
         self.ready.set(true);
-        Ok((journal, past.writers().filter(|writer| *writer != incarnation).collect()))
+        Ok((journal, run, past.writers().filter(|writer| *writer != incarnation).collect()))
     }
 
     fn hand_out(&self, reserved: impl IntoIterator<Item = BlockId>) {
@@ -219,8 +222,21 @@ impl Open {
         self.refuse_successor(&look(&self.ledger.kafka, self.ledger.loader).map_err(Trouble::Other)?)?;
         let (journal, past) = Journal::open(&self.ledger.kafka, self.ledger.loader).map_err(Trouble::Other)?;
         self.refuse_successor(&past)?;
+        self.refuse_other_kafka(&past)?;
         self.journal = journal;
         Ok(())
+    }
+
+    /// The last block of a run is never deleted: where none is left, this is another Kafka. To it, the account must not be written:
+    /// what was acknowledged by the one before would be missing there. The watch would notice it too, but seconds later.
+    fn refuse_other_kafka(&self, past: &Past) -> Result<(), Trouble> {
+        if past.has_run(self.run) {
+            return Ok(());
+        }
+        Err(Trouble::Fenced(anyhow!(
+            "kafka was emptied or replaced: it has no block of run {:08x}, which this loader had begun; the next start begins another",
+            self.run
+        )))
     }
 
     fn refuse_successor(&self, past: &Past) -> Result<(), Trouble> {

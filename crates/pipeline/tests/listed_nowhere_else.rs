@@ -8,7 +8,7 @@ use pipeline::{FLOW, Role, Stage};
 
 /// Programs and scripts. Tests of Rust, and the cases of ci/poor, may name what they expect.
 const PLACES: [&str; 5] = ["crates", "ci", "benchmark/programs", "charts/kapture/templates", "charts/kapture/tests"];
-const LEFT_OUT: [&str; 9] = [
+const LEFT_OUT: [&str; 10] = [
     "pipeline",
     "target",
     "golden",
@@ -17,6 +17,7 @@ const LEFT_OUT: [&str; 9] = [
     "samples.rs",
     "cases.py",
     "crates/*/tests",
+    "programs/tests",
     "benchmark/programs/auditor",
 ];
 /// So many of them within so many lines are a list.
