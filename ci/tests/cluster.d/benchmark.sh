@@ -1,6 +1,6 @@
 # A smoke benchmark gives a verdict and keeps its report; when one is killed, the loads go back to what they were.
 of_run() { k get pods -l batch.kubernetes.io/job-name="$1" -o jsonpath="{.items[*]$2}"; }
-terminated=.status.containerStatuses[0].state.terminated
+terminated=".status.containerStatuses[0].state.terminated"
 asked_is() { exporter /api/v1/state | jq -e ".load.asked == $1"; }
 asked_is_not() { exporter /api/v1/state | jq -e ".load.asked != null and .load.asked != $1"; }
 
