@@ -47,6 +47,12 @@ program in its pods.
 - {name: test, values: test}
 {{- end -}}
 
+{{/* Takes the root. Returns both lists as one. */}}
+{{- define "kapture.parts" -}}
+{{ include "kapture.components" . }}
+{{ include "kapture.jobs" . }}
+{{- end -}}
+
 {{/* Takes (list $ "path.of.values"). Returns that part of the values as YAML. */}}
 {{- define "kapture.at" -}}
 {{- $values := (index . 0).Values -}}
@@ -59,7 +65,7 @@ program in its pods.
 {{/* Takes (list $ "component"), or a job's name there. Returns the path of its values. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}
-{{- range concat (include "kapture.components" (index . 0) | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
+{{- range include "kapture.parts" (index . 0) | fromYamlArray -}}
 {{- if eq .name $name -}}{{ .values }}{{- end -}}
 {{- end -}}
 {{- end -}}

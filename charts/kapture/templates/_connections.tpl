@@ -49,7 +49,7 @@ rendered from it, and a test compares it with the addresses that the programs ar
 
 {{/* Takes the root. Returns a YAML list of the names of all components and jobs. */}}
 {{- define "kapture.parties" -}}
-{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) }}
+{{- range include "kapture.parts" . | fromYamlArray }}
 - {{ .name }}
 {{- end }}
 {{- end -}}

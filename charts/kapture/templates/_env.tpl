@@ -78,7 +78,7 @@
 {{/* Takes the root. Returns the exporter's targets. Each is a headless Service, whose name resolves to all its pods. */}}
 {{- define "kapture.exporterTargets" -}}
 {{- $targets := list -}}
-{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
+{{- range include "kapture.parts" . | fromYamlArray -}}
 {{- if .reports -}}
 {{- $targets = append $targets (printf "%s=%s:8080" .name (include "kapture.fullname" (list $ .name))) -}}
 {{- end -}}

@@ -5,7 +5,7 @@ rolling update needs no more, because it replaces one pod at a time.
 */}}
 {{- define "kapture.totals" -}}
 {{- $sum := dict "pods" 0 "requestsCpu" 0 "limitsCpu" 0 "requestsMemory" 0 "limitsMemory" 0 "claims" 0 "storage" 0 "uncapped" false -}}
-{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) -}}
+{{- range include "kapture.parts" . | fromYamlArray -}}
 {{- $own := include "kapture.at" (list $ .values) | fromYaml -}}
 {{- $count := 1 -}}
 {{- if .kind -}}{{- $count = include "kapture.replicas" (list $ .name $own.replicas .kind) | int -}}{{- end -}}

@@ -29,7 +29,7 @@ the release is called {{ .Release.Name | quote }}, but the name of a Service can
 {{- end }}
 {{- end }}
 {{- include "kapture.validatePods" (list "" .Values .Values.extraVolumes) }}
-{{- range concat (include "kapture.components" . | fromYamlArray) (include "kapture.jobs" . | fromYamlArray) }}
+{{- range include "kapture.parts" . | fromYamlArray }}
 {{- $path := .values }}
 {{- $own := include "kapture.at" (list $ $path) | fromYaml }}
 {{- range $label, $_ := $own.podLabels | default dict }}
