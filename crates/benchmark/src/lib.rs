@@ -3,7 +3,7 @@
 //!
 //! What decides is pure, and is tested without a cluster: [`search`] chooses the next rate, [`judge`] whether it held,
 //! [`diagnose`] what gave way, [`decide`] the verdict. [`run`] does it on a cluster, through the exporter's API and the
-//! loaders' leased rates. Its record is the [`capsule`], which [`report`] shows, [`publish`] keeps in Kafka, and [`compare`] puts
+//! loaders' leased rates; [`job`] does that as a pod. Its record is the [`capsule`], which [`report`] shows, [`publish`] keeps in Kafka, and [`compare`] puts
 //! beside another.
 #![deny(missing_docs)]
 
@@ -12,6 +12,7 @@ pub mod compare;
 pub mod config;
 pub mod decide;
 pub mod diagnose;
+pub mod job;
 pub mod judge;
 pub mod mode;
 pub mod publish;
