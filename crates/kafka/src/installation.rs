@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use backon::{ConstantBuilder, Retryable};
-use rdkafka::Message;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::Consumer;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::Offset;
+use rdkafka::{ClientConfig, Message};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -106,20 +106,11 @@ impl Config {
     }
 
     fn leave_mark(&self, limit: Duration) -> anyhow::Result<()> {
-        let producer: BaseProducer<Receipt> = self
-            .idempotent_producer()
-            .set("message.timeout.ms", limit.as_millis().max(1).to_string())
-            .create_with_context(Receipt::default())
-            .context("making a producer")?;
-        let producer = Disposed::new(producer);
         let topic = self.names().blocks();
         let key = format!("{MARK}{:016x}", rand::random::<u64>());
-        producer
-            .send(BaseRecord::to(&topic).key(&key).payload("{}"))
-            .map_err(|(err, _)| err)
-            .context("sending the mark")?;
-        producer.flush(limit).context("leaving the mark")?;
-        producer.context().answer().context("leaving the mark")
+        let record = BaseRecord::to(&topic).key(key.as_str()).payload(b"{}".as_slice());
+        send_one(self.idempotent_producer(), record, limit).context("leaving the mark")?;
+        Ok(())
     }
 }
 
@@ -134,20 +125,31 @@ pub(crate) fn mark_of<M: Message>(message: &M) -> Option<&str> {
     str::from_utf8(message.key()?).ok()?.strip_prefix(MARK)
 }
 
+/// Sends a record by a producer of its own, and waits until Kafka has it. Blocks, for `limit` at most; the producer is returned
+/// for what its caller sends besides.
+pub(crate) fn send_one(
+    mut settings: ClientConfig,
+    record: BaseRecord<'_, str, [u8]>,
+    limit: Duration,
+) -> anyhow::Result<Disposed<BaseProducer<Receipt>>> {
+    let producer: BaseProducer<Receipt> = settings
+        .set("message.timeout.ms", limit.as_millis().max(1).to_string())
+        .create_with_context(Receipt::default())
+        .context("making a producer")?;
+    let producer = Disposed::new(producer);
+    producer.send(record).map_err(|(err, _)| err)?;
+    producer.flush(limit)?;
+    match producer.context().0.get() {
+        Some(Ok(())) => {}
+        Some(Err(reason)) => bail!("{reason}"),
+        None => bail!("no answer"),
+    }
+    Ok(producer)
+}
+
 /// What Kafka answered to the first record that a producer sent.
 #[derive(Default)]
 pub(crate) struct Receipt(OnceLock<Result<(), String>>);
-
-impl Receipt {
-    /// An error if Kafka refused the record, or has not answered.
-    pub(crate) fn answer(&self) -> anyhow::Result<()> {
-        match self.0.get() {
-            Some(Ok(())) => Ok(()),
-            Some(Err(reason)) => bail!("{reason}"),
-            None => bail!("no answer"),
-        }
-    }
-}
 
 impl ClientContext for Receipt {}
 

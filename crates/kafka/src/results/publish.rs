@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{BATCH_BYTES, Fit, KEPT, RunName, RunResult};
-use crate::dispose::Disposed;
-use crate::installation::Receipt;
+use crate::installation::{Receipt, send_one};
 use crate::{Config, Topic, read_committed};
 
 /// The least that sending and deleting get: what came before may have taken nearly all of the time.
@@ -39,18 +38,11 @@ fn remaining(deadline: Instant) -> Duration {
 
 fn send(config: &Config, name: &RunName, value: &[u8], deadline: Instant) -> anyhow::Result<()> {
     let limit = remaining(deadline);
-    let producer: BaseProducer<Receipt> = config
-        .idempotent_producer()
-        .set("message.timeout.ms", limit.as_millis().to_string())
-        .set("message.max.bytes", BATCH_BYTES.to_string())
-        .create_with_context(Receipt::default())
-        .context("making a producer")?;
-    let producer = Disposed::new(producer);
+    let mut settings = config.idempotent_producer();
+    settings.set("message.max.bytes", BATCH_BYTES.to_string());
     let topic = config.names().results();
     let record = BaseRecord::to(&topic).key(name.as_str()).payload(value);
-    producer.send(record).map_err(|(err, _)| err).with_context(|| format!("sending to {topic}"))?;
-    producer.flush(limit).with_context(|| format!("sending to {topic}"))?;
-    producer.context().answer().with_context(|| format!("sending to {topic}"))?;
+    let producer = send_one(settings, record, limit).with_context(|| format!("sending to {topic}"))?;
     if let Err(err) = prune(config, &topic, &producer, remaining(deadline)) {
         // The next run does it.
         warn!(err = format!("{err:#}"), "deleting old results");
