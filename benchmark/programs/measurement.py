@@ -4,9 +4,17 @@ import datetime
 import os
 import pathlib
 import sys
+import time
 
 import documents
 from records import RESULTS, ROOT, free, shell, text
+
+BEGUN = time.monotonic()
+
+
+def say(words):
+    """Prints a line of progress, in the form of the shell scripts."""
+    print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
 
 
 def machine():

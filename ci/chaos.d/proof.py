@@ -6,7 +6,7 @@ import time
 
 import flow
 import offsets
-from results import say
+from measurement import say
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Limits for recovering and for draining; a busy machine is slow.

@@ -1,16 +1,7 @@
-"""The results of a run: progress messages, and the figures that become its record."""
+"""The results of a run: the figures that become its record."""
 
-import sys
-import time
-
+from measurement import say
 from shown.chaos import COUNTS, Kind
-
-BEGUN = time.monotonic()
-
-
-def say(words):
-    """Prints a line of progress, in the form of the shell scripts."""
-    print(f"{time.monotonic() - BEGUN:4.0f}s  {words}", file=sys.stderr, flush=True)
 
 
 class Fault:

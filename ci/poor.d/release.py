@@ -1,20 +1,21 @@
 """The chart on a local cluster of its own: installing it, running its benchmark, and reading what came out. Every wait has a limit."""
 
 import contextlib
+import functools
 import json
 import os
-import pathlib
 import shlex
-import subprocess
 import sys
 import time
 
 import capsules
+import on_cluster
+from measurement import say
+from on_cluster import NAMESPACE, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Beside a cluster that ci/up may have left running. The scripts of ci/cluster read the same variable.
 CLUSTER = os.environ.setdefault("KAPTURE_CLUSTER", "poor")
-NAMESPACE, NODES = "perf-test", 3
+NODES = 3
 # What each run left, for whoever wants to look.
 KEPT = ROOT / "target" / "poor"
 
@@ -33,45 +34,22 @@ LOOK_SECONDS = 5
 SAY_SECONDS = 30
 # Sales; at the rate between runs, some are always in flight.
 EMPTY = 100
-BEGUN = time.monotonic()
 
 
 class Unavailable(Exception):
     """This machine can't produce what the case needs."""
 
 
-def say(words):
-    """Prints a line of progress, in the form of the shell scripts."""
-    print(f"{time.monotonic() - BEGUN:5.0f}s  {words}", file=sys.stderr, flush=True)
-
-
-def command(*words, check=True, seconds=COMMAND_SECONDS, given=None):
-    try:
-        done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True, timeout=seconds, input=given or "")
-    except subprocess.TimeoutExpired as err:
-        raise RuntimeError(f"{' '.join(words)}: not done after {seconds} s") from err
-    if check and done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: {(done.stdout + done.stderr).strip()[-1000:]}")
-    return done
-
-
-def shown(*words):
-    """Its output, while its progress messages stay visible."""
-    return subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE, timeout=SETUP_SECONDS).stdout
-
-
-def kubectl(*words, check=True, seconds=COMMAND_SECONDS):
-    return command("ci/cluster/kubectl", "-n", NAMESPACE, *words, check=check, seconds=seconds)
+command = functools.partial(on_cluster.command, seconds=COMMAND_SECONDS)
+kubectl = functools.partial(on_cluster.kubectl, seconds=COMMAND_SECONDS)
 
 
 @contextlib.contextmanager
 def cluster():
     """A cluster with all images, created if it is not up, and then removed afterwards."""
-    ours = command("ci/cluster/kubectl", "get", "--raw", "/readyz", check=False).returncode != 0
+    ours = not on_cluster.is_up()
     try:
-        shown("ci/cluster/up", "--nodes", str(NODES))
-        images = [*shown("images/stand-ins", "kafka", "postgres", "redis").split(), *shown("images/build").split()]
-        shown("ci/cluster/load", *images)
+        on_cluster.bring_up(NODES, SETUP_SECONDS)
         if command("ci/cluster/kubectl", "get", "namespace", NAMESPACE, check=False).returncode == 0:
             sys.exit(f"the cluster {CLUSTER} has something in namespace {NAMESPACE}, perhaps of a session that was killed: "
                      f"KAPTURE_CLUSTER={CLUSTER} ci/cluster/down, then run this again")
@@ -79,7 +57,7 @@ def cluster():
     finally:
         if ours:
             say("removing the cluster")
-            shown("ci/cluster/down")
+            on_cluster.shown("ci/cluster/down", seconds=SETUP_SECONDS)
 
 
 def settings(values):
@@ -90,9 +68,8 @@ def settings(values):
 @contextlib.contextmanager
 def installed(values, mode):
     """The release with these values in a new namespace, ready and without a backlog."""
-    command("ci/cluster/kubectl", "create", "namespace", NAMESPACE)
+    on_cluster.create_namespace(COMMAND_SECONDS)
     try:
-        command("ci/cluster/kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         command("ci/cluster/helm", "install", "kapture", "./charts/kapture", "-n", NAMESPACE, *settings({**values, "benchmark.mode": mode}))
         release = Release(mode)
         release.wait_until_ready()

@@ -4,34 +4,19 @@ import base64
 import ctypes
 import json
 import os
-import subprocess
 import threading
 
 import flow
 import offsets
-from proof import RECOVER_SECONDS, ROOT, Proof
-from results import say
+import on_cluster
+from measurement import say
+from on_cluster import NAMESPACE, command, kubectl, shown
+from proof import RECOVER_SECONDS, Proof
 
-NAMESPACE, NODES, BROKERS = "perf-test", 3, 3
+NODES, BROKERS = 3, 3
 # Low enough for ten loaders on one machine, and spread evenly over the states, so that each state always has sales.
 VALUES = "loader.rate=30,loader.skew=0,etl.fanOut.replicas=2"
 CLONE_NEWNET = 0x40000000
-
-
-def command(*words, check=True):
-    done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)
-    if check and done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stdout}{done.stderr}")
-    return done
-
-
-def shown(*words):
-    """Its output, while its progress messages stay visible."""
-    return subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE).stdout
-
-
-def kubectl(*words, check=True):
-    return command("ci/cluster/kubectl", "-n", NAMESPACE, *words, check=check)
 
 
 def helm(*words, check=True):
@@ -68,12 +53,9 @@ class Release(Proof):
     look_seconds = 1
 
     def __enter__(self):
-        self.ours = kubectl("get", "--raw", "/readyz", check=False).returncode != 0
-        shown("ci/cluster/up", "--nodes", str(NODES))
-        images = [*shown("images/stand-ins", "kafka", "postgres", "redis").split(), *shown("images/build").split()]
-        shown("ci/cluster/load", *images)
-        command("ci/cluster/kubectl", "create", "namespace", NAMESPACE)
-        command("ci/cluster/kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+        self.ours = not on_cluster.is_up()
+        on_cluster.bring_up(NODES)
+        on_cluster.create_namespace()
         helm("install", "kapture", "./charts/kapture", "-f", "charts/kapture/presets/full.yaml", "--set", VALUES)
         password = base64.b64decode(self.get("secret", "kapture-kafka")["data"]["password"]).decode()
         connects = {node: lambda node=node: self.connect_to_broker(node) for node in range(BROKERS)}

@@ -4,7 +4,7 @@ import statistics
 import time
 
 import flow
-from results import say
+from measurement import say
 
 # More than this machine can generate; the loader sends as many as it can.
 FLOOD_RATE = 60_000

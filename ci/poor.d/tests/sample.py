@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT / "ci" / "poor.d"), str(ROOT / "benchmark" / "programs")]
+sys.path[:0] = [str(ROOT / folder) for folder in ("ci/poor.d", "ci/cluster", "benchmark/programs")]
 
 SCHEMA = json.loads((ROOT / "crates" / "benchmark" / "capsule.schema.json").read_text())
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float), "null": type(None)}
