@@ -20,6 +20,8 @@ pub(super) const MISSING_SHARE: f64 = 0.1;
 pub(crate) const LEAST_SAMPLES: usize = 4;
 /// Share of the samples at either end whose median is the lag there.
 const END_SHARE: usize = 10;
+/// Of a short step so many, since one sample may lie anywhere in the swing of the commits.
+const END_SAMPLES: usize = 3;
 
 /// How the lag of a stage or partition went in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,7 +108,7 @@ fn judge(
         return None;
     }
     let slope = theil_sen(series)?;
-    let at_end = (series.len() / END_SHARE).max(1);
+    let at_end = (series.len() / END_SHARE).max(END_SAMPLES).min(series.len() / 2);
     let values: Vec<f64> = series.iter().map(|(_, lag)| *lag).collect();
     let (first, last) = (median(&values[..at_end])?, median(&values[values.len() - at_end..])?);
     let start = series[0].0;
@@ -114,7 +116,7 @@ fn judge(
     let (low, high) = range(&around)?;
     let seconds = last / arrives;
     // Before a step has held, the swing of this one is all that is known.
-    let allowed = swings.get(of).copied().unwrap_or(high - low);
+    let allowed = swings.get(of).map_or(high - low, |seconds| seconds * offered);
     let material = MATERIAL_SHARE * limit.as_secs_f64() * arrives.min(offered);
     let grows = slope > SLOPE_SHARE * offered && last > first + allowed.max(material);
     let broken = if grows {

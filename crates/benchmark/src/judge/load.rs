@@ -32,6 +32,8 @@ pub(super) struct Schedule {
     pub(super) short_own: Option<f64>,
     /// The same while it did not.
     pub(super) short_blocked: Option<f64>,
+    /// Share of sales handed over late, if by milliseconds only, since a loader waited for a CPU; none if it can't tell.
+    late_for_cpu: Option<f64>,
 }
 
 impl Schedule {
@@ -47,6 +49,7 @@ impl Schedule {
             late_blocked: worst(|it| it.late_blocked),
             short_own: worst(|it| it.short_own),
             short_blocked: worst(|it| it.short_blocked),
+            late_for_cpu: each.iter().filter_map(|it| it.as_ref()?.late_for_cpu).reduce(f64::max),
         }
     }
 }
@@ -71,6 +74,7 @@ fn one(pair: &Pair, bound_us: u64) -> Option<Schedule> {
         late_blocked: Some(of_sent(blocked)),
         short_own: Some(if is_blocked { 0.0 } else { short }),
         short_blocked: Some(if is_blocked { short } else { 0.0 }),
+        late_for_cpu: pair.count("late_throttled").map(of_sent),
     })
 }
 
@@ -82,18 +86,19 @@ pub(super) fn on_schedule(schedule: &Schedule, limit: Duration) -> Criterion {
         return Criterion::unknown(name, bound, "a loader did not report").or(LOOK_AT_LOADERS);
     };
     let met = late <= LATE_SHARE && short <= 1.0 - OFFERED_SHARE;
-    Criterion::new(
-        name,
-        bound,
-        format!("{} late, {} not sent by own fault", percent(late), percent(short)),
-        Met::from(met),
-    )
-    .or(
-        "give the loaders a CPU that others leave free: raise loader.resources.limits.cpu or loader.replicas, or place \
-             them on a node of their own with loader.nodeSelector",
-    )
+    let mut text = format!("{} late, {} not sent by own fault", percent(late), percent(short));
+    let waited = !met && schedule.late_for_cpu.is_some_and(|share| share * 2.0 >= late);
+    if waited {
+        text += ", mostly while waiting for a CPU";
+    }
+    Criterion::new(name, bound, text, Met::from(met)).or(if waited { GIVE_CPU } else { GIVE_MORE })
 }
 
+/// The node's CPUs are shared in proportion to the requests.
+const GIVE_CPU: &str = "raise loader.resources.requests.cpu, the loaders' share of a busy node, or place them on a node of their \
+                        own with loader.nodeSelector";
+const GIVE_MORE: &str = "raise loader.resources.limits.cpu or loader.replicas, or place the loaders on a node of their own \
+                         with loader.nodeSelector";
 const LOOK_AT_LOADERS: &str = "look at the loaders' logs: kubectl logs -l app.kubernetes.io/component=loader";
 
 /// The loaders were at the limit of their own CPU.
@@ -105,17 +110,10 @@ pub(super) fn not_throttled(window: &Between) -> Criterion {
         let Some(throttled) = pair.throttled() else {
             return Criterion::unknown(name, limit, &format!("the CPU of {} can't be read", pair.pod()));
         };
-        // Sales that were late because the loader waited for a CPU, if it can tell.
-        let waited = pair.count("late_throttled").zip(pair.count("sent").filter(|sent| *sent > 0));
-        let waited = waited.map_or(0.0, |(late, sent)| late as f64 / sent as f64);
         // Without a limit nothing is used of it.
         let share = pair.cores().zip(pair.cpu_limit()).map_or(0.0, |(used, limit)| used / limit);
-        let mut text =
-            format!("{}: throttled {}, CPU {:.0} % of its limit", pair.pod(), percent(throttled), share * 100.0);
-        if waited > LATE_SHARE {
-            text = format!("{text}, {} of its sales late since it waited for a CPU", percent(waited));
-        }
-        let badness = (throttled / THROTTLED_SHARE).max(share / CPU_SHARE).max(waited / LATE_SHARE);
+        let text = format!("{}: throttled {}, CPU {:.0} % of its limit", pair.pod(), percent(throttled), share * 100.0);
+        let badness = (throttled / THROTTLED_SHARE).max(share / CPU_SHARE);
         let broken = badness > 1.0;
         if worst.as_ref().is_none_or(|(before, ..)| badness > *before) {
             worst = Some((badness, text, broken));

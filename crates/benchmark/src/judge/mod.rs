@@ -42,7 +42,8 @@ pub struct Terms {
     pub offered: f64,
     /// The limit of the p99 from due to each store, and of the lag in seconds of what is offered.
     pub latency_limit: Duration,
-    /// How far the lag of each stage or partition swung in the last step that held.
+    /// How far the lag of each stage or partition swung in the steps that held, at most, in seconds of what was offered: at
+    /// twice the rate, a commit brings twice the sales.
     pub swings: BTreeMap<String, f64>,
     /// What was mixed and came; none if nobody counted.
     pub mix: Option<Mix>,

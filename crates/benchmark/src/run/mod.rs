@@ -148,7 +148,7 @@ struct Runner<'a, C> {
     steps: Vec<StepRecord>,
     /// What was seen in each step.
     moments: Vec<Moment>,
-    /// How far the lag swung in the last step that held.
+    /// How far the lag swung in the steps that held, in seconds of what was offered.
     swings: BTreeMap<String, f64>,
 }
 
@@ -285,7 +285,10 @@ impl<C: Cluster> Runner<'_, C> {
         let judged = judge(&window, &self.terms(step.rate));
         self.moments.push(gather::moment(&window, &judged));
         if judged.outcome == Outcome::Held {
-            self.swings = judged.lags.iter().chain(&judged.partitions).map(|lag| (lag.of.clone(), lag.swing)).collect();
+            for lag in judged.lags.iter().chain(&judged.partitions) {
+                let widest = self.swings.entry(lag.of.clone()).or_default();
+                *widest = widest.max(lag.swing / step.rate);
+            }
         }
         let began_us = window.begin.state.at_us;
         let points = window.seconds.iter().map(|second| {
