@@ -120,6 +120,10 @@ class Program:
         except (OSError, ValueError):
             return None
 
+    def counters(self):
+        """What it has counted since its start; nothing if it does not answer."""
+        return (self.asked("/report") or {"counters": {}})["counters"]
+
     def ready(self):
         try:
             return self.ask("/readyz") is not None

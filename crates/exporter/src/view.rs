@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use service::reported::loader::{BLOCKED, RATE, SCHEDULE_LAG, SENT};
 use service::state::{Findings, Instance, Kafka, Load, Percentiles, Received, Shares, Stage, State, Use};
 use service::{Merged, unix_us};
 
@@ -12,8 +13,6 @@ use crate::usage;
 pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
 pub(crate) const AUDITOR: &str = "auditor";
 pub(crate) const BENCHMARK: &str = "benchmark";
-/// The latency from due to handed over in a loader's report.
-pub(crate) const SCHEDULE_LAG: &str = "schedule_lag";
 
 /// Puts all that programs and Kafka report together, as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -83,9 +82,9 @@ pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
 fn load(ledger: &Ledger, now: Instant) -> Option<Load> {
     ledger.targets.has(LOADER).then(|| Load {
         asked: asked(ledger, now).map(|(_, rate)| rate).reduce(|all, one| all + one),
-        sent: rate(ledger, LOADER, "sent", now),
+        sent: rate(ledger, LOADER, SENT, now),
         schedule_lag: recent(ledger, LOADER, SCHEDULE_LAG),
-        blocked: recent(ledger, LOADER, "blocked"),
+        blocked: recent(ledger, LOADER, BLOCKED),
     })
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn asked(ledger: &Ledger, now: Instant) -> impl Iterator<Item = (&str
     of(ledger, LOADER, now)
         .flatten()
         .filter(move |it| !it.is_stale(now))
-        .filter_map(|it| Some((it.report.pod.as_str(), *it.report.gauges.get("rate")?)))
+        .filter_map(|it| Some((it.report.pod.as_str(), *it.report.gauges.get(RATE)?)))
 }
 
 fn instances(ledger: &Ledger, now: Instant) -> Vec<Instance> {
@@ -310,7 +309,7 @@ mod tests {
         ledger.resolved("loader", &[address(7)], start);
         for (n, rate) in [(0, 10.0), (7, 20.5)] {
             let mut report = report(&format!("loader-{n}"), 1, 1, &[]);
-            report.gauges.insert("rate".to_owned(), rate);
+            report.gauges.insert(RATE.to_owned(), rate);
             ledger.reported("loader", address(n), report, start).unwrap();
         }
         assert_eq!(load(&ledger, start).unwrap().asked, Some(30.5));

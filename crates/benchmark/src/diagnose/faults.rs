@@ -1,5 +1,7 @@
 //! Rows 0 and 1: the instrument itself, and what broke.
 
+use pipeline::Stage;
+
 use super::case::{Case, LOADER};
 use super::cause::{Cause, Change, Resource, values_of};
 use super::limits::raised;
@@ -13,7 +15,7 @@ const REDIS_FULL: f64 = 0.98;
 
 /// A loader was at its own CPU limit, and Kafka did not block it.
 pub(super) fn loader(case: &Case) -> Vec<Cause> {
-    let blocked = case.evidence.failed.stage("accepted").and_then(|stage| stage.lag_grows);
+    let blocked = case.evidence.failed.stage(Stage::Accepted.name()).and_then(|stage| stage.lag_grows);
     let Some((pod, signal)) = case.worst(LOADER, THROTTLED, |pod| pod.throttled).filter(|_| blocked != Some(true))
     else {
         return Vec::new();

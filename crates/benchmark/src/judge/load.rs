@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use service::reported::loader::{BLOCKED, BLOCKED_US, DUE, LATE_THROTTLED, SCHEDULE_LAG, SENT, UNKNOWN};
+
 use super::levels::{OFFERED_SHARE, percent};
 use super::sample::{Between, Pair};
 use super::{Criterion, Met};
@@ -60,12 +62,12 @@ fn one(pair: &Pair, bound_us: u64) -> Option<Schedule> {
         let measured = pair.measured(name)?;
         Some(measured.histogram.len() - measured.within(bound_us))
     };
-    let (due, sent) = (pair.count("due")?, pair.count("sent")?);
-    let (late, blocked) = (above("schedule_lag")?, above("blocked")?);
+    let (due, sent) = (pair.count(DUE)?, pair.count(SENT)?);
+    let (late, blocked) = (above(SCHEDULE_LAG)?, above(BLOCKED)?);
     let of_sent = |n: u64| n as f64 / sent.max(1) as f64;
     let short = due.saturating_sub(sent) as f64 / due.max(1) as f64;
     // A queue that was full for a part of the step is the reason for what is missing at its end.
-    let is_blocked = pair.count("blocked_us")? > 0 && blocked * 2 >= late;
+    let is_blocked = pair.count(BLOCKED_US)? > 0 && blocked * 2 >= late;
     Some(Schedule {
         late_own: Some(of_sent(late.saturating_sub(blocked))),
         late_blocked: Some(of_sent(blocked)),
@@ -106,7 +108,7 @@ pub(super) fn not_throttled(window: &Between) -> Criterion {
             return Criterion::unknown(name, limit, &format!("the CPU of {} can't be read", pair.pod()));
         };
         // Sales that were late because the loader waited for a CPU, if it can tell.
-        let waited = pair.count("late_throttled").zip(pair.count("sent").filter(|sent| *sent > 0));
+        let waited = pair.count(LATE_THROTTLED).zip(pair.count(SENT).filter(|sent| *sent > 0));
         let waited = waited.map_or(0.0, |(late, sent)| late as f64 / sent as f64);
         // Without a limit nothing is used of it.
         let share = pair.cores().zip(pair.cpu_limit()).map_or(0.0, |(used, limit)| used / limit);
@@ -132,7 +134,7 @@ pub(super) fn planned(window: &Between, offered: f64) -> Criterion {
     let (name, limit) = ("load as asked", format!("{offered:.0} sales/s ± 1 %"));
     let remedy =
         "a loader stopped, restarted or lost its lease in the step: look at its log and run the benchmark again";
-    let Some(due) = window.rate(LOADER, "due") else {
+    let Some(due) = window.rate(LOADER, DUE) else {
         return Criterion::unknown(name, limit, "a loader did not report").or(LOOK_AT_LOADERS);
     };
     let met = (due / offered - 1.0).abs() <= PLANNED_SHARE.max(2.0 / offered);
@@ -142,7 +144,7 @@ pub(super) fn planned(window: &Between, offered: f64) -> Criterion {
 /// Too much is unknown.
 pub(super) fn known(whole: &Between) -> Criterion {
     let (name, limit) = ("sales of unknown fate", "0.1 %");
-    let (Some(unknown), Some(sent)) = (whole.count(LOADER, "unknown"), whole.count(LOADER, "sent")) else {
+    let (Some(unknown), Some(sent)) = (whole.count(LOADER, UNKNOWN), whole.count(LOADER, SENT)) else {
         return Criterion::unknown(name, limit, "a loader did not report").or(LOOK_AT_LOADERS);
     };
     let share = unknown as f64 / sent.max(1) as f64;

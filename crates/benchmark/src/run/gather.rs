@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use pipeline::{Role, Stage};
+use service::reported::{etl, probe};
 use service::resources::{self, Limit};
 use service::state::{Received, Shares};
 use service::{Merged, Report, Resources, busiest_since};
 
 use crate::diagnose::{Moment, Node, PartitionSeen, Pod, StageSeen};
-use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, Window};
+use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, TAKEN, Window};
 
 /// The moment that a step was.
 pub(super) fn moment(window: &Window, judged: &Judged) -> Moment {
@@ -93,8 +94,8 @@ impl Pair<'_> {
         Some(program(Pod {
             restarts: restarted,
             disk_free: free.map(|disk| disk.free_bytes as f64 / disk.size_bytes as f64),
-            fsync_ms: self.p99_ms("fsync"),
-            round_trip_ms: self.p99_ms("round_trip"),
+            fsync_ms: self.p99_ms(probe::FSYNC),
+            round_trip_ms: self.p99_ms(probe::ROUND_TRIP),
             retransmits: own.and_then(|(first, last)| retransmits(first, last)),
             ..pod
         }))
@@ -155,7 +156,7 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
         let lag = judged.lags.iter().find(|lag| lag.of == stage.name);
         // The first stage has no lag: it is behind if Kafka took no more.
         let grows = if stage.name == Stage::Accepted.name() {
-            let taken = judged.levels.iter().find(|level| level.name == "Kafka takes what is due");
+            let taken = judged.levels.iter().find(|level| level.name == TAKEN);
             taken.filter(|level| level.met != Met::Unknown).map(|level| level.met == Met::No)
         } else {
             lag.map(|lag| lag.broken.is_some())
@@ -172,8 +173,11 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
                 .and_then(|it| it.percentiles.p99_us),
             ceiling: ceiling.reduce(|all, one| Some(all? + one?)).flatten(),
             time: Shares::busiest(of_it.iter().filter_map(|pair| pair.busiest())),
-            transactions: if is_fan_out { sum("commits") } else { None },
-            rows_per_commit: sum(&stage.name).zip(sum("batches")).filter(|(_, n)| *n > 0.0).map(|(rows, n)| rows / n),
+            transactions: if is_fan_out { sum(etl::COMMITS) } else { None },
+            rows_per_commit: sum(&stage.name)
+                .zip(sum(etl::BATCHES))
+                .filter(|(_, n)| *n > 0.0)
+                .map(|(rows, n)| rows / n),
         }
     });
     stages.collect()
