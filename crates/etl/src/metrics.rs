@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use service::reported::etl::{ADOPTED, BATCHES, COMMITS, GAP_OFFSETS, MALFORMED, REJECTED, STORE_ERRORS};
+use service::reported::etl::{ADOPTED, BATCHES, COMMITS, FENCED, GAP_OFFSETS, MALFORMED, REJECTED, STORE_ERRORS};
 use service::{Figures, Latency, Time};
 
 use crate::Role;
@@ -165,6 +165,7 @@ fn transactions(role: Role, events: &Events) -> Vec<(&'static str, &'static str,
         (COMMITS, "Kafka transactions committed", read(&events.commits)),
         ("aborted", "Kafka transactions aborted", read(&events.aborts)),
         ("rebuilds", "Producers replaced after an error", read(&events.rebuilds)),
+        (FENCED, "Times that Kafka refused this instance, silent for too long or superseded", read(&events.fenced)),
         ("rebalances", "Assignments of partitions", read(&events.rebalances)),
     ];
     // The spout's input is not in Kafka.

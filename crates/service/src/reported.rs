@@ -46,6 +46,9 @@ reported! {
         REJECTED = "rejected",
         /// Counter: Kafka transactions committed. Of the fan-out and the spout.
         COMMITS = "commits",
+        /// Counter: times that Kafka refused this instance as a producer or as a member, because it had been silent for too long or
+        /// another one has taken its id. Of the fan-out and the spout.
+        FENCED = "fenced",
         /// Counter: offsets that Kafka deleted before they were read. Of the fan-out and the sinks.
         GAP_OFFSETS = "gap_offsets",
         /// Counter: batches that the store has confirmed. Of a sink.
