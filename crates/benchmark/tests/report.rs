@@ -2,12 +2,12 @@
 
 mod sample;
 
-use benchmark::decide::{Decision, decide};
+use benchmark::decide::decide;
 use benchmark::judge::Met;
 use benchmark::mode::Mode;
 use benchmark::report::{headline, html, last_line, progress, summary};
 use benchmark::search::{End, Phase};
-use benchmark::verdict::Verdict;
+use benchmark::verdict::{Decision, Verdict};
 use sample::{capsule, keep};
 
 #[test]

@@ -3,10 +3,10 @@
 use pipeline::Stage;
 
 use super::case::{Case, LOADER};
-use super::cause::{Cause, Change, Resource, values_of};
+use super::cause::{Cause, Change, Resource, mebibytes, values_of};
 use super::limits::raised;
 use super::signal::number;
-use super::table::THROTTLED;
+use super::thresholds::THROTTLED;
 
 /// A volume with less free is full.
 const DISK_FREE: f64 = 0.02;
@@ -89,9 +89,4 @@ pub(super) fn fault(case: &Case) -> Vec<Cause> {
         ];
     }
     Vec::new()
-}
-
-/// Memory as the chart takes it.
-pub(super) fn mebibytes(bytes: f64) -> String {
-    format!("{:.0}Mi", (bytes / f64::from(1 << 20)).ceil())
 }

@@ -1,10 +1,10 @@
 //! Row 4: a pod at its CPU limit. It comes before the rows below, since a throttled pod disguises itself as every other wait.
 
 use super::case::{Case, KAFKA};
-use super::cause::{Cause, Change, Resource, values_of};
+use super::cause::{Cause, Change, Resource, millicores, values_of};
 use super::evidence::Pod;
 use super::signal::Signal;
-use super::table::{EXPLAINED, FSYNC_MS, RTT_MS, SESSIONS, STRONGEST, TARGET_USE, THROTTLED};
+use super::thresholds::{EXPLAINED, FSYNC_MS, RTT_MS, SESSIONS, STRONGEST, TARGET_USE, THROTTLED};
 
 /// Pods of the stage's own component, of Kafka, or of its store, each weighted by the time that it explains.
 pub(super) fn throttled(case: &Case) -> Vec<Cause> {
@@ -72,10 +72,6 @@ fn limits(pod: &Pod) -> Option<(f64, f64)> {
     let wanted = (used / TARGET_USE).max(limit * 1.25);
     // Rounded up to tenths, but not for the last bit of a quotient.
     Some((limit, (wanted * 10.0 - 1e-6).ceil() / 10.0))
-}
-
-fn millicores(cores: f64) -> String {
-    format!("{:.0}m", cores * 1e3)
 }
 
 /// Share of a node's CPU that is idle if it has some to give, though nobody knows how much is wanted.

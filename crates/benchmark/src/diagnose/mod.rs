@@ -21,6 +21,7 @@ mod roles;
 mod signal;
 mod stores;
 mod table;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,8 @@ pub use cause::{Cause, Change, Resource};
 pub use evidence::{Evidence, Installation, Moment, Node, PartitionSeen, Pod, RedisSeen, Sessions, StageSeen};
 
 use case::Case;
-use table::{CLEARER, TABLE, Tier};
+use table::{TABLE, Tier};
+use thresholds::CLEARER;
 
 /// What kind of answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use super::cause::{Cause, Resource};
 use super::evidence::{Node, Pod};
 use super::peers::outlier;
 use super::signal::{Signal, number};
-use super::table::{EXPLAINED, NODE_IDLE, RETRANSMITS, ROUND_TRIP_TIMES, RUN_QUEUE, STEAL, STRONGEST, THROTTLED};
+use super::thresholds::{EXPLAINED, NODE_IDLE, RETRANSMITS, ROUND_TRIP_TIMES, RUN_QUEUE, STEAL, STRONGEST, THROTTLED};
 
 /// A share of a node's CPU that nobody of ours uses: somebody else does.
 const OTHERS: f64 = 0.25;

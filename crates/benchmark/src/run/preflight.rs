@@ -3,8 +3,8 @@
 use service::reported::loader::CEILING;
 use service::state::{Instance, State};
 
-use crate::decide::Decision;
 use crate::diagnose::Installation;
+use crate::verdict::Decision;
 
 const LOADER: &str = pipeline::Stage::Accepted.component();
 
