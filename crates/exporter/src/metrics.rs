@@ -11,13 +11,14 @@ use service::reported::loader::SCHEDULE_LAG;
 use service::state::{Audited, Stage};
 use service::{Activity, unix_us};
 
+use crate::config::LOADER;
 use crate::families::{Families, Labels};
 use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
 use crate::usage::{CPU, DISK, MEMORY};
-use crate::view::{self, LOADER};
+use crate::view;
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {
