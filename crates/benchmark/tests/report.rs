@@ -50,6 +50,18 @@ fn the_page_needs_nothing_from_elsewhere() {
 }
 
 #[test]
+fn the_page_says_whether_loaders_took_cpu_from_brokers() {
+    let mut capsule = capsule(Mode::Smoke, None);
+    assert!(html(&capsule, &[]).unwrap().contains("Loaders and brokers were on different nodes."));
+    for node in &mut capsule.evidence.as_mut().unwrap().failed.nodes {
+        node.machine = Some("node-1".to_owned());
+    }
+    assert!(html(&capsule, &[]).unwrap().contains("on different nodes of one machine, whose CPU they share"));
+    capsule.pods[0].node = capsule.pods[1].node.clone();
+    assert!(html(&capsule, &[]).unwrap().contains("Loaders shared node-1 with brokers"));
+}
+
+#[test]
 fn names_cannot_become_markup() {
     let mut capsule = capsule(Mode::Smoke, None);
     capsule.run = "</script><b>run".to_owned();

@@ -84,7 +84,8 @@ fn fits(case: &Case, component: &str, pod: &Pod) -> bool {
     let Some((idle, (from, to))) = node.idle.zip(node.cores).map(|(idle, cores)| idle * cores).zip(limits(pod)) else {
         return node.idle.is_none_or(|idle| idle >= IDLE_ENOUGH);
     };
-    let peers = case.evidence.failed.pods(component).filter(|peer| peer.node == pod.node).count();
+    let is_beside = |peer: &&Pod| case.evidence.failed.node(&peer.node).is_some_and(|it| it.shares_machine_with(node));
+    let peers = case.evidence.failed.pods(component).filter(is_beside).count();
     // A tenth of a CPU is what a node does besides.
     idle + 0.1 >= (to - from) * peers as f64
 }

@@ -182,5 +182,8 @@ fn unknown(evidence: &Evidence, case: Option<&Case>) -> Vec<String> {
     if failed.nodes.iter().all(|node| node.idle.is_none()) {
         unknown.push("what the nodes' CPUs do besides".to_owned());
     }
+    if failed.nodes.len() > 1 && failed.nodes.iter().any(|node| node.machine.is_none()) {
+        unknown.push("whether nodes are on the same machine".to_owned());
+    }
     unknown
 }

@@ -185,7 +185,7 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
 
 /// The nodes, each by one of the programs on it.
 fn nodes(pairs: &[Pair]) -> Vec<Node> {
-    let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
+    let mut nodes: BTreeMap<&str, (Node, Option<&str>)> = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.last.node.is_empty()) {
         let (Some(first), Some(last)) = (&pair.first.resources, &pair.last.resources) else { continue };
         let total = difference(first, last, |it| it.node.as_ref()?.cpu_total_us);
@@ -194,16 +194,21 @@ fn nodes(pairs: &[Pair]) -> Vec<Node> {
         };
         let seen = Node {
             name: pair.last.node.clone(),
+            machine: None,
             cores: last.node.as_ref().and_then(|node| node.cpus).map(|cpus| cpus as f64),
             idle: of(|node| node.cpu_idle_us),
             steal: of(|node| node.cpu_steal_us),
             iowait: of(|node| node.cpu_iowait_us),
         };
         if seen.idle.is_some() || !nodes.contains_key(pair.last.node.as_str()) {
-            nodes.insert(&pair.last.node, seen);
+            let boot_id = last.node.as_ref().and_then(|node| node.boot_id.as_deref());
+            nodes.insert(&pair.last.node, (seen, boot_id));
         }
     }
-    nodes.into_values().collect()
+    // Its name in place of the boot id, which is nobody's business in a report.
+    let first_with =
+        |id: &str| nodes.iter().find(|(_, (_, other))| *other == Some(id)).map(|(name, _)| (*name).to_owned());
+    nodes.values().map(|(node, id)| Node { machine: id.and_then(first_with), ..node.clone() }).collect()
 }
 
 /// Partitions with their share of what their group reads.
