@@ -16,6 +16,8 @@ from records import ROOT
 WORK = ROOT / "target" / "benchmark"
 SERVERS = WORK / "servers"
 PIPELINE = json.loads((ROOT / "crates" / "pipeline" / "pipeline.json").read_text())
+# How a loader names the figures in its report.
+LOADER = json.loads((ROOT / "crates" / "service" / "reported.json").read_text())["loader"]
 TICKS = os.sysconf("SC_CLK_TCK")
 # Enough for the logs of all topics, where each state gets its share by population, so that nothing is deleted during a run.
 RETENTION_BYTES = 64 << 30

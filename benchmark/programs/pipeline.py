@@ -2,7 +2,7 @@
 
 import time
 
-from harness import say
+from harness import LOADER, say
 
 WARM_UP_SECONDS = 15
 STEP_SECONDS = 20
@@ -39,7 +39,7 @@ def offer(bench, rate, seconds, role, stage, late_ms=LATE_MS):
     """Latency at the stage of a role while `rate` is offered, the rate that arrived there, and whether that is all of it."""
     with loader(bench, rate):
         time.sleep(WARM_UP_SECONDS)
-        with bench.watching("report", ADMIN["loader"], "schedule_lag", seconds) as sent:
+        with bench.watching("report", ADMIN["loader"], LOADER["SCHEDULE_LAG"], seconds) as sent:
             latency = bench.gauge("report", ADMIN[role], stage, seconds)
             sent = sent()
     latency.update(offered=rate, arrived=latency["counters"][stage] / latency["seconds"], sent_late_p99_ms=sent["p99_ms"])

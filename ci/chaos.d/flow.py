@@ -5,7 +5,12 @@ import pathlib
 
 import offsets
 
-STAGES = json.loads((pathlib.Path(__file__).parents[2] / "crates" / "pipeline" / "pipeline.json").read_text())["stages"]
+CRATES = pathlib.Path(__file__).parents[2] / "crates"
+STAGES = json.loads((CRATES / "pipeline" / "pipeline.json").read_text())["stages"]
+# The counter of sales in the report of each component.
+COUNTERS = {stage["component"]: stage["name"] for stage in STAGES}
+# The counter of a role that works in transactions: how often Kafka refused it as superseded.
+FENCED = json.loads((CRATES / "service" / "reported.json").read_text())["etl"]["FENCED"]
 # The group of each role.
 GROUPS = {stage["component"]: stage["group"] for stage in STAGES if stage["group"]}
 FINDINGS = ("lost", "rejected", "duplicate", "altered", "misrouted", "out_of_order", "never_sent", "malformed")

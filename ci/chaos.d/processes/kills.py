@@ -50,7 +50,7 @@ class Kills:
         if program.component in flow.GROUPS:
             return flow.Mark(self.pipeline.kafka, program.component).passed
         if program.component == "loader":
-            return lambda: (program.asked("/report") or {"counters": {}})["counters"].get("accepted", 0) > 0
+            return lambda: program.counters().get(flow.COUNTERS["loader"], 0) > 0
         if program.component == "auditor":
             before = self.pipeline.account()
             seen = before["stages"]["accepted"]["found"] if before else 0

@@ -30,7 +30,7 @@ class Pauses:
 
     def pause_one_of_each(self, part):
         """Others take over in the meantime; when the stopped ones continue, Kafka and the stores must refuse their writes."""
-        fan_out = self.stopped_in_a_transaction()
+        fan_out, before = self.stopped_in_a_transaction()
         zombies = [self.pipeline.one(role) for role in self.pipeline.roles() if role != "etl-fan-out"]
         began = time.monotonic()
         for zombie in zombies:
@@ -38,7 +38,6 @@ class Pauses:
         time.sleep(BEHIND_SECONDS)
         paused = lambda zombie, kind: part.fault(f"{zombie.component} stopped for {BEYOND_TRANSACTION_SECONDS} s", kind)
         faults = {fan_out: paused(fan_out, Kind.FENCING), **{zombie: paused(zombie, Kind.OTHER) for zombie in zombies}}
-        lengths = {zombie: zombie.log_length() for zombie in faults}
         waits = [self.pipeline.passed(fault, zombie.component, began) for zombie, fault in faults.items()]
         self.pipeline.all_within(RECOVER_SECONDS, waits, "the other instances, while these are stopped")
         time.sleep(max(0, BEYOND_TRANSACTION_SECONDS - (time.monotonic() - began)))
@@ -46,25 +45,27 @@ class Pauses:
             zombie.signal(signal.SIGCONT)
         self.pipeline.recovered(part.fault("all of them continued"))
         part.fault("all of them continued").times += 1
-        for zombie, fault in faults.items():
-            self.must_be_fenced(fault, zombie, lengths[zombie])
+        # What the others send to a store is refused by the position there, and not by Kafka.
+        self.must_be_fenced(faults[fan_out], fan_out, before)
 
     def stopped_in_a_transaction(self):
-        """Stops the first fan-out with a transaction open, which blocks readers until Kafka aborts it."""
+        """Stops the first fan-out with a transaction open, which blocks readers until Kafka aborts it. Returns it, and how often it
+        had been fenced by then.
+        """
         fan_out, kafka = self.pipeline.one("etl-fan-out"), self.pipeline.kafka
         while True:
+            before = fan_out.fencing()
             fan_out.signal(signal.SIGSTOP)
-            before = kafka.stuck()
+            stuck = kafka.stuck()
             time.sleep(HELD_UP_SECONDS)
-            if any(where in before and before[where][0] == stable for where, (stable, _) in kafka.stuck().items()):
-                return fan_out
-            # It was stopped between two transactions, which is rare.
+            if before and any(where in stuck and stuck[where][0] == stable for where, (stable, _) in kafka.stuck().items()):
+                return fan_out, before
+            # It did not answer, or was stopped between two transactions; both are rare.
             fan_out.signal(signal.SIGCONT)
             time.sleep(self.random.uniform(0, 1))
 
     def pause_replaced(self, fault):
-        zombie = self.stopped_in_a_transaction()
-        said = zombie.log_length()
+        zombie, before = self.stopped_in_a_transaction()
         fault.times += 1
         twin = self.pipeline.clone(zombie)
         self.pipeline.supervisor.start(twin)
@@ -73,8 +74,8 @@ class Pauses:
         zombie.wanted = False
         zombie.signal(signal.SIGCONT)
         if not self.pipeline.within(RECOVER_SECONDS, lambda: not zombie.runs()):
-            self.pipeline.outcome.problem(f"{fault.name}: the stopped program still runs: {zombie.log(said)[-500:]}")
-        self.must_be_fenced(fault, zombie, said)
+            self.pipeline.outcome.problem(f"{fault.name}: the stopped program still runs: {zombie.log(before.log_length)[-500:]}")
+        self.must_be_fenced(fault, zombie, before)
         # It may have been fenced itself by the other's last request as a member; then it was restarted.
         if not self.pipeline.within(RECOVER_SECONDS, twin.runs):
             self.pipeline.outcome.problem(f"{fault.name}: its replacement ended: {twin.last_words}")
@@ -84,7 +85,6 @@ class Pauses:
         self.pipeline.supervisor.start(zombie)
         self.pipeline.recovered(Fault("the first one again"))
 
-    def must_be_fenced(self, fault, zombie, since):
-        """Of faults of that kind: what a role sends to a store is refused by the position there, and not by Kafka."""
-        if fault.kind is Kind.FENCING and not zombie.was_fenced(since):
-            self.pipeline.outcome.problem(f"{fault.name}: {zombie.pod} was not fenced: {zombie.log(since)[-500:]}")
+    def must_be_fenced(self, fault, zombie, before):
+        if not self.pipeline.within(RECOVER_SECONDS, lambda: zombie.was_fenced(before)):
+            self.pipeline.outcome.problem(f"{fault.name}: {zombie.pod} was not fenced: {zombie.log(before.log_length)[-500:]}")

@@ -11,6 +11,9 @@ import subprocess
 import threading
 import time
 import urllib.request
+from typing import NamedTuple
+
+import flow
 
 # Between two checks that all are running.
 LOOK_SECONDS = 0.05
@@ -59,6 +62,14 @@ def last_words(log):
     return " ".join(said.split())
 
 
+class Fenced(NamedTuple):
+    """How often Kafka had refused a process as superseded, and how long the log of its program was."""
+
+    pid: int
+    times: int
+    log_length: int
+
+
 class Program:
     """One pod's program."""
 
@@ -103,11 +114,18 @@ class Program:
     def log_length(self):
         return (self.home / "log").stat().st_size
 
-    def was_fenced(self, since):
-        """Whether Kafka refused it as superseded. Only its log says so: `rebuilds`, which it counts, have other causes as well,
-        and a process that ended has no counters.
+    def fencing(self):
+        """What `was_fenced` needs to know from before; None while it does not answer, as when it is stopped."""
+        counters = self.counters()
+        return Fenced(self.pid, counters[flow.FENCED], self.log_length()) if counters else None
+
+    def was_fenced(self, before):
+        """Whether Kafka has refused it as superseded since. It counts that; the counters of a process that exited because of it are
+        gone, but its error tells the reason.
         """
-        return "fenced" in self.log(since).lower()
+        if self.pid == before.pid and self.runs():
+            return self.counters().get(flow.FENCED, 0) > before.times
+        return "fenced" in last_words(self.log(before.log_length)).lower()
 
     def ask(self, path):
         with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=3) as answer:
@@ -119,6 +137,10 @@ class Program:
             return json.loads(self.ask(path))
         except (OSError, ValueError):
             return None
+
+    def counters(self):
+        """What it has counted since its start; nothing if it does not answer."""
+        return (self.asked("/report") or {"counters": {}})["counters"]
 
     def ready(self):
         try:

@@ -1,4 +1,4 @@
-"""The figures of a run of ci/chaos, and which faults must end in fencing."""
+"""The figures of a run of ci/chaos, and what shows that Kafka fenced a program."""
 
 import pathlib
 import sys
@@ -11,7 +11,7 @@ sys.path[:0] = [str(ROOT / "ci" / "chaos.d"), str(ROOT / "benchmark" / "programs
 import flow  # noqa: E402
 import results  # noqa: E402
 from processes.pauses import Pauses  # noqa: E402
-from processes.programs import Program  # noqa: E402
+from processes.programs import Fenced, Program  # noqa: E402
 from results import Kind  # noqa: E402
 from shown import chaos  # noqa: E402
 
@@ -54,21 +54,32 @@ class Results(unittest.TestCase):
 
 
 class Fencing(unittest.TestCase):
-    def problems(self, kind, log):
-        """What is wrong after a fault of this kind that left this in the program's log."""
+    BEFORE = Fenced(pid=7, times=2, log_length=len("before: fenced\n"))
+
+    def problems(self, times=2, pid=7, runs=True, log="before: fenced\n"):
+        """What is wrong after a program was stopped, whose counter, process and log are these now."""
         outcome = results.Results()
         program = Program.__new__(Program)
-        program.pod, program.log = "etl-0", lambda since: log[since:]
-        pauses = Pauses(types.SimpleNamespace(outcome=outcome), None)
-        pauses.must_be_fenced(results.Fault("etl stopped", kind), program, len("before: fenced\n"))
+        program.pod, program.pid, program.runs, program.log = "etl-0", pid, lambda: runs, lambda since: log[since:]
+        program.asked = lambda path: {"counters": {flow.FENCED: times}} if runs else None
+        pauses = Pauses(types.SimpleNamespace(outcome=outcome, within=lambda seconds, holds: holds()), None)
+        pauses.must_be_fenced(results.Fault("etl stopped", Kind.FENCING), program, self.BEFORE)
         return outcome.problems
 
-    def test_a_program_that_kafka_refused_was_fenced(self):
-        self.assertEqual(self.problems(Kind.FENCING, "before: fenced\nError: FencedInstanceId"), [])
+    def test_a_program_that_goes_on_has_counted_that_kafka_refused_it(self):
+        self.assertEqual(self.problems(times=3), [])
 
-    def test_a_program_that_kafka_did_not_refuse_since_is_a_problem(self):
-        (problem,) = self.problems(Kind.FENCING, "before: fenced\nall is well")
-        self.assertIn("etl stopped: etl-0 was not fenced: all is well", problem)
+    def test_a_program_that_did_not_count_it_since_is_a_problem_whatever_its_log_says(self):
+        (problem,) = self.problems(log="before: fenced\nsomebody else was fenced")
+        self.assertIn("etl stopped: etl-0 was not fenced: somebody else was fenced", problem)
 
-    def test_other_faults_need_not_end_in_fencing(self):
-        self.assertEqual(self.problems(Kind.OTHER, "before: fenced\nall is well"), [])
+    def test_a_program_that_exited_because_of_it_says_so_in_its_error(self):
+        self.assertEqual(self.problems(runs=False, log="before: fenced\nError: consuming sales: FencedInstanceId"), [])
+        self.assertEqual(self.problems(pid=8, times=0, log="before: fenced\nError: consuming sales: FencedInstanceId\n"), [])
+
+    def test_a_program_that_exited_for_another_reason_is_a_problem(self):
+        (problem,) = self.problems(runs=False, log="before: fenced\nfenced?\nError: the disk is full")
+        self.assertIn("etl-0 was not fenced", problem)
+
+    def test_what_a_new_process_counted_is_not_the_old_ones(self):
+        self.assertEqual(len(self.problems(pid=8, times=9, log="before: fenced\nall is well")), 1)

@@ -5,10 +5,9 @@ produce() {
     --producer-property sasl.mechanism=PLAIN --producer-property \"sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
     required username=kapture password='\$KAFKA_PASSWORD';\"" <<<"$1"
 }
-rejected() { exporter /api/v1/state | jq -e '[.instances[] | select(.component == "etl-fan-out") | .counters.rejected] | add'; }
-more_rejected() { [ "$(rejected)" -gt "$rejected_before" ]; }
+more_rejected() { [ "$(counter etl-fan-out REJECTED)" -gt "$rejected_before" ]; }
 
-rejected_before=$(rejected)
+rejected_before=$(counter etl-fan-out REJECTED)
 check "a malformed record is sent to sales" produce '{"not":"a sale"'
 check "it is rejected and counted" within 30 more_rejected
 check "helm test passes despite it" helm test kapture -n "$NAMESPACE" --logs

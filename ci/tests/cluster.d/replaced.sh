@@ -2,7 +2,7 @@
 returned() { stage returned 'sales // 0'; }
 more_returned() { [ "$(returned)" -ge $((returned_before + $1)) ]; }
 # adopted ROLE: whether that sink dropped the positions of the Kafka that is gone.
-adopted() { exporter /api/v1/state | jq -e "[.instances[] | select(.component == \"etl-$1\") | .counters.adopted // 0] | add > 0"; }
+adopted() { [ "$(counter "etl-$1" ADOPTED)" -gt 0 ]; }
 only_lost() { exporter /api/v1/state | jq -e '.findings | .age_seconds < 10 and all(.counts[]; .kind == "lost" or .findings == 0)'; }
 nothing_lost() { exporter /api/v1/state | jq -e 'all(.findings.counts[]; .findings == 0)'; }
 # judged: helm test passes, and tells of what the Kafka that is gone has lost, if it has.

@@ -13,13 +13,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::Decision;
 use crate::diagnose::{Diagnosis, Evidence, Installation};
 use crate::judge::{Criterion, Judged};
 use crate::mode::Mode;
 use crate::search::{Found, Step};
 use crate::statistics::{median, range};
-use crate::verdict::Verdict;
+use crate::verdict::{Decision, Verdict};
 
 /// What the first field of a capsule is.
 pub const FORMAT: &str = "kapture-capsule";

@@ -5,34 +5,7 @@ use crate::judge::Met;
 use crate::mode::Mode;
 use crate::report::words::rate as written;
 use crate::search::{End, Found, Outcome};
-use crate::verdict::Verdict;
-
-/// A verdict, why, and if it is not about the cluster what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// The answer.
-    pub verdict: Verdict,
-    /// The sentence that decided it.
-    pub reason: String,
-    /// What to do, of INVALID and COULD NOT RUN.
-    pub remedy: Option<String>,
-}
-
-impl Decision {
-    /// There was nothing to measure.
-    pub fn could_not_run(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::CouldNotRun, reason: reason.into(), remedy: Some(remedy.into()) }
-    }
-
-    /// The measurement can't be trusted.
-    pub(crate) fn invalid(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Invalid, reason: reason.into(), remedy: Some(remedy.into()) }
-    }
-
-    fn fail(reason: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Fail, reason: reason.into(), remedy: None }
-    }
-}
+use crate::verdict::{Decision, Verdict};
 
 /// Decides. What can't be trusted comes first, what is wrong with the data next: both make the number meaningless.
 pub fn decide(parameters: &Parameters, found: &Found, steps: &[StepRecord], audit: &Audit) -> Decision {

@@ -1,4 +1,4 @@
-//! The four answers a benchmark can give, and the line that is its last.
+//! The four answers a benchmark can give, and what goes with one.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -51,6 +51,34 @@ impl From<Verdict> for ExitCode {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// A verdict, why, and if it is not about the cluster what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The sentence that decided it.
+    pub reason: String,
+    /// What to do, of INVALID and COULD NOT RUN.
+    pub remedy: Option<String>,
+}
+
+impl Decision {
+    /// There was nothing to measure.
+    pub fn could_not_run(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::CouldNotRun, reason: reason.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// The measurement can't be trusted.
+    pub(crate) fn invalid(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Invalid, reason: reason.into(), remedy: Some(remedy.into()) }
+    }
+
+    /// The cluster does not carry what is asked.
+    pub(crate) fn fail(reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, reason: reason.into(), remedy: None }
     }
 }
 

@@ -112,6 +112,15 @@ fn a_result_that_is_not_kept_changes_neither_the_verdict_nor_the_exit_code() {
     }
 }
 
+#[test]
+fn a_termination_message_that_can_not_be_written_changes_neither_the_verdict_nor_the_exit_code() {
+    let output = stopped(&[("BENCHMARK_TERMINATION_LOG", "/nowhere/termination-log")]);
+    let [printed, logged] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(printed.lines().next_back(), Some("verdict=COULD_NOT_RUN reason=\"it was told to stop\""), "{printed}");
+    assert_eq!(output.status.code(), Some(3), "{logged}");
+    assert!(logged.contains("no termination message: writing /nowhere/termination-log: No such file"), "{logged}");
+}
+
 /// Begins a run, and tells it to stop.
 fn stopped(more: &[(&str, &str)]) -> Output {
     let run = Command::new(env!("CARGO_BIN_EXE_kapture-benchmark"))

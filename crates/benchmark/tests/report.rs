@@ -2,12 +2,12 @@
 
 mod sample;
 
-use benchmark::decide::{Decision, decide};
+use benchmark::decide::decide;
 use benchmark::judge::Met;
 use benchmark::mode::Mode;
 use benchmark::report::{headline, html, last_line, progress, summary};
 use benchmark::search::{End, Phase};
-use benchmark::verdict::Verdict;
+use benchmark::verdict::{Decision, Verdict};
 use sample::{capsule, keep};
 
 #[test]
@@ -47,6 +47,18 @@ fn the_page_needs_nothing_from_elsewhere() {
         assert!(!page.contains(from_elsewhere), "{from_elsewhere}");
     }
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("width=device-width"));
+}
+
+#[test]
+fn the_page_says_whether_loaders_took_cpu_from_brokers() {
+    let mut capsule = capsule(Mode::Smoke, None);
+    assert!(html(&capsule, &[]).unwrap().contains("Loaders and brokers were on different nodes."));
+    for node in &mut capsule.evidence.as_mut().unwrap().failed.nodes {
+        node.machine = Some("node-1".to_owned());
+    }
+    assert!(html(&capsule, &[]).unwrap().contains("on different nodes of one machine, whose CPU they share"));
+    capsule.pods[0].node = capsule.pods[1].node.clone();
+    assert!(html(&capsule, &[]).unwrap().contains("Loaders shared node-1 with brokers"));
 }
 
 #[test]

@@ -22,7 +22,6 @@
 //! - A store that is put back is filled again only as far as Kafka still has the sales.
 //! - Two releases with the same `kafka.external.prefix` on one Kafka are one to it: they fence each other for ever.
 
-mod adopting;
 mod bite;
 mod config;
 pub mod fan_out;

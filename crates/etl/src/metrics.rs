@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use service::reported::etl::{ADOPTED, BATCHES, COMMITS, FENCED, GAP_OFFSETS, MALFORMED, REJECTED, STORE_ERRORS};
 use service::{Figures, Latency, Time};
 
 use crate::Role;
@@ -65,7 +66,7 @@ impl Metrics {
         match role {
             Role::FanOut => vec![
                 (stage, "Sales in the topic of their state, committed", &self.routed),
-                ("rejected", "Records that are not valid sales, put in the topic of rejected ones", &self.rejected),
+                (REJECTED, "Records that are not valid sales, put in the topic of rejected ones", &self.rejected),
             ],
             Role::Redis | Role::Postgres => self.sink.counters(stage).into(),
             Role::Spout => self.spout.counters(stage).into(),
@@ -126,18 +127,18 @@ impl SinkMetrics {
     fn counters(&self, stage: &'static str) -> [Named<'_, Counter>; 10] {
         [
             (stage, "Sales that the store has confirmed, each once", &self.sales),
-            ("batches", "Batches that the store has confirmed", &self.batches),
+            (BATCHES, "Batches that the store has confirmed", &self.batches),
             ("conflicts", "Sales that the store had already, from another offset", &self.conflicts),
             (
                 "moved",
                 "Partitions that the store has at another position than the sink, each time this was found",
                 &self.moved,
             ),
-            ("malformed", "Records in a state's topic that are not sales, left out", &self.malformed),
-            ("gap_offsets", "Offsets that Kafka no longer had when the store wanted them", &self.gap),
+            (MALFORMED, "Records in a state's topic that are not sales, left out", &self.malformed),
+            (GAP_OFFSETS, "Offsets that Kafka no longer had when the store wanted them", &self.gap),
             ("rebalances", "Assignments of partitions", &self.rebalances),
-            ("adopted", "Times that positions were dropped, because Kafka had been emptied or replaced", &self.adopted),
-            ("store_errors", "Tries of the store that failed", &self.store_errors),
+            (ADOPTED, "Times that positions were dropped, because Kafka had been emptied or replaced", &self.adopted),
+            (STORE_ERRORS, "Tries of the store that failed", &self.store_errors),
             ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
         ]
     }
@@ -147,8 +148,8 @@ impl SpoutMetrics {
     fn counters(&self, stage: &'static str) -> [Named<'_, Counter>; 4] {
         [
             (stage, "Sales on the topic of receipts, committed", &self.sales),
-            ("malformed", "Rows that are not sales, left out", &self.malformed),
-            ("store_errors", "Tries of Postgres that failed", &self.store_errors),
+            (MALFORMED, "Rows that are not sales, left out", &self.malformed),
+            (STORE_ERRORS, "Tries of Postgres that failed", &self.store_errors),
             ("kafka_errors", "Errors that Kafka's client reported and recovers from", &self.kafka_errors),
         ]
     }
@@ -161,14 +162,15 @@ fn transactions(role: Role, events: &Events) -> Vec<(&'static str, &'static str,
     }
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let mut counts = vec![
-        ("commits", "Kafka transactions committed", read(&events.commits)),
+        (COMMITS, "Kafka transactions committed", read(&events.commits)),
         ("aborted", "Kafka transactions aborted", read(&events.aborts)),
         ("rebuilds", "Producers replaced after an error", read(&events.rebuilds)),
+        (FENCED, "Times that Kafka refused this instance, silent for too long or superseded", read(&events.fenced)),
         ("rebalances", "Assignments of partitions", read(&events.rebalances)),
     ];
     // The spout's input is not in Kafka.
     if role == Role::FanOut {
-        counts.push(("gap_offsets", "Offsets that Kafka deleted before they were read", read(&events.gap_offsets)));
+        counts.push((GAP_OFFSETS, "Offsets that Kafka deleted before they were read", read(&events.gap_offsets)));
     }
     counts
 }

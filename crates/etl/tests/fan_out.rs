@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use etl::{Metrics, Role, fan_out};
+use kafka::transactions::Transactions;
 use kafka::{Record, SaleHeader, Topic, read_committed};
 use petstore::{MAX_DUE_US, MAX_INDEX, MAX_SALE_BYTES, Sale, State};
 use prometheus_client::registry::Registry;
@@ -17,6 +18,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord};
 use serde_json::json;
 use servers::{Part, block_id, sales};
 use service::Health;
+use service::reported::etl::FENCED;
 use test_servers::Servers;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -115,6 +117,26 @@ async fn a_record_with_a_large_key_or_large_headers_is_cut_and_nothing_stops() {
     assert_eq!([0, 3].map(|at| rejected[at].own("key-bytes")), ["1000500"; 2]);
     assert!(rejected[1].headers.iter().any(|(name, _)| name == "original-reason"));
     assert_eq!(rejected[1].sale, Some(rest[0].id), "the auditor finds whose it is");
+}
+
+/// The namesake is a producer only, so that the group does not tell of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fan_out_whose_producer_was_superseded_goes_on_and_counts_that_it_was_fenced() {
+    let kafka = one_partition(&Servers::running().kafka(&format!("test-{:08x}-", rand::random::<u32>())));
+    let source = Source::new(&kafka).await;
+    let sales = &sales()[..200];
+    sales[..100].iter().for_each(|sale| source.sale(sale));
+    let fan_out = FanOut::start(&kafka);
+    let metrics = Arc::clone(&fan_out.metrics);
+    let fenced = || metrics.figures(Role::FanOut).counters[FENCED];
+    fan_out.has_routed(100, 0).await;
+    assert_eq!(fenced(), 0);
+
+    drop(Transactions::connect(&kafka, &kafka.names().transactional_id("fan-out", "0"), &Arc::default()).unwrap());
+    sales[100..].iter().for_each(|sale| source.sale(sale));
+    fan_out.routes(200, 0).await;
+    assert_eq!(fenced(), 1);
+    are_routed(&kafka, sales);
 }
 
 /// Header, body and a part of the reason of records that look like sales.
@@ -221,15 +243,21 @@ impl FanOut {
         Self { metrics, shutdown, thread }
     }
 
-    /// Waits until so many are routed and rejected, and stops it.
-    async fn routes(self, routed: u64, rejected: usize) {
-        let Self { metrics, shutdown, thread } = self;
-        let _stop = shutdown.clone().drop_guard();
-        let deadline = Instant::now() + LIMIT;
+    /// Waits until so many are routed and rejected.
+    async fn has_routed(&self, routed: u64, rejected: usize) {
+        let (metrics, deadline) = (&self.metrics, Instant::now() + LIMIT);
         while metrics.routed.get() < routed || metrics.rejected.get() < rejected as u64 {
             assert!(Instant::now() < deadline, "{} routed, {} rejected", metrics.routed.get(), metrics.rejected.get());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until so many are routed and rejected, and stops it.
+    async fn routes(self, routed: u64, rejected: usize) {
+        let _stop = self.shutdown.clone().drop_guard();
+        self.has_routed(routed, rejected).await;
+        let Self { shutdown, thread, .. } = self;
+        let deadline = Instant::now() + LIMIT;
         shutdown.cancel();
         while !thread.is_finished() {
             assert!(Instant::now() < deadline, "it does not stop");

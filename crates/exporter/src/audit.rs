@@ -7,7 +7,7 @@ use serde::Deserialize;
 use service::findings::Kind;
 use service::state::{Audited, Count, Findings};
 
-use crate::ledger::STALE;
+use crate::config::STALE;
 
 /// The account. What an auditor of another release leaves out is absent.
 #[derive(Clone, Debug, Default, Deserialize)]

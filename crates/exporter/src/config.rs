@@ -1,9 +1,20 @@
 //! `EXPORTER_*`: which programs to poll, and how often.
 
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use pipeline::Role;
 use serde::Deserialize;
 use service::{HostPort, Interval};
+
+/// The component that accepts sales.
+pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
+/// Components that are asked for more than their report.
+pub(crate) const AUDITOR: &str = "auditor";
+pub(crate) const BENCHMARK: &str = "benchmark";
+
+/// Reports come each second. What has not reported for this long is stale.
+pub(crate) const STALE: Duration = Duration::from_secs(5);
 
 /// The variables `EXPORTER_*`.
 #[derive(Clone, Debug, Deserialize)]

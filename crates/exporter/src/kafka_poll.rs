@@ -13,7 +13,6 @@ use tracing::{info, warn};
 use crate::lag;
 use crate::offsets::{Group, Snapshot, Watcher};
 use crate::poll::Reports;
-use crate::results::End;
 
 /// An older answer is no longer exported: a lag that doesn't move would look as if all were well.
 const KEPT: Duration = Duration::from_mins(1);
@@ -34,12 +33,21 @@ pub(crate) struct Last {
     pub(crate) error: Option<String>,
 }
 
+/// Where a topic of one partition ends, as of Kafka's last answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// There is no topic.
+    NoTopic,
+    /// Its end.
+    At(i64),
+}
+
 impl Offsets {
     pub(crate) fn last(&self) -> MutexGuard<'_, Last> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a topic of one partition ends; none until Kafka has answered, and while that partition's end is not known.
+    /// None until Kafka has answered, and while that partition's end is not known.
     pub(crate) fn end(&self, topic: &str) -> Option<End> {
         let last = self.last();
         let (snapshot, _) = last.answer.as_ref()?;

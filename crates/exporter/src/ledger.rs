@@ -11,13 +11,10 @@ use std::time::{Duration, Instant};
 use service::{Histogram, Merged, Report};
 
 use crate::audit::{Account, Audit};
+use crate::base::Base;
 use crate::clock::Clock;
-use crate::config::Targets;
-use crate::lag::Base;
+use crate::config::{STALE, Targets};
 use crate::window::Window;
-
-/// Reports come each second. An instance without one for this long is stale.
-pub(crate) const STALE: Duration = Duration::from_secs(5);
 
 /// An instance that DNS no longer knows and that no longer answers is forgotten after this. DNS may name one that has
 /// stopped in an orderly way for as long.
@@ -34,7 +31,7 @@ const RECENT: usize = 10;
 pub(crate) struct Ledger {
     pub(crate) targets: Targets,
     pub(crate) addresses: BTreeMap<(String, SocketAddr), Address>,
-    /// Of each stage, by name: see [`crate::lag`].
+    /// Of the lag at each stage, by name.
     pub(crate) bases: BTreeMap<&'static str, Base>,
     /// The auditor's last account.
     pub(crate) audit: Option<Audit>,
@@ -234,6 +231,20 @@ impl Ledger {
             });
             is_listed.then(|| (component.as_str(), *socket, address, answered.map(|(_, incarnation)| incarnation)))
         })
+    }
+
+    /// The incarnation that each instance of a component was last; none for one that was never heard.
+    pub(crate) fn of<'a>(&'a self, component: &str, now: Instant) -> impl Iterator<Item = Option<&'a Incarnation>> {
+        self.instances(now).filter(move |(other, ..)| *other == component).map(|(_, _, _, answered)| answered)
+    }
+
+    /// The sum of what the instances that report have counted per second; none if none of them does.
+    pub(crate) fn rate(&self, component: &str, counter: &str, now: Instant) -> Option<f64> {
+        self.of(component, now)
+            .flatten()
+            .filter(|it| !it.is_stale(now))
+            .filter_map(|it| it.window.rate(counter))
+            .reduce(|all, one| all + one)
     }
 
     /// Where each pod was heard last.

@@ -5,6 +5,7 @@
 //! is missing is shown as stale, with its age, and never as zero; the measurement doesn't travel through what is measured.
 
 mod audit;
+mod base;
 mod clock;
 mod config;
 mod families;

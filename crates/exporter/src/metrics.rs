@@ -7,16 +7,18 @@ use std::time::Instant;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Registry;
+use service::reported::loader::SCHEDULE_LAG;
 use service::state::{Audited, Stage};
 use service::{Activity, unix_us};
 
+use crate::config::LOADER;
 use crate::families::{Families, Labels};
 use crate::kafka_poll::Offsets;
 use crate::ledger::{Incarnation, Ledger};
 use crate::offsets::{Group, Partition, Snapshot};
 use crate::poll::Reports;
 use crate::usage::{CPU, DISK, MEMORY};
-use crate::view::{self, LOADER, SCHEDULE_LAG};
+use crate::view;
 
 /// Adds them to a registry without a prefix.
 pub(crate) fn register(registry: &mut Registry, reports: &Reports, offsets: &Offsets) {

@@ -16,9 +16,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::config::{Config, Target};
-use crate::ledger::{Ledger, STALE};
-use crate::view::{AUDITOR, BENCHMARK, LOADER};
+use crate::config::{AUDITOR, BENCHMARK, Config, LOADER, STALE, Target};
+use crate::ledger::Ledger;
 
 /// How long an instance may take to answer. A busy node makes it late, which is not a fault.
 const ANSWER_LIMIT: Duration = Duration::from_millis(900);

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::kafka_poll::Offsets;
+use crate::kafka_poll::{End, Offsets};
 
 /// Reading the topic: tens of megabytes at most, from a Kafka that may be busy.
 const READ_LIMIT: Duration = Duration::from_secs(30);
@@ -51,6 +51,7 @@ pub(crate) async fn run(
         if read == Some(end) {
             continue;
         }
+        // No benchmark has run.
         if end == End::NoTopic {
             (*results.lock(), read) = (Some(Vec::new()), Some(end));
             continue;
@@ -71,15 +72,6 @@ pub(crate) async fn run(
         }
     }
     Ok(())
-}
-
-/// Where the topic ends, as of Kafka's last answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// There is no topic: no benchmark has run.
-    NoTopic,
-    /// Its end.
-    At(i64),
 }
 
 impl Results {

@@ -2,18 +2,14 @@
 
 use std::time::Instant;
 
+use service::reported::loader::{BLOCKED, RATE, SCHEDULE_LAG, SENT};
 use service::state::{Findings, Instance, Kafka, Load, Percentiles, Received, Shares, Stage, State, Use};
 use service::{Merged, unix_us};
 
+use crate::config::LOADER;
 use crate::lag;
-use crate::ledger::{Incarnation, Ledger};
+use crate::ledger::Ledger;
 use crate::usage;
-
-pub(crate) const LOADER: &str = pipeline::Stage::Accepted.component();
-pub(crate) const AUDITOR: &str = "auditor";
-pub(crate) const BENCHMARK: &str = "benchmark";
-/// The latency from due to handed over in a loader's report.
-pub(crate) const SCHEDULE_LAG: &str = "schedule_lag";
 
 /// Puts all that programs and Kafka report together, as it is now.
 pub(crate) fn state(ledger: &Ledger, kafka: Option<Kafka>, now: Instant) -> State {
@@ -40,7 +36,7 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
         .into_iter()
         .filter(|stage| ledger.targets.has(stage.component()))
         .map(|stage| {
-            let of_it: Vec<_> = of(ledger, stage.component(), now).collect();
+            let of_it: Vec<_> = ledger.of(stage.component(), now).collect();
             let stale = of_it.iter().filter(|answered| answered.is_none_or(|it| it.is_stale(now))).count();
             let ages = of_it.iter().flatten().map(|it| it.age(now).as_secs_f64());
             Stage {
@@ -49,7 +45,7 @@ pub(crate) fn stages(ledger: &Ledger, now: Instant) -> Vec<Stage> {
                 store: stage.place().store().map(|store| store.name().to_owned()),
                 component: stage.component().to_owned(),
                 sales: ledger.total(stage.component(), stage.name()),
-                rate: rate(ledger, stage.component(), stage.name(), now),
+                rate: ledger.rate(stage.component(), stage.name(), now),
                 lag: lag::of(ledger, stage, now),
                 audited: ledger.audit.as_ref().and_then(|audit| audit.of(stage.name(), now)),
                 time: busiest(ledger, stage.component(), now),
@@ -83,18 +79,19 @@ pub(crate) fn reports(ledger: &Ledger, now: Instant) -> Vec<Received> {
 fn load(ledger: &Ledger, now: Instant) -> Option<Load> {
     ledger.targets.has(LOADER).then(|| Load {
         asked: asked(ledger, now).map(|(_, rate)| rate).reduce(|all, one| all + one),
-        sent: rate(ledger, LOADER, "sent", now),
+        sent: ledger.rate(LOADER, SENT, now),
         schedule_lag: recent(ledger, LOADER, SCHEDULE_LAG),
-        blocked: recent(ledger, LOADER, "blocked"),
+        blocked: recent(ledger, LOADER, BLOCKED),
     })
 }
 
 /// Sales per second that each loader that reports was asked for, by pod.
 pub(crate) fn asked(ledger: &Ledger, now: Instant) -> impl Iterator<Item = (&str, f64)> {
-    of(ledger, LOADER, now)
+    ledger
+        .of(LOADER, now)
         .flatten()
         .filter(move |it| !it.is_stale(now))
-        .filter_map(|it| Some((it.report.pod.as_str(), *it.report.gauges.get("rate")?)))
+        .filter_map(|it| Some((it.report.pod.as_str(), *it.report.gauges.get(RATE)?)))
 }
 
 fn instances(ledger: &Ledger, now: Instant) -> Vec<Instance> {
@@ -136,34 +133,17 @@ pub(crate) fn resources(ledger: &Ledger, now: Instant) -> Vec<Use> {
     uses
 }
 
-/// The instances of a component; none for one that was never heard.
-pub(crate) fn of<'a>(
-    ledger: &'a Ledger,
-    component: &str,
-    now: Instant,
-) -> impl Iterator<Item = Option<&'a Incarnation>> {
-    ledger.instances(now).filter(move |(other, ..)| *other == component).map(|(_, _, _, answered)| answered)
-}
-
-/// The sum of what the instances that report have counted per second; none if none of them does.
-pub(crate) fn rate(ledger: &Ledger, component: &str, counter: &str, now: Instant) -> Option<f64> {
-    of(ledger, component, now)
-        .flatten()
-        .filter(|it| !it.is_stale(now))
-        .filter_map(|it| it.window.rate(counter))
-        .reduce(|all, one| all + one)
-}
-
 /// How the instance that waits least for input spends its time.
 fn busiest(ledger: &Ledger, component: &str, now: Instant) -> Option<Shares> {
     Shares::busiest(
-        of(ledger, component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time()),
+        ledger.of(component, now).flatten().filter(|it| !it.is_stale(now)).filter_map(|it| it.window.time()),
     )
 }
 
 /// What all instances together could do; of those that report where their time goes and didn't only wait.
 fn ceiling(ledger: &Ledger, stage: pipeline::Stage, now: Instant) -> Option<f64> {
-    of(ledger, stage.component(), now)
+    ledger
+        .of(stage.component(), now)
         .flatten()
         .filter(|it| !it.is_stale(now))
         .filter_map(|it| it.window.time()?.ceiling(it.window.rate(stage.name())?))
@@ -310,7 +290,7 @@ mod tests {
         ledger.resolved("loader", &[address(7)], start);
         for (n, rate) in [(0, 10.0), (7, 20.5)] {
             let mut report = report(&format!("loader-{n}"), 1, 1, &[]);
-            report.gauges.insert("rate".to_owned(), rate);
+            report.gauges.insert(RATE.to_owned(), rate);
             ledger.reported("loader", address(n), report, start).unwrap();
         }
         assert_eq!(load(&ledger, start).unwrap().asked, Some(30.5));

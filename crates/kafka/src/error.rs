@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 /// What Kafka, or the client, gave as the reason why something can't be done.
 #[derive(Debug)]
@@ -24,4 +24,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.0)
     }
+}
+
+/// Whether Kafka refuses this client for good, as a producer or as a member: it was silent for too long, or another one has
+/// taken its id. The client has one code for both of a producer's.
+pub(crate) fn is_fencing(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::FencedInstanceId)
 }

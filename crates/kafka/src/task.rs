@@ -71,14 +71,21 @@ impl Runner<'_> {
             self.beat.turned();
             self.stopwatch.begin(Activity::Kafka);
             match self.connect() {
-                Ok(transactions) => {
-                    let Err(err) = self.drive(task, transactions)? else { return Ok(()) };
+                Ok(mut transactions) => {
+                    let Err(err) = self.drive(task, &mut transactions)? else { return Ok(()) };
                     Events::count(&self.events.rebuilds);
                     warn!("replacing the producer: {err}");
+                    task.rest(REST)?;
+                    // Only now: a call that ran into its limit fails before the client has heard from Kafka.
+                    if transactions.is_fenced() {
+                        Events::count(&self.events.fenced);
+                    }
                 }
-                Err(err) => info!("waiting for kafka to begin transactions: {err:#}"),
+                Err(err) => {
+                    info!("waiting for kafka to begin transactions: {err:#}");
+                    task.rest(REST)?;
+                }
             }
-            task.rest(REST)?;
         }
         Ok(())
     }
@@ -91,11 +98,11 @@ impl Runner<'_> {
     }
 
     /// Until a stop, or the error for which the producer must be replaced. The outer one ends the process.
-    fn drive(&self, task: &mut impl Task, mut transactions: Transactions) -> anyhow::Result<Result<(), Error>> {
+    fn drive(&self, task: &mut impl Task, transactions: &mut Transactions) -> anyhow::Result<Result<(), Error>> {
         task.rewind()?;
         self.stopwatch.begin(Activity::Working);
         loop {
-            match task.turn(&mut transactions) {
+            match task.turn(transactions) {
                 Ok(()) => {}
                 Err(Stop::Shutdown) => return Ok(Ok(())),
                 Err(Stop::Exit(err) | Stop::Failed(Failure::Refused(err))) => return Err(err),

@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::dispose::Disposed;
+use crate::error::is_fencing;
 use crate::forward::Forward;
 use crate::partitions::list_of;
 use crate::{Committed, Config, Error, Headers, Membership, Partition, Record, flush, send};
@@ -28,6 +29,9 @@ pub struct Events {
     pub aborts: AtomicU64,
     /// Producers replaced after an error that left no other way.
     pub rebuilds: AtomicU64,
+    /// Times that Kafka refused this instance as a producer or as a member, because it had been silent for too long or another
+    /// one has taken its id.
+    pub fenced: AtomicU64,
     /// Assignments of partitions.
     pub rebalances: AtomicU64,
     /// Offsets that Kafka deleted before they were read.
@@ -122,6 +126,11 @@ impl Transactions {
     fn new(producer: Disposed<BaseProducer>, guarantee: Guarantee, events: &Arc<Events>) -> Self {
         let (forward, events) = (Forward::default(), Arc::clone(events));
         Self { forward, producer, guarantee, events, begun: None, records: 0 }
+    }
+
+    /// Whether Kafka refuses this producer for good, because its transaction was ended for its silence or a newer one has its id.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.producer.client().fatal_error().is_some_and(|(code, _)| is_fencing(code))
     }
 
     /// Whether a transaction is open.

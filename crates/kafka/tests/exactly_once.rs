@@ -205,12 +205,13 @@ async fn a_successor_takes_over_and_what_it_took_over_is_copied_once() {
     let (config, stop_both) = (config(), CancellationToken::new());
     let watch = watch(&config).await;
     send(&config, 0..500);
-    let (first, _) = copy(&config, &watch, 0, |_| None, &stop_both);
+    let (first, events) = copy(&config, &watch, 0, |_| None, &stop_both);
     wait_for(&config, 500);
     let (second, _) = copy(&config, &watch, 0, |_| None, &stop_both);
     // The first is refused as soon as it says anything: it ends by itself, with the reason.
     let reason = ended(first).unwrap_err();
     assert!(format!("{reason:#}").to_lowercase().contains("fenced"), "{reason:#}");
+    assert!(events.fenced.load(Ordering::Relaxed) >= 1);
     send(&config, 500..1_000);
     let seen = wait_for(&config, 1_000);
     stop_both.cancel();
@@ -224,7 +225,7 @@ async fn an_instance_whose_member_id_another_one_takes_ends_with_the_reason_and_
     let (config, shutdown) = (config(), CancellationToken::new());
     let watch = watch(&config).await;
     send(&config, 0..100);
-    let (first, _) = copy(&config, &watch, 0, |_| None, &shutdown);
+    let (first, events) = copy(&config, &watch, 0, |_| None, &shutdown);
     wait_for(&config, 100);
     let namesake: BaseConsumer = config
         .member("fan-out")
@@ -240,6 +241,7 @@ async fn an_instance_whose_member_id_another_one_takes_ends_with_the_reason_and_
     }
     let reason = format!("{:#}", first.join().unwrap().unwrap_err());
     assert!(reason.contains("FencedInstanceId"), "{reason}");
+    assert_eq!(events.fenced.load(Ordering::Relaxed), 1);
 
     drop(namesake);
     let (next, _) = copy(&config, &watch, 0, |_| None, &shutdown);

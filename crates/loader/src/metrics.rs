@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use service::reported::loader::{BLOCKED, BLOCKED_US, CEILING, DUE, LATE_THROTTLED, RATE, SCHEDULE_LAG, SENT, UNKNOWN};
 use service::{Figures, Latency};
 
 use crate::blame::{Cause, Lateness};
 
 /// The loader's stage names a counter and a latency.
 const ACCEPTED: &str = pipeline::Stage::Accepted.name();
-// These are left out while they are unknown.
-const LATE_THROTTLED: &str = "late_throttled";
 const CPU_WAIT_US: &str = "cpu_wait_us";
-const CEILING: &str = "ceiling";
 
 /// All counts since the loader started. The tables below name and describe them.
 #[derive(Clone, Debug, Default)]
@@ -55,10 +53,10 @@ pub struct Metrics {
 impl Metrics {
     fn counters(&self) -> [(&'static str, &'static str, &Counter); 18] {
         [
-            ("due", "Sales that were due by the schedule", &self.due),
-            ("sent", "Sales handed to Kafka's client", &self.sent),
+            (DUE, "Sales that were due by the schedule", &self.due),
+            (SENT, "Sales handed to Kafka's client", &self.sent),
             (ACCEPTED, "Sales that Kafka acknowledged", &self.accepted),
-            ("unknown", "Sales refused by Kafka, or without a known outcome", &self.unknown),
+            (UNKNOWN, "Sales refused by Kafka, or without a known outcome", &self.unknown),
             (
                 "refused",
                 "Times that the client refused a sale for another reason than a full queue, to be tried again",
@@ -77,7 +75,7 @@ impl Metrics {
             ("made", "Sales generated and encoded", &self.made),
             (CPU_WAIT_US, "Microseconds in which the sending thread was kept from a CPU", &self.cpu_wait_us),
             ("queue_full", "Times that the client's queue was full", &self.queue_full),
-            ("blocked_us", "Microseconds in which Kafka took nothing although sales were due", &self.blocked_us),
+            (BLOCKED_US, "Microseconds in which Kafka took nothing although sales were due", &self.blocked_us),
             ("blocks_reserved", "Blocks reserved", &self.blocks_reserved),
             ("blocks_closed", "Blocks closed", &self.blocks_closed),
             ("clock_steps", "Steps of the wall clock", &self.clock_steps),
@@ -93,7 +91,7 @@ impl Metrics {
 
     fn rates(&self) -> [(&'static str, &'static str, &Gauge<f64, AtomicU64>); 3] {
         [
-            ("rate", "Sales per second as planned at present", &self.rate),
+            (RATE, "Sales per second as planned at present", &self.rate),
             ("configured_rate", "Sales per second as configured", &self.configured_rate),
             (
                 CEILING,
@@ -107,8 +105,8 @@ impl Metrics {
     fn latencies(&self) -> [(&'static str, &'static str, &Latency); 3] {
         [
             (ACCEPTED, "From due to acknowledged", &self.accepted_latency),
-            ("schedule_lag", "From due to handed over", &self.schedule_lag),
-            ("blocked", "The part of the schedule lag that Kafka is to blame for", &self.blocked),
+            (SCHEDULE_LAG, "From due to handed over", &self.schedule_lag),
+            (BLOCKED, "The part of the schedule lag that Kafka is to blame for", &self.blocked),
         ]
     }
 

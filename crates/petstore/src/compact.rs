@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use crate::valid::{Checked, CustomerRef, SaleRef, StoreRef, Text};
+use crate::sale_ref::{Checked, CustomerRef, SaleRef, StoreRef, Text};
 use crate::{Pets, State};
 
 /// Reads a sale, unless the body is in another form.

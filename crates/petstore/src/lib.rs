@@ -28,6 +28,7 @@ mod ids;
 mod model;
 mod parameters;
 mod sale;
+mod sale_ref;
 mod state;
 mod valid;
 
@@ -35,7 +36,8 @@ pub use ids::{BlockId, ParseIdError, SaleId};
 pub use model::Petstore;
 pub use parameters::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, ParametersError, SKEW, STORES};
 pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_digest};
+pub use sale_ref::SaleRef;
 pub use state::{ParseStateError, State};
 pub use valid::{
-    Invalid, MAX_DUE_US, MAX_HEADERS_BYTES, MAX_INDEX, MAX_KEY_BYTES, MAX_SALE_BYTES, SaleRef, check_due, check_sizes,
+    Invalid, MAX_DUE_US, MAX_HEADERS_BYTES, MAX_INDEX, MAX_KEY_BYTES, MAX_SALE_BYTES, check_due, check_sizes,
 };

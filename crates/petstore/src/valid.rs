@@ -4,13 +4,11 @@
 //! [`check_due`] and [`check_sizes`] apply those of the rest. [`Sale::check`] is the same for a sale in memory.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::str::Utf8Error;
 
-use serde::de::{Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use crate::{Customer, Item, Pets, Sale, SaleId, State, Store, compact};
+use crate::sale_ref::{SaleRef, can_be_stored};
+use crate::{Customer, Item, Sale, SaleId, Store, compact};
 
 /// The longest body of a sale, a hundred times as long as a generated one, which has some 550 bytes.
 pub const MAX_SALE_BYTES: usize = 64 << 10;
@@ -56,74 +54,6 @@ pub enum Invalid {
         value: String,
     },
 }
-
-/// A valid sale in the body that it was read from. Text is borrowed from there unless it has escapes.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct SaleRef<'a> {
-    /// As in [`Sale`].
-    pub id: SaleId,
-    /// As in [`Sale`].
-    pub time: u64,
-    /// As in [`Sale`].
-    #[serde(borrow)]
-    pub store: StoreRef<'a>,
-    /// As in [`Sale`].
-    #[serde(borrow)]
-    pub customer: CustomerRef<'a>,
-    /// As in [`Sale`].
-    pub items: Checked,
-    /// As in [`Sale`].
-    pub cents: u32,
-}
-
-/// A [`Store`] in the body that it was read from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct StoreRef<'a> {
-    /// As in [`Store`].
-    pub id: u32,
-    /// As in [`Store`].
-    #[serde(borrow)]
-    pub name: Text<'a>,
-    /// As in [`Store`].
-    pub state: State,
-    /// As in [`Store`].
-    #[serde(borrow)]
-    pub city: Text<'a>,
-    /// As in [`Store`].
-    #[serde(borrow)]
-    pub zip: Text<'a>,
-}
-
-/// A [`Customer`] in the body that it was read from.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct CustomerRef<'a> {
-    /// As in [`Customer`].
-    pub id: u64,
-    /// As in [`Customer`].
-    #[serde(borrow)]
-    pub first: Text<'a>,
-    /// As in [`Customer`].
-    #[serde(borrow)]
-    pub last: Text<'a>,
-    /// As in [`Customer`].
-    pub state: State,
-    /// As in [`Customer`].
-    #[serde(borrow)]
-    pub city: Text<'a>,
-    /// As in [`Customer`].
-    pub pets: Pets,
-}
-
-/// Items that were checked one by one, and not kept: a list would be an allocation for each sale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// How many there are.
-    pub count: usize,
-}
-
-/// A text that every store can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'a> SaleRef<'a> {
     /// Reads a sale from its JSON. The error is the reason why it is not a valid one.
@@ -192,80 +122,8 @@ fn check_texts<const N: usize>(field: &'static str, texts: [&Cow<'static, str>; 
     }
 }
 
-/// Postgres can't store text with a zero byte.
-fn can_be_stored(text: &str) -> bool {
-    !text.contains('\0')
-}
-
 fn refuse(field: &'static str, value: &dyn Display) -> Result<(), Invalid> {
     Err(Invalid::Field { field, value: value.to_string() })
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            /// Text without escapes: JSON has no zero byte in it.
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
-                if can_be_stored(text) {
-                    return Ok(Text(Cow::Owned(text.to_owned())));
-                }
-                Err(E::custom("a text with a zero byte can't be stored"))
-            }
-        }
-
-        deserializer.deserialize_str(Reader)
-    }
-}
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        /// As [`Item`]: what is read of each.
-        #[derive(Deserialize)]
-        #[expect(dead_code, reason = "an item is only looked at")]
-        struct ItemRef<'a> {
-            #[serde(borrow)]
-            category: Text<'a>,
-            #[serde(borrow)]
-            brand: Text<'a>,
-            #[serde(borrow)]
-            flavor: Text<'a>,
-            #[serde(borrow)]
-            size: Text<'a>,
-            cents: u32,
-        }
-
-        struct Reader;
-
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Checked;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of items")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
-                let mut count = 0;
-                while items.next_element::<ItemRef<'de>>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Checked { count })
-            }
-        }
-
-        deserializer.deserialize_seq(Reader)
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use service::reported::probe::FSYNC;
 use service::{Beat, Health, Latency};
 use tokio_util::sync::CancellationToken;
 
@@ -11,8 +12,6 @@ use crate::fsync::Fsync;
 use crate::reasons::Reasons;
 use crate::watch::{record, watch};
 use crate::{TURN_LIMIT, neighbour};
-
-const NAME: &str = "fsync";
 
 /// The loop that writes.
 pub(crate) struct Disk {
@@ -31,12 +30,12 @@ impl Disk {
             fsync: Arc::new(Fsync::new(directory)),
             latency: Latency::default(),
             reasons: reasons.clone(),
-            beat: health.loop_(NAME, config.fsync_interval.get() + TURN_LIMIT),
+            beat: health.loop_(FSYNC, config.fsync_interval.get() + TURN_LIMIT),
         }
     }
 
     pub(crate) fn latency(&self) -> (String, Latency) {
-        (NAME.to_owned(), self.latency.clone())
+        (FSYNC.to_owned(), self.latency.clone())
     }
 
     /// Writes until `shutdown`, and removes what was written.
@@ -50,11 +49,11 @@ impl Disk {
         let show = |written: Option<anyhow::Result<Option<Duration>>>| match written {
             Some(Ok(Some(took))) => {
                 record(&latency, took);
-                reasons.put(NAME, None);
+                reasons.put(FSYNC, None);
             }
             Some(Ok(None)) => {}
-            Some(Err(err)) => reasons.put(NAME, Some(format!("{err:#}"))),
-            None => reasons.put(NAME, Some("a write hangs".to_owned())),
+            Some(Err(err)) => reasons.put(FSYNC, Some(format!("{err:#}"))),
+            None => reasons.put(FSYNC, Some("a write hangs".to_owned())),
         };
         let watched = watch(interval, look, show, beat, shutdown).await;
         fsync.stop();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use service::reported::probe::ROUND_TRIP;
 use service::{Beat, Health, HostPort, Latency};
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +34,7 @@ impl Peers {
         let others = config.peers.list().iter().filter(|address| !is_pod(address, pod));
         let peers = others.map(|address| Peer {
             address: address.clone(),
-            name: format!("round_trip/{address}"),
+            name: format!("{ROUND_TRIP}{address}"),
             latency: Latency::default(),
         });
         let interval = config.round_trip_interval.get();

@@ -19,6 +19,7 @@ mod listen;
 mod own;
 mod process;
 mod report;
+pub mod reported;
 pub mod resources;
 mod secret;
 mod segment;

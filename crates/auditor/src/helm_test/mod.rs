@@ -235,7 +235,11 @@ impl Nothing {
 
     fn outcome(self, release: &Release) -> Outcome {
         let mut table = Table::default();
-        table.row(Row::fail("accepted", self.why, format!("statefulset/{}", release.object(self.component))));
+        table.row(Row::fail(
+            Stage::Accepted.name(),
+            self.why,
+            format!("statefulset/{}", release.object(self.component)),
+        ));
         let (text, well) = table.print(release, "");
         Outcome { text, well }
     }

@@ -135,3 +135,13 @@ impl Change {
 pub(super) fn values_of(component: &str) -> &str {
     Stage::ALL.into_iter().find(|stage| stage.component() == component).map_or(component, |stage| stage.row().values)
 }
+
+/// CPU as the chart takes it.
+pub(super) fn millicores(cores: f64) -> String {
+    format!("{:.0}m", cores * 1e3)
+}
+
+/// Memory as the chart takes it.
+pub(super) fn mebibytes(bytes: f64) -> String {
+    format!("{:.0}Mi", (bytes / f64::from(1 << 20)).ceil())
+}

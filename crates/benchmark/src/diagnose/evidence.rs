@@ -171,6 +171,9 @@ pub struct Pod {
 pub struct Node {
     /// Its name.
     pub name: String,
+    /// The first of the nodes on the same machine: itself if it is alone. They share its CPUs, and each reports all of them.
+    /// Absent if it is not known which machine it is on.
+    pub machine: Option<String>,
     /// Its CPUs.
     pub cores: Option<f64>,
     /// Share of its CPU time in which nothing ran.
@@ -228,6 +231,13 @@ pub struct RedisSeen {
     pub memory: Option<f64>,
 }
 
+impl Node {
+    /// Whether another node, or it itself, is on the same machine.
+    pub(crate) fn shares_machine_with(&self, other: &Self) -> bool {
+        self.name == other.name || (self.machine.is_some() && self.machine == other.machine)
+    }
+}
+
 impl Moment {
     /// The pods of a component.
     pub(super) fn pods<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a Pod> {
@@ -238,8 +248,20 @@ impl Moment {
         self.pods.iter().find(|pod| pod.pod == name)
     }
 
-    pub(super) fn node(&self, name: &str) -> Option<&Node> {
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name && !name.is_empty())
+    }
+
+    /// The nodes by machine.
+    pub(super) fn machines(&self) -> Vec<Vec<&Node>> {
+        let mut machines: Vec<Vec<&Node>> = Vec::new();
+        for node in &self.nodes {
+            match machines.iter_mut().find(|machine| machine[0].shares_machine_with(node)) {
+                Some(machine) => machine.push(node),
+                None => machines.push(vec![node]),
+            }
+        }
+        machines
     }
 
     pub(super) fn stage(&self, name: &str) -> Option<&StageSeen> {

@@ -1,10 +1,12 @@
 //! Rows 0 and 1: the instrument itself, and what broke.
 
+use pipeline::Stage;
+
 use super::case::{Case, LOADER};
-use super::cause::{Cause, Change, Resource, values_of};
+use super::cause::{Cause, Change, Resource, mebibytes, values_of};
 use super::limits::raised;
 use super::signal::number;
-use super::table::THROTTLED;
+use super::thresholds::THROTTLED;
 
 /// A volume with less free is full.
 const DISK_FREE: f64 = 0.02;
@@ -13,7 +15,7 @@ const REDIS_FULL: f64 = 0.98;
 
 /// A loader was at its own CPU limit, and Kafka did not block it.
 pub(super) fn loader(case: &Case) -> Vec<Cause> {
-    let blocked = case.evidence.failed.stage("accepted").and_then(|stage| stage.lag_grows);
+    let blocked = case.evidence.failed.stage(Stage::Accepted.name()).and_then(|stage| stage.lag_grows);
     let Some((pod, signal)) = case.worst(LOADER, THROTTLED, |pod| pod.throttled).filter(|_| blocked != Some(true))
     else {
         return Vec::new();
@@ -87,9 +89,4 @@ pub(super) fn fault(case: &Case) -> Vec<Cause> {
         ];
     }
     Vec::new()
-}
-
-/// Memory as the chart takes it.
-pub(super) fn mebibytes(bytes: f64) -> String {
-    format!("{:.0}Mi", (bytes / f64::from(1 << 20)).ceil())
 }

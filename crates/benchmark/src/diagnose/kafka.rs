@@ -1,12 +1,11 @@
 //! Rows 8 to 12 and 14: the stage waits for Kafka, and no broker is at its CPU limit (row 4).
 
 use super::case::{Case, KAFKA};
-use super::cause::{Cause, Change, Resource};
+use super::cause::{Cause, Change, Resource, mebibytes};
 use super::evidence::Pod;
-use super::faults::mebibytes;
 use super::peers::outlier;
 use super::signal::number;
-use super::table::{
+use super::thresholds::{
     EXPLAINED, FSYNC_MS, GC, HANDLERS_IDLE, NODE_IDLE, READ_BYTES, REFAULTS, RTT_MS, STRONGEST, THROTTLED,
 };
 

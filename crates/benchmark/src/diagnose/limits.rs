@@ -1,10 +1,10 @@
 //! Row 4: a pod at its CPU limit. It comes before the rows below, since a throttled pod disguises itself as every other wait.
 
 use super::case::{Case, KAFKA};
-use super::cause::{Cause, Change, Resource, values_of};
+use super::cause::{Cause, Change, Resource, millicores, values_of};
 use super::evidence::Pod;
 use super::signal::Signal;
-use super::table::{EXPLAINED, FSYNC_MS, RTT_MS, SESSIONS, STRONGEST, TARGET_USE, THROTTLED};
+use super::thresholds::{EXPLAINED, FSYNC_MS, RTT_MS, SESSIONS, STRONGEST, TARGET_USE, THROTTLED};
 
 /// Pods of the stage's own component, of Kafka, or of its store, each weighted by the time that it explains.
 pub(super) fn throttled(case: &Case) -> Vec<Cause> {
@@ -74,10 +74,6 @@ fn limits(pod: &Pod) -> Option<(f64, f64)> {
     Some((limit, (wanted * 10.0 - 1e-6).ceil() / 10.0))
 }
 
-fn millicores(cores: f64) -> String {
-    format!("{:.0}m", cores * 1e3)
-}
-
 /// Share of a node's CPU that is idle if it has some to give, though nobody knows how much is wanted.
 const IDLE_ENOUGH: f64 = 0.1;
 
@@ -88,7 +84,8 @@ fn fits(case: &Case, component: &str, pod: &Pod) -> bool {
     let Some((idle, (from, to))) = node.idle.zip(node.cores).map(|(idle, cores)| idle * cores).zip(limits(pod)) else {
         return node.idle.is_none_or(|idle| idle >= IDLE_ENOUGH);
     };
-    let peers = case.evidence.failed.pods(component).filter(|peer| peer.node == pod.node).count();
+    let is_beside = |peer: &&Pod| case.evidence.failed.node(&peer.node).is_some_and(|it| it.shares_machine_with(node));
+    let peers = case.evidence.failed.pods(component).filter(is_beside).count();
     // A tenth of a CPU is what a node does besides.
     idle + 0.1 >= (to - from) * peers as f64
 }

@@ -21,6 +21,7 @@ mod roles;
 mod signal;
 mod stores;
 mod table;
+mod thresholds;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +32,8 @@ pub use cause::{Cause, Change, Resource};
 pub use evidence::{Evidence, Installation, Moment, Node, PartitionSeen, Pod, RedisSeen, Sessions, StageSeen};
 
 use case::Case;
-use table::{CLEARER, TABLE, Tier};
+use table::{TABLE, Tier};
+use thresholds::CLEARER;
 
 /// What kind of answer it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +181,9 @@ fn unknown(evidence: &Evidence, case: Option<&Case>) -> Vec<String> {
     }
     if failed.nodes.iter().all(|node| node.idle.is_none()) {
         unknown.push("what the nodes' CPUs do besides".to_owned());
+    }
+    if failed.nodes.len() > 1 && failed.nodes.iter().any(|node| node.machine.is_none()) {
+        unknown.push("whether nodes are on the same machine".to_owned());
     }
     unknown
 }

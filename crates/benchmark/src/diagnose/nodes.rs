@@ -5,17 +5,24 @@ use super::cause::{Cause, Resource};
 use super::evidence::{Node, Pod};
 use super::peers::outlier;
 use super::signal::{Signal, number};
-use super::table::{EXPLAINED, NODE_IDLE, RETRANSMITS, ROUND_TRIP_TIMES, RUN_QUEUE, STEAL, STRONGEST, THROTTLED};
+use super::thresholds::{EXPLAINED, NODE_IDLE, RETRANSMITS, ROUND_TRIP_TIMES, RUN_QUEUE, STEAL, STRONGEST, THROTTLED};
 
 /// A share of a node's CPU that nobody of ours uses: somebody else does.
 const OTHERS: f64 = 0.25;
 
-/// A node without idle CPU, on which several of our pods wait for one and none is at its limit.
+/// A machine without idle CPU, on which several of our pods wait for one and none is at its limit. As a rule it is one node;
+/// several are on one where clusters are made of containers.
 pub(super) fn full(case: &Case) -> Vec<Cause> {
     let failed = &case.evidence.failed;
-    let found = failed.nodes.iter().filter_map(|node| {
+    let found = failed.machines().into_iter().filter_map(|nodes| {
+        let node = nodes.iter().find(|node| node.idle.is_some())?;
+        // Another node's pods may use these CPUs as well.
+        if node.machine.is_none() && failed.nodes.len() > 1 {
+            return None;
+        }
         let idle = node.idle.filter(|idle| *idle < NODE_IDLE && node.steal.is_none_or(|steal| steal < STEAL))?;
-        let on_it: Vec<&Pod> = failed.pods.iter().filter(|pod| pod.node == node.name).collect();
+        let is_on_it = |pod: &&Pod| nodes.iter().any(|node| node.name == pod.node);
+        let on_it: Vec<&Pod> = failed.pods.iter().filter(is_on_it).collect();
         let waits = |pod: &&&Pod| case.signal(pod, |pod| pod.run_queue).rose_beyond(RUN_QUEUE);
         let waiting: Vec<&&Pod> = on_it.iter().filter(waits).collect();
         let is_throttled = on_it.iter().any(|pod| pod.throttled.is_some_and(|share| share >= THROTTLED));
@@ -27,22 +34,32 @@ pub(super) fn full(case: &Case) -> Vec<Cause> {
             on_it.iter().filter(|pod| pod.cpu_cores.is_some()).max_by(|a, b| cores(a).total_cmp(&cores(b)))?;
         let because = format!(
             "{} had {} % idle, and {} of our pods on it waited for a CPU",
-            node.name,
+            written(&nodes),
             number(idle * 100.0),
             waiting.len()
         );
         let cause = case.cause(2, &largest.component, Resource::NodeCpu, STRONGEST).at(largest);
         Some(match by_others(node, &on_it) {
-            Some(others) => Cause { pod: None, component: case.component().to_owned(), ..cause }
-                .because(format!("{because}; somebody else used {} of its CPUs", number(others)))
-                .advise(
-                    "move what else runs on that node away, or keep this release off it with nodeSelector or affinity",
-                ),
+            Some(others) => Cause {
+                pod: None,
+                // Nobody can tell on which of several it runs.
+                node: (nodes.len() == 1).then(|| node.name.clone()),
+                component: case.component().to_owned(),
+                ..cause
+            }
+            .because(format!("{because}; somebody else used {} of its CPUs", number(others)))
+            .advise(if nodes.len() == 1 {
+                "move what else runs on that node away, or keep this release off it with nodeSelector or affinity"
+            } else {
+                "move what else runs on that machine away; on another of its nodes the CPUs are the same"
+            }),
             None => cause
                 .because(format!("{because}; {} used most of it, {} CPUs", largest.pod, number(cores(largest))))
-                .advise(
-                    "more or larger nodes, or spread the pods further; raising a limit only takes CPU from another pod",
-                ),
+                .advise(if nodes.len() == 1 {
+                    "more or larger nodes, or spread the pods further; raising a limit only takes CPU from another pod"
+                } else {
+                    "a larger machine, or nodes on more of them; raising a limit only takes CPU from another pod"
+                }),
         })
     });
     found.collect()
@@ -52,7 +69,17 @@ fn cores(pod: &Pod) -> f64 {
     pod.cpu_cores.unwrap_or(0.0)
 }
 
-/// CPUs of a node that others than our pods use, if that is much and can be told.
+/// The machine, by its nodes.
+fn written(nodes: &[&Node]) -> String {
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    match &names[..] {
+        [name] => (*name).to_owned(),
+        [names @ .., last] => format!("the machine of {} and {last}", names.join(", ")),
+        [] => String::new(),
+    }
+}
+
+/// CPUs of a machine that others than our pods use, if that is much and can be told.
 fn by_others(node: &Node, on_it: &[&Pod]) -> Option<f64> {
     let all = node.cores? * (1.0 - node.idle?);
     let ours = on_it.iter().map(|pod| pod.cpu_cores).sum::<Option<f64>>()?;

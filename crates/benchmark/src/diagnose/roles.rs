@@ -4,7 +4,7 @@ use super::case::Case;
 use super::cause::{Cause, Change, Resource, values_of};
 use super::evidence::{PartitionSeen, Pod};
 use super::signal::number;
-use super::table::{EXPLAINED, HOT, RUN_QUEUE, THREAD, THROTTLED};
+use super::thresholds::{EXPLAINED, HOT, RUN_QUEUE, THREAD, THROTTLED};
 
 const FAN_OUT: &str = "etl-fan-out";
 /// One key in a partition is hot if it is this much of it: more partitions would not part it.

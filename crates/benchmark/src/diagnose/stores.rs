@@ -1,12 +1,11 @@
 //! Rows 16 to 21: the stage waits for its store, which is not at its CPU limit (row 4).
 
 use super::case::Case;
-use super::cause::{Cause, Change, Resource, values_of};
+use super::cause::{Cause, Change, Resource, mebibytes, values_of};
 use super::evidence::{Pod, Sessions};
-use super::faults::mebibytes;
 use super::limits::raised;
 use super::signal::{Signal, number};
-use super::table::{EXPLAINED, FSYNC_MS, REFAULTS, RUN_QUEUE, SESSIONS, STRONGEST, THREAD, THROTTLED};
+use super::thresholds::{EXPLAINED, FSYNC_MS, REFAULTS, RUN_QUEUE, SESSIONS, STRONGEST, THREAD, THROTTLED};
 
 const POSTGRES: &str = "postgres";
 const REDIS: &str = "redis";

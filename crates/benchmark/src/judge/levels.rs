@@ -1,5 +1,6 @@
 //! The service levels: what the cluster has to keep.
 
+use service::reported::etl::{GAP_OFFSETS, MALFORMED, STORE_ERRORS};
 use service::state::{Findings, State};
 
 use super::latency::{StageLatency, written};
@@ -7,7 +8,9 @@ use super::sample::Between;
 use super::{Criterion, Measured, Met, Terms};
 
 /// Counters of the programs that are errors. A client's own errors, which it mends, show in latency and lag.
-const ERRORS: [&str; 3] = ["malformed", "gap_offsets", "store_errors"];
+const ERRORS: [&str; 3] = [MALFORMED, GAP_OFFSETS, STORE_ERRORS];
+/// Name of the criterion that the first stage has in place of a lag.
+pub(crate) const TAKEN: &str = "Kafka takes what is due";
 /// Share of late sales that a p99 leaves.
 const LATE_SHARE: f64 = 0.01;
 /// Share of the sales due that must have been handed over.
@@ -76,7 +79,7 @@ fn lag(measured: &Measured, terms: &Terms) -> Criterion {
 
 /// What Kafka did not take in time is the cluster's failure.
 fn taken(measured: &Measured) -> Criterion {
-    let (name, limit) = ("Kafka takes what is due", "99.9 % of it, in time".to_owned());
+    let (name, limit) = (TAKEN, "99.9 % of it, in time".to_owned());
     let (Some(late), Some(short)) = (measured.late_blocked, measured.short_blocked) else {
         return Criterion::unknown(name, limit, "a loader did not report");
     };

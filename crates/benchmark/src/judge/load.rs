@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use service::reported::loader::{BLOCKED, BLOCKED_US, DUE, LATE_THROTTLED, SCHEDULE_LAG, SENT, UNKNOWN};
+
 use super::levels::{OFFERED_SHARE, percent};
 use super::sample::{Between, Pair};
 use super::{Criterion, Met};
@@ -63,18 +65,18 @@ fn one(pair: &Pair, bound_us: u64) -> Option<Schedule> {
         let measured = pair.measured(name)?;
         Some(measured.histogram.len() - measured.within(bound_us))
     };
-    let (due, sent) = (pair.count("due")?, pair.count("sent")?);
-    let (late, blocked) = (above("schedule_lag")?, above("blocked")?);
+    let (due, sent) = (pair.count(DUE)?, pair.count(SENT)?);
+    let (late, blocked) = (above(SCHEDULE_LAG)?, above(BLOCKED)?);
     let of_sent = |n: u64| n as f64 / sent.max(1) as f64;
     let short = due.saturating_sub(sent) as f64 / due.max(1) as f64;
     // A queue that was full for a part of the step is the reason for what is missing at its end.
-    let is_blocked = pair.count("blocked_us")? > 0 && blocked * 2 >= late;
+    let is_blocked = pair.count(BLOCKED_US)? > 0 && blocked * 2 >= late;
     Some(Schedule {
         late_own: Some(of_sent(late.saturating_sub(blocked))),
         late_blocked: Some(of_sent(blocked)),
         short_own: Some(if is_blocked { 0.0 } else { short }),
         short_blocked: Some(if is_blocked { short } else { 0.0 }),
-        late_for_cpu: pair.count("late_throttled").map(of_sent),
+        late_for_cpu: pair.count(LATE_THROTTLED).map(of_sent),
     })
 }
 
@@ -130,7 +132,7 @@ pub(super) fn planned(window: &Between, offered: f64) -> Criterion {
     let (name, limit) = ("load as asked", format!("{offered:.0} sales/s ± 1 %"));
     let remedy =
         "a loader stopped, restarted or lost its lease in the step: look at its log and run the benchmark again";
-    let Some(due) = window.rate(LOADER, "due") else {
+    let Some(due) = window.rate(LOADER, DUE) else {
         return Criterion::unknown(name, limit, "a loader did not report").or(LOOK_AT_LOADERS);
     };
     let met = (due / offered - 1.0).abs() <= PLANNED_SHARE.max(2.0 / offered);
@@ -140,7 +142,7 @@ pub(super) fn planned(window: &Between, offered: f64) -> Criterion {
 /// Too much is unknown.
 pub(super) fn known(whole: &Between) -> Criterion {
     let (name, limit) = ("sales of unknown fate", "0.1 %");
-    let (Some(unknown), Some(sent)) = (whole.count(LOADER, "unknown"), whole.count(LOADER, "sent")) else {
+    let (Some(unknown), Some(sent)) = (whole.count(LOADER, UNKNOWN), whole.count(LOADER, SENT)) else {
         return Criterion::unknown(name, limit, "a loader did not report").or(LOOK_AT_LOADERS);
     };
     let share = unknown as f64 / sent.max(1) as f64;

@@ -22,11 +22,13 @@ use std::time::Duration;
 
 use pipeline::Stage;
 use serde::{Deserialize, Serialize};
+use service::reported::loader::SENT;
 
 pub use criterion::{Criterion, Met};
 pub(crate) use lag::LEAST_SAMPLES;
 pub use lag::Lag;
 pub use latency::{StageLatency, written};
+pub(crate) use levels::TAKEN;
 pub use mix::Mix;
 pub use sample::{Partition, Second, Snapshot, Window};
 pub use trust::audit;
@@ -147,7 +149,7 @@ pub fn judge(window: &Window, terms: &Terms) -> Judged {
     });
     let mut judged = Judged {
         offered: terms.offered,
-        sent: inner.rate(load::LOADER, "sent"),
+        sent: inner.rate(load::LOADER, SENT),
         delivered: delivered.reduce(|all, one| Some(all?.min(one?))).flatten(),
         outcome: Outcome::Held,
         levels: levels::all(&measured, terms, &whole, &window.begin.state, &window.drained.state),

@@ -1,5 +1,6 @@
 //! Where the run stands: beside runs that were given, among comparable clusters on record, and unlike which.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::words::{capitalised, date, escaped, or_unknown, percent, rate, thousands};
@@ -7,6 +8,7 @@ use crate::capsule::{Capacity, Capsule};
 use crate::compare::clusters::Clusters;
 use crate::compare::history::History;
 use crate::compare::{Comparison, Peer, Standing, compare};
+use crate::diagnose::Node;
 
 pub(super) fn section(capsule: &Capsule, others: &[Capsule], clusters: &Clusters) -> String {
     let standing = Standing::of(capsule, clusters);
@@ -38,7 +40,8 @@ fn bars(capsule: &Capsule, own: &Capacity, peers: &[Peer]) -> String {
     for peer in &peers[..place] {
         html.push_str(&peer_bar(peer, most));
     }
-    html.push_str(&bar("this", &capsule.run, own, most, &format!("this run; {}", per_cpu(own, cores(capsule)))));
+    let cores = capsule.evidence.as_ref().and_then(|evidence| cores(&evidence.failed.nodes));
+    html.push_str(&bar("this", &capsule.run, own, most, &format!("this run; {}", per_cpu(own, cores))));
     for peer in &peers[place..] {
         html.push_str(&peer_bar(peer, most));
     }
@@ -70,10 +73,11 @@ fn per_cpu(capacity: &Capacity, cores: Option<f64>) -> String {
     format!("{} repeats; {each} sales/s per CPU", capacity.n)
 }
 
-/// CPUs of the nodes, if all of them are known.
-fn cores(capsule: &Capsule) -> Option<f64> {
-    let nodes = &capsule.evidence.as_ref()?.failed.nodes;
-    let all = nodes.iter().map(|node| node.cores).reduce(|all, one| Some(all? + one?))?;
+/// CPUs of the nodes, if all of them are known; once of those that are on the same machine.
+fn cores(nodes: &[Node]) -> Option<f64> {
+    let machines: BTreeMap<&str, Option<f64>> =
+        nodes.iter().map(|node| (node.machine.as_deref().unwrap_or(&node.name), node.cores)).collect();
+    let all = machines.into_values().reduce(|all, one| Some(all? + one?))?;
     all.filter(|cores| *cores > 0.0)
 }
 
@@ -140,4 +144,23 @@ fn past(history: &History) -> String {
         html.push_str("</tbody></table>");
     }
     html + "</details>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpus_of_nodes_on_one_machine_count_once() {
+        let node = |name: &str, machine: Option<&str>, cores: Option<f64>| Node {
+            name: name.to_owned(),
+            machine: machine.map(str::to_owned),
+            cores,
+            ..Node::default()
+        };
+        let two = [node("a", Some("a"), Some(2.0)), node("b", Some("a"), Some(2.0))];
+        assert_eq!(cores(&two), Some(2.0));
+        assert_eq!(cores(&[&two[..], &[node("c", None, Some(4.0))]].concat()), Some(6.0));
+        assert_eq!(cores(&[node("a", None, Some(2.0)), node("b", None, None)]), None);
+    }
 }

@@ -246,16 +246,23 @@ fn trust(capsule: &Capsule) -> String {
     html
 }
 
-/// Loaders that share a node with brokers take CPU from what they measure.
+/// Loaders that share a node with brokers, or the machine that it is on, take CPU from what they measure.
 fn together(capsule: &Capsule) -> String {
     let nodes = |component: &str| {
         let pods = capsule.pods.iter().filter(move |pod| pod.component == component);
         pods.map(|pod| pod.node.clone()).collect::<Option<Vec<_>>>()
     };
+    let is_beside = |node: &str, other: &str| {
+        let failed = capsule.evidence.as_ref().map(|evidence| &evidence.failed);
+        failed.and_then(|failed| Some(failed.node(node)?.shares_machine_with(failed.node(other)?))).unwrap_or(false)
+    };
     let text = match (nodes("loader"), nodes("kafka")) {
         (Some(loaders), Some(brokers)) if !loaders.is_empty() && !brokers.is_empty() => {
             let shared: Vec<_> = loaders.iter().filter(|node| brokers.contains(node)).cloned().collect();
-            if shared.is_empty() {
+            if shared.is_empty() && loaders.iter().any(|node| brokers.iter().any(|other| is_beside(node, other))) {
+                "Loaders and brokers were on different nodes of one machine, whose CPU they share: the result is rather too low."
+                    .to_owned()
+            } else if shared.is_empty() {
                 "Loaders and brokers were on different nodes.".to_owned()
             } else {
                 format!(

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use pipeline::{Role, Stage};
+use service::reported::{etl, probe};
 use service::resources::{self, Limit};
 use service::state::{Received, Shares};
 use service::{Merged, Report, Resources, busiest_since};
 
 use crate::diagnose::{Moment, Node, PartitionSeen, Pod, StageSeen};
-use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, Window};
+use crate::judge::{Judged, LEAST_SAMPLES, Met, Partition, TAKEN, Window};
 
 /// The moment that a step was.
 pub(super) fn moment(window: &Window, judged: &Judged) -> Moment {
@@ -93,8 +94,8 @@ impl Pair<'_> {
         Some(program(Pod {
             restarts: restarted,
             disk_free: free.map(|disk| disk.free_bytes as f64 / disk.size_bytes as f64),
-            fsync_ms: self.p99_ms("fsync"),
-            round_trip_ms: self.p99_ms("round_trip"),
+            fsync_ms: self.p99_ms(probe::FSYNC),
+            round_trip_ms: self.p99_ms(probe::ROUND_TRIP),
             retransmits: own.and_then(|(first, last)| retransmits(first, last)),
             ..pod
         }))
@@ -155,7 +156,7 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
         let lag = judged.lags.iter().find(|lag| lag.of == stage.name);
         // The first stage has no lag: it is behind if Kafka took no more.
         let grows = if stage.name == Stage::Accepted.name() {
-            let taken = judged.levels.iter().find(|level| level.name == "Kafka takes what is due");
+            let taken = judged.levels.iter().find(|level| level.name == TAKEN);
             taken.filter(|level| level.met != Met::Unknown).map(|level| level.met == Met::No)
         } else {
             lag.map(|lag| lag.broken.is_some())
@@ -172,8 +173,11 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
                 .and_then(|it| it.percentiles.p99_us),
             ceiling: ceiling.reduce(|all, one| Some(all? + one?)).flatten(),
             time: Shares::busiest(of_it.iter().filter_map(|pair| pair.busiest())),
-            transactions: if is_fan_out { sum("commits") } else { None },
-            rows_per_commit: sum(&stage.name).zip(sum("batches")).filter(|(_, n)| *n > 0.0).map(|(rows, n)| rows / n),
+            transactions: if is_fan_out { sum(etl::COMMITS) } else { None },
+            rows_per_commit: sum(&stage.name)
+                .zip(sum(etl::BATCHES))
+                .filter(|(_, n)| *n > 0.0)
+                .map(|(rows, n)| rows / n),
         }
     });
     stages.collect()
@@ -181,7 +185,7 @@ fn stages(window: &Window, judged: &Judged, pairs: &[Pair]) -> Vec<StageSeen> {
 
 /// The nodes, each by one of the programs on it.
 fn nodes(pairs: &[Pair]) -> Vec<Node> {
-    let mut nodes: BTreeMap<&str, Node> = BTreeMap::new();
+    let mut nodes: BTreeMap<&str, (Node, Option<&str>)> = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.last.node.is_empty()) {
         let (Some(first), Some(last)) = (&pair.first.resources, &pair.last.resources) else { continue };
         let total = difference(first, last, |it| it.node.as_ref()?.cpu_total_us);
@@ -190,16 +194,21 @@ fn nodes(pairs: &[Pair]) -> Vec<Node> {
         };
         let seen = Node {
             name: pair.last.node.clone(),
+            machine: None,
             cores: last.node.as_ref().and_then(|node| node.cpus).map(|cpus| cpus as f64),
             idle: of(|node| node.cpu_idle_us),
             steal: of(|node| node.cpu_steal_us),
             iowait: of(|node| node.cpu_iowait_us),
         };
         if seen.idle.is_some() || !nodes.contains_key(pair.last.node.as_str()) {
-            nodes.insert(&pair.last.node, seen);
+            let boot_id = last.node.as_ref().and_then(|node| node.boot_id.as_deref());
+            nodes.insert(&pair.last.node, (seen, boot_id));
         }
     }
-    nodes.into_values().collect()
+    // Its name in place of the boot id, which is nobody's business in a report.
+    let first_with =
+        |id: &str| nodes.iter().find(|(_, (_, other))| *other == Some(id)).map(|(name, _)| (*name).to_owned());
+    nodes.values().map(|(node, id)| Node { machine: id.and_then(first_with), ..node.clone() }).collect()
 }
 
 /// Partitions with their share of what their group reads.

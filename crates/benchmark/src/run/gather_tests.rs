@@ -32,7 +32,7 @@ fn reports(at: u64, started: u64) -> Vec<Received> {
             "cpu_usage_us": at * 700_000, "cpu_limit_millicores": 1_000, "cpu_periods": at * 10,
             "cpu_throttled_periods": at * 4, "cpu_throttled_us": at * 100_000,
             "processes": {"running_us": at * 700_000, "run_queue_us": at * 300_000},
-            "node": {"cpus": 4, "cpu_total_us": at * 4_000_000, "cpu_idle_us": at * 1_000_000, "cpu_steal_us": at * 400_000},
+            "node": {"boot_id": "a", "cpus": 4, "cpu_total_us": at * 4_000_000, "cpu_idle_us": at * 1_000_000, "cpu_steal_us": at * 400_000},
         },
     });
     let fsync = Latency::default();
@@ -139,6 +139,23 @@ fn a_node_is_seen_by_a_program_on_it() {
     let moment = seen(&window(7));
     let [node] = &moment.nodes[..] else { panic!("{:?}", moment.nodes) };
     assert!(is(node.cores, 4.0) && is(node.idle, 0.25) && is(node.steal, 0.1) && node.iowait.is_none(), "{node:?}");
+}
+
+#[test]
+fn nodes_that_report_the_same_boot_id_are_on_one_machine() {
+    let mut window = window(7);
+    for (at, snapshot) in [(0, &mut window.begin), (SECONDS, &mut window.end)] {
+        for (node, boot_id) in [("node-0", Some("b")), ("node-2", Some("a")), ("node-3", None)] {
+            let figures = json!({"node": {"boot_id": boot_id, "cpus": 4, "cpu_total_us": at, "cpu_idle_us": 0}});
+            let pod = json!({"node": node, "resources": figures});
+            snapshot.reports.push(report("etl-redis", &format!("sink-on-{node}"), at, &pod));
+        }
+    }
+    let nodes = seen(&window).nodes;
+    let machines: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.machine.as_deref())).collect();
+    let expected =
+        [("node-0", Some("node-0")), ("node-1", Some("node-1")), ("node-2", Some("node-1")), ("node-3", None)];
+    assert_eq!(machines, expected);
 }
 
 #[test]

@@ -31,11 +31,11 @@ pub use shown::Shown;
 
 use crate::capsule::{Capsule, StepRecord, bounded};
 use crate::config::Config;
-use crate::decide::Decision;
 use crate::diagnose::{Installation, Moment};
 use crate::judge::{Judged, Terms, judge};
 use crate::report::progress::{self, COLUMNS};
 use crate::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
+use crate::verdict::Decision;
 use load::Load;
 use shown::Part;
 

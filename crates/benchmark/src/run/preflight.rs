@@ -1,9 +1,10 @@
 //! What can be seen before a run: whether all that is needed is there.
 
+use service::reported::loader::CEILING;
 use service::state::{Instance, State};
 
-use crate::decide::Decision;
 use crate::diagnose::Installation;
+use crate::verdict::Decision;
 
 const LOADER: &str = pipeline::Stage::Accepted.component();
 
@@ -57,7 +58,7 @@ pub(super) fn check(state: &State, installation: &Installation) -> Result<Vec<St
 /// Sales per second that the loaders can make and hand over, all together; none while one of them can't tell.
 pub(super) fn ceiling(state: &State) -> Option<f64> {
     let loaders = state.instances.iter().filter(|instance| instance.component == LOADER && !instance.stale);
-    let each = loaders.map(|loader| loader.gauges.get("ceiling").copied().filter(|ceiling| *ceiling > 0.0));
+    let each = loaders.map(|loader| loader.gauges.get(CEILING).copied().filter(|ceiling| *ceiling > 0.0));
     each.reduce(|all, one| Some(all? + one?)).flatten()
 }
 
@@ -86,7 +87,7 @@ mod tests {
         let instance = |component: &str, ceiling: f64| Instance {
             component: component.to_owned(),
             address: format!("{component}:8080"),
-            gauges: [("ceiling".to_owned(), ceiling)].into(),
+            gauges: [(CEILING.to_owned(), ceiling)].into(),
             ..Instance::default()
         };
         State {

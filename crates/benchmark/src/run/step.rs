@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::cluster::Cluster;
 use super::{Runner, Stop};
 use crate::capsule::Point;
-use crate::decide::Decision;
 use crate::judge::{Second, Snapshot, Window};
 use crate::report::progress::Progress;
+use crate::verdict::Decision;
 
 /// Kafka's offsets are read each five seconds.
 const PARTITIONS_EVERY: usize = 5;

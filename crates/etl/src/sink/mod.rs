@@ -2,7 +2,7 @@
 //!
 //! The position is stored with the data and compared before each write (see `stores`), so correctness needs nothing of
 //! the consumer group, which only shares out the work. The loop's own duty is to hand over every record from the
-//! store's position on, in order and without leaving one out; see [`crate::member`] and [`shares`] for how.
+//! store's position on, in order and without leaving one out; see [`kafka::Member`] and [`shares`] for how.
 //!
 //! One thread reads Kafka and never waits for the store; one task writes, a batch at a time, while the next one is
 //! gathered. While the store is away the task tries for ever, the second batch fills, fetching ends and its buffers are
@@ -13,6 +13,7 @@
 //! positions alike. So after each failed request, and after five seconds without one, all positions are compared, and
 //! where the store went back, the sink does too.
 
+mod adopting;
 mod decode;
 mod gather;
 mod pieces;
@@ -29,9 +30,9 @@ use stores::Adopt;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::adopting::Adopting;
 use crate::config::Sink as Config;
 use crate::{Metrics, Role};
+use adopting::Adopting;
 use gather::Gather;
 
 /// The loop turns every tenth of a second; asking Kafka for the ends of its logs may take a few.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::Settings;
+use crate::error::is_fencing;
 use crate::transactions::Events;
 use crate::{Checked, Committed, Config, Member, Membership, Partition, Polled, RangeCheck, Record, Watch};
 
@@ -197,6 +198,11 @@ impl<'w> Input<'w> {
         let committed = self.member.committed(&mut self.committed.borrow_mut(), &partitions, shutdown)?;
         self.range.borrow_mut().forget();
         self.fetch(partitions.into_iter().map(|(_, number)| number).zip(committed).collect())
+    }
+
+    /// Whether another instance has taken over as a member.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.member.fatal_error().is_some_and(|(code, _)| is_fencing(code))
     }
 
     /// Ends; see [`Member::leave`].

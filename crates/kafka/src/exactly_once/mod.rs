@@ -86,6 +86,9 @@ pub fn run<P: Processor>(
     let id = config.names().transactional_id(&settings.role, &settings.ordinal);
     let runner = Runner { config, id, guarantee: settings.guarantee, events, stopwatch, beat, shutdown };
     let ended = runner.run(&mut Copier::new(&input, processor, settings.interval, stopwatch, beat, shutdown));
+    if input.is_fenced() {
+        Events::count(&events.fenced);
+    }
     input.leave();
     ended
 }

@@ -15,6 +15,8 @@ pub(super) const TICK_US: u64 = 10_000;
 figures! {
     /// The node's CPUs, pressure and disks, from the start of the node.
     Node {
+        /// Which start of which machine's kernel this is. Nodes that have the same one share all that is below.
+        boot_id: String,
         /// How many CPUs it has.
         cpus: u64,
         /// Time of all its CPUs together, in microseconds.
@@ -34,11 +36,13 @@ figures! {
 
 /// Reads the node's figures.
 pub(super) fn read(proc_dir: &Path, files: &mut Files) -> Node {
+    let boot_id = files.text(&proc_dir.join("sys/kernel/random/boot_id")).map(|text| text.trim().to_owned());
     let stat = files.text(&proc_dir.join("stat")).unwrap_or_default();
     let all = stat.lines().find_map(|line| line.strip_prefix("cpu "));
     let column = |n| Some(all?.split_ascii_whitespace().nth(n)?.parse::<u64>().ok()?.saturating_mul(TICK_US));
     let cpus = stat.lines().filter(|line| is_cpu(line)).count() as u64;
     let mut node = Node {
+        boot_id: boot_id.filter(|id| !id.is_empty()),
         cpus: (cpus > 0).then_some(cpus),
         // What guests used is contained in user time.
         cpu_total_us: sum((USER..=STEAL).map(column)),
@@ -86,6 +90,14 @@ mod tests {
             ..Node::default()
         };
         assert_eq!(node, expected);
+    }
+
+    #[test]
+    fn nodes_of_one_machine_have_the_same_boot_id() {
+        let tree = TestTree::new("boot-id");
+        tree.file("sys/kernel/random/boot_id", "0d3fc168-f0cc-43ab-8b25-15d77201dae0\n");
+        let node = read(&tree.path(""), &mut Files::default());
+        assert_eq!(node.boot_id.as_deref(), Some("0d3fc168-f0cc-43ab-8b25-15d77201dae0"));
     }
 
     #[test]

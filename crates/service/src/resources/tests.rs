@@ -343,6 +343,7 @@ fn this_machine_shows_what_every_linux_does() {
     let (node, processes) = (resources.node.unwrap(), resources.processes.unwrap());
     let cpus = std::thread::available_parallelism().unwrap().get() as u64;
     assert!(node.cpus.unwrap() >= cpus, "{node:?}");
+    assert_eq!(node.boot_id.as_deref().map(str::len), Some(36), "{node:?}");
     assert!(node.cpu_total_us.unwrap() > node.cpu_idle_us.unwrap(), "{node:?}");
     assert!(processes.running_us.unwrap() > 0 && processes.disk_written_bytes.is_some(), "{processes:?}");
     assert!(resources.network.unwrap().tcp_sent_segments.is_some());

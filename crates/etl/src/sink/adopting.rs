@@ -11,10 +11,10 @@ use stores::{Adopt, Error, Outcome, Part, Partition, Store};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::sink::Sink;
+use super::Sink;
 
 /// A store that adopts this sink's Kafka in place of an earlier one, if the configuration says so.
-pub(crate) struct Adopting<S> {
+pub(super) struct Adopting<S> {
     store: S,
     /// None: another Kafka is an error.
     kafka: Option<kafka::Config>,
@@ -25,7 +25,7 @@ pub(crate) struct Adopting<S> {
 
 impl<S: Adopt> Adopting<S> {
     /// `open` makes the store for the Kafka that it is given the name of.
-    pub(crate) fn new(sink: &Sink<'_>, open: impl FnOnce(&str) -> S, installation: String) -> Self {
+    pub(super) fn new(sink: &Sink<'_>, open: impl FnOnce(&str) -> S, installation: String) -> Self {
         Self {
             store: open(&installation),
             kafka: sink.config.adopt_new_kafka.then(|| sink.kafka.clone()),
