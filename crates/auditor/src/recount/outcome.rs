@@ -7,7 +7,7 @@ use petstore::{BlockId, State};
 use serde::Serialize;
 
 use super::book::Book;
-use super::judge::{Judged, Missing, Strange};
+use super::judge::{Missing, Strange};
 use super::read::Gaps;
 use crate::audit::block::Watched;
 use crate::audit::findings::{Finding, Kind, Stage, Tallies};
@@ -51,20 +51,14 @@ pub struct Recount {
 }
 
 impl Recount {
-    /// Adds one pass.
-    pub(super) fn add(&mut self, judged: Judged, book: &Book<'_>, gaps: Gaps) {
+    /// Adds what else is known of a pass that was judged.
+    pub(super) fn add(&mut self, book: &Book<'_>, gaps: Gaps) {
         self.blocks += book.blocks.len() as u64;
         self.beyond_retention += book.beyond.len() as u64;
         self.beyond.extend(&book.beyond);
         self.beyond.truncate(NAMED);
-        self.stages.add(&judged.tallies);
-        self.findings.extend(judged.findings);
         self.rejected_records += book.rejected;
         self.gaps.add(gaps);
-        for (stage, missing) in judged.oldest {
-            let oldest = self.oldest.entry(stage).or_insert(missing);
-            *oldest = missing.min(*oldest);
-        }
         self.topics.extend(&book.topics);
         let both = self.span_s.into_iter().chain(book.span_s());
         self.span_s = both.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));

@@ -5,7 +5,7 @@ use kafka::{Ranges, SaleHeader};
 use petstore::{BlockId, Parameters, Petstore, Sale, SaleId, State};
 
 use super::book::{Book, Record};
-use super::judge::{Judged, Strange, judge};
+use super::judge::{Strange, judge};
 use super::read::Gaps;
 use super::*;
 use crate::audit::block::Watched;
@@ -91,10 +91,11 @@ fn header(sale: &Sale) -> SaleHeader {
 }
 
 /// Judges by an account that is that of the cut, or a later one.
-fn judged(book: &mut Book<'_>, after: &Account, gaps: &Gaps) -> (Judged, Strange) {
-    let mut strange = Strange::default();
+fn judged(book: &mut Book<'_>, after: &Account, gaps: &Gaps) -> (Recount, Strange) {
+    let (mut found, mut strange) = (Recount::default(), Strange::default());
     let length = |id| Some(u32::try_from(sales_of(id).len()).unwrap());
-    (judge(book, after, length, gaps, &mut strange), strange)
+    judge(book, after, length, gaps, &mut strange, &mut found);
+    (found, strange)
 }
 
 fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
@@ -105,7 +106,7 @@ fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
     let mut book = book(&account, &sales);
     flow.put_into(&mut book);
     let (judged, _) = judged(&mut book, &account, &Gaps::default());
-    for (stage, tally) in &judged.tallies.0 {
+    for (stage, tally) in &judged.stages.0 {
         let accounted = tally.found + tally.lost + tally.rejected + tally.late;
         assert_eq!(tally.expected, accounted, "{stage:?}: {tally:?}");
     }
@@ -191,7 +192,7 @@ fn what_has_not_passed_is_late_and_not_lost() {
     flow.put_into(&mut book);
     let gaps = Gaps { behind: [(Stage::Routed, String::new())].into(), ..Gaps::default() };
     let (judged, _) = judged(&mut book, &account, &gaps);
-    let routed = judged.tallies.at(Stage::Routed);
+    let routed = judged.stages.at(Stage::Routed);
     assert_eq!((judged.findings.len(), routed.late, routed.lost), (0, sales.len() as u64, 0));
     assert_eq!(judged.oldest[&Stage::Routed].id, sales[0].id);
 }
@@ -222,7 +223,7 @@ fn after_the_cut(after: &Account) -> Vec<(Stage, Kind, SaleId)> {
     flow.put_into(&mut book);
     let (judged, strange) = judged(&mut book, after, &Gaps::default());
     for stage in Stage::ALL {
-        let tally = judged.tallies.at(stage);
+        let tally = judged.stages.at(stage);
         assert_eq!((tally.expected, tally.found, tally.late), (10, 10, 0), "{stage:?}");
     }
     let named =
