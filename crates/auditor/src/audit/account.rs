@@ -5,7 +5,7 @@ use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 pub(crate) use service::account::{Account, Content, Position};
 
-use super::Audit;
+use super::{Audit, READ};
 use crate::audit::findings::{Stage, Tallies, Tally};
 
 /// One open block on `/api/v1/blocks`.
@@ -32,7 +32,7 @@ impl Audit {
         }
         stages.add(&self.strays());
         self.gone.values().for_each(|gone| stages.add(&gone.stages));
-        stages.keep(self.watched.stages());
+        stages.keep(self.watched);
         let (one_in, sparest) = self.sampling.one_in();
         Account {
             earlier: self.earlier(),
@@ -65,7 +65,7 @@ impl Audit {
     /// What belongs to no block.
     pub(super) fn strays(&self) -> Tallies {
         let mut strays = Tallies::default();
-        for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
+        for (stage, tally) in READ.into_iter().zip(self.strays) {
             *strays.at_mut(stage) = tally;
         }
         for stage in Stage::ALL {

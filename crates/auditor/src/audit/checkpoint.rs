@@ -138,7 +138,8 @@ impl Audit {
             if block.is_complete() && tallies.is_clean() {
                 self.done.add_whole(id, &tallies, &block.record.parameters);
             } else {
-                let (seen, returned) = (block.seen_ranges(), block.returned_ranges());
+                let seen = block.routed.seen.to_ranges();
+                let returned = block.returned.as_ref().map(|returned| returned.seen.to_ranges());
                 let (end, length) = (block.known_end(), block.length);
                 self.done.add_odd(id, Odd { seen, returned, end, length, tallies: tallies.into() });
             }

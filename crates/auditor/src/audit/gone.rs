@@ -103,7 +103,7 @@ impl Audit {
         for (id, Reserved { number, record, .. }) in &self.reserved {
             add(*id, &Block::new(*number, record.clone(), self.watched));
         }
-        stages.keep(self.watched.stages());
+        stages.keep(self.watched);
         Gone { at_us, stages, findings, kafkas: 1 }
     }
 

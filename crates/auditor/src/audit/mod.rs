@@ -41,6 +41,7 @@ use std::collections::{BTreeMap, HashMap};
 use kafka::Ranges;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, SaleId};
+use pipeline::PerStage;
 
 pub(crate) use account::Account;
 pub(crate) use checkpoint::{Entry, Restoring};
@@ -53,7 +54,7 @@ pub(crate) use returned::Unreturned;
 pub(crate) use routed::{Missing, Suspects};
 pub(crate) use storage::{Asked, Held, STORES};
 
-use crate::audit::block::{Behind, Block, Seen, Watched};
+use crate::audit::block::{Behind, Block, Seen};
 use crate::audit::findings::{Findings, Kind, Stage, Tally};
 use crate::audit::order::Order;
 use crate::audit::record::Record;
@@ -69,11 +70,14 @@ use waiting::Waiting;
 /// Open blocks that may wait for a store before reading pauses: about 4 KB each, so 50 MB.
 const WAITING_BLOCKS: usize = 12_000;
 
+/// The stages whose topics the auditor reads itself. What there is one of for each is in this order.
+pub(crate) const READ: [Stage; 2] = [Stage::Routed, Stage::Returned];
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Audit {
     truths: Truths,
-    watched: Watched,
+    watched: PerStage<bool>,
     sampling: Sampling,
     /// Blocks of which nothing was seen yet.
     reserved: HashMap<BlockId, Reserved>,
@@ -123,11 +127,11 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) fn new(watched: Watched, generate: Generate) -> Self {
+    pub(crate) fn new(watched: PerStage<bool>, generate: Generate) -> Self {
         Self {
             truths: Truths::new(generate),
             watched,
-            done: Done::new(watched.returned),
+            done: Done::new(watched[Stage::Returned]),
             sources: Source::all(0),
             suspect_before_us: [i64::MIN; 2],
             ..Self::default()
@@ -293,7 +297,7 @@ impl Audit {
             let (sale, later) = (id.sale(index), BlockId { block, ..id }.sale(later));
             // On the topic of another state it had no order to keep.
             let innocent = match self.open.get(&later.block_id()) {
-                Some(block) => block.was_misrouted(later.index),
+                Some(block) => block.routed.misrouted.contains(later.index),
                 None => self.done.had_misrouted(later.block_id()),
             };
             let Some(block) = self.open.get_mut(&id) else { return };

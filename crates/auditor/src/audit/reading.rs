@@ -116,7 +116,7 @@ impl Audit {
             self.overtaken.add(source, start.saturating_sub(next), now_us);
             let suspect = &mut self.suspect_before_us[strays(stage(source))];
             *suspect = now_us.max(*suspect);
-            self.open.values_mut().for_each(|block| block.suspect(source));
+            self.open.values_mut().for_each(|block| block.suspect(stage(source)));
             self.reserved.values_mut().for_each(|reserved| reserved.suspect[strays(stage(source))] = true);
         }
         start

@@ -38,10 +38,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Whether a store that next reads these offsets has passed all that was seen.
     pub(crate) fn is_passed_by(&self, positions: &BTreeMap<State, i64>) -> bool {
-        self.spans.iter().all(|span| match span.source {
-            Source::State(state) => positions.get(&state).is_some_and(|next| *next > span.high),
-            _ => true,
-        })
+        self.spans.iter().all(|span| span.is_passed_by(positions))
     }
 }
 
@@ -69,7 +66,7 @@ impl Audit {
             .open
             .iter()
             .filter(|(id, block)| Some(**id) > after && block.is_asked_of(store))
-            .filter(|(_, block)| block.records() > 0 || block.is_routed)
+            .filter(|(_, block)| block.routed.records > 0 || block.is_routed)
             .map(|(id, _)| *id)
             .collect();
         ids.sort_unstable();
@@ -80,8 +77,8 @@ impl Audit {
                 Some(Asked {
                     id,
                     seen: block.storable().to_ranges(),
-                    records: block.records(),
-                    spans: block.routed_spans().to_vec(),
+                    records: block.routed.records,
+                    spans: block.routed.spans.clone(),
                     is_to_verify: block.wants(store),
                     compares: STORES[store] == Stage::Stored && block.is_compared(),
                 })
@@ -115,7 +112,7 @@ impl Audit {
 
     pub(crate) fn store_conflicts(&mut self, conflicts: &[Conflict]) {
         for Conflict { id, came, kept, equal } in conflicts {
-            if self.open.get(&id.block_id()).is_some_and(|block| block.came_twice(id.index)) {
+            if self.open.get(&id.block_id()).is_some_and(|block| block.routed.doubled.contains(id.index)) {
                 continue;
             }
             let place = |(topic, partition, offset): &(String, i32, i64)| format!("{topic}/{partition}/{offset}");

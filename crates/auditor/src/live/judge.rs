@@ -3,15 +3,14 @@
 //! Who lost what is missing, and where a fault was made, is searched for meanwhile ([`super::search`]). Blocks that a search
 //! is about are left out of the rounds until it has an answer.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use kafka::{Logs, Partition};
-use petstore::BlockId;
+use petstore::{BlockId, State};
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checkpoint::Writer;
@@ -45,7 +44,6 @@ struct Judge<'a> {
     desk: Desk,
     /// What the search under way is to tell the losers of.
     searched: Suspects,
-    searched_blocks: HashSet<BlockId>,
     /// What had no block, and the end of the account of blocks asked for after.
     strays: Option<(Unknown, i64)>,
     /// When the end of the account of blocks was asked for, and the end; and the last such time by which it was read.
@@ -60,45 +58,37 @@ struct Judge<'a> {
 }
 
 /// Judges until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(
-    kafka: &kafka::Config,
-    live: &Live,
-    desk: Desk,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+pub(super) fn run(live: &Live, desk: Desk, beat: &Beat) -> anyhow::Result<()> {
     let mut judge = Judge {
         live,
-        logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
+        logs: Logs::new(&live.kafka, "fan-out", ASK_LIMIT)?,
         sales: Vec::new(),
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,
         desk,
         searched: Suspects::default(),
-        searched_blocks: HashSet::new(),
         strays: None,
         listening: None,
         listened: Instant::now(),
-        returned: Returned::new(kafka, live)?,
+        returned: Returned::new(live)?,
         looked_up: None,
         lag_looked_at: Instant::now(),
-        writer: Writer::new(kafka),
+        writer: Writer::new(&live.kafka),
         written: Vec::new(),
         wrote: None,
     };
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
-        if live.started.get() && !live.is_sure() {
-            live.wait_for("kafka, and to know that it is still the same");
-        } else if live.started.get()
-            && let Err(err) = judge.turn()
-        {
-            live.metrics.errors.inc();
-            live.wait_for(&format!("kafka: {err:#}"));
-            info!("judging again in a moment: {err:#}");
-        }
-        if live.started.get() {
-            live.show();
+        judge.desk.turned();
+        if live.has_started() {
+            if !live.is_sure() {
+                live.wait_for("kafka, and to know that it is still the same");
+            } else if let Err(err) = judge.turn() {
+                live.metrics.errors.inc();
+                live.wait_for(&format!("kafka: {err:#}"));
+                info!("judging again in a moment: {err:#}");
+            }
+            live.metrics.show(live.account());
         }
         std::thread::sleep(REST);
     }
@@ -181,7 +171,7 @@ impl Judge<'_> {
 
     /// Takes what the search has found out. After an error, what it was about is in the next round again.
     fn hear(&mut self) -> anyhow::Result<()> {
-        let Some(answer) = self.desk.answer().inspect_err(|_| self.searched_blocks.clear())? else { return Ok(()) };
+        let Some(answer) = self.desk.answer().inspect_err(|_| self.searched.clear())? else { return Ok(()) };
         let mut audit = self.live.audit();
         match answer {
             Answer::Origins(origins) => {
@@ -194,7 +184,6 @@ impl Judge<'_> {
                     audit.sentence(id, index, fate);
                 }
                 audit.end_round(&std::mem::take(&mut self.searched));
-                self.searched_blocks.clear();
                 self.live.round_ended();
             }
         }
@@ -218,7 +207,8 @@ impl Judge<'_> {
         }
         if self.round.is_none() {
             // The order is the proof: first the suspects, then the end, which is beyond them.
-            let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
+            let mut suspects = self.live.audit().suspects();
+            suspects.retain(|id, _| !self.searched.contains_key(id));
             self.round = Some(Round { suspects, step: Step::FanOut(self.logs.ends(&self.sales)?) });
         }
         let Some(round) = &mut self.round else { return Ok(()) };
@@ -229,16 +219,15 @@ impl Judge<'_> {
         }
         if let Step::Reading(ends) = &round.step {
             let mut audit = self.live.audit();
-            let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
-            let positions: Vec<i64> = states.map(|source| audit.positions().at(*source)).collect();
-            if passed(&positions, ends) {
+            let states: Vec<Source> = State::ALL.map(Source::State).into();
+            if audit.positions().passed(&states, ends) {
                 let missing = audit.convict(&round.suspects);
                 drop(audit);
                 self.end_round(missing);
                 return Ok(());
             }
         }
-        if self.searched_blocks.is_empty() {
+        if self.searched.is_empty() {
             self.live.wait_for(round.waiting_for());
         }
         Ok(())
@@ -247,18 +236,18 @@ impl Judge<'_> {
     /// Ends the round for the blocks that miss nothing. What is missing is searched for, or is in the next round again if
     /// another search is under way. A round that leaves something out does not count until that is found out.
     fn end_round(&mut self, missing: Vec<Missing>) {
-        let Some(Round { suspects, .. }) = self.round.take() else { return };
-        if missing.is_empty() && self.searched_blocks.is_empty() {
+        let Some(Round { mut suspects, .. }) = self.round.take() else { return };
+        if missing.is_empty() && self.searched.is_empty() {
             self.live.audit().end_round(&suspects);
             self.live.round_ended();
             self.live.wait_for("nothing");
             return;
         }
-        let blocks: HashSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
-        let (set_aside, suspects) = suspects.split(&blocks);
+        let blocks: BTreeSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
+        let set_aside = suspects.extract_if(.., |id, _| blocks.contains(id)).collect();
         if !missing.is_empty() && !self.desk.is_busy() {
             self.desk.ask(Question::Missing(missing));
-            (self.searched, self.searched_blocks) = (set_aside, blocks);
+            self.searched = set_aside;
         }
         self.live.audit().finish(&suspects);
         self.live.wait_for(SEARCHING);

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use kafka::{BlockEntry, LogReader, Logs, Malformed, Next, Partition, SaleHeader};
 use petstore::BlockId;
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{ASK_LIMIT, Live};
@@ -58,36 +57,36 @@ struct Reader<'a> {
 }
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+pub(super) fn run(live: &Live, beat: &Beat) -> anyhow::Result<()> {
     let mut reader = loop {
         beat.turned();
-        let mut reader = Reader::new(kafka, live)?;
-        match reader.start(beat, shutdown) {
+        let mut reader = Reader::new(live)?;
+        match reader.start(beat) {
             Ok(()) => break reader,
-            Err(err) if !shutdown.is_cancelled() => {
+            Err(err) if !live.shutdown.is_cancelled() => {
                 info!("waiting for kafka: {err:#}");
                 std::thread::sleep(REST);
             }
             Err(_) => return Ok(()),
         }
     };
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         if !live.is_sure() {
             std::thread::sleep(IDLE);
             continue;
         }
         if let Err(err) = reader.turn().and_then(|()| reader.rest()) {
-            return fail(live, err, beat, shutdown);
+            return fail(live, err, beat);
         }
     }
     Ok(())
 }
 
 /// Another Kafka may be the reason: then the account of the old one is left first, and ends the process.
-fn fail(live: &Live, err: anyhow::Error, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+fn fail(live: &Live, err: anyhow::Error, beat: &Beat) -> anyhow::Result<()> {
     live.watch.doubt();
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         if live.is_sure() {
             return Err(err);
@@ -98,11 +97,11 @@ fn fail(live: &Live, err: anyhow::Error, beat: &Beat, shutdown: &CancellationTok
 }
 
 impl<'a> Reader<'a> {
-    fn new(kafka: &kafka::Config, live: &'a Live) -> anyhow::Result<Self> {
+    fn new(live: &'a Live) -> anyhow::Result<Self> {
         Ok(Self {
             live,
-            log: LogReader::following(kafka)?,
-            logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
+            log: LogReader::following(&live.kafka)?,
+            logs: Logs::new(&live.kafka, "fan-out", ASK_LIMIT)?,
             blocks: (live.names.blocks(), 0),
             partitions: live.partitions(),
             batch: Vec::with_capacity(BATCH),
@@ -117,12 +116,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint tells it to.
-    fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    fn start(&mut self, beat: &Beat) -> anyhow::Result<()> {
         let blocks = std::slice::from_ref(&self.blocks);
         let (beginning, end) = (self.logs.beginnings(blocks)?[0], self.logs.ends(blocks)?[0]);
         let (beginnings, ends) = (self.logs.beginnings(&self.partitions)?, self.logs.ends(&self.partitions)?);
         self.log.begin([(&self.blocks, beginning)])?;
-        while self.live.blocks_read.load(Ordering::Acquire) < end && !shutdown.is_cancelled() {
+        while self.live.blocks_read.load(Ordering::Acquire) < end && !self.live.shutdown.is_cancelled() {
             beat.turned();
             if self.live.is_sure() {
                 self.turn()?;
@@ -137,7 +136,7 @@ impl<'a> Reader<'a> {
             bounds.map(|((source, beginning), end)| audit.begin(*source, beginning, end, service::unix_us())).collect();
         drop(audit);
         self.begin(&starts)?;
-        self.live.started.set(true);
+        self.live.start();
         info!("read the account of blocks");
         Ok(())
     }

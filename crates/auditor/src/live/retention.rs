@@ -16,7 +16,6 @@ use kafka::blocks::BlockRecord;
 use kafka::{Batches, BlockEntry, LogReader, Logs, Next, Partition};
 use petstore::BlockId;
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{ASK_LIMIT, Live};
@@ -53,22 +52,22 @@ struct Block {
 }
 
 /// Looks and deletes until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let beginnings = Beginnings::new(kafka)?;
+pub(super) fn run(live: &Live, beat: &Beat) -> anyhow::Result<()> {
+    let beginnings = Beginnings::new(&live.kafka)?;
     let (mut looked, mut pruned_us): (Option<Instant>, i64) = (None, i64::MIN);
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         let pruned_now_us = live.pruned_before_us.load(Ordering::Acquire);
         let is_time = looked.is_none_or(|at| at.elapsed() >= EVERY);
-        if live.started.get() && live.is_sure() && (is_time || pruned_now_us > pruned_us) {
+        if live.has_started() && live.is_sure() && (is_time || pruned_now_us > pruned_us) {
             pruned_us = pruned_now_us;
             let looking = if is_time {
                 looked = Some(Instant::now());
-                look(kafka, live, &beginnings).map(|retained| *live.retained() = retained)
+                look(live, &beginnings).map(|retained| *live.retained() = retained)
             } else {
                 Ok(())
             };
-            if let Err(err) = looking.and_then(|()| forget(kafka, live, pruned_us, beat, shutdown)) {
+            if let Err(err) = looking.and_then(|()| forget(live, pruned_us, beat)) {
                 live.metrics.errors.inc();
                 info!("deleting blocks again in a moment: {err:#}");
             }
@@ -78,13 +77,13 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     Ok(())
 }
 
-fn look(kafka: &kafka::Config, live: &Live, beginnings: &Beginnings) -> anyhow::Result<Retained> {
+fn look(live: &Live, beginnings: &Beginnings) -> anyhow::Result<Retained> {
     let mut partitions = live.partitions();
     partitions.retain(|(topic, _)| *topic != live.names.rejected());
     let mut retained = beginnings.read(&live.names.sales(), partitions)?;
     // Until a log has lost something, or something was deleted from Postgres, no block need be known.
     if retained.whole_us > i64::MIN || live.pruned_before_us.load(Ordering::Acquire) > i64::MIN {
-        kafka::read_committed(kafka, &live.names.blocks(), ACCOUNT, |record| match BlockEntry::read(record) {
+        kafka::read_committed(&live.kafka, &live.names.blocks(), ACCOUNT, |record| match BlockEntry::read(record) {
             Some((id, BlockEntry::Is(block))) => retained.see(id, &block),
             Some((id, BlockEntry::Deleted)) => drop(retained.blocks.remove(&id)),
             _ => {}
@@ -93,13 +92,7 @@ fn look(kafka: &kafka::Config, live: &Live, beginnings: &Beginnings) -> anyhow::
     Ok(retained)
 }
 
-fn forget(
-    kafka: &kafka::Config,
-    live: &Live,
-    pruned_us: i64,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+fn forget(live: &Live, pruned_us: i64, beat: &Beat) -> anyhow::Result<()> {
     let keeps = live.redis_keeps.map_or(0, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
     let kept_us = sooner(service::unix_us().saturating_sub(keeps));
     let mut blocks = live.retained().ended_before(kept_us, pruned_us);
@@ -111,14 +104,14 @@ fn forget(
         return Ok(());
     }
     while !live.has_written(done_at) {
-        if shutdown.is_cancelled() || done_at.elapsed() > EVERY {
+        if live.shutdown.is_cancelled() || done_at.elapsed() > EVERY {
             return Ok(());
         }
         beat.turned();
         std::thread::sleep(REST);
     }
     let id = live.names.transactional_id("auditor", "blocks");
-    let writer = Batches::connect(kafka, &id, live.names.blocks())?;
+    let writer = Batches::connect(&live.kafka, &id, live.names.blocks())?;
     for blocks in blocks.chunks(BLOCKS) {
         beat.turned();
         let keys: Vec<String> = blocks.iter().map(ToString::to_string).collect();

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use petstore::BlockId;
-use service::Beat;
-use tokio_util::sync::CancellationToken;
+use service::{Beat, Health};
 use tracing::info;
 
-use super::Live;
 use super::prune::Pruning;
 use super::replaced::last_look;
+use super::{Live, STUCK};
 use crate::audit::bits::Bits;
 use crate::audit::findings::Stage;
 use crate::audit::{Asked, STORES};
@@ -25,19 +24,15 @@ const LOOKED_AT: usize = 50;
 /// Conflicts of a block that are named.
 const CONFLICTS: u32 = 20;
 
-/// Watches store number `store` until `shutdown`, or until Kafka is replaced: then gives what the store holds of the blocks of
-/// which something is late.
-pub(super) async fn run(
-    live: &Live,
-    number: usize,
-    mut store: Store,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> HashMap<BlockId, Bits> {
+/// Watches a store by its number, if there is one, until the end, or until Kafka is replaced: then gives what the store holds
+/// of the blocks of which something is late.
+pub(super) async fn run(live: &Live, number: usize, store: Option<Store>, health: &Health) -> HashMap<BlockId, Bits> {
+    let Some(mut store) = store else { return HashMap::new() };
+    let beat = health.loop_(STORES[number].name(), STUCK);
     tokio::select! {
         biased;
-        () = shutdown.cancelled() => HashMap::new(),
-        () = watch(live, number, &mut store, beat) => last_look(live, number, &mut store, beat).await,
+        () = live.shutdown.cancelled() => HashMap::new(),
+        () = watch(live, number, &mut store, &beat) => last_look(live, number, &mut store, &beat).await,
     }
 }
 
@@ -54,7 +49,7 @@ async fn watch(live: &Live, number: usize, store: &mut Store, beat: &Beat) {
             Err(_) => return,
         }
         // Before the account of blocks is read, all that a store has is strange.
-        if !live.started.get() {
+        if !live.has_started() {
             continue;
         }
         let begun = Instant::now();

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use kafka::SaleHeader;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, Receipt, Sale, SaleId, SaleRef, State};
+use pipeline::PerStage;
 use stores::postgres::Conflict;
 
 use super::account::Account;
 use crate::audit::bits::Bits;
-use crate::audit::block::Watched;
 use crate::audit::findings::Stage;
 
 /// Records that are not a sale, and blocks that the account did not have, that are remembered one by one.
@@ -19,7 +19,7 @@ const ODD: usize = 10_000;
 pub(super) struct Book<'a> {
     /// The account at the cut.
     account: &'a Account,
-    pub(super) watched: Watched,
+    pub(super) watched: PerStage<bool>,
     /// How long Redis keeps a block.
     pub(super) redis_keeps_us: i64,
     pub(super) blocks: BTreeMap<BlockId, Page>,
@@ -155,7 +155,7 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Book<'a> {
-    pub(super) fn new(account: &'a Account, watched: Watched, redis_keeps_us: i64, is_first: bool) -> Self {
+    pub(super) fn new(account: &'a Account, watched: PerStage<bool>, redis_keeps_us: i64, is_first: bool) -> Self {
         Self {
             account,
             watched,

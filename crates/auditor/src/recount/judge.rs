@@ -213,7 +213,7 @@ impl Court<'_> {
             self.find(Stage::Accepted, Kind::OutOfOrder, id, detail);
         } else if routed {
             self.find(Stage::Routed, Kind::OutOfOrder, id, detail);
-        } else if returned && book.watched.returned {
+        } else if returned && book.watched[Stage::Returned] {
             self.find(Stage::Returned, Kind::OutOfOrder, id, detail);
         }
     }
@@ -222,11 +222,8 @@ impl Court<'_> {
     fn stores(&mut self, book: &Book<'_>, id: SaleId, line: &Line, is_cached: bool) {
         let came = line.storable > 0;
         let altered = line.has(Flag::AlteredRouted);
-        for (watched, stage, flag) in [
-            (book.watched.stores[0] && is_cached, Stage::Cached, Flag::Cached),
-            (book.watched.stores[1], Stage::Stored, Flag::Stored),
-        ] {
-            if !watched {
+        for (stage, flag) in [(Stage::Cached, Flag::Cached), (Stage::Stored, Flag::Stored)] {
+            if !book.watched[stage] || (stage == Stage::Cached && !is_cached) {
                 continue;
             }
             if came {
@@ -242,7 +239,7 @@ impl Court<'_> {
                 }
             }
         }
-        if !book.watched.returned {
+        if !book.watched[Stage::Returned] {
             return;
         }
         let (stored, back) = (came && line.has(Flag::Stored), line.returned > 0);
@@ -279,7 +276,7 @@ impl Court<'_> {
     /// What came again to the stores, and not before. Redis only counts them.
     fn repeated(&mut self, book: &Book<'_>, id: BlockId, page: &Page, came_again: u64) {
         let [cached, stored] = page.repeated.map(|repeated| repeated.saturating_sub(came_again));
-        if cached > 0 && book.watched.stores[0] {
+        if cached > 0 && book.watched[Stage::Cached] {
             self.find(Stage::Cached, Kind::Duplicate, format!("block {id}"), format!("{cached} sales came again"));
             self.at(Stage::Cached).duplicate += cached - 1;
         }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use petstore::{BlockId, State};
+use pipeline::PerStage;
 use serde::Serialize;
 
 use super::book::Book;
 use super::judge::{Missing, Strange};
 use super::read::Gaps;
-use crate::audit::block::Watched;
 use crate::audit::findings::{Finding, Kind, Stage, Tallies};
 
 /// Blocks beyond retention that are named.
@@ -95,8 +95,8 @@ impl Recount {
         }
     }
 
-    pub(super) fn finish(mut self, watched: Watched) -> Self {
-        self.stages.keep(watched.stages());
+    pub(super) fn finish(mut self, watched: PerStage<bool>) -> Self {
+        self.stages.keep(watched);
         self.behind = self.gaps.behind.keys().copied().collect();
         self.well = self.stages.is_clean() && self.stages.0.values().all(|tally| tally.late == 0);
         self

@@ -205,7 +205,7 @@ impl Reader<'_> {
         let names = self.kafka.config.names();
         let mut topics = names.states();
         topics.push(names.sales());
-        topics.extend(book.watched.returned.then(|| names.receipts()));
+        topics.extend(book.watched[Stage::Returned].then(|| names.receipts()));
         let mut parts = self.kafka.fan_out.since(&topics, self.since_ms(book))?;
         parts.retain(|part| part.trimmed && part.start < part.end);
         for part in &mut parts {

@@ -3,12 +3,12 @@
 use kafka::blocks::{BlockRecord, Phase};
 use kafka::{Ranges, SaleHeader};
 use petstore::{BlockId, Parameters, Petstore, Sale, SaleId, State};
+use pipeline::PerStage;
 
 use super::book::{Book, Record};
 use super::judge::{Strange, judge};
 use super::read::Gaps;
 use super::*;
-use crate::audit::block::Watched;
 use crate::audit::findings::Kind;
 
 const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
@@ -16,7 +16,6 @@ const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 const NEXT: BlockId = BlockId { block: 1, ..ID };
 /// Which sale a fault is done to.
 const AT: usize = 7;
-const WATCHED: Watched = Watched { stores: [true, true], returned: true };
 
 fn sales() -> Vec<Sale> {
     sales_of(ID)
@@ -47,7 +46,7 @@ fn account(blocks: impl IntoIterator<Item = (BlockId, BlockRecord)>) -> Account 
 
 /// A book with one block, as the account has it.
 fn book<'a>(account: &'a Account, sales: &[Sale]) -> Book<'a> {
-    let mut book = Book::new(account, WATCHED, i64::MAX, true);
+    let mut book = Book::new(account, PerStage::from_fn(|_| true), i64::MAX, true);
     book.open(ID, account.blocks[&ID].clone(), sales);
     book
 }
@@ -305,7 +304,7 @@ fn a_pass_has_as_many_blocks_as_have_room_whatever_was_acknowledged_of_them() {
     let room = u64::try_from(lengths[0] + 1).unwrap();
     let mut passes = Vec::new();
     while blocks.peek().is_some() {
-        let mut book = Book::new(&account, WATCHED, i64::MAX, true);
+        let mut book = Book::new(&account, PerStage::from_fn(|_| true), i64::MAX, true);
         Chains::default().open(&mut book, &mut blocks, room).unwrap();
         passes.push(book.blocks.keys().map(|id| id.block).collect::<Vec<_>>());
     }

@@ -28,15 +28,14 @@ impl Block {
         let mut lost = Vec::new();
 
         let late = std::mem::take(&mut tallies.at_mut(Stage::Routed).late);
-        if self.suspect {
+        if self.routed.suspect {
             tallies.at_mut(Stage::Routed).not_auditable += late;
         } else if late > 0 {
             tallies.at_mut(Stage::Routed).expected -= late;
             tallies.at_mut(Stage::Accepted).found -= late;
             tallies.at_mut(Stage::Accepted).lost += late;
             let missing = routed.missing_from(&self.record.acknowledged);
-            let missing = missing.iter().filter(|index| !self.lost.contains(*index));
-            lost.push((Stage::Accepted, super::singles(missing)));
+            lost.push((Stage::Accepted, self.routed.lost.without(&missing)));
         }
 
         let storable = routed.without(&self.routed.broken).to_ranges();
@@ -48,7 +47,7 @@ impl Block {
                 tally.lost = missing.len().into();
                 tally.found = tally.expected - tally.lost;
                 let missing = missing.iter().filter(|index| !store.lost.contains(*index));
-                lost.push((stage, super::singles(missing)));
+                lost.push((stage, missing.collect()));
             } else {
                 tally.not_auditable += tally.late;
             }

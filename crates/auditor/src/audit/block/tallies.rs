@@ -3,7 +3,7 @@
 use kafka::Ranges;
 
 use super::stored::Stored;
-use super::{Block, Fate, singles};
+use super::{Block, Fate};
 use crate::audit::STORES;
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Stage, Tallies, Tally};
@@ -18,7 +18,7 @@ impl Block {
     pub(super) fn tallies_with(&self, silent: bool, seen: &Bits) -> Tallies {
         let acknowledged = u64::from(self.record.acknowledged.len());
         let gone = |fate: Fate| {
-            let ranges = self.lost.of(fate);
+            let ranges = self.routed.lost.of(fate);
             u64::from(ranges.len() - seen.count_in(ranges))
         };
         let (by_kafka, spoilt) = (gone(Fate::LostByKafka), gone(Fate::Spoilt));
@@ -42,7 +42,7 @@ impl Block {
             not_auditable: gone(Fate::NotAuditable),
             unknown: if silent || self.is_routed || self.record.phase.is_final() { unannounced } else { 0 },
             altered: self.routed.altered.count().into(),
-            out_of_order: self.accused[0].count().into(),
+            out_of_order: self.routed.accused.count().into(),
             never_sent: behind_end + counts.never_sent,
             ..*counts
         };
@@ -83,16 +83,11 @@ impl Block {
 
     /// Those of a store's sales that were not seen at all, unless a log was deleted ahead of us.
     pub(crate) fn unseen(&self, present: &Bits) -> Ranges {
-        if self.suspect {
+        if self.routed.suspect {
             return Ranges::default();
         }
-        let unseen = present.without(&self.routed.seen).to_ranges();
-        singles(unseen.iter().filter(|index| !self.routed.outside.contains(*index)))
-    }
-
-    /// Whether a sale came more than once when it was routed.
-    pub(crate) fn came_twice(&self, index: u32) -> bool {
-        self.routed.doubled.contains(index)
+        let unseen = present.without(&self.routed.seen);
+        unseen.iter().filter(|index| !self.routed.outside.contains(*index)).collect()
     }
 
     /// Takes what else a store has, all that it can have having been read by us; gives those that are new. Nothing is

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::gone::GoneBlock;
 use super::*;
 use crate::audit::findings::Stage;
-use crate::audit::tests::record;
+use crate::audit::tests::{record, watched};
 use crate::model::Body;
 
 const LENGTH: u32 = 40;
@@ -81,7 +81,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// Nothing of it was acknowledged yet.
 fn reserved() -> Block {
-    Block::new(0, record(Phase::Progress, &[], None), Watched { stores: [false, true], returned: true })
+    Block::new(0, record(Phase::Progress, &[], None), watched([false, true], true))
 }
 
 fn apply(block: &mut Block, event: &Event) {
@@ -104,12 +104,12 @@ fn apply(block: &mut Block, event: &Event) {
         }
         // Only what is missing is ever convicted.
         Event::LoseReturned(index) if block.missing_returned().contains(index) => {
-            block.lose_returned(index);
+            block.returned.as_mut().unwrap().lose(index, Fate::Lost);
         }
         Event::Alter(index) => drop(block.store_altered(1, &[index], 1)),
         Event::Verify(extra) => {
             let unseen = block.unseen(&[extra].into_iter().collect());
-            block.store_verified(1, block.records(), &unseen);
+            block.store_verified(1, block.routed.records, &unseen);
         }
         Event::Acknowledge(upto) if !block.record.phase.is_final() => {
             let acknowledged = Ranges::from(vec![(0, upto.max(block.record.acknowledged.len()))]);
@@ -118,9 +118,9 @@ fn apply(block: &mut Block, event: &Event) {
         Event::End(phase, end) => block.update(BlockRecord { phase, end: Some(end), ..block.record.clone() }),
         // Only what is missing is ever convicted.
         Event::Lose(index, fate) if block.missing().contains(index) => {
-            block.lose(index, fate);
+            block.routed.lose(index, fate);
         }
-        Event::Suspect => block.suspect(Source::State(State::Ca)),
+        Event::Suspect => block.suspect(Stage::Routed),
         Event::Finish => block.finish_routed(),
         Event::Say(found, duplicates) => block.store_said(1, found, duplicates, true),
         Event::Miss(start, end) => {

@@ -42,8 +42,18 @@ pub(super) fn model(id: BlockId) -> Vec<Sale> {
     SALES.iter().map(|sale| Sale { id: id.sale(sale.id.index), ..sale.clone() }).collect()
 }
 
+/// Whether Redis and Postgres are watched, and `receipts`; the topics always are.
+pub(crate) fn watched([redis, postgres]: [bool; 2], returned: bool) -> PerStage<bool> {
+    PerStage::from_fn(|stage| match stage {
+        Stage::Accepted | Stage::Routed => true,
+        Stage::Cached => redis,
+        Stage::Stored => postgres,
+        Stage::Returned => returned,
+    })
+}
+
 pub(super) fn audit(stores: [bool; 2], returned: bool) -> Audit {
-    Audit::new(Watched { stores, returned }, Box::new(|_, id| Ok(model(id))))
+    Audit::new(watched(stores, returned), Box::new(|_, id| Ok(model(id))))
 }
 
 /// No store is watched, and of the one block with this record these sales are read.
