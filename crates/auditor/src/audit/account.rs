@@ -41,15 +41,15 @@ impl Audit {
             stages,
             open_blocks: (self.open.len() + self.reserved.len()) as u64,
             done_blocks: self.done.count(),
-            other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
+            other_release_blocks: self.others.len(),
             findings: self
                 .gone
                 .values()
                 .flat_map(|gone| gone.findings.iter())
-                .chain(self.findings.iter())
+                .chain(self.lasting.findings.iter())
                 .cloned()
                 .collect(),
-            rejected_records: self.rejected.clone(),
+            rejected_records: self.lasting.rejected.clone(),
             content: Content { one_in, sparest },
             remarks: self.remarks(service::unix_us()),
             position: Position {
@@ -65,11 +65,11 @@ impl Audit {
     /// What belongs to no block.
     pub(super) fn strays(&self) -> Tallies {
         let mut strays = Tallies::default();
-        for (stage, tally) in READ.into_iter().zip(self.strays) {
+        for (stage, tally) in READ.into_iter().zip(self.lasting.strays) {
             *strays.at_mut(stage) = tally;
         }
         for stage in Stage::ALL {
-            strays.at_mut(stage).never_sent += self.strangers.count(stage);
+            strays.at_mut(stage).never_sent += self.lasting.strangers.count(stage);
         }
         strays
     }

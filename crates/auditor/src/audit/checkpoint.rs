@@ -7,8 +7,10 @@ use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::done::{Loader, Odd};
+use super::reading::RejectedRecords;
+use super::remarks::Overtaken;
 use super::strangers::Strangers;
-use super::{Audit, Case, Gone, Overtaken, RejectedRecords};
+use super::{Audit, Case, Gone};
 use crate::audit::block::Behind;
 use crate::audit::findings::{Findings, Stage, Tally};
 use crate::audit::source::Source;
@@ -22,18 +24,27 @@ pub(crate) struct Checkpoint {
     /// The Kafka that it counts in; empty if an earlier release wrote it.
     pub(crate) installation: String,
     pub(crate) logs: Vec<(Source, Log)>,
-    /// What belongs to no block: at routed and at returned.
-    pub(crate) strays: [Tally; 2],
     /// Faults whose origin is still to be looked up, of blocks that are not open.
     pub(crate) cases: Vec<Case>,
-    pub(crate) strangers: Strangers,
-    pub(crate) rejected: RejectedRecords,
-    pub(crate) findings: Findings,
     /// Sales of open blocks that are out of order at routed and returned: what is read again doesn't tell.
     pub(crate) disorder: Vec<(BlockId, [Behind; 2])>,
-    /// Blocks reserved before these times may have lost records to retention.
-    pub(crate) suspect_before_us: [i64; 2],
-    pub(crate) overtaken: Overtaken,
+    #[serde(flatten)]
+    pub(crate) lasting: Lasting,
+}
+
+/// What is known beside the blocks: a restart takes it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lasting {
+    /// What belongs to no block: at routed and at returned.
+    pub(super) strays: [Tally; 2],
+    pub(super) strangers: Strangers,
+    pub(super) rejected: RejectedRecords,
+    pub(super) findings: Findings,
+    /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
+    /// unix time, microseconds.
+    pub(super) suspect_before_us: [i64; 2],
+    pub(super) overtaken: Overtaken,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,15 +184,10 @@ impl Audit {
             version: VERSION,
             installation: self.installation.clone(),
             logs: self.sources.iter().copied().map(log).collect(),
-            strays: self.strays,
             // A restart finds the others again.
             cases: self.cases.iter().filter(|case| !case.is_open).copied().collect(),
-            strangers: self.strangers.clone(),
-            rejected: self.rejected.clone(),
-            findings: self.findings.clone(),
             disorder,
-            suspect_before_us: self.suspect_before_us,
-            overtaken: self.overtaken,
+            lasting: self.lasting.clone(),
         };
         let removed = |key: &String| Entry { key: key.clone(), value: None };
         let mut entries: Vec<Entry> = self.stale.iter().map(removed).collect();
@@ -229,14 +235,9 @@ impl Audit {
             self.read.set(source, log.needed);
             self.counted.set(source, log.read);
         }
-        self.strays = checkpoint.strays;
         self.cases = checkpoint.cases;
-        self.strangers = checkpoint.strangers;
-        self.rejected = checkpoint.rejected;
-        self.findings = checkpoint.findings;
         self.disorder = checkpoint.disorder.into_iter().collect();
-        self.suspect_before_us = checkpoint.suspect_before_us;
-        self.overtaken = checkpoint.overtaken;
+        self.lasting = checkpoint.lasting;
     }
 }
 

@@ -29,6 +29,28 @@ struct Changed {
     odd: BTreeSet<BlockId>,
 }
 
+/// Blocks by run and loader: nearly always one range of each.
+#[derive(Debug, Default)]
+pub(crate) struct BlockSet(BTreeMap<(u32, u32), Ranges>);
+
+impl BlockSet {
+    pub(crate) fn insert(&mut self, id: BlockId) {
+        self.0.entry((id.run, id.loader)).or_default().insert(id.block);
+    }
+
+    pub(crate) fn contains(&self, id: BlockId) -> bool {
+        self.0.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.values().map(|blocks| u64::from(blocks.len())).sum()
+    }
+}
+
 /// What is known of all whole blocks of one run and loader.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loader {

@@ -11,7 +11,7 @@ use super::checkpoint::{Entry, GONE, entry};
 use super::reserved::Reserved;
 use crate::audit::bits::Bits;
 use crate::audit::block::Block;
-use crate::audit::findings::{Findings, Kind, Tallies};
+use crate::audit::findings::{Findings, Kind, SHOWN, Tallies};
 
 /// Kafkas that are told apart: older ones are added to the oldest of these.
 const KEPT: usize = 20;
@@ -87,13 +87,13 @@ impl Audit {
     pub(crate) fn give_up(&self, held: &HeldByStores, at_us: i64) -> Gone {
         let mut stages = self.done.tallies().clone();
         stages.add(&self.strays());
-        let mut findings = self.findings.clone();
+        let mut findings = self.lasting.findings.clone();
         let mut add = |id: BlockId, block: &Block| {
             let gone = block.account_of_gone(held.each_ref().map(|held| held.get(&id)));
             stages.add(&gone.tallies);
             for (stage, lost) in gone.lost {
-                for index in lost.iter().take_while(|_| findings.has_room(stage, Kind::Lost)).collect::<Vec<_>>() {
-                    findings.add(stage, Kind::Lost, &id.sale(index).to_string(), "with a kafka that was replaced");
+                for index in lost.iter().take(SHOWN) {
+                    findings.add(stage, Kind::Lost, &id.sale(index), "with a kafka that was replaced");
                 }
             }
         };

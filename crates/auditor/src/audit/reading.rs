@@ -26,8 +26,8 @@ impl Audit {
     pub(crate) fn malformed(&mut self, source: Source, offset: i64, reason: &str) {
         if offset >= self.counted.at(source) {
             let stage = stage(source);
-            self.strays[strays(stage)].malformed += 1;
-            self.findings.add(stage, Kind::Malformed, &format!("{source}, offset {offset}"), reason);
+            self.lasting.strays[strays(stage)].malformed += 1;
+            self.lasting.findings.add(stage, Kind::Malformed, &format!("{source}, offset {offset}"), reason);
         }
     }
 
@@ -36,12 +36,12 @@ impl Audit {
         if record.offset < self.counted.at(Source::Rejected) {
             return;
         }
-        self.rejected.count += 1;
-        if self.rejected.first.len() < SHOWN {
+        self.lasting.rejected.count += 1;
+        if self.lasting.rejected.first.len() < SHOWN {
             if let Some((end, _)) = record.reason.char_indices().nth(SHORT) {
                 record.reason.truncate(end);
             }
-            self.rejected.first.push(record);
+            self.lasting.rejected.first.push(record);
         }
     }
 
@@ -56,7 +56,7 @@ impl Audit {
 
     /// What waits for a block, to be given to [`Self::blocks_are_known`]; `None` if nothing does.
     pub(crate) fn unknown(&self) -> Option<Unknown> {
-        let unknown = Unknown { sales: self.waiting.next(), blocks: self.strangers.waiting() };
+        let unknown = Unknown { sales: self.waiting.next(), blocks: self.lasting.strangers.waiting() };
         (!self.waiting.is_empty() || unknown.blocks > 0).then_some(unknown)
     }
 
@@ -65,14 +65,13 @@ impl Audit {
             return;
         }
         let (id, stage) = (record.id, stage(record.source));
-        if self.strangers.came(stage, id.block_id()) {
-            self.findings.add(stage, Kind::NeverSent, &id.to_string(), &place(record));
+        if self.lasting.strangers.came(stage, id.block_id()) {
+            self.lasting.findings.add(stage, Kind::NeverSent, &id, &place(record));
         }
         if stage == Stage::Routed {
             // It came all the way: no other stage is to blame.
-            for after in Stage::ALL.into_iter().filter(|after| *after > stage) {
-                self.findings.retract_of(after, Kind::NeverSent, &id.block_id().to_string());
-            }
+            let after = Stage::ALL.into_iter().filter(|after| *after > stage);
+            after.for_each(|after| self.lasting.findings.retract_of(after, Kind::NeverSent, id.block_id()));
             self.open_case(id, Kind::NeverSent, Evidence::of(record), false);
         }
     }
@@ -113,8 +112,8 @@ impl Audit {
         self.counted.set(source, end.min(self.counted.at(source)));
         if start != next && source != Source::Rejected {
             tracing::warn!(%source, next, beginning, end, "records were deleted before they were read: blocks until now can't be judged");
-            self.overtaken.add(source, start.saturating_sub(next), now_us);
-            let suspect = &mut self.suspect_before_us[strays(stage(source))];
+            self.lasting.overtaken.add(source, start.saturating_sub(next), now_us);
+            let suspect = &mut self.lasting.suspect_before_us[strays(stage(source))];
             *suspect = now_us.max(*suspect);
             self.open.values_mut().for_each(|block| block.suspect(stage(source)));
             self.reserved.values_mut().for_each(|reserved| reserved.suspect[strays(stage(source))] = true);

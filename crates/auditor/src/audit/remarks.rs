@@ -1,6 +1,5 @@
 //! What the auditor can't judge, or judges late, in words.
 
-use kafka::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::Audit;
@@ -34,7 +33,7 @@ impl Audit {
 
     /// A sentence for each thing that can't be judged, or is judged late.
     pub(super) fn remarks(&self, now_us: i64) -> Vec<String> {
-        let Overtaken { records, source, at_us } = self.overtaken;
+        let Overtaken { records, source, at_us } = self.lasting.overtaken;
         let ago = now_us.saturating_sub(at_us).max(0) / 1_000_000;
         let overtaken = source.map(|source| {
             format!(
@@ -67,7 +66,7 @@ impl Audit {
              again"
                 .to_owned()
         });
-        let others: u32 = self.others.values().map(Ranges::len).sum();
+        let others = self.others.len();
         let others = (others > 0).then(|| {
             format!("{others} blocks are not judged: they are of another release, whose model this one does not know")
         });

@@ -36,7 +36,7 @@ impl Audit {
     pub(super) fn open(&mut self, id: BlockId) {
         let Some(Reserved { number, record, suspect }) = self.reserved.remove(&id) else { return };
         let mut block = Box::new(Block::new(number, record, self.watched));
-        for ((before_us, suspect), stage) in self.suspect_before_us.into_iter().zip(suspect).zip(READ) {
+        for ((before_us, suspect), stage) in self.lasting.suspect_before_us.into_iter().zip(suspect).zip(READ) {
             if suspect || block.record.reserved_at_us < before_us {
                 block.suspect(stage);
             }

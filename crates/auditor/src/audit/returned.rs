@@ -41,7 +41,7 @@ impl Audit {
             for index in missing.iter().filter(|index| still.contains(*index)) {
                 if returned.lose(index, Fate::Lost) {
                     let detail = "in Postgres, passed by the spout, and not on receipts";
-                    self.findings.add(Stage::Returned, Kind::Lost, &id.sale(index).to_string(), detail);
+                    self.lasting.findings.add(Stage::Returned, Kind::Lost, &id.sale(index), detail);
                 }
             }
         }

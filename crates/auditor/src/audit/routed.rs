@@ -98,7 +98,7 @@ impl Audit {
                     "by kafka or by the fan-out: sales no longer reaches back so far, or is too long to search",
                 ),
             };
-            self.findings.add(stage, kind, &id.sale(index).to_string(), detail);
+            self.lasting.findings.add(stage, kind, &id.sale(index), detail);
         }
     }
 
@@ -120,8 +120,8 @@ impl Audit {
             }
             let Some(block) = self.open.get_mut(id) else { continue };
             for index in block.never_routed(not_routed) {
-                let what = id.sale(index).to_string();
-                self.findings.add(Stage::Returned, Kind::NeverSent, &what, "on receipts, and on no state's topic");
+                let detail = "on receipts, and on no state's topic";
+                self.lasting.findings.add(Stage::Returned, Kind::NeverSent, &id.sale(index), detail);
             }
             if *has_ended {
                 block.finish_routed();

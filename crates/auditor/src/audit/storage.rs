@@ -102,9 +102,14 @@ impl Audit {
         if STORES[store] == Stage::Cached {
             // It only counts: the list names the block once.
             let what = format!("block {}", asked.id);
-            self.findings.retract(Stage::Cached, Kind::Duplicate, &what);
+            self.lasting.findings.retract(Stage::Cached, Kind::Duplicate, &what);
             if repeats > 0 {
-                self.findings.add(Stage::Cached, Kind::Duplicate, &what, &format!("{repeats} sales came again"));
+                self.lasting.findings.add(
+                    Stage::Cached,
+                    Kind::Duplicate,
+                    &what,
+                    &format!("{repeats} sales came again"),
+                );
             }
         }
         repeats > 0
@@ -118,7 +123,7 @@ impl Audit {
             let place = |(topic, partition, offset): &(String, i32, i64)| format!("{topic}/{partition}/{offset}");
             let differs = if *equal { "" } else { ", with another content" };
             let detail = format!("from {}, kept from {}{differs}", place(came), place(kept));
-            self.findings.add(Stage::Stored, Kind::Duplicate, &id.to_string(), &detail);
+            self.lasting.findings.add(Stage::Stored, Kind::Duplicate, id, &detail);
         }
     }
 
@@ -141,7 +146,7 @@ impl Audit {
         let mut certain: Bits = asked.seen.iter().collect();
         missing.iter().for_each(|index| certain.remove(index));
         for index in block.store_has(store, certain.to_ranges(), missing) {
-            self.findings.add(STORES[store], Kind::Lost, &asked.id.sale(index).to_string(), "");
+            self.lasting.findings.add(STORES[store], Kind::Lost, &asked.id.sale(index), "");
         }
     }
 
@@ -177,7 +182,7 @@ impl Audit {
         let Some(block) = self.open.get_mut(&asked.id) else { return };
         for index in block.store_verified(store, asked.records, &strange.to_ranges()) {
             let detail = "nothing of it came this way";
-            self.findings.add(STORES[store], Kind::NeverSent, &asked.id.sale(index).to_string(), detail);
+            self.lasting.findings.add(STORES[store], Kind::NeverSent, &asked.id.sale(index), detail);
         }
     }
 
@@ -189,26 +194,23 @@ impl Audit {
         let Some(block) = self.open.get(&id) else { return };
         let parameters = block.record.parameters.clone();
         let Ok(truth) = self.truths.of(id, &parameters, true) else { return };
-        let (mut compared, mut altered) = (0, Vec::new());
+        let (mut compared, mut altered) = (0, BTreeMap::new());
         for row in rows {
             let comparison = truth.row(row);
             compared += usize::from(comparison != Comparison::Skipped);
-            altered.extend(matches!(comparison, Comparison::Altered { .. }).then_some(row));
+            if matches!(comparison, Comparison::Altered { .. }) {
+                altered.insert(row.index, row);
+            }
         }
-        let indices: Vec<u32> = altered.iter().map(|row: &&Row| row.index).collect();
         let Some(block) = self.open.get_mut(&id) else { return };
-        for index in block.store_altered(store, &indices, compared) {
+        for index in block.store_altered(store, altered.keys().copied().collect(), compared) {
             let sale = id.sale(index);
-            let detail = if self.findings.has_room(STORES[store], Kind::Altered) {
-                let row = altered.iter().find(|row| row.index == index);
-                let model = self.truths.sale(sale, &parameters);
-                row.zip(model).map(|(row, model)| row_detail(row, &model)).unwrap_or_default()
-            } else {
-                String::new()
-            };
-            self.findings.add(STORES[store], Kind::Altered, &sale.to_string(), &detail);
+            let has_room = self.lasting.findings.has_room(STORES[store], Kind::Altered);
+            let model = has_room.then(|| self.truths.sale(sale, &parameters)).flatten();
+            let detail = model.map(|model| row_detail(altered[&index], &model)).unwrap_or_default();
+            self.lasting.findings.add(STORES[store], Kind::Altered, &sale, &detail);
             // It came back as it was stored.
-            self.findings.retract(Stage::Returned, Kind::Altered, &sale.to_string());
+            self.lasting.findings.retract(Stage::Returned, Kind::Altered, &sale);
         }
     }
 }

@@ -105,12 +105,12 @@ impl Block {
     }
 
     /// Takes which rows of a store are not what was sent, of how many that were compared; gives those that are new.
-    pub(crate) fn store_altered(&mut self, store: usize, altered: &[u32], compared: usize) -> Vec<u32> {
+    pub(crate) fn store_altered(&mut self, store: usize, altered: Bits, compared: usize) -> Vec<u32> {
         let Some(stored) = &mut self.stores[store] else { return Vec::new() };
         stored.compared = compared;
-        let known = std::mem::replace(&mut stored.altered, altered.iter().copied().collect::<Bits>());
-        let new = |index: &u32| !known.contains(*index) && !self.routed.altered.contains(*index);
-        altered.iter().copied().filter(new).collect()
+        let new = altered.without(&stored.altered).without(&self.routed.altered);
+        stored.altered = altered;
+        new.iter().collect()
     }
 
     /// Says that a store may have forgotten the block: it is asked no more, and if it was not compared, it is left out.

@@ -106,7 +106,7 @@ fn apply(block: &mut Block, event: &Event) {
         Event::LoseReturned(index) if block.missing_returned().contains(index) => {
             block.returned.as_mut().unwrap().lose(index, Fate::Lost);
         }
-        Event::Alter(index) => drop(block.store_altered(1, &[index], 1)),
+        Event::Alter(index) => drop(block.store_altered(1, [index].into_iter().collect(), 1)),
         Event::Verify(extra) => {
             let unseen = block.unseen(&[extra].into_iter().collect());
             block.store_verified(1, block.routed.records, &unseen);
