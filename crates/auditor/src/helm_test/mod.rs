@@ -31,7 +31,7 @@ use service::HostPort;
 
 use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::recount::{Cut, Kafka, Reach, Recount, grouped, newest};
+use crate::recount::{Cut, Kafka, Reach, grouped, newest};
 use table::{Row, Table};
 
 /// The variables `TEST_*`.
@@ -117,22 +117,27 @@ struct Nothing {
 }
 
 /// Runs the whole test.
-pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
+pub async fn run(settings: &Settings, kafka: &kafka::Config, mut stores: Stores, patience: Patience) -> Outcome {
     let begun = Instant::now();
     let kafka = match Kafka::new(kafka) {
         Ok(kafka) => Arc::new(kafka),
         Err(err) => return Nothing::because(&err).outcome(settings),
     };
-    let cut = match mark(&kafka, begun + patience.sales).await {
+    let marking = blocking(&kafka, move |kafka| mark(kafka, begun + patience.sales));
+    let cut = match marking.await.unwrap_or_else(|err| Err(Nothing::because(&err))) {
         Ok(cut) => Arc::new(cut),
         Err(nothing) => return nothing.outcome(settings),
     };
     let limits = ((Instant::now() + patience.pass).min(begun + PASSED), begun + READ);
     // Asked before sales are counted: what the others do meanwhile need not be waited for after that.
     let (rounds, sales) = tokio::join!(auditor::rounds(settings), exporter::sales(settings));
-    let (found, sending) = tokio::join!(count(&kafka, stores, &cut, limits), is_sending(&kafka, &cut));
-    let found = match found {
-        Ok(found) => found,
+    let [counted, sent] = [&cut; 2].map(Arc::clone);
+    let (found, sending) = tokio::join!(
+        blocking(&kafka, move |kafka| newest(kafka, &mut stores, &counted, MOST, limits)),
+        blocking(&kafka, move |kafka| is_sending(kafka, &sent))
+    );
+    let (found, sending) = match found.flatten() {
+        Ok(found) => (found, sending.unwrap_or(false)),
         Err(err) => return Nothing::because(&err).outcome(settings),
     };
     if found.blocks == 0 {
@@ -183,22 +188,20 @@ async fn ask<T: DeserializeOwned>(program: &HostPort, path: &str) -> anyhow::Res
     serde_json::from_slice(&body).with_context(|| format!("reading {path}"))
 }
 
-async fn count(
+async fn blocking<T: Send + 'static>(
     kafka: &Arc<Kafka>,
-    mut stores: Stores,
-    cut: &Arc<Cut>,
-    limits: (Instant, Instant),
-) -> anyhow::Result<Recount> {
-    let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
-    tokio::task::spawn_blocking(move || newest(&kafka, &mut stores, &cut, MOST, limits)).await?
+    work: impl FnOnce(&Kafka) -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let kafka = Arc::clone(kafka);
+    Ok(tokio::task::spawn_blocking(move || work(&kafka)).await?)
 }
 
-/// Waits until there are enough sales, and takes the cut.
-async fn mark(kafka: &Arc<Kafka>, deadline: Instant) -> Result<Cut, Nothing> {
+/// Waits until there are enough sales, and takes the cut. Blocks.
+fn mark(kafka: &Kafka, deadline: Instant) -> Result<Cut, Nothing> {
     loop {
         // What is acknowledged now is published by then.
-        tokio::time::sleep(PUBLISHED).await;
-        let nothing = match cut(kafka).await {
+        std::thread::sleep(PUBLISHED);
+        let nothing = match cut(kafka) {
             Ok(cut) if cut.account.acknowledged() >= ENOUGH => return Ok(cut),
             Ok(cut) => Nothing {
                 why: format!(
@@ -218,36 +221,28 @@ async fn mark(kafka: &Arc<Kafka>, deadline: Instant) -> Result<Cut, Nothing> {
     }
 }
 
-/// The cut, with as much of the account as has enough sales, or all of it.
-async fn cut(kafka: &Arc<Kafka>) -> anyhow::Result<Cut> {
-    let kafka = Arc::clone(kafka);
-    let take = move || {
-        let deadline = Instant::now() + ACCOUNT;
-        let mut back = BACK;
-        loop {
-            let cut = Cut::take(&kafka, Reach::Back(back), deadline)?;
-            if cut.account.is_whole || cut.account.acknowledged() >= MOST {
-                return Ok(cut);
-            }
-            back = back.saturating_mul(8);
+/// The cut, with as much of the account as has enough sales, or all of it. Blocks.
+fn cut(kafka: &Kafka) -> anyhow::Result<Cut> {
+    let (deadline, mut back) = (Instant::now() + ACCOUNT, BACK);
+    loop {
+        let cut = Cut::take(kafka, Reach::Back(back), deadline)?;
+        if cut.account.is_whole || cut.account.acknowledged() >= MOST {
+            return Ok(cut);
         }
-    };
-    tokio::task::spawn_blocking(take).await?
+        back = back.saturating_mul(8);
+    }
 }
 
-/// Whether more is acknowledged than at the cut, or will be in a moment.
-async fn is_sending(kafka: &Arc<Kafka>, cut: &Arc<Cut>) -> bool {
-    let before = cut.account.acknowledged();
-    let grown = async || {
-        let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
-        let read = move || cut.account.read_on(&kafka, Instant::now() + ACCOUNT);
-        tokio::task::spawn_blocking(read).await.is_ok_and(|read| read.is_ok_and(|now| now.acknowledged() > before))
+/// Whether more is acknowledged than at the cut, or will be in a moment. Blocks.
+fn is_sending(kafka: &Kafka, cut: &Cut) -> bool {
+    let has_grown = || {
+        let now = cut.account.read_on(kafka, Instant::now() + ACCOUNT);
+        now.is_ok_and(|now| now.acknowledged() > cut.account.acknowledged())
     };
-    if grown().await {
-        return true;
+    has_grown() || {
+        std::thread::sleep(STILL);
+        has_grown()
     }
-    tokio::time::sleep(STILL).await;
-    grown().await
 }
 
 impl Nothing {
