@@ -53,7 +53,6 @@ impl Audit {
             content: Content { one_in, sparest },
             remarks: self.remarks(service::unix_us()),
             position: Position {
-                rounds: self.rounds,
                 read: self.read.sum(),
                 paused: self.is_full(),
                 audit_backlog: self.backlog(),

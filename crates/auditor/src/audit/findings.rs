@@ -15,7 +15,7 @@ pub(super) const SHOWN: usize = 25;
 /// Characters of a detail, which may quote a record: all findings are written in one record.
 const DETAIL: usize = 200;
 
-fn short(detail: &str) -> String {
+pub(super) fn short(detail: &str) -> String {
     detail.chars().take(DETAIL).collect()
 }
 

@@ -1,13 +1,13 @@
 //! The account of a Kafka that was emptied or replaced, as the auditor that ran then leaves it to the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 use service::account::EarlierKafka;
 
 use super::Audit;
-use super::checkpoint::{Entry, GONE, entry};
+use super::checkpoint::{Entry, GONE};
 use super::reserved::Reserved;
 use crate::audit::bits::Bits;
 use crate::audit::block::Block;
@@ -89,9 +89,9 @@ impl Audit {
         stages.add(&self.strays());
         let mut findings = self.lasting.findings.clone();
         let mut add = |id: BlockId, block: &Block| {
-            let gone = block.account_of_gone(held.each_ref().map(|held| held.get(&id)));
-            stages.add(&gone.tallies);
-            for (stage, lost) in gone.lost {
+            let (tallies, lost) = block.account_of_gone(held.each_ref().map(|held| held.get(&id)));
+            stages.add(&tallies);
+            for (stage, lost) in lost {
                 for index in lost.iter().take(SHOWN) {
                     findings.add(stage, Kind::Lost, &id.sale(index), "with a kafka that was replaced");
                 }
@@ -121,11 +121,6 @@ impl Audit {
                 oldest.kafkas += gone.kafkas;
             }
         }
-        by_age.iter().map(|(installation, gone)| entry(format!("{GONE}{installation}"), Some(gone))).collect()
-    }
-
-    /// Takes the accounts of earlier Kafkas.
-    pub(super) fn inherit(&mut self, gone: BTreeMap<String, Gone>) {
-        self.gone = gone;
+        by_age.iter().map(|(installation, gone)| Entry::new(format!("{GONE}{installation}"), Some(gone))).collect()
     }
 }

@@ -94,7 +94,6 @@ pub(crate) struct Audit {
     silence: Silence,
     /// Faults whose origin is to be looked up.
     cases: Vec<Case>,
-    extras: storage::Extras,
     lasting: Lasting,
     /// All that is read.
     sources: Vec<Source>,
@@ -113,7 +112,6 @@ pub(crate) struct Audit {
     begins_again: bool,
     /// Its keys, until they are removed.
     stale: Vec<String>,
-    rounds: u64,
 }
 
 impl Audit {
@@ -151,7 +149,7 @@ impl Audit {
         }
         let number = self.pace.count();
         self.reserved.insert(id, Reserved { number, record, suspect: [false; 2] });
-        for (record, body) in self.waiting.of(id) {
+        for waiting::Sale { record, body, .. } in self.waiting.of(id) {
             self.sale(Record { body: Body::new(&body), ..record });
         }
     }

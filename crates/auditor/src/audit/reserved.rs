@@ -47,6 +47,11 @@ impl Audit {
         self.open.insert(id, block);
     }
 
+    /// The blocks of which something was seen.
+    pub(super) fn opened(&self) -> impl Iterator<Item = (BlockId, &Block)> {
+        self.open.iter().map(|(id, block)| (*id, &**block))
+    }
+
     /// Whether something can still come of a block.
     pub(super) fn is_open(&self, id: BlockId) -> bool {
         self.open.contains_key(&id) || self.reserved.contains_key(&id)

@@ -24,12 +24,12 @@ pub(crate) struct Unreturned {
 impl Audit {
     /// What has not come back, to begin a round with.
     pub(crate) fn unreturned(&self) -> Vec<Unreturned> {
-        let unreturned = |(id, block): (&BlockId, &Block)| {
+        let unreturned = |(id, block): (BlockId, &Block)| {
             let missing = block.missing_returned();
             let spans = block.routed.spans.clone();
-            (!missing.is_empty()).then_some(Unreturned { id: *id, missing, spans })
+            (!missing.is_empty()).then_some(Unreturned { id, missing, spans })
         };
-        self.open.iter().map(|(id, block)| (id, &**block)).filter_map(unreturned).collect()
+        self.opened().filter_map(unreturned).collect()
     }
 
     /// Gives up those that have not come since, the spout having provably passed them all.

@@ -102,11 +102,6 @@ impl Audit {
         }
     }
 
-    pub(crate) fn end_round(&mut self, suspects: &Suspects) {
-        self.finish(suspects);
-        self.rounds += 1;
-    }
-
     /// Blocks of which nothing more can come are finished at routed, those that are missing having been sentenced, and what
     /// came back by then without having been routed never was.
     pub(crate) fn finish(&mut self, suspects: &Suspects) {

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::checkpoint::Writer;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
-use super::search::{Answer, Desk, Question};
+use super::search::{Answer, Desk};
 use super::{ASK_LIMIT, Live};
 use crate::audit::source::Source;
 use crate::audit::{Entry, Missing, Suspects, Unknown};
@@ -27,7 +27,7 @@ const REST: Duration = Duration::from_millis(250);
 const CASES: Duration = Duration::from_secs(5);
 /// Between two looks at how much is unread.
 const LAG: Duration = Duration::from_secs(2);
-/// Between two looks at where the account of blocks ends.
+/// Between two looks at where the account of blocks ends, while nothing waits for it.
 const LISTEN: Duration = Duration::from_secs(2);
 /// Between two checkpoints: what has to be read again after a restart.
 const CHECKPOINT: Duration = Duration::from_secs(5);
@@ -44,10 +44,9 @@ struct Judge<'a> {
     desk: Desk,
     /// What the search under way is to tell the losers of.
     searched: Suspects,
-    /// What had no block, and the end of the account of blocks asked for after.
-    strays: Option<(Unknown, i64)>,
-    /// When the end of the account of blocks was asked for, and the end; and the last such time by which it was read.
-    listening: Option<(Instant, i64)>,
+    /// What had no block, then when the end of the account of blocks was asked for, and the end; and the last such time by
+    /// which it was read.
+    listening: Option<(Option<Unknown>, Instant, i64)>,
     listened: Instant,
     returned: Option<Returned>,
     looked_up: Option<Instant>,
@@ -67,7 +66,6 @@ pub(super) fn run(live: &Live, desk: Desk, beat: &Beat) -> anyhow::Result<()> {
         round: None,
         desk,
         searched: Suspects::default(),
-        strays: None,
         listening: None,
         listened: Instant::now(),
         returned: Returned::new(live)?,
@@ -97,7 +95,6 @@ pub(super) fn run(live: &Live, desk: Desk, beat: &Beat) -> anyhow::Result<()> {
 
 impl Judge<'_> {
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.judge_strays()?;
         self.listen()?;
         self.hear()?;
         self.look_up();
@@ -125,36 +122,22 @@ impl Judge<'_> {
         Ok(end)
     }
 
-    /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
-    fn judge_strays(&mut self) -> anyhow::Result<()> {
-        if let Some((unknown, end)) = self.strays
+    /// Asks where the account of blocks ends, and notes when it was read so far. A sale that waited before, and whose block is
+    /// still unknown then, was never sent; and loaders that are silent are told from an account that can't be read.
+    fn listen(&mut self) -> anyhow::Result<()> {
+        if let Some((unknown, asked, end)) = self.listening
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.audit().blocks_are_known(unknown);
-            self.strays = None;
+            let mut audit = self.live.audit();
+            audit.listened(asked.duration_since(self.listened));
+            if let Some(unknown) = unknown {
+                audit.blocks_are_known(unknown);
+            }
+            (self.listening, self.listened) = (None, asked);
         }
         let unknown = self.live.audit().unknown();
-        if self.strays.is_none()
-            && let Some(unknown) = unknown
-        {
-            let end = self.end_of_blocks()?;
-            self.strays = Some((unknown, end));
-        }
-        Ok(())
-    }
-
-    /// Tells loaders that are silent from an account of blocks that can't be read.
-    fn listen(&mut self) -> anyhow::Result<()> {
-        match self.listening {
-            None if self.listened.elapsed() >= LISTEN => {
-                let asked = Instant::now();
-                self.listening = Some((asked, self.end_of_blocks()?));
-            }
-            Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
-                self.live.audit().listened(asked.duration_since(self.listened));
-                (self.listening, self.listened) = (None, asked);
-            }
-            _ => {}
+        if self.listening.is_none() && (unknown.is_some() || self.listened.elapsed() >= LISTEN) {
+            self.listening = Some((unknown, Instant::now(), self.end_of_blocks()?));
         }
         Ok(())
     }
@@ -165,7 +148,7 @@ impl Judge<'_> {
         }
         let cases = self.live.audit().cases().to_vec();
         if !cases.is_empty() {
-            self.desk.ask(Question::Cases(cases));
+            self.desk.begin(move |search| search.origins(&cases));
         }
     }
 
@@ -183,7 +166,7 @@ impl Judge<'_> {
                 for (id, index, fate) in fates {
                     audit.sentence(id, index, fate);
                 }
-                audit.end_round(&std::mem::take(&mut self.searched));
+                audit.finish(&std::mem::take(&mut self.searched));
                 self.live.round_ended();
             }
         }
@@ -238,7 +221,7 @@ impl Judge<'_> {
     fn end_round(&mut self, missing: Vec<Missing>) {
         let Some(Round { mut suspects, .. }) = self.round.take() else { return };
         if missing.is_empty() && self.searched.is_empty() {
-            self.live.audit().end_round(&suspects);
+            self.live.audit().finish(&suspects);
             self.live.round_ended();
             self.live.wait_for("nothing");
             return;
@@ -246,7 +229,7 @@ impl Judge<'_> {
         let blocks: BTreeSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
         let set_aside = suspects.extract_if(.., |id, _| blocks.contains(id)).collect();
         if !missing.is_empty() && !self.desk.is_busy() {
-            self.desk.ask(Question::Missing(missing));
+            self.desk.begin(move |search| search.fates(&missing));
             self.searched = set_aside;
         }
         self.live.audit().finish(&suspects);

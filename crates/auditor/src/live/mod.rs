@@ -62,7 +62,7 @@ struct Live {
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
     pruned_before_us: AtomicI64,
-    /// What the logs still held when that was last looked at.
+    /// What the logs still held when that was last looked at, and the blocks on the account.
     retained: Mutex<Retained>,
     redis_keeps: Option<Duration>,
     /// Whether the account of blocks has been read.
@@ -160,7 +160,7 @@ async fn prepare(
         sources,
         audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
-        retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
+        retained: Mutex::default(),
         redis_keeps: stores.redis.as_ref().and_then(Store::keeps),
         pruned_before_us: AtomicI64::new(if watched[Stage::Stored] { i64::MIN } else { i64::MAX }),
         started: AtomicBool::new(false),
@@ -257,6 +257,7 @@ impl Live {
         let mut account = self.audit().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
+        account.position.rounds = self.metrics.rounds.get();
         account.position.waiting_for.clone_from(&progress.waiting_for);
         account.position.round_age_ms = age(progress.round_ended);
         account.position.checkpoint_age_ms = age(progress.checkpoint_made);

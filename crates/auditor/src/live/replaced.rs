@@ -39,7 +39,10 @@ pub(super) async fn last_look(live: &Live, number: usize, store: &mut Store, bea
         for blocks in unsettled.chunks(BLOCKS) {
             for (id, counts) in blocks.iter().zip(store.counts(blocks).await?) {
                 beat.turned();
-                held.insert(*id, if counts.found > 0 { store.present(*id).await? } else { Bits::new() });
+                held.insert(
+                    *id,
+                    if counts.found > 0 { store.held(*id, false).await?.present } else { Bits::default() },
+                );
             }
         }
         anyhow::Ok(())

@@ -31,13 +31,6 @@ const CLOCKS_MS: i64 = 30_000;
 /// what was not found is left open.
 const LIMIT: Duration = Duration::from_mins(2);
 
-pub(super) enum Question {
-    /// Who lost these.
-    Missing(Vec<Missing>),
-    /// Where these faults were made.
-    Cases(Vec<Case>),
-}
-
 pub(super) enum Answer {
     /// What became of each sale.
     Fates(Vec<(BlockId, u32, Fate)>),
@@ -68,13 +61,10 @@ impl Desk {
         self.under_way.is_some()
     }
 
-    /// Begins a search, none being under way.
-    pub(super) fn ask(&mut self, question: Question) {
-        let search = Arc::clone(&self.search);
-        self.under_way = Some(spawn_blocking(move || match question {
-            Question::Missing(missing) => search.fates(&missing).map(Answer::Fates),
-            Question::Cases(cases) => search.origins(&cases).map(Answer::Origins),
-        }));
+    /// Begins a search, none being under way. It ends at a shutdown, and the runtime waits for that.
+    pub(super) fn begin(&mut self, search: impl FnOnce(&Search) -> anyhow::Result<Answer> + Send + 'static) {
+        let searching = Arc::clone(&self.search);
+        self.under_way = Some(spawn_blocking(move || search(&searching)));
     }
 
     /// The answer, once it is there.
@@ -84,7 +74,7 @@ impl Desk {
     }
 }
 
-struct Search {
+pub(super) struct Search {
     live: Arc<Live>,
     logs: Logs,
     beat: Beat,
@@ -128,7 +118,7 @@ impl Search {
     }
 
     /// What became of sales: reads `sales.rejected` and `sales`.
-    fn fates(&self, missing: &[Missing]) -> anyhow::Result<Vec<(BlockId, u32, Fate)>> {
+    pub(super) fn fates(&self, missing: &[Missing]) -> anyhow::Result<Answer> {
         let mut wanted: HashMap<BlockId, (&Missing, Found)> =
             missing.iter().map(|missing| (missing.id, (missing, Found::default()))).collect();
         let since_us = missing.iter().map(|missing| missing.reserved_at_us).min().unwrap_or(0);
@@ -152,11 +142,11 @@ impl Search {
         let fates = |(missing, found): (&Missing, Found)| -> Vec<(BlockId, u32, Fate)> {
             missing.indices.iter().map(|index| (missing.id, index, found.fate(index, whole))).collect()
         };
-        Ok(wanted.into_values().flat_map(fates).collect())
+        Ok(Answer::Fates(wanted.into_values().flat_map(fates).collect()))
     }
 
     /// Where faults were made: reads `sales`.
-    fn origins(&self, cases: &[Case]) -> anyhow::Result<Vec<Origin>> {
+    pub(super) fn origins(&self, cases: &[Case]) -> anyhow::Result<Answer> {
         let later = cases.iter().filter_map(|case| match case.evidence {
             Evidence::Behind(later) => Some(later),
             Evidence::Record { .. } => None,
@@ -172,7 +162,7 @@ impl Search {
             sightings.topics.insert(Source::State(header.state));
             sightings.first.get_or_insert((record.partition(), record.offset()));
         })?;
-        Ok(origins(cases, &suspects, whole))
+        Ok(Answer::Origins(origins(cases, &suspects, whole)))
     }
 
     /// Whether a record on `sales` is what the model generates.

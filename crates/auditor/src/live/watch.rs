@@ -107,8 +107,8 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
                 whole.push((asked, found));
             } else if looked_at < LOOKED_AT {
                 looked_at += 1;
-                let present = store.present(asked.id).await?;
-                live.audit().store_holds(number, asked, &present);
+                let held = store.held(asked.id, false).await?;
+                live.audit().store_holds(number, asked, &held.present);
             }
         }
         if !whole.is_empty() {
@@ -124,11 +124,7 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
 
 /// Compares all that the store holds of a block of which nothing more is expected.
 async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) -> anyhow::Result<()> {
-    let held = if asked.compares {
-        store.held(asked.id).await?
-    } else {
-        crate::audit::Held { present: store.present(asked.id).await?, rows: Vec::new() }
-    };
+    let held = store.held(asked.id, asked.compares).await?;
     let more = live.audit().is_more(asked, &held.present);
     // After what it holds: all of that came from below.
     let positions = if more { store.positions(&live.names, &live.installation).await? } else { BTreeMap::new() };

@@ -265,7 +265,7 @@ fn hold(store: &mut Store, number: usize, id: BlockId, book: &mut Book<'_>) -> a
     if repeated > 0 {
         book.conflicts.extend(runtime.block_on(store.conflicts(id, CONFLICTS))?);
     }
-    let held = runtime.block_on(store.held(id))?;
+    let held = runtime.block_on(store.held(id, true))?;
     for row in &held.rows {
         book.stored(id.sale(row.index), row.digest, row.receipt.as_ref().ok());
     }

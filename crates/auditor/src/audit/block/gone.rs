@@ -7,20 +7,13 @@ use crate::audit::STORES;
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Stage, Tallies};
 
-/// See [`Block::account_of_gone`].
-#[derive(Debug, Default)]
-pub(crate) struct GoneBlock {
-    pub(crate) tallies: Tallies,
-    /// The sales that are lost with Kafka, by the stage that does not have them.
-    pub(crate) lost: Vec<(Stage, Ranges)>,
-}
-
 impl Block {
-    /// `held`: what each store has of the block; none of a store that isn't watched or did not answer.
+    /// Its account, and the sales that are lost with Kafka, by the stage that does not have them. `held`: what each store has
+    /// of the block; none of a store that isn't watched or did not answer.
     ///
     /// What a store holds was routed, though it was not read. What was not routed was lost by Kafka; what was routed and is
     /// not in a store, or was stored and did not come back, is missing there for good.
-    pub(crate) fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> GoneBlock {
+    pub(crate) fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> (Tallies, Vec<(Stage, Ranges)>) {
         let first_unsent = self.record.first_unsent();
         let stored = held.into_iter().flatten().flat_map(Bits::iter).filter(|index| *index < first_unsent);
         let routed = self.routed.seen.or(&stored.collect());
@@ -63,6 +56,6 @@ impl Block {
             }
             *tallies.at_mut(Stage::Returned) = returned;
         }
-        GoneBlock { tallies, lost }
+        (tallies, lost)
     }
 }

@@ -1,7 +1,7 @@
 //! One open block: what was acknowledged of it, what was seen of it, and what follows.
 //!
 //! Pure: the caller proves that a stage has passed a sale, and calls accordingly ([`Sightings::lose`],
-//! [`Block::finish_routed`], [`Block::store_has`]); nothing here looks at a clock, so "lost" never means "slow".
+//! [`Block::finish_routed`], [`Stored::settle`]); nothing here looks at a clock, so "lost" never means "slow".
 //!
 //! A fault is counted where it happened: a stage is not to blame for what was altered, out of order or repeated
 //! when it came there.
@@ -20,7 +20,6 @@ use kafka::blocks::{BlockRecord, Phase};
 use petstore::SaleId;
 use pipeline::PerStage;
 
-use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Stage, Tally};
 use crate::audit::record::Record;
 use crate::audit::source::Source;
@@ -28,7 +27,7 @@ use crate::audit::{READ, STORES};
 use crate::model::{Comparison, Truth};
 pub(crate) use losses::Fate;
 pub(crate) use sightings::{Behind, Sightings, Span};
-use stored::Stored;
+pub(crate) use stored::Stored;
 
 /// A block that is not done and of which something was seen: about 4 KB.
 #[derive(Debug)]
@@ -48,7 +47,8 @@ pub(crate) struct Block {
     strangers: Ranges,
     /// Nothing more can be expected at routed.
     pub(crate) is_routed: bool,
-    stores: [Option<Stored>; 2],
+    /// What the watched stores have of it, in the order of [`STORES`].
+    pub(crate) stores: [Option<Stored>; 2],
     /// Faults that were there on `sales` already, as they are counted there, and as they were counted at routed.
     accepted: Tally,
     moved: Tally,
@@ -214,11 +214,6 @@ impl Block {
     /// Where its sales are.
     pub(crate) fn spans(&self) -> impl Iterator<Item = &Span> {
         READ.into_iter().filter_map(|stage| self.at(stage)).flat_map(|here| &here.spans)
-    }
-
-    /// Which of its sales a store must have: those seen that it can take.
-    pub(crate) fn storable(&self) -> Bits {
-        self.routed.seen.without(&self.routed.broken)
     }
 
     /// Notes that it is to be looked up whether a fault was there on `sales` already.

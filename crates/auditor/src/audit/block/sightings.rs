@@ -25,7 +25,7 @@ pub(crate) struct Sightings {
     /// Those that are there more than once.
     pub(crate) doubled: Bits,
     /// Those whose content is not what was sent.
-    pub(super) altered: Bits,
+    pub(crate) altered: Bits,
     /// Those behind a later one of their store.
     pub(super) behind: Behind,
     /// Those on another state's topic.
@@ -133,6 +133,20 @@ impl Sightings {
                 seen.reason = reason;
             }
         }
+    }
+
+    /// Which of them the next stage must have: those that it can take.
+    pub(crate) fn storable(&self) -> Bits {
+        self.seen.without(&self.broken)
+    }
+
+    /// Those of the next stage's sales that were not seen at all, unless a log was deleted ahead of us.
+    pub(crate) fn unseen(&self, present: &Bits) -> Ranges {
+        if self.suspect {
+            return Ranges::default();
+        }
+        let unseen = present.without(&self.seen);
+        unseen.iter().filter(|index| !self.outside.contains(*index)).collect()
     }
 
     /// Those of `wanted` that are not there, and not yet given up.

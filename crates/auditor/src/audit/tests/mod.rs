@@ -124,7 +124,7 @@ pub(super) fn prove(audit: &mut Audit, fate: Fate) {
     for missing in audit.convict(&suspects) {
         missing.indices.iter().for_each(|index| audit.sentence(missing.id, index, fate));
     }
-    audit.end_round(&suspects);
+    audit.finish(&suspects);
     audit.close_cases(&vec![Origin::Routed; audit.cases().len()]);
     audit.close();
 }
