@@ -1,9 +1,9 @@
 //! `AUDITOR_*`: which stores there are, and how they are reached.
 
 use anyhow::bail;
+use pipeline::{PerStage, Stage};
 use serde::Deserialize;
 
-use crate::audit::block::Watched;
 use crate::store::Store;
 
 /// The variables `AUDITOR_*`.
@@ -42,9 +42,14 @@ impl Config {
 }
 
 impl Stores {
-    /// Which of the stages there are.
-    pub(crate) fn watched(&self) -> Watched {
-        Watched { stores: [self.redis.is_some(), self.postgres.is_some()], returned: self.returned }
+    /// Of each stage, whether it is one of this installation's.
+    pub(crate) fn watched(&self) -> PerStage<bool> {
+        PerStage::from_fn(|stage| match stage {
+            Stage::Accepted | Stage::Routed => true,
+            Stage::Cached => self.redis.is_some(),
+            Stage::Stored => self.postgres.is_some(),
+            Stage::Returned => self.returned,
+        })
     }
 }
 

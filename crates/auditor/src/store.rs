@@ -9,7 +9,6 @@ use stores::postgres::Conflict;
 use stores::{Counts, Listed, Positions};
 
 use crate::audit::Held;
-use crate::audit::bits::Bits;
 
 /// Reads one of the stores.
 pub enum Store {
@@ -87,22 +86,19 @@ impl Store {
         Ok(counts)
     }
 
-    pub(crate) async fn present(&mut self, block: BlockId) -> anyhow::Result<Bits> {
+    /// What there is of a block; `content`: with the content of the rows, if the store has rows.
+    pub(crate) async fn held(&mut self, block: BlockId, content: bool) -> anyhow::Result<Held> {
+        let mut rows = Vec::new();
         let indices: Vec<u32> = match self {
             Self::Redis(reader, _) => reader.present(block).await?,
+            Self::Postgres(reader) if content => {
+                rows = reader.rows(block).await?;
+                rows.iter().map(|row| row.index).collect()
+            }
             Self::Postgres(reader) => reader.present(block).await?.into_iter().map(|(index, _)| index).collect(),
         };
         // Indices are clamped to one beyond what any writer stores: a row made by hand must not cost its index in memory.
-        Ok(indices.into_iter().map(|index| index.min(stores::MAX_INDEX + 1)).collect())
-    }
-
-    /// The same with the content of the rows, if the store has rows.
-    pub(crate) async fn held(&mut self, block: BlockId) -> anyhow::Result<Held> {
-        let Self::Postgres(reader) = self else {
-            return Ok(Held { present: self.present(block).await?, rows: Vec::new() });
-        };
-        let rows = reader.rows(block).await?;
-        Ok(Held { present: rows.iter().map(|row| row.index.min(stores::MAX_INDEX + 1)).collect(), rows })
+        Ok(Held { present: indices.into_iter().map(|index| index.min(stores::MAX_INDEX + 1)).collect(), rows })
     }
 
     /// What came again to a block, `limit` at most, if the store tells.

@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
+use auditor::Stores;
 use auditor::helm_test::{Outcome, Patience, Settings, run};
-use auditor::{Store, Stores};
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
 use pipeline::Stage;
@@ -40,18 +40,6 @@ async fn test_when(world: &World, stores: fn(&World) -> Stores, knows: fn(&Accou
     outcome
 }
 
-fn all(world: &World) -> Stores {
-    Stores { returned: true, ..both(world) }
-}
-
-fn both(world: &World) -> Stores {
-    Stores {
-        redis: Some(Store::redis(world.redis.clone())),
-        postgres: Some(Store::postgres(world.postgres.clone())),
-        returned: false,
-    }
-}
-
 /// A closed block and one that is still being sent, accepted and routed.
 async fn world() -> (World, Vec<Sale>, u32) {
     let mut world = World::new().await;
@@ -60,9 +48,7 @@ async fn world() -> (World, Vec<Sale>, u32) {
     let more = &more[..50];
     world.account(BLOCK, Phase::Closed, count(&sales));
     world.account(open, Phase::Progress, 40);
-    world.accept(sales.iter().chain(more));
-    world.route(sales.iter().chain(more));
-    world.fan_out_has_passed_all();
+    world.flow(sales.iter().chain(more));
     let all = count(&sales) + 40;
     (world, sales, all)
 }
@@ -79,7 +65,7 @@ async fn what_is_right_is_ok_open_blocks_included() {
     fill(&world, &[]).await;
     let open = World::sales(BlockId { block: BLOCK.block + 1, ..BLOCK });
     world.give_back(sales.iter().chain(&open[..50]));
-    let Outcome { text, well } = test(&world, all).await;
+    let Outcome { text, well } = test(&world, |world| world.stores(true)).await;
     assert!(well, "{text}");
     for line in [
         format!("  ok    accepted   {count} of {count}\n"),
@@ -100,6 +86,7 @@ async fn rows_that_are_missing_fail_their_stage_alone_and_are_named() {
     let (world, sales, all) = world().await;
     // Index 45 of the second block is not acknowledged: it may be missing. Three of the first block are not.
     fill(&world, &[100, 101, 102]).await;
+    let both = |world: &World| world.stores(false);
     let Outcome { text, well } = test_when(&world, both, |account| !account.counts.is_empty()).await;
     assert!(!well);
     let found = all - 3;

@@ -26,8 +26,7 @@ fn without(sales: &[Sale], index: usize) -> impl Iterator<Item = &Sale> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_is_accounted_for_to_the_sale() {
     let mut world = World::new().await;
-    let sales = World::sales(BLOCK);
-    world.account(BLOCK, Phase::Closed, count(&sales));
+    let sales = world.account_whole(BLOCK);
     world.accept(&sales);
     let auditor = Auditor::start(&world.kafka, Stores::default());
     let late = auditor.account(|account| account.open_blocks == 1).await;
@@ -131,9 +130,7 @@ async fn judging_goes_on_while_a_search_is_under_way() {
     auditor.account(|account| account.position.waiting_for.contains("search")).await;
 
     world.account(whole, Phase::Closed, count(&all));
-    world.accept(&all);
-    world.route(&all);
-    world.fan_out_has_passed_all();
+    world.flow(&all);
     let account = auditor.account(|account| account.done_blocks == 1).await;
     assert_eq!((found(&account).0, account.open_blocks), (vec![], 1), "the search is not over: {account:?}");
 
@@ -173,9 +170,8 @@ async fn a_restart_in_the_middle_gives_the_same_account() {
     restarted.stop().await;
 
     // A third one that never knew the checkpoint has the same account.
-    let mut kafka = world.kafka.clone();
-    forget_checkpoint(&mut kafka).await;
-    let fresh = Auditor::start(&kafka, Stores::default());
+    world.delete(&[world.kafka.names().audit()]).await;
+    let fresh = Auditor::start(&world.kafka, Stores::default());
     let from_scratch = fresh.account(|account| account.done_blocks == 2).await;
     fresh.stop().await;
     assert_eq!(after.stages, from_scratch.stages);
@@ -194,19 +190,13 @@ async fn a_restart_in_the_middle_gives_the_same_account() {
 async fn an_auditor_that_was_overtaken_by_retention_goes_on_and_judges_the_next_block() {
     let mut world = World::new().await;
     let block = |number| BlockId { block: BLOCK.block + number, ..BLOCK };
-    let [read, deleted, next] = [0, 1, 2].map(|number| World::sales(block(number)));
-    world.account(block(0), Phase::Closed, count(&read));
-    world.accept(&read);
-    world.route(&read);
-    world.fan_out_has_passed_all();
+    let next = World::sales(block(2));
+    world.routed(block(0));
     let mut process = Process::start(&world);
     process.account(|account| account.done_blocks == 1).await;
 
     process.signal("STOP");
-    world.account(block(1), Phase::Closed, count(&deleted));
-    world.accept(&deleted);
-    world.route(&deleted);
-    world.fan_out_has_passed_all();
+    let deleted = world.routed(block(1));
     world.forget(&world.ends(deleted.iter().map(Sale::state))).await;
     process.signal("CONT");
     let overtaken = process.account(|account| account.done_blocks == 2).await;
@@ -222,16 +212,6 @@ async fn an_auditor_that_was_overtaken_by_retention_goes_on_and_judges_the_next_
     assert_eq!(found(&account), (vec![(Stage::Routed, Kind::Lost, 1)], vec![block(2).sale(7).to_string()]));
     assert_eq!(account.stages.at(Stage::Routed).not_auditable, u64::from(count(&deleted)));
     assert!(process.child.try_wait().unwrap().is_none(), "it is the same process all along");
-}
-
-/// Deletes the audit's topic: its next reader begins from nothing.
-async fn forget_checkpoint(kafka: &mut kafka::Config) {
-    use rdkafka::admin::{AdminClient, AdminOptions};
-    let admin: AdminClient<rdkafka::client::DefaultClientContext> = kafka.client().create().unwrap();
-    let topic = kafka.names().audit();
-    for deleted in admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap() {
-        deleted.unwrap();
-    }
 }
 
 /// The program itself, to be killed.

@@ -177,16 +177,7 @@ async fn spoil_redis(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 3]
 }
 
 async fn spoil_postgres(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>; 7]) {
-    let mut config = tokio_postgres::Config::new();
-    let variable = |name: &str| world.servers.get(name);
-    config.host(variable("POSTGRES_HOST")).port(variable("POSTGRES_PORT").parse().unwrap());
-    config
-        .dbname(variable("POSTGRES_DATABASE"))
-        .user(variable("POSTGRES_USER"))
-        .password(variable("POSTGRES_PASSWORD"));
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-    let running = tokio::spawn(connection);
-    client.batch_execute(&format!("SET search_path TO \"{}\"", world.schema)).await.unwrap();
+    let client = world.sql().await;
     let columns = "topic, partition, kafka_offset, due, stored_at, state, store, customer, time, cents, items, digest";
     let changes = [
         (Kind::Lost, "DELETE FROM sale_events WHERE {}".to_owned()),
@@ -222,8 +213,6 @@ async fn spoil_postgres(world: &World, faults: &mut Faults, blocks: &[Vec<Sale>;
             faults.expect(Stage::Stored, kind, id);
         }
     }
-    drop(client);
-    running.await.unwrap().unwrap();
 }
 
 /// What the spout does wrong.

@@ -4,9 +4,10 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use auditor::{Store, Stores, recount};
+use auditor::{Stores, recount};
 use kafka::blocks::Phase;
 use petstore::BlockId;
 use pipeline::Stage;
@@ -15,10 +16,6 @@ use stores::{Adopt, Counts, Outcome, Part, Record, Store as _};
 use support::{Auditor, BLOCK, LIMIT, World, count};
 
 const HOUR: Duration = Duration::from_hours(1);
-
-fn stores(world: &World) -> Stores {
-    Stores { redis: None, postgres: Some(Store::postgres(world.postgres.clone())), returned: false }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
@@ -29,21 +26,15 @@ async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
     world.account_since(HOUR, done, Phase::Closed, count(&done_sales));
     world.account_since(HOUR, open, Phase::Progress, count(&open_sales));
     world.account(young, Phase::Closed, count(&young_sales));
-    for sales in [&done_sales, &open_sales] {
-        world.accept(sales);
-        world.route(sales);
-    }
+    world.flow(done_sales.iter().chain(&open_sales));
     let old = world.ends(young_sales.iter().map(petstore::Sale::state));
-    world.accept(&young_sales);
-    world.route(&young_sales);
+    world.flow(&young_sales);
     world.account_since(Duration::ZERO, last, Phase::Closed, count(&last_sales));
-    world.accept(&last_sales);
-    world.route(&last_sales);
-    world.fan_out_has_passed_all();
+    world.flow(&last_sales);
     let installation = world.installation().await;
     world.fill(&mut stores::postgres::Writer::new(world.postgres.clone(), &installation), &[]).await;
 
-    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let auditor = Auditor::start(&world.kafka, world.only_postgres());
     auditor.account(|account| account.done_blocks == 3).await;
     auditor.checkpointed().await;
     auditor.stop().await;
@@ -52,14 +43,14 @@ async fn a_done_block_is_deleted_from_postgres_when_kafka_no_longer_holds_it() {
     assert_eq!(in_postgres(&world, &[done, open, young, last], |_| true).await, all, "kafka holds all of them");
 
     world.forget(&old).await;
-    let auditor = Auditor::start(&world.kafka, stores(&world));
+    let auditor = Auditor::start(&world.kafka, world.only_postgres());
     let left = in_postgres(&world, &[done, open, young, last], |counts| counts[0].found == 0).await;
     assert_eq!(left, [Counts::default(), all[1], all[2], all[3]]);
     let account = auditor.settled().await;
     assert_eq!((account.done_blocks, account.counts), (3, vec![]));
     auditor.stop().await;
 
-    let recount = recount::run(&world.kafka, stores(&world)).await.unwrap();
+    let recount = recount::run(&world.kafka, world.only_postgres()).await.unwrap();
     assert_eq!((recount.blocks, recount.well), (1, true), "only the last one is judged: {recount:?}");
 }
 
@@ -70,25 +61,16 @@ async fn a_done_block_that_no_log_holds_is_deleted_from_the_account() {
     let [old_sales, last_sales] = [old, last].map(World::sales);
     world.account_closed(HOUR, old, count(&old_sales));
     world.account_since(HOUR, open, Phase::Reserved, 0);
-    world.accept(&old_sales);
-    world.route(&old_sales);
-    world.fan_out_has_passed_all();
+    world.flow(&old_sales);
     let auditor = Auditor::start(&world.kafka, Stores::default());
     auditor.account(|account| account.done_blocks == 1).await;
     auditor.checkpointed().await;
     auditor.stop().await;
 
-    let mut ends = world.ends(petstore::State::ALL);
-    for partition in 0..world.kafka.sales_partitions.get() {
-        let topic = world.kafka.names().sales();
-        let end = rdkafka::Offset::Offset(world.end(&topic, partition));
-        ends.add_partition_offset(&topic, partition, end).unwrap();
-    }
-    world.forget(&ends).await;
+    world.forget(&world.ends(petstore::State::ALL)).await;
+    world.forget(&world.ends_of_sales()).await;
     world.account_since(Duration::ZERO, last, Phase::Reserved, 0);
-    world.accept(&last_sales);
-    world.route(&last_sales);
-    world.fan_out_has_passed_all();
+    world.flow(&last_sales);
     world.account_closed(Duration::ZERO, last, count(&last_sales));
     let auditor = Auditor::start(&world.kafka, Stores::default());
     assert_eq!(on_the_account(&world, |blocks| blocks.len() < 3).await, [open, last]);
@@ -104,7 +86,7 @@ async fn rows_of_an_earlier_kafka_are_deleted_with_their_conflicts_once_its_acco
     let (before, partition) = (world.installation().await, (world.kafka.names().state(sales[0].state()), 0));
     let mut postgres = Writer::new(world.postgres.clone(), &before);
     world.fill(&mut postgres, &[]).await;
-    let first = Auditor::start(&world.kafka, stores(&world));
+    let first = Auditor::start(&world.kafka, world.only_postgres());
     first.account(|account| account.done_blocks == 1).await;
     first.checkpointed().await;
     let end = world.end_of(sales[0].state());
@@ -114,7 +96,7 @@ async fn rows_of_an_earlier_kafka_are_deleted_with_their_conflicts_once_its_acco
     let again = Part { partition, expected: end, next: end + 1, records: again };
     assert_eq!(postgres.write(&[again]).await.unwrap(), [Outcome::Written { conflicts: 1 }]);
 
-    let second = Auditor::start(&world.kafka, stores(&world));
+    let second = Auditor::start(&world.kafka, world.only_postgres());
     second.account(|account| account.position.rounds > 2).await;
     let old = Counts { found: count(&sales).into(), conflicts: 1 };
     assert_eq!(in_postgres(&world, &[BLOCK], |_| true).await, [old], "its sinks may still be writing");
@@ -133,25 +115,26 @@ async fn rows_of_an_earlier_kafka_are_deleted_with_their_conflicts_once_its_acco
 
 /// Which blocks are on the loaders' account, as soon as that is `enough`.
 async fn on_the_account(world: &World, enough: impl Fn(&[BlockId]) -> bool) -> Vec<BlockId> {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        let blocks = kafka::blocks::read_all(&world.kafka, LIMIT).unwrap();
-        let mut blocks: Vec<BlockId> = blocks.into_iter().map(|block| block.id).collect();
-        blocks.sort_unstable();
-        if enough(&blocks) || Instant::now() > deadline {
-            return blocks;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let look = async || {
+        let blocks = kafka::blocks::read_all(&world.kafka, LIMIT).unwrap().into_iter();
+        blocks.map(|block| block.id).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    soon(look, enough).await
 }
 
 /// What Postgres has of blocks, as soon as that is `enough`.
 async fn in_postgres(world: &World, blocks: &[BlockId], enough: impl Fn(&[Counts]) -> bool) -> Vec<Counts> {
-    let (mut reader, deadline) = (Reader::new(world.postgres.clone()), Instant::now() + LIMIT);
+    let mut reader = Reader::new(world.postgres.clone());
+    soon(async || reader.counts(blocks).await.unwrap(), enough).await
+}
+
+/// What is there once it is `enough`, or the time is over.
+async fn soon<T>(mut look: impl AsyncFnMut() -> Vec<T>, enough: impl Fn(&[T]) -> bool) -> Vec<T> {
+    let deadline = Instant::now() + LIMIT;
     loop {
-        let counts = reader.counts(blocks).await.unwrap();
-        if enough(&counts) || Instant::now() > deadline {
-            return counts;
+        let found = look().await;
+        if enough(&found) || Instant::now() > deadline {
+            return found;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -5,22 +5,18 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use auditor::recount;
 use auditor::recount::Recount;
-use auditor::{Store, Stores, recount};
-use kafka::SaleHeader;
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale, SaleId, State};
 use pipeline::Stage;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::Offset;
 use service::findings::Kind;
 use stores::{Adopt as _, Outcome, Part, Record, Store as _};
-use support::{BLOCK, LIMIT, World, count};
+use support::{BLOCK, DUE_US, Message, World, count};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -29,28 +25,23 @@ const TICK: Duration = Duration::from_millis(100);
 const SALES: usize = 100;
 /// A loader publishes its account less often than it sends.
 const PUBLISHES: u64 = 5;
-const DUE_US: i64 = 1_700_000_000_000_001;
 
 /// A whole pipeline that one task turns, stage by stage.
-struct Load {
-    world: World,
+struct Load<'a> {
+    world: &'a World,
     block: BlockId,
     begun: Instant,
     sales: Vec<Sale>,
     sent: usize,
     ticks: u64,
-    loader: BaseProducer,
-    ends: kafka::Asker,
-    fan_out: BaseConsumer,
-    spout: BaseConsumer,
     redis: stores::redis::Writer,
     postgres: stores::postgres::Writer,
     /// The next offset of each state's topic, as the stores have it.
     next: BTreeMap<State, i64>,
 }
 
-impl Load {
-    async fn new(world: World) -> Self {
+impl<'a> Load<'a> {
+    async fn new(world: &'a World) -> Self {
         let installation = world.installation().await;
         let mut redis = stores::redis::Writer::new(world.redis.clone(), &installation);
         let mut postgres = stores::postgres::Writer::new(world.postgres.clone(), &installation);
@@ -63,10 +54,6 @@ impl Load {
             sales: World::sales(BLOCK),
             sent: 0,
             ticks: 0,
-            loader: world.kafka.idempotent_producer().create().unwrap(),
-            ends: kafka::Asker::new(&world.kafka, "reader").unwrap(),
-            fan_out: world.kafka.member("fan-out").create().unwrap(),
-            spout: world.kafka.member("spout").create().unwrap(),
             redis,
             postgres,
             next: BTreeMap::new(),
@@ -92,32 +79,23 @@ impl Load {
         let sales = self.sales[self.sent..upto].to_vec();
         self.sent = upto;
         let names = self.world.kafka.names();
-        for sale in &sales {
-            send(&self.loader, &names.sales(), sale, &serde_json::to_vec(sale).unwrap());
-        }
-        self.loader.flush(LIMIT).unwrap();
+        self.world.accept(&sales);
         self.world.transaction(|producer| {
             for sale in &sales {
-                send(producer, &names.state(sale.state()), sale, &serde_json::to_vec(sale).unwrap());
+                Message::of(sale).send(producer, &names.state(sale.state()));
             }
         });
-        let partitions = (0..self.world.kafka.sales_partitions.get()).map(|partition| (names.sales(), partition));
-        self.fan_out.commit(&self.ends_of(partitions), CommitMode::Sync).unwrap();
-        let routed = self.ends_of(names.states().into_iter().map(|topic| (topic, 0)));
-        self.store(&sales, &routed).await;
-        self.world.transaction(|producer| {
-            for sale in &sales {
-                send(producer, &names.receipts(), sale, &serde_json::to_vec(&sale.receipt()).unwrap());
-            }
-        });
-        self.spout.commit(&routed, CommitMode::Sync).unwrap();
+        self.world.fan_out_has_passed_all();
+        self.store(&sales).await;
+        self.world.give_back(&sales);
         self.ticks += 1;
         if self.ticks.is_multiple_of(PUBLISHES) {
             self.publish(Phase::Progress);
         }
     }
 
-    async fn store(&mut self, sales: &[Sale], routed: &TopicPartitionList) {
+    async fn store(&mut self, sales: &[Sale]) {
+        let routed = self.world.ends(State::ALL);
         let mut records: BTreeMap<State, Vec<Record>> = BTreeMap::new();
         for sale in sales {
             records.entry(sale.state()).or_default().push(Record::new(sale.clone(), DUE_US, 0).unwrap());
@@ -134,13 +112,7 @@ impl Load {
         }
     }
 
-    fn ends_of(&self, partitions: impl Iterator<Item = (String, i32)>) -> TopicPartitionList {
-        let mut list = TopicPartitionList::new();
-        partitions.for_each(|(topic, partition)| list.add_partition_offset(&topic, partition, Offset::End).unwrap());
-        self.ends.ask(|client| client.offsets_for_times(list, LIMIT)).unwrap()
-    }
-
-    async fn run(mut self, turns: Arc<AtomicU64>, shutdown: CancellationToken) {
+    async fn run(mut self, turns: &AtomicU64, shutdown: &CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !shutdown.is_cancelled() {
@@ -151,43 +123,24 @@ impl Load {
     }
 }
 
-fn send(producer: &BaseProducer, topic: &str, sale: &Sale, body: &[u8]) {
-    let headers = SaleHeader { id: sale.id, due_us: DUE_US, state: sale.state() }.to_owned_headers();
-    let key = sale.store.id.to_string();
-    producer.send(BaseRecord::to(topic).key(&key).payload(body).headers(headers)).map_err(|(err, _)| err).unwrap();
-}
-
-fn stores(redis: &stores::redis::Config, postgres: &stores::postgres::Config) -> Stores {
-    Stores {
-        redis: Some(Store::redis(redis.clone())),
-        postgres: Some(Store::postgres(postgres.clone())),
-        returned: true,
-    }
-}
-
-async fn delete_row(schema: &str, servers: &test_servers::Servers, id: SaleId) {
-    let mut config = tokio_postgres::Config::new();
-    config.host(servers.get("POSTGRES_HOST")).port(servers.get("POSTGRES_PORT").parse().unwrap());
-    config.dbname(servers.get("POSTGRES_DATABASE")).user(servers.get("POSTGRES_USER"));
-    config.password(servers.get("POSTGRES_PASSWORD"));
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
-    let running = tokio::spawn(connection);
-    let SaleId { run, loader, block, index } = id;
+async fn delete_row(world: &World, SaleId { run, loader, block, index }: SaleId) {
     let this = format!("(run, loader, block, index) = ({run}, {loader}, {block}, {index})");
-    let deleted = client.execute(&format!("DELETE FROM \"{schema}\".sale_events WHERE {this}"), &[]).await.unwrap();
+    let deleted = world.sql().await.execute(&format!("DELETE FROM sale_events WHERE {this}"), &[]).await.unwrap();
     assert_eq!(deleted, 1);
-    drop(client);
-    running.await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found() {
     let world = World::new().await;
-    let (kafka, redis, postgres) = (world.kafka.clone(), world.redis.clone(), world.postgres.clone());
-    let (schema, servers) = (world.schema.clone(), world.servers.clone());
-    let (turns, shutdown) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
-    let _stop = shutdown.clone().drop_guard();
-    let running = tokio::spawn(Load::new(world).await.run(turns.clone(), shutdown.clone()));
+    let (turns, shutdown) = (AtomicU64::new(0), CancellationToken::new());
+    let load = Load::new(&world).await.run(&turns, &shutdown);
+    tokio::join!(load, async {
+        recount_meanwhile(&world, &turns).await;
+        shutdown.cancel();
+    });
+}
+
+async fn recount_meanwhile(world: &World, turns: &AtomicU64) {
     let block = u64::from(count(&World::sales(BLOCK)));
     let sent = || turns.load(Ordering::Relaxed) * SALES as u64;
     while sent() < 3 * block {
@@ -196,7 +149,7 @@ async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found
 
     for _ in 0..3 {
         let before = sent();
-        let Recount { stages, findings, well, .. } = recount::run(&kafka, stores(&redis, &postgres)).await.unwrap();
+        let Recount { stages, findings, well, .. } = recount::run(&world.kafka, world.stores(true)).await.unwrap();
         let meanwhile = sent() - before;
         println!("{meanwhile} sales were sent meanwhile");
         assert!(meanwhile > 0);
@@ -206,13 +159,11 @@ async fn what_goes_on_meanwhile_is_no_finding_and_a_row_that_is_deleted_is_found
         assert!(stages.at(Stage::Returned).found > block, "{stages:#?}");
     }
     let gone = World::sales(BLOCK)[7].id;
-    delete_row(&schema, &servers, gone).await;
-    let recount = recount::run(&kafka, stores(&redis, &postgres)).await.unwrap();
+    delete_row(world, gone).await;
+    let recount = recount::run(&world.kafka, world.stores(true)).await.unwrap();
     println!("{}", recount.table());
     let found: Vec<_> = recount.findings.iter().map(|found| (found.stage, found.kind, found.what.as_str())).collect();
     assert_eq!((found, recount.well), (vec![(Stage::Stored, Kind::Lost, gone.to_string().as_str())], false));
-    shutdown.cancel();
-    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +175,7 @@ async fn what_stores_hold_of_an_earlier_kafka_is_counted_and_not_judged_before_a
     world.fill(&mut stores::postgres::Writer::new(world.postgres.clone(), &before), &[]).await;
     world.replace_kafka().await;
     let earlier = BTreeMap::from([(Stage::Cached, old), (Stage::Stored, old)]);
-    let recounted = recount::run(&world.kafka, stores(&world.redis, &world.postgres)).await.unwrap();
+    let recounted = recount::run(&world.kafka, world.stores(true)).await.unwrap();
     assert_eq!((&recounted.findings, &recounted.earlier, recounted.well), (&vec![], &earlier, true));
     let table = recounted.table();
     assert!(table.contains(&format!("  {old} stored sales are of an earlier Kafka, not judged\n")), "{table}");
@@ -237,7 +188,7 @@ async fn what_stores_hold_of_an_earlier_kafka_is_counted_and_not_judged_before_a
     world.fill(&mut redis, &[]).await;
     world.fill(&mut postgres, &[]).await;
     world.give_back(&new);
-    let recounted = recount::run(&world.kafka, stores(&world.redis, &world.postgres)).await.unwrap();
+    let recounted = recount::run(&world.kafka, world.stores(true)).await.unwrap();
     assert_eq!((&recounted.findings, &recounted.earlier, recounted.well), (&vec![], &earlier, true));
     assert_eq!(recounted.stages.at(Stage::Stored).found, u64::from(count(&new)));
 }

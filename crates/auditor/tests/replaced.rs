@@ -6,7 +6,6 @@ mod support;
 
 use std::time::Duration;
 
-use auditor::{Store, Stores};
 use kafka::Batches;
 use kafka::blocks::Phase;
 use petstore::{BlockId, Sale};
@@ -25,17 +24,14 @@ fn counts(account: &Account) -> Vec<(Stage, Kind, u64)> {
 }
 
 fn start(world: &World) -> Auditor {
-    let postgres = Some(Store::postgres(world.postgres.clone()));
-    Auditor::start(&world.kafka, Stores { postgres, ..Stores::default() })
+    Auditor::start(&world.kafka, world.only_postgres())
 }
 
 /// The next run's block goes all the way.
 async fn flow(world: &mut World, postgres: &mut Writer) -> Vec<Sale> {
     let sales = World::sales(NEXT);
     world.account(NEXT, Phase::Reserved, 0);
-    world.accept(&sales);
-    world.route(&sales);
-    world.fan_out_has_passed_all();
+    world.flow(&sales);
     world.account(NEXT, Phase::Closed, count(&sales));
     world.fill(postgres, &[]).await;
     sales
@@ -44,9 +40,8 @@ async fn flow(world: &mut World, postgres: &mut Writer) -> Vec<Sale> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_auditor_ends_and_the_next_one_has_what_was_lost_and_nothing_else() {
     let mut world = World::new().await;
-    let sales = World::sales(BLOCK);
+    let sales = world.account_whole(BLOCK);
     let (all, stored) = (sales.len(), sales.len() - 8);
-    world.account(BLOCK, Phase::Closed, count(&sales));
     world.accept(&sales);
     world.route(&sales[..stored]);
     let before = world.installation().await;

@@ -82,6 +82,21 @@ impl From<Vec<(u32, u32)>> for Ranges {
     }
 }
 
+/// Made of numbers in any order; the last `u32` is passed over.
+impl FromIterator<u32> for Ranges {
+    fn from_iter<I: IntoIterator<Item = u32>>(numbers: I) -> Self {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in numbers {
+            let Some(after) = number.checked_add(1) else { continue };
+            match ranges.last_mut() {
+                Some((_, end)) if *end == number => *end = after,
+                _ => ranges.push((number, after)),
+            }
+        }
+        Self::from(ranges)
+    }
+}
+
 impl From<Ranges> for Vec<(u32, u32)> {
     fn from(set: Ranges) -> Self {
         set.ranges().collect()
@@ -101,9 +116,10 @@ mod tests {
         fn it_holds_what_a_set_holds(numbers in prop::collection::vec(0u32..60, 0..80)) {
             let mut ranges = Ranges::default();
             let mut set = BTreeSet::new();
-            for number in numbers {
-                prop_assert_eq!(ranges.insert(number), set.insert(number));
+            for number in &numbers {
+                prop_assert_eq!(ranges.insert(*number), set.insert(*number));
             }
+            prop_assert_eq!(&numbers.into_iter().collect::<Ranges>(), &ranges);
             prop_assert_eq!(ranges.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!(ranges.len() as usize, set.len());
             for number in 0..61 {
@@ -121,6 +137,7 @@ mod tests {
         let mut ranges = Ranges::default();
         assert!(ranges.insert(u32::MAX - 1) && ranges.insert(u32::MAX));
         assert_eq!(ranges.iter().collect::<Vec<_>>(), [u32::MAX - 1]);
+        assert_eq!([u32::MAX - 1, u32::MAX].into_iter().collect::<Ranges>(), ranges);
     }
 
     #[test]

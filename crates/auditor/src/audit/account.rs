@@ -5,7 +5,7 @@ use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 pub(crate) use service::account::{Account, Content, Position};
 
-use super::Audit;
+use super::{Audit, READ};
 use crate::audit::findings::{Stage, Tallies, Tally};
 
 /// One open block on `/api/v1/blocks`.
@@ -32,7 +32,7 @@ impl Audit {
         }
         stages.add(&self.strays());
         self.gone.values().for_each(|gone| stages.add(&gone.stages));
-        stages.keep(self.watched.stages());
+        stages.keep(self.watched);
         let (one_in, sparest) = self.sampling.one_in();
         Account {
             earlier: self.earlier(),
@@ -41,19 +41,18 @@ impl Audit {
             stages,
             open_blocks: (self.open.len() + self.reserved.len()) as u64,
             done_blocks: self.done.count(),
-            other_release_blocks: self.others.values().map(|blocks| u64::from(blocks.len())).sum(),
+            other_release_blocks: self.others.len(),
             findings: self
                 .gone
                 .values()
                 .flat_map(|gone| gone.findings.iter())
-                .chain(self.findings.iter())
+                .chain(self.lasting.findings.iter())
                 .cloned()
                 .collect(),
-            rejected_records: self.rejected.clone(),
+            rejected_records: self.lasting.rejected.clone(),
             content: Content { one_in, sparest },
             remarks: self.remarks(service::unix_us()),
             position: Position {
-                rounds: self.rounds,
                 read: self.read.sum(),
                 paused: self.is_full(),
                 audit_backlog: self.backlog(),
@@ -65,11 +64,11 @@ impl Audit {
     /// What belongs to no block.
     pub(super) fn strays(&self) -> Tallies {
         let mut strays = Tallies::default();
-        for (stage, tally) in [Stage::Routed, Stage::Returned].into_iter().zip(self.strays) {
+        for (stage, tally) in READ.into_iter().zip(self.lasting.strays) {
             *strays.at_mut(stage) = tally;
         }
         for stage in Stage::ALL {
-            strays.at_mut(stage).never_sent += self.strangers.count(stage);
+            strays.at_mut(stage).never_sent += self.lasting.strangers.count(stage);
         }
         strays
     }

@@ -8,10 +8,6 @@ use kafka::Ranges;
 pub(crate) struct Bits(FixedBitSet);
 
 impl Bits {
-    pub(crate) const fn new() -> Self {
-        Self(FixedBitSet::new())
-    }
-
     /// What it takes besides itself.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
@@ -76,7 +72,7 @@ impl Bits {
             wanted.insert_range((start as usize).min(end)..end);
         }
         wanted.difference_with(&self.0);
-        let mut missing = Self(wanted).pairs();
+        let mut missing: Vec<(u32, u32)> = Self(wanted).to_ranges().into();
         missing.extend(ranges.ranges().map(|(start, end)| (start.max(number(length)), end)));
         Ranges::from(missing)
     }
@@ -87,18 +83,7 @@ impl Bits {
     }
 
     pub(crate) fn to_ranges(&self) -> Ranges {
-        Ranges::from(self.pairs())
-    }
-
-    fn pairs(&self) -> Vec<(u32, u32)> {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for index in self.iter() {
-            match ranges.last_mut() {
-                Some((_, end)) if *end == index => *end += 1,
-                _ => ranges.push((index, index + 1)),
-            }
-        }
-        ranges
+        self.iter().collect()
     }
 }
 

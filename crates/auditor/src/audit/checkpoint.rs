@@ -6,9 +6,11 @@ use anyhow::{Context, ensure};
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
-use super::done::{Loader, Odd};
+use super::done::{Done, Odd};
+use super::reading::RejectedRecords;
+use super::remarks::Overtaken;
 use super::strangers::Strangers;
-use super::{Audit, Case, Gone, Overtaken, RejectedRecords};
+use super::{Audit, Case, Gone};
 use crate::audit::block::Behind;
 use crate::audit::findings::{Findings, Stage, Tally};
 use crate::audit::source::Source;
@@ -22,18 +24,27 @@ pub(crate) struct Checkpoint {
     /// The Kafka that it counts in; empty if an earlier release wrote it.
     pub(crate) installation: String,
     pub(crate) logs: Vec<(Source, Log)>,
-    /// What belongs to no block: at routed and at returned.
-    pub(crate) strays: [Tally; 2],
     /// Faults whose origin is still to be looked up, of blocks that are not open.
     pub(crate) cases: Vec<Case>,
-    pub(crate) strangers: Strangers,
-    pub(crate) rejected: RejectedRecords,
-    pub(crate) findings: Findings,
     /// Sales of open blocks that are out of order at routed and returned: what is read again doesn't tell.
     pub(crate) disorder: Vec<(BlockId, [Behind; 2])>,
-    /// Blocks reserved before these times may have lost records to retention.
-    pub(crate) suspect_before_us: [i64; 2],
-    pub(crate) overtaken: Overtaken,
+    #[serde(flatten)]
+    pub(crate) lasting: Lasting,
+}
+
+/// What is known beside the blocks: a restart takes it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Lasting {
+    /// What belongs to no block: at routed and at returned.
+    pub(super) strays: [Tally; 2],
+    pub(super) strangers: Strangers,
+    pub(super) rejected: RejectedRecords,
+    pub(super) findings: Findings,
+    /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
+    /// unix time, microseconds.
+    pub(super) suspect_before_us: [i64; 2],
+    pub(super) overtaken: Overtaken,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +64,13 @@ pub(crate) struct Entry {
     pub(crate) value: Option<Vec<u8>>,
 }
 
+impl Entry {
+    pub(super) fn new<T: Serialize>(key: String, value: Option<&T>) -> anyhow::Result<Self> {
+        let value = value.map(serde_json::to_vec).transpose().with_context(|| format!("encoding {key}"))?;
+        Ok(Self { key, value })
+    }
+}
+
 /// Sales out of order in a checkpoint, some 30 bytes each: Kafka takes no larger record. What is beyond is forgotten at a
 /// restart.
 const DISORDER: usize = 20_000;
@@ -61,8 +79,6 @@ const DISORDER: usize = 20_000;
 const VERSION: u32 = 1;
 
 const CHECKPOINT: &str = "checkpoint";
-const LOADER: &str = "loader/";
-const BLOCK: &str = "block/";
 /// What an auditor leaves of a Kafka that is gone.
 pub(super) const GONE: &str = "gone/";
 
@@ -73,7 +89,7 @@ pub(crate) struct Restoring(BTreeMap<String, Vec<u8>>);
 impl Restoring {
     /// Takes the next record; its value is `None` if the key was removed. Unknown keys are left alone.
     pub(crate) fn take(&mut self, key: &str, value: Option<&[u8]>) {
-        let is_known = key == CHECKPOINT || [LOADER, BLOCK, GONE].iter().any(|prefix| key.starts_with(prefix));
+        let is_known = key == CHECKPOINT || key.starts_with(GONE) || Done::owns(key);
         match value.filter(|_| is_known) {
             Some(value) => drop(self.0.insert(key.to_owned(), value.to_vec())),
             None => drop(self.0.remove(key)),
@@ -100,7 +116,7 @@ impl Restoring {
                 let found = checkpoint.is_some();
                 audit.resume(checkpoint.unwrap_or_default());
                 audit.stale.extend(own);
-                audit.inherit(gone);
+                audit.gone = gone;
                 return (audit, found);
             }
             Err(err) => {
@@ -110,9 +126,7 @@ impl Restoring {
                 true
             }
         };
-        let mut audit = Audit { begins_again, stale: values.into_keys().chain(own).collect(), ..fresh() };
-        audit.inherit(gone);
-        (audit, false)
+        (Audit { begins_again, stale: values.into_keys().chain(own).collect(), gone, ..fresh() }, false)
     }
 }
 
@@ -138,14 +152,13 @@ impl Audit {
             if block.is_complete() && tallies.is_clean() {
                 self.done.add_whole(id, &tallies, &block.record.parameters);
             } else {
-                let (seen, returned) = (block.seen_ranges(), block.returned_ranges());
+                let seen = block.routed.seen.to_ranges();
+                let returned = block.returned.as_ref().map(|returned| returned.seen.to_ranges());
                 let (end, length) = (block.known_end(), block.length);
                 self.done.add_odd(id, Odd { seen, returned, end, length, tallies: tallies.into() });
             }
             self.truths.forget(id);
         }
-        let open = &self.open;
-        self.extras.retain(|(_, id), _| open.contains_key(id));
     }
 
     /// What to write now. `None` while a sale waits for its block: counted it can't be, and must not be forgotten.
@@ -172,25 +185,15 @@ impl Audit {
             version: VERSION,
             installation: self.installation.clone(),
             logs: self.sources.iter().copied().map(log).collect(),
-            strays: self.strays,
             // A restart finds the others again.
             cases: self.cases.iter().filter(|case| !case.is_open).copied().collect(),
-            strangers: self.strangers.clone(),
-            rejected: self.rejected.clone(),
-            findings: self.findings.clone(),
             disorder,
-            suspect_before_us: self.suspect_before_us,
-            overtaken: self.overtaken,
+            lasting: self.lasting.clone(),
         };
         let removed = |key: &String| Entry { key: key.clone(), value: None };
         let mut entries: Vec<Entry> = self.stale.iter().map(removed).collect();
-        entries.push(entry(CHECKPOINT.to_owned(), Some(&checkpoint))?);
-        for ((run, loader), whole) in self.done.write_loaders() {
-            entries.push(entry(format!("{LOADER}{run:08x}/{loader}"), Some(whole))?);
-        }
-        for (id, odd) in self.done.write_odd() {
-            entries.push(entry(format!("{BLOCK}{id}"), odd)?);
-        }
+        entries.push(Entry::new(CHECKPOINT.to_owned(), Some(&checkpoint))?);
+        entries.extend(self.done.write()?);
         Ok(Some(entries))
     }
 
@@ -205,15 +208,7 @@ impl Audit {
         let mut checkpoint = None;
         for (key, value) in values {
             let doing = || format!("reading {key} of the audit");
-            if let Some(id) = key.strip_prefix(BLOCK) {
-                let odd: Odd = serde_json::from_slice(value).with_context(doing)?;
-                self.done.restore_odd(id.parse().with_context(doing)?, odd);
-            } else if let Some(id) = key.strip_prefix(LOADER) {
-                // Such a key is a block's id without the block.
-                let id: BlockId = format!("{id}/0").parse().with_context(doing)?;
-                let loader: Loader = serde_json::from_slice(value).with_context(doing)?;
-                self.done.restore_loader((id.run, id.loader), loader);
-            } else {
+            if !self.done.restore(key, value).with_context(doing)? {
                 let Checkpoint { version, .. } = checkpoint.insert(serde_json::from_slice(value).with_context(doing)?);
                 ensure!(*version <= VERSION, "{}: its version is {version}", doing());
             }
@@ -223,23 +218,12 @@ impl Audit {
 
     /// Resumes from a checkpoint, after all results were restored. Reading begins at the offsets needed.
     fn resume(&mut self, checkpoint: Checkpoint) {
-        self.done.restored();
         for (source, log) in checkpoint.logs {
             self.read.set(source, log.needed);
             self.counted.set(source, log.read);
         }
-        self.strays = checkpoint.strays;
         self.cases = checkpoint.cases;
-        self.strangers = checkpoint.strangers;
-        self.rejected = checkpoint.rejected;
-        self.findings = checkpoint.findings;
         self.disorder = checkpoint.disorder.into_iter().collect();
-        self.suspect_before_us = checkpoint.suspect_before_us;
-        self.overtaken = checkpoint.overtaken;
+        self.lasting = checkpoint.lasting;
     }
-}
-
-pub(super) fn entry<T: Serialize>(key: String, value: Option<&T>) -> anyhow::Result<Entry> {
-    let value = value.map(serde_json::to_vec).transpose().with_context(|| format!("encoding {key}"))?;
-    Ok(Entry { key, value })
 }

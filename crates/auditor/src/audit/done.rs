@@ -6,6 +6,7 @@ use kafka::Ranges;
 use petstore::{BlockId, Parameters, SaleId};
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Entry;
 use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 
 /// Blocks that are kept one by one: those cut, stopped early or damaged. Some 500 bytes each, so 15 MB. Older ones are
@@ -18,15 +19,42 @@ pub(crate) struct Done {
     loaders: BTreeMap<(u32, u32), Loader>,
     odd: BTreeMap<BlockId, Odd>,
     sum: Tallies,
-    changed: Changed,
+    changed: BTreeSet<Key>,
     /// What is being written: it changed, unless the write succeeds.
-    writing: Changed,
+    writing: BTreeSet<Key>,
 }
 
+/// What is written by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Loader(u32, u32),
+    Block(BlockId),
+}
+
+/// What the keys of records begin with.
+const LOADER: &str = "loader/";
+const BLOCK: &str = "block/";
+
+/// Blocks by run and loader: nearly always one range of each.
 #[derive(Debug, Default)]
-struct Changed {
-    loaders: BTreeSet<(u32, u32)>,
-    odd: BTreeSet<BlockId>,
+pub(crate) struct BlockSet(BTreeMap<(u32, u32), Ranges>);
+
+impl BlockSet {
+    pub(crate) fn insert(&mut self, id: BlockId) {
+        self.0.entry((id.run, id.loader)).or_default().insert(id.block);
+    }
+
+    pub(crate) fn contains(&self, id: BlockId) -> bool {
+        self.0.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.values().map(|blocks| u64::from(blocks.len())).sum()
+    }
 }
 
 /// What is known of all whole blocks of one run and loader.
@@ -130,19 +158,18 @@ impl Done {
     pub(crate) fn add_odd(&mut self, id: BlockId, odd: Odd) {
         self.sum.add(&odd.tallies.clone().into());
         self.odd.insert(id, odd);
-        self.changed.odd.insert(id);
+        self.changed.insert(Key::Block(id));
         if self.odd.len() > KEPT
             && let Some((id, odd)) = self.odd.pop_first()
         {
-            self.changed.odd.insert(id);
+            self.changed.insert(Key::Block(id));
             self.fold(id, &odd.tallies.into(), odd.returned.is_some());
         }
     }
 
     fn fold(&mut self, id: BlockId, tallies: &Tallies, returned: bool) -> &mut Loader {
-        let key = (id.run, id.loader);
-        self.changed.loaders.insert(key);
-        let loader = self.loaders.entry(key).or_default();
+        self.changed.insert(Key::Loader(id.run, id.loader));
+        let loader = self.loaders.entry((id.run, id.loader)).or_default();
         loader.blocks.insert(id.block);
         if returned {
             loader.returned.insert(id.block);
@@ -185,14 +212,13 @@ impl Done {
 
     /// Changes the account of a block, or of its loader if it is no longer kept separately, and the sum.
     fn change(&mut self, id: BlockId, change: impl Fn(&mut Tallies)) {
-        let key = (id.run, id.loader);
         if let Some(odd) = self.odd.get_mut(&id) {
-            self.changed.odd.insert(id);
+            self.changed.insert(Key::Block(id));
             let mut tallies = std::mem::take(&mut odd.tallies).into();
             change(&mut tallies);
             odd.tallies = tallies.into();
-        } else if let Some(loader) = self.loaders.get_mut(&key) {
-            self.changed.loaders.insert(key);
+        } else if let Some(loader) = self.loaders.get_mut(&(id.run, id.loader)) {
+            self.changed.insert(Key::Loader(id.run, id.loader));
             change(&mut loader.tallies);
         } else {
             return;
@@ -224,35 +250,42 @@ impl Done {
         &self.sum
     }
 
-    /// Begins to write what changed since the last write that succeeded: the loaders.
-    pub(crate) fn write_loaders(&mut self) -> impl Iterator<Item = ((u32, u32), &Loader)> {
-        self.writing.loaders.append(&mut self.changed.loaders);
-        self.writing.loaders.iter().filter_map(|key| Some((*key, self.loaders.get(key)?)))
-    }
-
-    /// Begins to write what changed since the last write that succeeded: the blocks; `None` for one that was folded.
-    pub(crate) fn write_odd(&mut self) -> impl Iterator<Item = (BlockId, Option<&Odd>)> {
-        self.writing.odd.append(&mut self.changed.odd);
-        self.writing.odd.iter().map(|id| (*id, self.odd.get(id)))
+    /// Begins to write what changed since the last write that succeeded. A block that was folded is removed.
+    pub(crate) fn write(&mut self) -> anyhow::Result<Vec<Entry>> {
+        self.writing.append(&mut self.changed);
+        let written = |key: &Key| match key {
+            Key::Loader(run, loader) => {
+                Entry::new(format!("{LOADER}{run:08x}/{loader}"), self.loaders.get(&(*run, *loader)))
+            }
+            Key::Block(id) => Entry::new(format!("{BLOCK}{id}"), self.odd.get(id)),
+        };
+        self.writing.iter().map(written).collect()
     }
 
     /// Ends the write: it succeeded.
     pub(crate) fn written(&mut self) {
-        self.writing = Changed::default();
+        self.writing.clear();
     }
 
-    pub(crate) fn restore_loader(&mut self, key: (u32, u32), loader: Loader) {
-        self.loaders.insert(key, loader);
+    /// Whether a record with this key was written here.
+    pub(crate) fn owns(key: &str) -> bool {
+        key.starts_with(LOADER) || key.starts_with(BLOCK)
     }
 
-    pub(crate) fn restore_odd(&mut self, id: BlockId, odd: Odd) {
-        self.odd.insert(id, odd);
-    }
-
-    pub(crate) fn restored(&mut self) {
-        self.sum = Tallies::default();
-        self.loaders.values().for_each(|loader| self.sum.add(&loader.tallies));
-        self.odd.values().for_each(|odd| self.sum.add(&odd.tallies.clone().into()));
+    /// Takes what was written, if it is one of these; whether it was.
+    pub(crate) fn restore(&mut self, key: &str, value: &[u8]) -> anyhow::Result<bool> {
+        if let Some(id) = key.strip_prefix(BLOCK) {
+            let odd: Odd = serde_json::from_slice(value)?;
+            self.sum.add(&odd.tallies.clone().into());
+            self.odd.insert(id.parse()?, odd);
+        } else if let Some(id) = key.strip_prefix(LOADER) {
+            // Such a key is a block's id without the block.
+            let id: BlockId = format!("{id}/0").parse()?;
+            let loader: Loader = serde_json::from_slice(value)?;
+            self.sum.add(&loader.tallies);
+            self.loaders.insert((id.run, id.loader), loader);
+        }
+        Ok(Self::owns(key))
     }
 }
 

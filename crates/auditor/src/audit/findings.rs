@@ -1,5 +1,8 @@
 //! What the auditor can name: a stage, what went wrong there, and with which sale.
 
+use std::fmt::Display;
+
+use petstore::BlockId;
 pub(crate) use pipeline::Stage;
 use serde::{Deserialize, Serialize};
 pub(crate) use service::account::{Finding, Tallies, Tally};
@@ -7,12 +10,12 @@ pub(crate) use service::findings::Kind;
 
 /// Findings of one kind at one stage that are shown whole, so that many of one hide none of another. Counts have no such
 /// bound; they are kept with the blocks.
-const SHOWN: usize = 25;
+pub(super) const SHOWN: usize = 25;
 
 /// Characters of a detail, which may quote a record: all findings are written in one record.
 const DETAIL: usize = 200;
 
-fn short(detail: &str) -> String {
+pub(super) fn short(detail: &str) -> String {
     detail.chars().take(DETAIL).collect()
 }
 
@@ -23,14 +26,14 @@ pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Adds a finding while there is room, once.
-    pub(crate) fn add(&mut self, stage: Stage, kind: Kind, what: &str, detail: &str) {
+    pub(crate) fn add(&mut self, stage: Stage, kind: Kind, what: &impl Display, detail: &str) {
         if !self.has_room(stage, kind) {
             return;
         }
-        let finding = Finding { stage, kind, what: what.to_string(), detail: short(detail), at_us: service::unix_us() };
+        let (what, detail) = (what.to_string(), short(detail));
         // After a restart, what an open block has is read again and found again. A third copy of a sale is elsewhere.
-        if !self.0.iter().any(|known| is(known, stage, kind, &finding.what) && known.detail == finding.detail) {
-            self.0.push(finding);
+        if !self.0.iter().any(|known| is(known, stage, kind, &what) && known.detail == detail) {
+            self.0.push(Finding { stage, kind, what, detail, at_us: service::unix_us() });
         }
     }
 
@@ -43,30 +46,28 @@ impl Findings {
         &mut self,
         stage: Stage,
         kind: Kind,
-        what: &str,
+        what: &impl Display,
         (to, as_kind): (Stage, Kind),
         detail: &str,
     ) {
-        if let Some(known) = self.0.iter_mut().find(|known| is(known, stage, kind, what)) {
+        let what = what.to_string();
+        if let Some(known) = self.0.iter_mut().find(|known| is(known, stage, kind, &what)) {
             (known.stage, known.kind) = (to, as_kind);
             known.detail = short(&format!("{}; {detail}", known.detail));
         }
     }
 
     /// Takes back what turned out to be otherwise.
-    pub(crate) fn retract(&mut self, stage: Stage, kind: Kind, what: &str) {
-        self.0.retain(|known| !is(known, stage, kind, what));
+    pub(crate) fn retract(&mut self, stage: Stage, kind: Kind, what: &impl Display) {
+        let what = what.to_string();
+        self.0.retain(|known| !is(known, stage, kind, &what));
     }
 
     /// Takes back what was found of any sale of a block, or of the block itself.
-    pub(crate) fn retract_of(&mut self, stage: Stage, kind: Kind, block: &str) {
-        let of = |what: &str| {
-            what.strip_prefix("block ")
-                .unwrap_or(what)
-                .strip_prefix(block)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        self.0.retain(|known| !(known.stage == stage && known.kind == kind && of(&known.what)));
+    pub(crate) fn retract_of(&mut self, stage: Stage, kind: Kind, block: BlockId) {
+        let (whole, sale) = (format!("block {block}"), format!("{block}/"));
+        let is_of = |what: &str| what == whole || what.starts_with(&sale);
+        self.0.retain(|known| !((known.stage, known.kind) == (stage, kind) && is_of(&known.what)));
     }
 
     /// All that are shown, in the order in which they were found.
@@ -87,24 +88,24 @@ mod tests {
     fn the_list_is_bounded_and_says_each_loss_once() {
         let mut findings = Findings::default();
         for index in 0..300 {
-            findings.add(Stage::Routed, Kind::Lost, &(index / 2).to_string(), "");
+            findings.add(Stage::Routed, Kind::Lost, &(index / 2), "");
         }
         assert_eq!(findings.iter().count(), SHOWN);
         assert_eq!(findings.iter().last().map(|finding| finding.what.as_str()), Some("24"));
-        findings.add(Stage::Routed, Kind::Altered, "7", "");
+        findings.add(Stage::Routed, Kind::Altered, &7, "");
         assert_eq!(findings.iter().count(), SHOWN + 1, "many of one kind hide none of another");
-        findings.retract(Stage::Routed, Kind::Altered, "7");
-        findings.retract(Stage::Routed, Kind::Lost, "7");
+        findings.retract(Stage::Routed, Kind::Altered, &7);
+        findings.retract(Stage::Routed, Kind::Lost, &7);
         assert!(findings.iter().all(|finding| finding.what != "7"));
     }
 
     #[test]
     fn a_detail_is_short_however_long_what_it_quotes() {
         let mut findings = Findings::default();
-        findings.add(Stage::Routed, Kind::Malformed, "7", &"ü".repeat(1_000_000));
+        findings.add(Stage::Routed, Kind::Malformed, &7, &"ü".repeat(1_000_000));
         for _ in 0..10 {
             let to = (Stage::Routed, Kind::Malformed);
-            findings.put_down_to(Stage::Routed, Kind::Malformed, "7", to, "it was so on sales already");
+            findings.put_down_to(Stage::Routed, Kind::Malformed, &7, to, "it was so on sales already");
         }
         assert_eq!(findings.iter().map(|finding| finding.detail.chars().count()).collect::<Vec<_>>(), [DETAIL]);
     }

@@ -1,17 +1,17 @@
 //! The account of a Kafka that was emptied or replaced, as the auditor that ran then leaves it to the next one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 use service::account::EarlierKafka;
 
 use super::Audit;
-use super::checkpoint::{Entry, GONE, entry};
+use super::checkpoint::{Entry, GONE};
 use super::reserved::Reserved;
 use crate::audit::bits::Bits;
 use crate::audit::block::Block;
-use crate::audit::findings::{Findings, Kind, Tallies};
+use crate::audit::findings::{Findings, Kind, SHOWN, Tallies};
 
 /// Kafkas that are told apart: older ones are added to the oldest of these.
 const KEPT: usize = 20;
@@ -87,13 +87,13 @@ impl Audit {
     pub(crate) fn give_up(&self, held: &HeldByStores, at_us: i64) -> Gone {
         let mut stages = self.done.tallies().clone();
         stages.add(&self.strays());
-        let mut findings = self.findings.clone();
+        let mut findings = self.lasting.findings.clone();
         let mut add = |id: BlockId, block: &Block| {
-            let gone = block.account_of_gone(held.each_ref().map(|held| held.get(&id)));
-            stages.add(&gone.tallies);
-            for (stage, lost) in gone.lost {
-                for index in lost.iter().take_while(|_| findings.has_room(stage, Kind::Lost)).collect::<Vec<_>>() {
-                    findings.add(stage, Kind::Lost, &id.sale(index).to_string(), "with a kafka that was replaced");
+            let (tallies, lost) = block.account_of_gone(held.each_ref().map(|held| held.get(&id)));
+            stages.add(&tallies);
+            for (stage, lost) in lost {
+                for index in lost.iter().take(SHOWN) {
+                    findings.add(stage, Kind::Lost, &id.sale(index), "with a kafka that was replaced");
                 }
             }
         };
@@ -103,7 +103,7 @@ impl Audit {
         for (id, Reserved { number, record, .. }) in &self.reserved {
             add(*id, &Block::new(*number, record.clone(), self.watched));
         }
-        stages.keep(self.watched.stages());
+        stages.keep(self.watched);
         Gone { at_us, stages, findings, kafkas: 1 }
     }
 
@@ -121,11 +121,6 @@ impl Audit {
                 oldest.kafkas += gone.kafkas;
             }
         }
-        by_age.iter().map(|(installation, gone)| entry(format!("{GONE}{installation}"), Some(gone))).collect()
-    }
-
-    /// Takes the accounts of earlier Kafkas.
-    pub(super) fn inherit(&mut self, gone: BTreeMap<String, Gone>) {
-        self.gone = gone;
+        by_age.iter().map(|(installation, gone)| Entry::new(format!("{GONE}{installation}"), Some(gone))).collect()
     }
 }

@@ -38,23 +38,23 @@ mod waiting;
 
 use std::collections::{BTreeMap, HashMap};
 
-use kafka::Ranges;
 use kafka::blocks::BlockRecord;
 use petstore::{BlockId, SaleId};
+use pipeline::PerStage;
 
 pub(crate) use account::Account;
+use checkpoint::Lasting;
 pub(crate) use checkpoint::{Entry, Restoring};
-pub(crate) use done::{Done, Late};
+pub(crate) use done::{BlockSet, Done, Late};
 pub(crate) use gone::{Gone, HeldByStores};
 pub(crate) use origins::{Case, Evidence, Origin};
-pub(crate) use reading::{Rejected, RejectedRecords, Unknown};
-pub(crate) use remarks::Overtaken;
+pub(crate) use reading::{Rejected, Unknown};
 pub(crate) use returned::Unreturned;
 pub(crate) use routed::{Missing, Suspects};
 pub(crate) use storage::{Asked, Held, STORES};
 
-use crate::audit::block::{Behind, Block, Seen, Watched};
-use crate::audit::findings::{Findings, Kind, Stage, Tally};
+use crate::audit::block::{Behind, Block, Seen};
+use crate::audit::findings::{Kind, Stage};
 use crate::audit::order::Order;
 use crate::audit::record::Record;
 use crate::audit::source::{Positions, Source};
@@ -63,27 +63,29 @@ use pace::Pace;
 use reserved::Reserved;
 use sampling::Sampling;
 use silence::Silence;
-use strangers::Strangers;
 use waiting::Waiting;
 
 /// Open blocks that may wait for a store before reading pauses: about 4 KB each, so 50 MB.
 const WAITING_BLOCKS: usize = 12_000;
 
+/// The stages whose topics the auditor reads itself. What there is one of for each is in this order.
+pub(crate) const READ: [Stage; 2] = [Stage::Routed, Stage::Returned];
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Audit {
     truths: Truths,
-    watched: Watched,
+    watched: PerStage<bool>,
     sampling: Sampling,
     /// Blocks of which nothing was seen yet.
     reserved: HashMap<BlockId, Reserved>,
     /// The others, until they are done.
     open: HashMap<BlockId, Box<Block>>,
     done: Done,
-    /// Blocks whose record or parameters this program does not understand, by run and loader.
-    unreadable: BTreeMap<(u32, u32), Ranges>,
-    /// Blocks of another release's model, by run and loader.
-    others: BTreeMap<(u32, u32), Ranges>,
+    /// Blocks whose record or parameters this program does not understand.
+    unreadable: BlockSet,
+    /// Blocks of another release's model.
+    others: BlockSet,
     waiting: Waiting,
     /// At routed and at returned.
     order: [Order; 2],
@@ -92,12 +94,7 @@ pub(crate) struct Audit {
     silence: Silence,
     /// Faults whose origin is to be looked up.
     cases: Vec<Case>,
-    /// What belongs to no block: at routed and at returned.
-    strays: [Tally; 2],
-    strangers: Strangers,
-    extras: storage::Extras,
-    rejected: RejectedRecords,
-    findings: Findings,
+    lasting: Lasting,
     /// All that is read.
     sources: Vec<Source>,
     /// The next offset of each source.
@@ -105,10 +102,6 @@ pub(crate) struct Audit {
     pace: Pace,
     /// Up to where the last checkpoint had counted what belongs to no open block.
     counted: Positions,
-    /// Blocks reserved before these times may have lost records of the states' topics, or of `receipts`, to retention:
-    /// unix time, microseconds.
-    suspect_before_us: [i64; 2],
-    overtaken: Overtaken,
     /// Which Kafka this is the account of.
     installation: String,
     /// The accounts of earlier ones, by their names.
@@ -119,17 +112,16 @@ pub(crate) struct Audit {
     begins_again: bool,
     /// Its keys, until they are removed.
     stale: Vec<String>,
-    rounds: u64,
 }
 
 impl Audit {
-    pub(crate) fn new(watched: Watched, generate: Generate) -> Self {
+    pub(crate) fn new(watched: PerStage<bool>, generate: Generate) -> Self {
         Self {
             truths: Truths::new(generate),
             watched,
-            done: Done::new(watched.returned),
+            done: Done::new(watched[Stage::Returned]),
             sources: Source::all(0),
-            suspect_before_us: [i64::MIN; 2],
+            lasting: Lasting { suspect_before_us: [i64::MIN; 2], ..Lasting::default() },
             ..Self::default()
         }
     }
@@ -157,7 +149,7 @@ impl Audit {
         }
         let number = self.pace.count();
         self.reserved.insert(id, Reserved { number, record, suspect: [false; 2] });
-        for (record, body) in self.waiting.of(id) {
+        for waiting::Sale { record, body, .. } in self.waiting.of(id) {
             self.sale(Record { body: Body::new(&body), ..record });
         }
     }
@@ -168,7 +160,7 @@ impl Audit {
             return;
         }
         self.forget(id);
-        self.unreadable.entry((id.run, id.loader)).or_default().insert(id.block);
+        self.unreadable.insert(id);
     }
 
     /// Takes note of a block that only another release can generate again: its sales are not judged.
@@ -177,7 +169,7 @@ impl Audit {
             return;
         }
         self.forget(id);
-        self.others.entry((id.run, id.loader)).or_default().insert(id.block);
+        self.others.insert(id);
         self.waiting.of(id);
     }
 
@@ -199,10 +191,10 @@ impl Audit {
             if new {
                 self.late(stage, &record);
             }
-        } else if self.is_of_another_release(id) {
+        } else if self.others.contains(id) {
             // Not judged.
-        } else if self.is_unreadable(id) {
-            self.strays[strays(stage)].not_auditable += u64::from(new);
+        } else if self.unreadable.contains(id) {
+            self.lasting.strays[strays(stage)].not_auditable += u64::from(new);
         } else {
             self.waiting.push(&record);
         }
@@ -240,27 +232,18 @@ impl Audit {
     fn note(&mut self, stage: Stage, record: &Record<'_>, seen: &Seen, is_open: bool) {
         self.accuse(record.id.block_id(), stage);
         if seen.is_back {
-            let id = record.id.to_string();
-            for (stage, kind) in match stage {
-                Stage::Routed => [
-                    (Stage::Accepted, Kind::Lost),
-                    (Stage::Accepted, Kind::Rejected),
-                    (Stage::Routed, Kind::Lost),
-                    (Stage::Routed, Kind::Rejected),
-                ]
-                .as_slice(),
-                _ => [(Stage::Returned, Kind::Lost)].as_slice(),
-            } {
-                self.findings.retract(*stage, *kind, &id);
+            let losing = if stage == Stage::Returned { &[stage][..] } else { &[Stage::Accepted, Stage::Routed] };
+            for (stage, kind) in losing.iter().flat_map(|stage| [(*stage, Kind::Lost), (*stage, Kind::Rejected)]) {
+                self.lasting.findings.retract(stage, kind, &record.id);
             }
         }
         for kind in &seen.faults {
             let detail = format!("{}{}", place(record), self.reason(stage, record, *kind, &seen.reason));
-            self.findings.add(stage, *kind, &record.id.to_string(), &detail);
+            self.lasting.findings.add(stage, *kind, &record.id, &detail);
             if stage == Stage::Routed {
                 if *kind == Kind::Altered {
                     // It came back so, and `receipts` may have been read earlier.
-                    self.findings.retract(Stage::Returned, Kind::Altered, &record.id.to_string());
+                    self.lasting.findings.retract(Stage::Returned, Kind::Altered, &record.id);
                 }
                 self.open_case(record.id, *kind, Evidence::of(record), is_open);
             }
@@ -271,7 +254,7 @@ impl Audit {
     fn reason(&mut self, stage: Stage, record: &Record<'_>, kind: Kind, reason: &str) -> String {
         let reason = match kind {
             Kind::Altered | Kind::Malformed if !reason.is_empty() => reason.to_owned(),
-            Kind::Altered if self.findings.has_room(stage, kind) => {
+            Kind::Altered if self.lasting.findings.has_room(stage, kind) => {
                 let block = self.open.get(&record.id.block_id());
                 let sale = block.and_then(|block| self.truths.sale(record.id, &block.record.parameters));
                 let found: serde_json::Value = serde_json::from_slice(record.body.bytes).unwrap_or_default();
@@ -293,7 +276,7 @@ impl Audit {
             let (sale, later) = (id.sale(index), BlockId { block, ..id }.sale(later));
             // On the topic of another state it had no order to keep.
             let innocent = match self.open.get(&later.block_id()) {
-                Some(block) => block.was_misrouted(later.index),
+                Some(block) => block.routed.misrouted.contains(later.index),
                 None => self.done.had_misrouted(later.block_id()),
             };
             let Some(block) = self.open.get_mut(&id) else { return };
@@ -303,19 +286,11 @@ impl Audit {
             }
             block.accuse(stage, index);
             let detail = format!("behind {later}, which is of the same store");
-            self.findings.add(stage, Kind::OutOfOrder, &sale.to_string(), &detail);
+            self.lasting.findings.add(stage, Kind::OutOfOrder, &sale, &detail);
             if stage == Stage::Routed {
                 self.open_case(sale, Kind::OutOfOrder, Evidence::Behind(later), true);
             }
         }
-    }
-
-    fn is_unreadable(&self, id: BlockId) -> bool {
-        self.unreadable.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
-    }
-
-    fn is_of_another_release(&self, id: BlockId) -> bool {
-        self.others.get(&(id.run, id.loader)).is_some_and(|blocks| blocks.contains(id.block))
     }
 
     /// Whether nothing more can come of a block, and all of it was found wherever it had to be, or found to be lost.

@@ -76,32 +76,24 @@ impl Audit {
         let count = origins.len().min(self.cases.len());
         for (case, origin) in self.cases.drain(..count).collect::<Vec<_>>().into_iter().zip(origins) {
             let Case { id, kind, is_open, .. } = case;
-            let accepted = match origin {
-                Origin::Accepted(accepted) => Some(*accepted),
-                Origin::Routed | Origin::Unknown => None,
-            };
+            let accepted = if let Origin::Accepted(accepted) = origin { Some(*accepted) } else { None };
             match self.open.get_mut(&id.block_id()).filter(|_| is_open) {
                 Some(block) => block.close_case(kind, accepted),
                 None if accepted.is_none() => {}
                 None if kind == Kind::NeverSent && !self.done.contains(id.block_id()) => {
-                    self.strangers.was_accepted(id.block_id());
+                    self.lasting.strangers.was_accepted(id.block_id());
                 }
                 None => self.done.was_accepted(id.block_id(), kind),
             }
-            let what = id.to_string();
-            match origin {
-                Origin::Accepted(accepted) => {
-                    let to = (Stage::Accepted, *accepted);
-                    self.findings.put_down_to(Stage::Routed, kind, &what, to, "it was so on sales already");
-                }
-                Origin::Unknown => {
-                    let to = (Stage::Routed, kind);
-                    let detail =
-                        "sales no longer reaches back so far, or is too long to search: it may have been so there";
-                    self.findings.put_down_to(Stage::Routed, kind, &what, to, detail);
-                }
-                Origin::Routed => {}
-            }
+            let (to, detail) = match origin {
+                Origin::Routed => continue,
+                Origin::Accepted(accepted) => ((Stage::Accepted, *accepted), "it was so on sales already"),
+                Origin::Unknown => (
+                    (Stage::Routed, kind),
+                    "sales no longer reaches back so far, or is too long to search: it may have been so there",
+                ),
+            };
+            self.lasting.findings.put_down_to(Stage::Routed, kind, &id, to, detail);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What the auditor can't judge, or judges late, in words.
 
-use kafka::Ranges;
 use serde::{Deserialize, Serialize};
 
 use super::Audit;
@@ -34,19 +33,20 @@ impl Audit {
 
     /// A sentence for each thing that can't be judged, or is judged late.
     pub(super) fn remarks(&self, now_us: i64) -> Vec<String> {
-        let Overtaken { records, source, at_us } = self.overtaken;
-        let ago = now_us.saturating_sub(at_us).max(0) / 1_000_000;
+        let ago = |at_us: i64| now_us.saturating_sub(at_us).max(0) / 1_000_000;
+        let Overtaken { records, source, at_us } = self.lasting.overtaken;
         let overtaken = source.map(|source| {
             format!(
-                "Kafka deleted {records} records before the auditor had read them, the last {ago} s ago on the {source}: \
-                 what is missing of blocks reserved before then is not auditable; later blocks are judged"
+                "Kafka deleted {records} records before the auditor had read them, the last {} s ago on the {source}: \
+                 what is missing of blocks reserved before then is not auditable; later blocks are judged",
+                ago(at_us)
             )
         });
         let gone = self.gone.iter().map(|(installation, gone)| {
-            let ago = now_us.saturating_sub(gone.at_us).max(0) / 1_000_000;
             format!(
-                "Kafka {installation} was emptied or replaced {ago} s ago: its sales are in this account as they were found \
+                "Kafka {installation} was emptied or replaced {} s ago: its sales are in this account as they were found \
                  by then; lost: {}",
+                ago(gone.at_us),
                 gone.losses()
             )
         });
@@ -67,7 +67,7 @@ impl Audit {
              again"
                 .to_owned()
         });
-        let others: u32 = self.others.values().map(Ranges::len).sum();
+        let others = self.others.len();
         let others = (others > 0).then(|| {
             format!("{others} blocks are not judged: they are of another release, whose model this one does not know")
         });

@@ -4,10 +4,9 @@
 use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
-use super::Audit;
+use super::{Audit, READ};
 use crate::audit::block::Block;
 use crate::audit::findings::{Stage, Tallies, Tally};
-use crate::audit::source::Source;
 
 /// With so many, reading the account of blocks pauses: some 400 bytes each, so 40 MB.
 const RESERVED: usize = 100_000;
@@ -36,17 +35,21 @@ impl Reserved {
 impl Audit {
     pub(super) fn open(&mut self, id: BlockId) {
         let Some(Reserved { number, record, suspect }) = self.reserved.remove(&id) else { return };
-        let logs = [Source::all(0)[0], Source::Receipts(0)];
         let mut block = Box::new(Block::new(number, record, self.watched));
-        for ((before_us, suspect), source) in self.suspect_before_us.into_iter().zip(suspect).zip(logs) {
+        for ((before_us, suspect), stage) in self.lasting.suspect_before_us.into_iter().zip(suspect).zip(READ) {
             if suspect || block.record.reserved_at_us < before_us {
-                block.suspect(source);
+                block.suspect(stage);
             }
         }
         if let Some(disorder) = self.disorder.remove(&id) {
             block.remember_disorder(disorder);
         }
         self.open.insert(id, block);
+    }
+
+    /// The blocks of which something was seen.
+    pub(super) fn opened(&self) -> impl Iterator<Item = (BlockId, &Block)> {
+        self.open.iter().map(|(id, block)| (*id, &**block))
     }
 
     /// Whether something can still come of a block.

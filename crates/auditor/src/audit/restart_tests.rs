@@ -4,7 +4,7 @@ use kafka::blocks::Phase;
 use petstore::{BlockId, Parameters, State};
 
 use super::checkpoint::Checkpoint;
-use super::tests::{BLOCK, LENGTH, closed, found, model, prove, record, sale};
+use super::tests::{BLOCK, LENGTH, audit, closed, found, model, prove, record, sale, watched};
 use super::*;
 use crate::audit::block::Fate;
 use crate::audit::findings::{Kind, Stage};
@@ -45,7 +45,7 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
         }
         Ok(sales)
     };
-    let fresh = || Audit::new(Watched::default(), Box::new(all_in_california));
+    let fresh = || Audit::new(watched([false, false], false), Box::new(all_in_california));
     let mut first = fresh();
     blocks(&mut first);
     read(&mut first, 0, 301);
@@ -120,5 +120,5 @@ fn entry(key: &str, value: Option<&str>) -> Entry {
 }
 
 fn fresh() -> Audit {
-    Audit::new(Watched::default(), Box::new(|_, id| Ok(model(id))))
+    audit([false, false], false)
 }

@@ -9,7 +9,7 @@ use kafka::Ranges;
 use petstore::BlockId;
 
 use super::Audit;
-use crate::audit::block::{Block, Span};
+use crate::audit::block::{Block, Fate, Span};
 use crate::audit::findings::{Kind, Stage};
 
 /// Sales of one block that are in Postgres and have not come back.
@@ -24,12 +24,12 @@ pub(crate) struct Unreturned {
 impl Audit {
     /// What has not come back, to begin a round with.
     pub(crate) fn unreturned(&self) -> Vec<Unreturned> {
-        let unreturned = |(id, block): (&BlockId, &Block)| {
+        let unreturned = |(id, block): (BlockId, &Block)| {
             let missing = block.missing_returned();
-            let spans = block.routed_spans().to_vec();
-            (!missing.is_empty()).then_some(Unreturned { id: *id, missing, spans })
+            let spans = block.routed.spans.clone();
+            (!missing.is_empty()).then_some(Unreturned { id, missing, spans })
         };
-        self.open.iter().map(|(id, block)| (id, &**block)).filter_map(unreturned).collect()
+        self.opened().filter_map(unreturned).collect()
     }
 
     /// Gives up those that have not come since, the spout having provably passed them all.
@@ -37,10 +37,11 @@ impl Audit {
         for Unreturned { id, missing, .. } in passed {
             let Some(block) = self.open.get_mut(id) else { continue };
             let still = block.missing_returned();
+            let Some(returned) = &mut block.returned else { continue };
             for index in missing.iter().filter(|index| still.contains(*index)) {
-                if block.lose_returned(index) {
+                if returned.lose(index, Fate::Lost) {
                     let detail = "in Postgres, passed by the spout, and not on receipts";
-                    self.findings.add(Stage::Returned, Kind::Lost, &id.sale(index).to_string(), detail);
+                    self.lasting.findings.add(Stage::Returned, Kind::Lost, &id.sale(index), detail);
                 }
             }
         }

@@ -4,12 +4,14 @@
 //! end, so all suspects are below it, since they were acknowledged before; when the fan-out has committed that end, and the
 //! auditor has itself read what the fan-out had written by then, [`Audit::convict`] names those that did not come.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use kafka::Ranges;
+use kafka::blocks::BlockRecord;
 use petstore::BlockId;
 
 use super::Audit;
+use super::reserved::Reserved;
 use crate::audit::block::Fate;
 use crate::audit::findings::{Kind, Stage};
 
@@ -17,27 +19,16 @@ use crate::audit::findings::{Kind, Stage};
 const UNSEEN: usize = 1_000;
 
 /// Everything that a round of proof is about.
-#[derive(Debug, Default)]
-pub(crate) struct Suspects {
-    missing: Vec<(BlockId, Ranges)>,
-    /// Blocks of which nothing more will be acknowledged: their loader closed them, or fell silent.
-    ended: Vec<BlockId>,
-    /// What came back without having been routed.
-    not_routed: Vec<(BlockId, Ranges)>,
-}
+pub(crate) type Suspects = BTreeMap<BlockId, Suspect>;
 
-impl Suspects {
-    /// What is about these blocks, and what is about others.
-    pub(crate) fn split(self, blocks: &HashSet<BlockId>) -> (Self, Self) {
-        let is_in = |(id, _): &(BlockId, Ranges)| blocks.contains(id);
-        let missing = self.missing.into_iter().partition(is_in);
-        let ended = self.ended.into_iter().partition(|id| blocks.contains(id));
-        let not_routed = self.not_routed.into_iter().partition(is_in);
-        (
-            Self { missing: missing.0, ended: ended.0, not_routed: not_routed.0 },
-            Self { missing: missing.1, ended: ended.1, not_routed: not_routed.1 },
-        )
-    }
+/// What it is about in one block.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Suspect {
+    missing: Ranges,
+    /// Nothing more of it will be acknowledged: its loader closed it, or fell silent.
+    has_ended: bool,
+    /// What came back without having been routed.
+    not_routed: Ranges,
 }
 
 /// Sales of one block that the fan-out has passed and that are not where they belong.
@@ -54,47 +45,34 @@ pub(crate) struct Missing {
 impl Audit {
     /// What is missing now, to begin a round with.
     pub(crate) fn suspects(&self) -> Suspects {
-        let mut suspects = Suspects::default();
-        for (id, reserved) in &self.reserved {
-            if reserved.record.phase.is_final() || self.silence.is_silent(*id) {
-                suspects.ended.push(*id);
-            }
-            if !reserved.record.acknowledged.is_empty() {
-                suspects.missing.push((*id, reserved.record.acknowledged.clone()));
-            }
-        }
-        for (id, block) in &self.open {
-            if (block.record.phase.is_final() || self.silence.is_silent(*id)) && !block.is_routed {
-                suspects.ended.push(*id);
-            }
-            let missing = block.missing();
-            if !missing.is_empty() {
-                suspects.missing.push((*id, missing));
-            }
-            let not_routed = block.not_routed();
-            if !not_routed.is_empty() {
-                suspects.not_routed.push((*id, not_routed));
-            }
-        }
-        suspects
+        let has_ended = |id: &BlockId, record: &BlockRecord| record.phase.is_final() || self.silence.is_silent(*id);
+        let reserved = self.reserved.iter().map(|(id, Reserved { record, .. })| {
+            let missing = record.acknowledged.clone();
+            (*id, Suspect { missing, has_ended: has_ended(id, record), not_routed: Ranges::default() })
+        });
+        let open = self.open.iter().map(|(id, block)| {
+            let has_ended = has_ended(id, &block.record) && !block.is_routed;
+            (*id, Suspect { missing: block.missing(), has_ended, not_routed: block.not_routed() })
+        });
+        reserved.chain(open).filter(|(_, suspect)| *suspect != Suspect::default()).collect()
     }
 
     /// Those of the suspects that have not come, the fan-out having provably passed them all.
     pub(crate) fn convict(&mut self, suspects: &Suspects) -> Vec<Missing> {
         let mut room = self.room();
-        for (id, _) in &suspects.missing {
-            if room > 0 && self.reserved.contains_key(id) {
+        for (id, suspect) in suspects {
+            if room > 0 && self.reserved.contains_key(id) && !suspect.missing.is_empty() {
                 self.open(*id);
                 room -= 1;
             }
         }
-        let convict = |(id, suspects): &(BlockId, Ranges)| {
+        let convict = |(id, suspect): (&BlockId, &Suspect)| {
             let block = self.open.get(id)?;
-            let indices = block.still_missing(suspects);
-            let reserved_at_us = block.record.reserved_at_us;
-            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us, is_suspect: block.suspect })
+            let indices = block.routed.seen.missing_from(&suspect.missing);
+            let (reserved_at_us, is_suspect) = (block.record.reserved_at_us, block.routed.suspect);
+            (!indices.is_empty()).then_some(Missing { id: *id, indices, reserved_at_us, is_suspect })
         };
-        suspects.missing.iter().filter_map(convict).collect()
+        suspects.iter().filter_map(convict).collect()
     }
 
     /// How many blocks of which nothing was seen may be judged now: each takes memory until the stores have answered
@@ -106,7 +84,7 @@ impl Audit {
     /// Says what became of a sale that was convicted.
     pub(crate) fn sentence(&mut self, id: BlockId, index: u32, fate: Fate) {
         let Some(block) = self.open.get_mut(&id) else { return };
-        if block.lose(index, fate) {
+        if block.routed.lose(index, fate) {
             let (stage, kind, detail) = match fate {
                 Fate::LostByKafka => (Stage::Accepted, Kind::Lost, "acknowledged, and not on sales"),
                 Fate::LostByFanOut => (Stage::Routed, Kind::Lost, "on sales, and on no state's topic"),
@@ -120,33 +98,27 @@ impl Audit {
                     "by kafka or by the fan-out: sales no longer reaches back so far, or is too long to search",
                 ),
             };
-            self.findings.add(stage, kind, &id.sale(index).to_string(), detail);
+            self.lasting.findings.add(stage, kind, &id.sale(index), detail);
         }
-    }
-
-    pub(crate) fn end_round(&mut self, suspects: &Suspects) {
-        self.finish(suspects);
-        self.rounds += 1;
     }
 
     /// Blocks of which nothing more can come are finished at routed, those that are missing having been sentenced, and what
     /// came back by then without having been routed never was.
     pub(crate) fn finish(&mut self, suspects: &Suspects) {
-        for (id, not_routed) in &suspects.not_routed {
-            let Some(block) = self.open.get_mut(id) else { continue };
-            for index in block.never_routed(not_routed) {
-                let what = id.sale(index).to_string();
-                self.findings.add(Stage::Returned, Kind::NeverSent, &what, "on receipts, and on no state's topic");
-            }
-        }
         let mut room = self.room();
-        for id in &suspects.ended {
+        for (id, Suspect { has_ended, not_routed, .. }) in suspects {
             // Of the others, what is missing was not convicted.
-            if room > 0 && self.reserved.get(id).is_some_and(|reserved| reserved.record.acknowledged.is_empty()) {
+            let is_empty = |reserved: &Reserved| reserved.record.acknowledged.is_empty();
+            if *has_ended && room > 0 && self.reserved.get(id).is_some_and(is_empty) {
                 self.open(*id);
                 room -= 1;
             }
-            if let Some(block) = self.open.get_mut(id) {
+            let Some(block) = self.open.get_mut(id) else { continue };
+            for index in block.never_routed(not_routed) {
+                let detail = "on receipts, and on no state's topic";
+                self.lasting.findings.add(Stage::Returned, Kind::NeverSent, &id.sale(index), detail);
+            }
+            if *has_ended {
                 block.finish_routed();
             }
         }

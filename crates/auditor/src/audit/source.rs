@@ -54,6 +54,11 @@ impl Positions {
         self.0.insert(source, next);
     }
 
+    /// Whether every one of these sources was read to its end.
+    pub(crate) fn passed(&self, sources: &[Source], ends: &[i64]) -> bool {
+        sources.iter().zip(ends).all(|(source, end)| self.at(*source) >= *end)
+    }
+
     pub(crate) fn sum(&self) -> u64 {
         self.0.values().map(|next| next.unsigned_abs()).sum()
     }

@@ -14,7 +14,7 @@ use stores::postgres::{Conflict, Row};
 
 use super::Audit;
 use crate::audit::bits::Bits;
-use crate::audit::block::Span;
+use crate::audit::block::{Block, Sightings, Span, Stored};
 use crate::audit::findings::{Kind, Stage};
 use crate::audit::source::Source;
 use crate::model::{Comparison, difference};
@@ -38,10 +38,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Whether a store that next reads these offsets has passed all that was seen.
     pub(crate) fn is_passed_by(&self, positions: &BTreeMap<State, i64>) -> bool {
-        self.spans.iter().all(|span| match span.source {
-            Source::State(state) => positions.get(&state).is_some_and(|next| *next > span.high),
-            _ => true,
-        })
+        self.spans.iter().all(|span| span.is_passed_by(positions))
     }
 }
 
@@ -52,41 +49,38 @@ pub(crate) struct Held {
     pub(crate) rows: Vec<Row>,
 }
 
-/// What a store has that was not seen, and its position at that time.
-pub(super) type Extras = BTreeMap<(usize, BlockId), (Ranges, BTreeMap<State, i64>)>;
-
 impl Audit {
     /// Says that a store may have forgotten what its loader last spoke of before a time (unix time, microseconds).
     pub(crate) fn store_forgets(&mut self, store: usize, before_us: i64) {
         for block in self.open.values_mut().filter(|block| block.record.updated_at_us < before_us) {
-            block.store_forgets(store);
+            block.stores[store] = block.stores[store].take().and_then(Stored::forget);
         }
     }
 
     /// The open blocks of which anything was seen or that have ended, `limit` at most, from the one after `after` on.
     pub(crate) fn ask(&self, store: usize, after: Option<BlockId>, limit: usize) -> Vec<Asked> {
-        let mut ids: Vec<BlockId> = self
-            .open
-            .iter()
-            .filter(|(id, block)| Some(**id) > after && block.is_asked_of(store))
-            .filter(|(_, block)| block.records() > 0 || block.is_routed)
-            .map(|(id, _)| *id)
-            .collect();
-        ids.sort_unstable();
-        ids.truncate(limit);
-        ids.into_iter()
-            .filter_map(|id| {
-                let block = self.open.get(&id)?;
-                Some(Asked {
-                    id,
-                    seen: block.storable().to_ranges(),
-                    records: block.records(),
-                    spans: block.routed_spans().to_vec(),
-                    is_to_verify: block.wants(store),
-                    compares: STORES[store] == Stage::Stored && block.is_compared(),
-                })
-            })
-            .collect()
+        let blocks = self.opened().filter(|(id, block)| {
+            let is_asked = block.stores[store].as_ref().is_some_and(|stored| !stored.forgotten);
+            is_asked && Some(*id) > after && (block.routed.records > 0 || block.is_routed)
+        });
+        let mut blocks: Vec<(BlockId, &Block)> = blocks.collect();
+        blocks.sort_unstable_by_key(|(id, _)| *id);
+        blocks.truncate(limit);
+        let asked = |(id, block): (BlockId, &Block)| Asked {
+            id,
+            seen: block.routed.storable().to_ranges(),
+            records: block.routed.records,
+            spans: block.routed.spans.clone(),
+            is_to_verify: block.is_routed && !block.stores[store].as_ref().is_some_and(Stored::is_verified),
+            compares: STORES[store] == Stage::Stored && block.is_compared(),
+        };
+        blocks.into_iter().map(asked).collect()
+    }
+
+    /// What was routed of a block that is open, and what a store has of it.
+    fn stored(&mut self, store: usize, id: BlockId) -> Option<(&Sightings, &mut Stored)> {
+        let block = self.open.get_mut(&id)?;
+        Some((&block.routed, block.stores[store].as_mut()?))
     }
 
     /// Takes how many sales of a block a store has; whether some came again there and not before.
@@ -99,15 +93,16 @@ impl Audit {
         (found, duplicates): (u32, u64),
     ) -> bool {
         let abreast = self.has_read(positions);
-        let Some(block) = self.open.get_mut(&asked.id) else { return false };
-        block.store_said(store, found, duplicates, abreast);
-        let repeats = block.store_repeats(store);
+        let Some((routed, stored)) = self.stored(store, asked.id) else { return false };
+        stored.say(found, duplicates, abreast);
+        let repeats = stored.tally(routed, &routed.seen).duplicate;
         if STORES[store] == Stage::Cached {
             // It only counts: the list names the block once.
             let what = format!("block {}", asked.id);
-            self.findings.retract(Stage::Cached, Kind::Duplicate, &what);
+            self.lasting.findings.retract(Stage::Cached, Kind::Duplicate, &what);
             if repeats > 0 {
-                self.findings.add(Stage::Cached, Kind::Duplicate, &what, &format!("{repeats} sales came again"));
+                let detail = format!("{repeats} sales came again");
+                self.lasting.findings.add(Stage::Cached, Kind::Duplicate, &what, &detail);
             }
         }
         repeats > 0
@@ -115,13 +110,13 @@ impl Audit {
 
     pub(crate) fn store_conflicts(&mut self, conflicts: &[Conflict]) {
         for Conflict { id, came, kept, equal } in conflicts {
-            if self.open.get(&id.block_id()).is_some_and(|block| block.came_twice(id.index)) {
+            if self.open.get(&id.block_id()).is_some_and(|block| block.routed.doubled.contains(id.index)) {
                 continue;
             }
             let place = |(topic, partition, offset): &(String, i32, i64)| format!("{topic}/{partition}/{offset}");
             let differs = if *equal { "" } else { ", with another content" };
             let detail = format!("from {}, kept from {}{differs}", place(came), place(kept));
-            self.findings.add(Stage::Stored, Kind::Duplicate, &id.to_string(), &detail);
+            self.lasting.findings.add(Stage::Stored, Kind::Duplicate, id, &detail);
         }
     }
 
@@ -129,58 +124,51 @@ impl Audit {
     /// nothing else can be among them: everything below `positions`, asked for after, has been read.
     pub(crate) fn store_has_all(&mut self, store: usize, asked: &Asked, found: u32, positions: &BTreeMap<State, i64>) {
         let abreast = self.has_read(positions);
-        if let Some(block) = self.open.get_mut(&asked.id)
+        if let Some((routed, stored)) = self.stored(store, asked.id)
             && abreast
-            && found >= block.storable().count()
+            && found >= routed.storable().count()
         {
-            block.store_has(store, asked.seen.clone(), Ranges::default());
+            stored.settle(asked.seen.clone(), Ranges::default());
         }
     }
 
     /// Takes which sales a store holds that has passed all that was seen.
     pub(crate) fn store_holds(&mut self, store: usize, asked: &Asked, present: &Bits) {
-        let Some(block) = self.open.get_mut(&asked.id) else { return };
-        let missing = present.missing_from(&asked.seen);
-        let mut certain: Bits = asked.seen.iter().collect();
-        missing.iter().for_each(|index| certain.remove(index));
-        for index in block.store_has(store, certain.to_ranges(), missing) {
-            self.findings.add(STORES[store], Kind::Lost, &asked.id.sale(index).to_string(), "");
+        let Some((_, stored)) = self.stored(store, asked.id) else { return };
+        let certain = asked.seen.iter().filter(|index| present.contains(*index)).collect();
+        for index in stored.settle(certain, present.missing_from(&asked.seen)) {
+            self.lasting.findings.add(STORES[store], Kind::Lost, &asked.id.sale(index), "");
         }
     }
 
     /// Whether a store holds more than was seen, so that its position must be asked for.
     pub(crate) fn is_more(&self, asked: &Asked, present: &Bits) -> bool {
-        self.open.get(&asked.id).is_some_and(|block| !block.unseen(present).is_empty())
+        self.open.get(&asked.id).is_some_and(|block| !block.routed.unseen(present).is_empty())
     }
 
     /// Takes all that a store holds of a block, nothing more being expected there. `positions`: of the store, asked for
     /// after; only needed if [`Self::is_more`].
     pub(crate) fn store_verified(&mut self, store: usize, asked: &Asked, held: &Held, positions: BTreeMap<State, i64>) {
         self.store_holds(store, asked, &held.present);
-        let Some(block) = self.open.get(&asked.id) else { return };
-        let extra = block.unseen(&held.present);
-        let key = (store, asked.id);
-        let proved = match self.extras.get(&key) {
-            None => extra.is_empty(),
-            Some((_, positions)) => self.has_read(positions),
+        let Some((routed, stored)) = self.stored(store, asked.id) else { return };
+        let (extra, before) = (routed.unseen(&held.present), stored.beyond.take());
+        let unproved = match before {
+            None if extra.is_empty() => None,
+            Some(before) if !self.has_read(&before.1) => Some(before),
+            Some(before) if extra.iter().all(|index| before.0.contains(index)) => None,
+            _ => Some(Box::new((extra.clone(), positions))),
         };
-        if !proved {
-            self.extras.entry(key).or_insert((extra, positions));
-            return;
-        }
-        let before = self.extras.remove(&key).map(|(before, _)| before).unwrap_or_default();
-        let strange: Bits = extra.iter().filter(|index| before.contains(*index)).collect();
-        if strange.count() < extra.len() {
-            self.extras.insert(key, (extra, positions));
-            return;
-        }
-        if asked.compares {
+        if asked.compares && unproved.is_none() {
             self.compare(asked.id, store, &held.rows);
         }
-        let Some(block) = self.open.get_mut(&asked.id) else { return };
-        for index in block.store_verified(store, asked.records, &strange.to_ranges()) {
-            let detail = "nothing of it came this way";
-            self.findings.add(STORES[store], Kind::NeverSent, &asked.id.sale(index).to_string(), detail);
+        let Some((routed, stored)) = self.stored(store, asked.id) else { return };
+        stored.beyond = unproved;
+        // Something may have come since it was asked.
+        if stored.beyond.is_none() && asked.records == routed.records {
+            for index in stored.verify(extra) {
+                let detail = "nothing of it came this way";
+                self.lasting.findings.add(STORES[store], Kind::NeverSent, &asked.id.sale(index), detail);
+            }
         }
     }
 
@@ -192,26 +180,24 @@ impl Audit {
         let Some(block) = self.open.get(&id) else { return };
         let parameters = block.record.parameters.clone();
         let Ok(truth) = self.truths.of(id, &parameters, true) else { return };
-        let (mut compared, mut altered) = (0, Vec::new());
+        let (mut compared, mut altered) = (0, BTreeMap::new());
         for row in rows {
             let comparison = truth.row(row);
             compared += usize::from(comparison != Comparison::Skipped);
-            altered.extend(matches!(comparison, Comparison::Altered { .. }).then_some(row));
+            if matches!(comparison, Comparison::Altered { .. }) {
+                altered.insert(row.index, row);
+            }
         }
-        let indices: Vec<u32> = altered.iter().map(|row: &&Row| row.index).collect();
-        let Some(block) = self.open.get_mut(&id) else { return };
-        for index in block.store_altered(store, &indices, compared) {
+        let Some((routed, stored)) = self.stored(store, id) else { return };
+        let new = stored.differ(altered.keys().copied().collect(), compared).without(&routed.altered);
+        for index in new.iter() {
             let sale = id.sale(index);
-            let detail = if self.findings.has_room(STORES[store], Kind::Altered) {
-                let row = altered.iter().find(|row| row.index == index);
-                let model = self.truths.sale(sale, &parameters);
-                row.zip(model).map(|(row, model)| row_detail(row, &model)).unwrap_or_default()
-            } else {
-                String::new()
-            };
-            self.findings.add(STORES[store], Kind::Altered, &sale.to_string(), &detail);
+            let has_room = self.lasting.findings.has_room(STORES[store], Kind::Altered);
+            let model = has_room.then(|| self.truths.sale(sale, &parameters)).flatten();
+            let detail = model.map(|model| row_detail(altered[&index], &model)).unwrap_or_default();
+            self.lasting.findings.add(STORES[store], Kind::Altered, &sale, &detail);
             // It came back as it was stored.
-            self.findings.retract(Stage::Returned, Kind::Altered, &sale.to_string());
+            self.lasting.findings.retract(Stage::Returned, Kind::Altered, &sale);
         }
     }
 }

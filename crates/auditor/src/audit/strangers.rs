@@ -76,31 +76,31 @@ impl Audit {
     pub(crate) fn strange_blocks(&self, stage: Stage, blocks: &[BlockId]) -> Vec<BlockId> {
         let strange = |id: &&BlockId| {
             !self.knows(**id)
-                && !self.strangers.has(stage, **id)
-                && !self.strangers.waiting.iter().any(|(at, waiting, _)| (*at, *waiting) == (stage, **id))
+                && !self.lasting.strangers.has(stage, **id)
+                && !self.lasting.strangers.waiting.iter().any(|(at, waiting, _)| (*at, *waiting) == (stage, **id))
         };
-        blocks.iter().filter(strange).copied().take(KNOWN - self.strangers.waiting.len().min(KNOWN)).collect()
+        blocks.iter().filter(strange).copied().take(KNOWN - self.lasting.strangers.waiting.len().min(KNOWN)).collect()
     }
 
     /// Takes how many sales of such a block a store has. Judged when the account of blocks was read so far.
     pub(crate) fn strange_block(&mut self, stage: Stage, id: BlockId, sales: u64) {
-        self.strangers.waiting.push((stage, id, sales));
+        self.lasting.strangers.waiting.push((stage, id, sales));
     }
 
     pub(super) fn judge_strange_blocks(&mut self, count: usize) {
-        let count = count.min(self.strangers.waiting.len());
-        for (stage, id, sales) in self.strangers.waiting.drain(..count).collect::<Vec<_>>() {
+        let count = count.min(self.lasting.strangers.waiting.len());
+        for (stage, id, sales) in self.lasting.strangers.waiting.drain(..count).collect::<Vec<_>>() {
             if sales > 0 && !self.knows(id) {
-                self.strangers.add(stage, id, sales);
-                if !self.strangers.came_before(stage, id) {
+                self.lasting.strangers.add(stage, id, sales);
+                if !self.lasting.strangers.came_before(stage, id) {
                     let detail = format!("{sales} sales of a block that nobody reserved");
-                    self.findings.add(stage, Kind::NeverSent, &format!("block {id}"), &detail);
+                    self.lasting.findings.add(stage, Kind::NeverSent, &format!("block {id}"), &detail);
                 }
             }
         }
     }
 
     fn knows(&self, id: BlockId) -> bool {
-        self.is_open(id) || self.done.contains(id) || self.is_unreadable(id) || self.is_of_another_release(id)
+        self.is_open(id) || self.done.contains(id) || self.unreadable.contains(id) || self.others.contains(id)
     }
 }

@@ -1,7 +1,5 @@
 //! Sales whose block is not known yet: the account of blocks is read at the same time, and may be a moment behind.
 
-use std::collections::VecDeque;
-
 use petstore::BlockId;
 
 use crate::audit::record::Record;
@@ -14,22 +12,23 @@ const BYTES: usize = 40 << 20;
 /// The waiting sales in the order in which they came, each with a number of its own.
 #[derive(Default)]
 pub(super) struct Waiting {
-    sales: VecDeque<Sale>,
+    sales: Vec<Sale>,
     bytes: usize,
     next: u64,
 }
 
-struct Sale {
+pub(super) struct Sale {
     number: u64,
-    record: Record<'static>,
-    body: Box<[u8]>,
+    /// Without its body.
+    pub(super) record: Record<'static>,
+    pub(super) body: Box<[u8]>,
 }
 
 impl Waiting {
     pub(super) fn push(&mut self, record: &Record<'_>) {
         let body: Box<[u8]> = record.body.bytes.into();
         self.bytes += body.len();
-        self.sales.push_back(Sale { number: self.next, record: Record { body: Body::new(&[]), ..*record }, body });
+        self.sales.push(Sale { number: self.next, record: Record { body: Body::new(&[]), ..*record }, body });
         self.next += 1;
     }
 
@@ -38,26 +37,20 @@ impl Waiting {
         self.next
     }
 
-    pub(super) fn of(&mut self, id: BlockId) -> Vec<(Record<'static>, Box<[u8]>)> {
-        if !self.sales.iter().any(|sale| sale.record.id.block_id() == id) {
-            return Vec::new();
-        }
-        let (of, others) =
-            std::mem::take(&mut self.sales).into_iter().partition(|sale| sale.record.id.block_id() == id);
-        self.sales = others;
-        self.take(of)
+    /// Takes out the sales of a block.
+    pub(super) fn of(&mut self, id: BlockId) -> Vec<Sale> {
+        self.take(|sale| sale.record.id.block_id() == id)
     }
 
-    /// Takes out the sales whose number is below `number`, without their bodies.
-    pub(super) fn before(&mut self, number: u64) -> Vec<Record<'static>> {
-        let count = self.sales.partition_point(|sale| sale.number < number);
-        let before = self.sales.drain(..count).collect();
-        self.take(before).into_iter().map(|(record, _)| record).collect()
+    /// Takes out the sales whose number is below `number`.
+    pub(super) fn before(&mut self, number: u64) -> Vec<Sale> {
+        self.take(|sale| sale.number < number)
     }
 
-    fn take(&mut self, sales: VecDeque<Sale>) -> Vec<(Record<'static>, Box<[u8]>)> {
-        self.bytes -= sales.iter().map(|sale| sale.body.len()).sum::<usize>();
-        sales.into_iter().map(|sale| (sale.record, sale.body)).collect()
+    fn take(&mut self, which: impl Fn(&Sale) -> bool) -> Vec<Sale> {
+        let taken: Vec<Sale> = self.sales.extract_if(.., |sale| which(sale)).collect();
+        self.bytes -= taken.iter().map(|sale| sale.body.len()).sum::<usize>();
+        taken
     }
 
     #[cfg(test)]

@@ -2,21 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use service::account::{Account, Count};
 
-use super::table::{Release, Row};
+use super::table::Row;
+use super::{Settings, ask};
 use crate::audit::findings::{Stage, Tallies, Tally};
 use crate::recount::grouped;
 
 /// Between two questions.
 const REST: Duration = Duration::from_millis(500);
-/// One question.
-const LIMIT: Duration = Duration::from_secs(5);
+const ACCOUNT: &str = "/api/v1/account";
 
 /// How many rounds of proof the auditor has ended; none if it doesn't answer.
-pub(super) async fn rounds(auditor: &str) -> Option<u64> {
-    Some(account(auditor).await.ok()?.position.rounds)
+pub(super) async fn rounds(settings: &Settings) -> Option<u64> {
+    Some(ask::<Account>(&settings.auditor, ACCOUNT).await.ok()?.position.rounds)
 }
 
 /// Waits until the auditor has ended two rounds of proof since there were `before`: the second began after that. Gives its
@@ -25,17 +24,15 @@ pub(super) async fn rounds(auditor: &str) -> Option<u64> {
 /// One is enough if the time is over, so that a slow pipeline is not called a dead auditor. Without `moves`, as when
 /// the fan-out is stopped, it need only answer.
 pub(super) async fn row(
-    auditor: &str,
-    before: Option<u64>,
+    settings: &Settings,
+    mut before: Option<u64>,
     moves: bool,
     deadline: Instant,
-    release: &Release,
 ) -> (Row, Option<String>) {
-    let object = format!("deploy/{}", release.object("auditor"));
-    let mut before = before;
+    let object = format!("deploy/{}", settings.object("auditor"));
     loop {
         let late = Instant::now() >= deadline;
-        let why = match account(auditor).await {
+        let why = match ask::<Account>(&settings.auditor, ACCOUNT).await {
             Ok(account) => {
                 let rounds = account.position.rounds;
                 // Fewer than before: it was restarted.
@@ -57,15 +54,16 @@ pub(super) async fn row(
     }
 }
 
-async fn account(auditor: &str) -> anyhow::Result<Account> {
-    let body = service::http::get(auditor, "/api/v1/account", LIMIT).await?;
-    serde_json::from_slice(&body).context("reading its account")
-}
-
-/// What the account has of today's Kafka.
-fn of_today(account: &Account) -> Tallies {
+/// What the account has of earlier Kafkas.
+fn of_earlier(account: &Account) -> Tallies {
     let mut earlier = Tallies::default();
     account.earlier.iter().for_each(|kafka| earlier.add(&kafka.stages));
+    earlier
+}
+
+/// What it has of today's Kafka.
+fn of_today(account: &Account) -> Tallies {
+    let earlier = of_earlier(account);
     let mut today = account.stages.clone();
     for (stage, tally) in &mut today.0 {
         let mut counts = tally.counts();
@@ -100,9 +98,7 @@ fn judge(account: &Account, today: &Tallies, object: String) -> Row {
 
 /// What was found on earlier Kafkas: it is told, and fails nothing.
 fn remark(account: &Account, now_us: i64) -> Option<String> {
-    let mut found = Tallies::default();
-    account.earlier.iter().for_each(|kafka| found.add(&kafka.stages));
-    let replaced_us = account.earlier.last()?.at_us;
+    let (found, replaced_us) = (of_earlier(account), account.earlier.last()?.at_us);
     (!found.is_clean()).then(|| {
         let ago = in_units(now_us.saturating_sub(replaced_us).max(0) / 1_000_000);
         format!(

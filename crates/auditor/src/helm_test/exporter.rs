@@ -6,57 +6,45 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use service::state::State;
 
-use super::table::{Release, Row};
+use super::table::Row;
+use super::{Settings, ask};
 
 /// Between two looks: the exporter asks every second.
 const REST: Duration = Duration::from_secs(2);
-/// One question.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// The sales that it knew of at one moment, by stage.
 pub(super) type Sales = BTreeMap<String, u64>;
 
 /// What it knows now; nothing if it doesn't answer.
-pub(super) async fn sales(exporter: &str) -> Sales {
-    let known = state(exporter).await.unwrap_or_default().stages.into_iter();
+pub(super) async fn sales(settings: &Settings) -> Sales {
+    let known = state(settings).await.unwrap_or_default().stages.into_iter();
     known.filter_map(|stage| Some((stage.name, stage.sales?))).collect()
 }
 
 /// Looks until the sales of these stages are known, and are more than `before`, or the time is over. `moving`: whether they
 /// must be more, since something is being sent.
 pub(super) async fn row(
-    exporter: &str,
+    settings: &Settings,
     stages: &[&str],
     moving: bool,
     mut before: Sales,
     deadline: Instant,
-    release: &Release,
 ) -> Row {
-    let object = format!("deploy/{}", release.object("exporter"));
+    let move_or_not =
+        if moving { ", and sales move" } else { "; whether they move is not checked, since no loader sends" };
     loop {
-        let looked = match state(exporter).await {
-            Ok(state) => judge(&state, stages, moving, &mut before),
-            Err(err) => Err(err),
-        };
-        match looked {
-            Ok(()) if moving => {
-                return Row::ok("exporter", "sales and latency of every stage are known, and sales move");
+        match state(settings).await.and_then(|state| judge(&state, stages, moving, &mut before)) {
+            Ok(()) => return Row::ok("exporter", format!("sales and latency of every stage are known{move_or_not}")),
+            Err(err) if Instant::now() >= deadline => {
+                return Row::fail("exporter", format!("{err:#}"), format!("deploy/{}", settings.object("exporter")));
             }
-            Ok(()) => {
-                return Row::ok(
-                    "exporter",
-                    "sales and latency of every stage are known; whether they move is not checked, since no loader sends",
-                );
-            }
-            Err(err) if Instant::now() >= deadline => return Row::fail("exporter", format!("{err:#}"), object),
             Err(_) => tokio::time::sleep(REST).await,
         }
     }
 }
 
-async fn state(exporter: &str) -> anyhow::Result<State> {
-    let body = service::http::get(exporter, "/api/v1/state", LIMIT).await?;
-    serde_json::from_slice(&body).context("reading its state")
+async fn state(settings: &Settings) -> anyhow::Result<State> {
+    ask(&settings.exporter, "/api/v1/state").await
 }
 
 /// One look. `before`: the sales of each stage when they were first known.
@@ -84,8 +72,8 @@ fn judge(state: &State, stages: &[&str], moving: bool, before: &mut Sales) -> an
 }
 
 /// p99 from due time to a stage, in milliseconds: of the last seconds, else since the start.
-pub(super) async fn p99_ms(exporter: &str, stage: &str) -> Option<f64> {
-    let known = state(exporter).await.ok()?;
+pub(super) async fn p99_ms(settings: &Settings, stage: &str) -> Option<f64> {
+    let known = state(settings).await.ok()?;
     let stage = known.stages.into_iter().find(|found| found.name == stage)?;
     let p99_us = stage.recent.and_then(|recent| recent.p99_us).or(stage.latency?.p99_us)?;
     Some(p99_us as f64 / 1_000.0)

@@ -24,13 +24,15 @@ mod table;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use service::HostPort;
 
 use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::recount::{Cut, Kafka, Reach, Recount, grouped, newest};
-use table::{Release, Row, Table};
+use crate::recount::{Cut, Kafka, Reach, grouped, newest};
+use table::{Row, Table};
 
 /// The variables `TEST_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -46,6 +48,20 @@ pub struct Settings {
     pub namespace: String,
     /// What the names of its objects begin with; they follow from the release's name in a way that only the chart knows.
     pub objects: String,
+}
+
+impl Settings {
+    /// The name of an object of the chart.
+    fn object(&self, component: &str) -> String {
+        format!("{}-{component}", self.objects)
+    }
+
+    #[cfg(test)]
+    fn example() -> Self {
+        let [auditor, exporter] = ["a:1", "b:2"].map(|address| address.to_owned().try_into().unwrap());
+        let [release, namespace, objects] = ["2024", "perf-test", "kapture-2024"].map(str::to_owned);
+        Self { auditor, exporter, release, namespace, objects }
+    }
 }
 
 /// How long is waited for what may come.
@@ -81,6 +97,8 @@ const BACK: i64 = 20_000;
 const PUBLISHED: Duration = Duration::from_millis(1_500);
 /// Reading the loaders' account.
 const ACCOUNT: Duration = Duration::from_secs(20);
+/// One question to the auditor or the exporter.
+const QUESTION: Duration = Duration::from_secs(5);
 /// How long nothing must have been acknowledged for a loader to count as stopped: at one sale a second, some come.
 const STILL: Duration = Duration::from_secs(4);
 
@@ -99,42 +117,44 @@ struct Nothing {
 }
 
 /// Runs the whole test.
-pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, patience: Patience) -> Outcome {
+pub async fn run(settings: &Settings, kafka: &kafka::Config, mut stores: Stores, patience: Patience) -> Outcome {
     let begun = Instant::now();
-    let Settings { release: name, namespace, objects, .. } = settings.clone();
-    let release = Release { name, namespace, objects };
     let kafka = match Kafka::new(kafka) {
         Ok(kafka) => Arc::new(kafka),
-        Err(err) => return Nothing::because(&err).outcome(&release),
+        Err(err) => return Nothing::because(&err).outcome(settings),
     };
-    let cut = match mark(&kafka, begun + patience.sales).await {
+    let marking = blocking(&kafka, move |kafka| mark(kafka, begun + patience.sales));
+    let cut = match marking.await.unwrap_or_else(|err| Err(Nothing::because(&err))) {
         Ok(cut) => Arc::new(cut),
-        Err(nothing) => return nothing.outcome(&release),
+        Err(nothing) => return nothing.outcome(settings),
     };
     let limits = ((Instant::now() + patience.pass).min(begun + PASSED), begun + READ);
     // Asked before sales are counted: what the others do meanwhile need not be waited for after that.
-    let (rounds, sales) =
-        tokio::join!(auditor::rounds(settings.auditor.as_str()), exporter::sales(settings.exporter.as_str()));
-    let (found, sending) = tokio::join!(count(&kafka, stores, &cut, limits), is_sending(&kafka, &cut));
-    let found = match found {
-        Ok(found) => found,
-        Err(err) => return Nothing::because(&err).outcome(&release),
+    let (rounds, sales) = tokio::join!(auditor::rounds(settings), exporter::sales(settings));
+    let [counted, sent] = [&cut; 2].map(Arc::clone);
+    let (found, sending) = tokio::join!(
+        blocking(&kafka, move |kafka| newest(kafka, &mut stores, &counted, MOST, limits)),
+        blocking(&kafka, move |kafka| is_sending(kafka, &sent))
+    );
+    let (found, sending) = match found.flatten() {
+        Ok(found) => (found, sending.unwrap_or(false)),
+        Err(err) => return Nothing::because(&err).outcome(settings),
     };
     if found.blocks == 0 {
         let why = "nothing to judge: Kafka deletes sales sooner than they can be counted: raise kafka.retentionBytes, or send less";
-        return Nothing { why: why.to_owned(), component: "kafka" }.outcome(&release);
+        return Nothing { why: why.to_owned(), component: "kafka" }.outcome(settings);
     }
     let mut table = Table::default();
-    for row in rows::rows(&found, &release, service::unix_us()) {
-        table.row(row);
+    for stage in Stage::ALL {
+        table.row(rows::row(stage, &found, settings, service::unix_us()));
     }
 
     let alive = (Instant::now() + patience.alive).min(begun + ALIVE);
     let stages = table.right_of(Stage::ALL.map(Stage::name));
     let moves = found.gaps.has_passed(Stage::Routed);
     let ((auditor, remark), exporter) = tokio::join!(
-        auditor::row(settings.auditor.as_str(), rounds, moves, alive, &release),
-        exporter::row(settings.exporter.as_str(), &stages, sending, sales, alive, &release)
+        auditor::row(settings, rounds, moves, alive),
+        exporter::row(settings, &stages, sending, sales, alive)
     );
     table.row(auditor);
     table.row(exporter);
@@ -142,41 +162,46 @@ pub async fn run(settings: &Settings, kafka: &kafka::Config, stores: Stores, pat
         table.note(remark);
     }
     if let Some(last) = stages.last()
-        && let Some(p99) = exporter::p99_ms(settings.exporter.as_str(), last).await
+        && let Some(p99) = exporter::p99_ms(settings, last).await
     {
         table.note(format!("p99 due to {last} {p99:.0} ms (not a measurement of capacity)"));
     }
     let counted = found.stages.at(Stage::Accepted).expected;
     if !cut.account.is_whole || counted < cut.account.acknowledged() {
         table.note(format!(
-            "the newest {} sales were counted; the auditor answers for all. To count all again: {}",
+            "the newest {} sales were counted; the auditor answers for all. To count all again: \
+             kubectl -n {} exec deploy/{} -- /kapture-auditor recount",
             grouped(counted),
-            release.recount()
+            settings.namespace,
+            settings.object("auditor")
         ));
     }
     if found.beyond_retention > 0 {
         table.note(format!("{} blocks were not judged: a log no longer reaches back to them", found.beyond_retention));
     }
-    let (text, well) = table.print(&release, &rows::of(&found));
-    Outcome { text, well }
+    table.print(settings, &rows::of(&found))
 }
 
-async fn count(
+/// What a program answers on its admin port.
+async fn ask<T: DeserializeOwned>(program: &HostPort, path: &str) -> anyhow::Result<T> {
+    let body = service::http::get(program.as_str(), path, QUESTION).await?;
+    serde_json::from_slice(&body).with_context(|| format!("reading {path}"))
+}
+
+async fn blocking<T: Send + 'static>(
     kafka: &Arc<Kafka>,
-    mut stores: Stores,
-    cut: &Arc<Cut>,
-    limits: (Instant, Instant),
-) -> anyhow::Result<Recount> {
-    let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
-    tokio::task::spawn_blocking(move || newest(&kafka, &mut stores, &cut, MOST, limits)).await?
+    work: impl FnOnce(&Kafka) -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    let kafka = Arc::clone(kafka);
+    Ok(tokio::task::spawn_blocking(move || work(&kafka)).await?)
 }
 
-/// Waits until there are enough sales, and takes the cut.
-async fn mark(kafka: &Arc<Kafka>, deadline: Instant) -> Result<Cut, Nothing> {
+/// Waits until there are enough sales, and takes the cut. Blocks.
+fn mark(kafka: &Kafka, deadline: Instant) -> Result<Cut, Nothing> {
     loop {
         // What is acknowledged now is published by then.
-        tokio::time::sleep(PUBLISHED).await;
-        let nothing = match cut(kafka).await {
+        std::thread::sleep(PUBLISHED);
+        let nothing = match cut(kafka) {
             Ok(cut) if cut.account.acknowledged() >= ENOUGH => return Ok(cut),
             Ok(cut) => Nothing {
                 why: format!(
@@ -196,36 +221,28 @@ async fn mark(kafka: &Arc<Kafka>, deadline: Instant) -> Result<Cut, Nothing> {
     }
 }
 
-/// The cut, with as much of the account as has enough sales, or all of it.
-async fn cut(kafka: &Arc<Kafka>) -> anyhow::Result<Cut> {
-    let kafka = Arc::clone(kafka);
-    let take = move || {
-        let deadline = Instant::now() + ACCOUNT;
-        let mut back = BACK;
-        loop {
-            let cut = Cut::take(&kafka, Reach::Back(back), deadline)?;
-            if cut.account.is_whole || cut.account.acknowledged() >= MOST {
-                return Ok(cut);
-            }
-            back = back.saturating_mul(8);
+/// The cut, with as much of the account as has enough sales, or all of it. Blocks.
+fn cut(kafka: &Kafka) -> anyhow::Result<Cut> {
+    let (deadline, mut back) = (Instant::now() + ACCOUNT, BACK);
+    loop {
+        let cut = Cut::take(kafka, Reach::Back(back), deadline)?;
+        if cut.account.is_whole || cut.account.acknowledged() >= MOST {
+            return Ok(cut);
         }
-    };
-    tokio::task::spawn_blocking(take).await?
+        back = back.saturating_mul(8);
+    }
 }
 
-/// Whether more is acknowledged than at the cut, or will be in a moment.
-async fn is_sending(kafka: &Arc<Kafka>, cut: &Arc<Cut>) -> bool {
-    let before = cut.account.acknowledged();
-    let grown = async || {
-        let (kafka, cut) = (Arc::clone(kafka), Arc::clone(cut));
-        let read = move || cut.account.read_on(&kafka, Instant::now() + ACCOUNT);
-        tokio::task::spawn_blocking(read).await.is_ok_and(|read| read.is_ok_and(|now| now.acknowledged() > before))
+/// Whether more is acknowledged than at the cut, or will be in a moment. Blocks.
+fn is_sending(kafka: &Kafka, cut: &Cut) -> bool {
+    let has_grown = || {
+        let now = cut.account.read_on(kafka, Instant::now() + ACCOUNT);
+        now.is_ok_and(|now| now.acknowledged() > cut.account.acknowledged())
     };
-    if grown().await {
-        return true;
+    has_grown() || {
+        std::thread::sleep(STILL);
+        has_grown()
     }
-    tokio::time::sleep(STILL).await;
-    grown().await
 }
 
 impl Nothing {
@@ -233,14 +250,10 @@ impl Nothing {
         Self { why: format!("nothing to judge: {err:#}"), component: "kafka" }
     }
 
-    fn outcome(self, release: &Release) -> Outcome {
+    fn outcome(self, settings: &Settings) -> Outcome {
         let mut table = Table::default();
-        table.row(Row::fail(
-            Stage::Accepted.name(),
-            self.why,
-            format!("statefulset/{}", release.object(self.component)),
-        ));
-        let (text, well) = table.print(release, "");
-        Outcome { text, well }
+        let object = format!("statefulset/{}", settings.object(self.component));
+        table.row(Row::fail(Stage::Accepted.name(), self.why, object));
+        table.print(settings, "")
     }
 }

@@ -1,6 +1,8 @@
 //! What is printed: a line a stage, and the result in the last line.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
+
+use super::{Outcome, Settings};
 
 /// The whole outcome.
 #[derive(Debug, Default)]
@@ -24,44 +26,6 @@ pub(crate) enum Status {
     Ok,
     Fail,
     Skip,
-}
-
-/// The release that is tested: what commands for people are made from.
-#[derive(Clone, Debug)]
-pub(crate) struct Release {
-    /// Its name.
-    pub(crate) name: String,
-    /// Where it runs.
-    pub(crate) namespace: String,
-    /// What the names of its objects begin with.
-    pub(crate) objects: String,
-}
-
-impl Release {
-    /// The name of an object of the chart.
-    pub(crate) fn object(&self, component: &str) -> String {
-        format!("{}-{component}", self.objects)
-    }
-
-    /// The command that counts all sales again.
-    pub(crate) fn recount(&self) -> String {
-        format!("kubectl -n {} exec deploy/{} -- /kapture-auditor recount", self.namespace, self.object("auditor"))
-    }
-
-    fn logs(&self, object: &str) -> String {
-        format!("kubectl -n {} logs {object}", self.namespace)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn example() -> Self {
-        Self { name: "2024".to_owned(), namespace: "perf-test".to_owned(), objects: "kapture-2024".to_owned() }
-    }
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.name, self.namespace)
-    }
 }
 
 impl Row {
@@ -95,8 +59,8 @@ impl Table {
     }
 
     /// All lines, and whether all is well. `of`: what was judged.
-    pub(crate) fn print(&self, release: &Release, of: &str) -> (String, bool) {
-        let mut text = format!("kapture test  every-sale-arrives   release {release}");
+    pub(crate) fn print(&self, Settings { release, namespace, .. }: &Settings, of: &str) -> Outcome {
+        let mut text = format!("kapture test  every-sale-arrives   release {release}/{namespace}");
         if !of.is_empty() {
             let _ = write!(text, "   {of}");
         }
@@ -104,7 +68,7 @@ impl Table {
         for Row { status, name, text: what, look_at } in &self.rows {
             let _ = write!(text, "  {:<4}  {name:<8}   {what}", status.name());
             if let Some(object) = look_at {
-                let _ = write!(text, "   look at: {}", release.logs(object));
+                let _ = write!(text, "   look at: kubectl -n {namespace} logs {object}");
             }
             text.push('\n');
         }
@@ -119,7 +83,7 @@ impl Table {
         } else {
             writeln!(text, "not ok: {failed} of {} checks. Checked from seed, not from counters.", failed + right)
         };
-        (text, well)
+        Outcome { text, well }
     }
 }
 
@@ -144,7 +108,7 @@ mod tests {
         table.row(Row::skip("cached", "redis.enabled=true turns it on"));
         table.row(Row::fail("stored", "2,997 of 3,000 in Postgres, 3 missing", "deploy/kapture-etl-postgres"));
         table.note("p99 due to stored 212 ms (not a measurement of capacity)");
-        let (text, well) = table.print(&Release::example(), "30 s at 100/s");
+        let Outcome { text, well } = table.print(&Settings::example(), "30 s at 100/s");
         let expected = "\
 kapture test  every-sale-arrives   release 2024/perf-test   30 s at 100/s
   ok    accepted   3,000 of 3,000
@@ -158,6 +122,6 @@ not ok: 1 of 2 checks. Checked from seed, not from counters.
 
     #[test]
     fn nothing_checked_is_not_ok() {
-        assert!(!Table::default().print(&Release::example(), "").1);
+        assert!(!Table::default().print(&Settings::example(), "").well);
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn answer(request: &Request, live: Option<&Arc<Live>>) -> Option<Resp
     if request.method() != Method::GET {
         return Some(text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
     }
-    let Some(live) = live.filter(|live| live.started.get()) else {
+    let Some(live) = live.filter(|live| live.has_started()) else {
         return Some(text(StatusCode::SERVICE_UNAVAILABLE, "waiting for kafka\n"));
     };
     Some(match path {

@@ -3,21 +3,20 @@
 //! Who lost what is missing, and where a fault was made, is searched for meanwhile ([`super::search`]). Blocks that a search
 //! is about are left out of the rounds until it has an answer.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use kafka::{Logs, Partition};
-use petstore::BlockId;
+use petstore::{BlockId, State};
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::checkpoint::Writer;
 use super::returned::Returned;
 use super::round::{Round, Step, passed};
-use super::search::{Answer, Desk, Question};
+use super::search::{Answer, Desk};
 use super::{ASK_LIMIT, Live};
 use crate::audit::source::Source;
 use crate::audit::{Entry, Missing, Suspects, Unknown};
@@ -28,7 +27,7 @@ const REST: Duration = Duration::from_millis(250);
 const CASES: Duration = Duration::from_secs(5);
 /// Between two looks at how much is unread.
 const LAG: Duration = Duration::from_secs(2);
-/// Between two looks at where the account of blocks ends.
+/// Between two looks at where the account of blocks ends, while nothing waits for it.
 const LISTEN: Duration = Duration::from_secs(2);
 /// Between two checkpoints: what has to be read again after a restart.
 const CHECKPOINT: Duration = Duration::from_secs(5);
@@ -45,11 +44,9 @@ struct Judge<'a> {
     desk: Desk,
     /// What the search under way is to tell the losers of.
     searched: Suspects,
-    searched_blocks: HashSet<BlockId>,
-    /// What had no block, and the end of the account of blocks asked for after.
-    strays: Option<(Unknown, i64)>,
-    /// When the end of the account of blocks was asked for, and the end; and the last such time by which it was read.
-    listening: Option<(Instant, i64)>,
+    /// What had no block, then when the end of the account of blocks was asked for, and the end; and the last such time by
+    /// which it was read.
+    listening: Option<(Option<Unknown>, Instant, i64)>,
     listened: Instant,
     returned: Option<Returned>,
     looked_up: Option<Instant>,
@@ -60,45 +57,36 @@ struct Judge<'a> {
 }
 
 /// Judges until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(
-    kafka: &kafka::Config,
-    live: &Live,
-    desk: Desk,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+pub(super) fn run(live: &Live, desk: Desk, beat: &Beat) -> anyhow::Result<()> {
     let mut judge = Judge {
         live,
-        logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
+        logs: Logs::new(&live.kafka, "fan-out", ASK_LIMIT)?,
         sales: Vec::new(),
         states: live.names.states().into_iter().map(|topic| (topic, 0)).collect(),
         round: None,
         desk,
         searched: Suspects::default(),
-        searched_blocks: HashSet::new(),
-        strays: None,
         listening: None,
         listened: Instant::now(),
-        returned: Returned::new(kafka, live)?,
+        returned: Returned::new(live)?,
         looked_up: None,
         lag_looked_at: Instant::now(),
-        writer: Writer::new(kafka),
+        writer: Writer::new(&live.kafka),
         written: Vec::new(),
         wrote: None,
     };
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
-        if live.started.get() && !live.is_sure() {
-            live.wait_for("kafka, and to know that it is still the same");
-        } else if live.started.get()
-            && let Err(err) = judge.turn()
-        {
-            live.metrics.errors.inc();
-            live.wait_for(&format!("kafka: {err:#}"));
-            info!("judging again in a moment: {err:#}");
-        }
-        if live.started.get() {
-            live.show();
+        judge.desk.turned();
+        if live.has_started() {
+            if !live.is_sure() {
+                live.wait_for("kafka, and to know that it is still the same");
+            } else if let Err(err) = judge.turn() {
+                live.metrics.errors.inc();
+                live.wait_for(&format!("kafka: {err:#}"));
+                info!("judging again in a moment: {err:#}");
+            }
+            live.metrics.show(live.account());
         }
         std::thread::sleep(REST);
     }
@@ -107,7 +95,6 @@ pub(super) fn run(
 
 impl Judge<'_> {
     fn turn(&mut self) -> anyhow::Result<()> {
-        self.judge_strays()?;
         self.listen()?;
         self.hear()?;
         self.look_up();
@@ -135,36 +122,22 @@ impl Judge<'_> {
         Ok(end)
     }
 
-    /// A sale whose block is still unknown when the account of blocks was read beyond its end of now was never sent.
-    fn judge_strays(&mut self) -> anyhow::Result<()> {
-        if let Some((unknown, end)) = self.strays
+    /// Asks where the account of blocks ends, and notes when it was read so far. A sale that waited before, and whose block is
+    /// still unknown then, was never sent; and loaders that are silent are told from an account that can't be read.
+    fn listen(&mut self) -> anyhow::Result<()> {
+        if let Some((unknown, asked, end)) = self.listening
             && self.live.blocks_read.load(Ordering::Acquire) >= end
         {
-            self.live.audit().blocks_are_known(unknown);
-            self.strays = None;
+            let mut audit = self.live.audit();
+            audit.listened(asked.duration_since(self.listened));
+            if let Some(unknown) = unknown {
+                audit.blocks_are_known(unknown);
+            }
+            (self.listening, self.listened) = (None, asked);
         }
         let unknown = self.live.audit().unknown();
-        if self.strays.is_none()
-            && let Some(unknown) = unknown
-        {
-            let end = self.end_of_blocks()?;
-            self.strays = Some((unknown, end));
-        }
-        Ok(())
-    }
-
-    /// Tells loaders that are silent from an account of blocks that can't be read.
-    fn listen(&mut self) -> anyhow::Result<()> {
-        match self.listening {
-            None if self.listened.elapsed() >= LISTEN => {
-                let asked = Instant::now();
-                self.listening = Some((asked, self.end_of_blocks()?));
-            }
-            Some((asked, end)) if self.live.blocks_read.load(Ordering::Acquire) >= end => {
-                self.live.audit().listened(asked.duration_since(self.listened));
-                (self.listening, self.listened) = (None, asked);
-            }
-            _ => {}
+        if self.listening.is_none() && (unknown.is_some() || self.listened.elapsed() >= LISTEN) {
+            self.listening = Some((unknown, Instant::now(), self.end_of_blocks()?));
         }
         Ok(())
     }
@@ -175,13 +148,13 @@ impl Judge<'_> {
         }
         let cases = self.live.audit().cases().to_vec();
         if !cases.is_empty() {
-            self.desk.ask(Question::Cases(cases));
+            self.desk.begin(move |search| search.origins(&cases));
         }
     }
 
     /// Takes what the search has found out. After an error, what it was about is in the next round again.
     fn hear(&mut self) -> anyhow::Result<()> {
-        let Some(answer) = self.desk.answer().inspect_err(|_| self.searched_blocks.clear())? else { return Ok(()) };
+        let Some(answer) = self.desk.answer().inspect_err(|_| self.searched.clear())? else { return Ok(()) };
         let mut audit = self.live.audit();
         match answer {
             Answer::Origins(origins) => {
@@ -193,8 +166,7 @@ impl Judge<'_> {
                 for (id, index, fate) in fates {
                     audit.sentence(id, index, fate);
                 }
-                audit.end_round(&std::mem::take(&mut self.searched));
-                self.searched_blocks.clear();
+                audit.finish(&std::mem::take(&mut self.searched));
                 self.live.round_ended();
             }
         }
@@ -218,7 +190,8 @@ impl Judge<'_> {
         }
         if self.round.is_none() {
             // The order is the proof: first the suspects, then the end, which is beyond them.
-            let (_, suspects) = self.live.audit().suspects().split(&self.searched_blocks);
+            let mut suspects = self.live.audit().suspects();
+            suspects.retain(|id, _| !self.searched.contains_key(id));
             self.round = Some(Round { suspects, step: Step::FanOut(self.logs.ends(&self.sales)?) });
         }
         let Some(round) = &mut self.round else { return Ok(()) };
@@ -229,16 +202,15 @@ impl Judge<'_> {
         }
         if let Step::Reading(ends) = &round.step {
             let mut audit = self.live.audit();
-            let states = self.live.sources.iter().filter(|source| matches!(source, Source::State(_)));
-            let positions: Vec<i64> = states.map(|source| audit.positions().at(*source)).collect();
-            if passed(&positions, ends) {
+            let states: Vec<Source> = State::ALL.map(Source::State).into();
+            if audit.positions().passed(&states, ends) {
                 let missing = audit.convict(&round.suspects);
                 drop(audit);
                 self.end_round(missing);
                 return Ok(());
             }
         }
-        if self.searched_blocks.is_empty() {
+        if self.searched.is_empty() {
             self.live.wait_for(round.waiting_for());
         }
         Ok(())
@@ -247,18 +219,18 @@ impl Judge<'_> {
     /// Ends the round for the blocks that miss nothing. What is missing is searched for, or is in the next round again if
     /// another search is under way. A round that leaves something out does not count until that is found out.
     fn end_round(&mut self, missing: Vec<Missing>) {
-        let Some(Round { suspects, .. }) = self.round.take() else { return };
-        if missing.is_empty() && self.searched_blocks.is_empty() {
-            self.live.audit().end_round(&suspects);
+        let Some(Round { mut suspects, .. }) = self.round.take() else { return };
+        if missing.is_empty() && self.searched.is_empty() {
+            self.live.audit().finish(&suspects);
             self.live.round_ended();
             self.live.wait_for("nothing");
             return;
         }
-        let blocks: HashSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
-        let (set_aside, suspects) = suspects.split(&blocks);
+        let blocks: BTreeSet<BlockId> = missing.iter().map(|missing| missing.id).collect();
+        let set_aside = suspects.extract_if(.., |id, _| blocks.contains(id)).collect();
         if !missing.is_empty() && !self.desk.is_busy() {
-            self.desk.ask(Question::Missing(missing));
-            (self.searched, self.searched_blocks) = (set_aside, blocks);
+            self.desk.begin(move |search| search.fates(&missing));
+            self.searched = set_aside;
         }
         self.live.audit().finish(&suspects);
         self.live.wait_for(SEARCHING);

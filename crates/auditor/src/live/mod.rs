@@ -1,9 +1,8 @@
 //! The auditor that runs beside the pipeline.
 //!
-//! One thread reads ([`reader`]), one judges ([`judge`]), one searches for it ([`search`]), one looks what the logs still hold
+//! One thread reads ([`reader`]), one judges ([`judge`]) and begins searches ([`search`]), one looks what the logs still hold
 //! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
-//! for a batch at a time. None of them waits for another: Kafka or a
-//! store that is away only makes sales late. While it is not known whether Kafka is still the same, all of them rest; if it
+//! for a batch at a time. None of them waits for another: Kafka or a store that is away only makes sales late. While it is not known whether Kafka is still the same, all of them rest; if it
 //! is another one, what is known of the old one is left to the next auditor ([`replaced`]).
 
 mod api;
@@ -19,28 +18,26 @@ mod round;
 mod search;
 mod watch;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use kafka::{Logs, Partition, Topic};
-use petstore::BlockId;
+use pipeline::{PerStage, Stage};
 use prometheus_client::registry::Registry;
 use service::{Admin, Beat, Health, Ready};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::audit::bits::Bits;
-use crate::audit::block::Watched;
 use crate::audit::source::Source;
-use crate::audit::{Account, Audit, STORES};
+use crate::audit::{Account, Audit};
 use crate::config::Stores;
 use crate::model::Chains;
 use crate::store::Store;
 use metrics::Metrics;
 use retention::Retained;
+use search::Desk;
 
 /// A loop that has not turned for so long is stuck, whatever Kafka does: all it waits for has shorter limits.
 const STUCK: Duration = Duration::from_mins(2);
@@ -51,7 +48,10 @@ const ASK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the threads share.
 struct Live {
+    kafka: kafka::Config,
     names: kafka::Names,
+    /// Ends all of it.
+    shutdown: CancellationToken,
     /// Tells whether Kafka is still the one that the account is of.
     watch: kafka::Watch,
     installation: String,
@@ -62,10 +62,12 @@ struct Live {
     blocks_read: AtomicI64,
     /// Blocks reserved before are no longer in Postgres: unix time, microseconds.
     pruned_before_us: AtomicI64,
-    /// What the logs still held when that was last looked at.
+    /// What the logs still held when that was last looked at, and the blocks on the account.
     retained: Mutex<Retained>,
     redis_keeps: Option<Duration>,
-    started: Started,
+    /// Whether the account of blocks has been read.
+    started: AtomicBool,
+    ready: Ready,
     progress: Mutex<Progress>,
     metrics: Metrics,
 }
@@ -75,12 +77,6 @@ struct Progress {
     waiting_for: String,
     round_ended: Option<Instant>,
     checkpoint_made: Option<Instant>,
-}
-
-/// Whether the account of blocks has been read.
-struct Started {
-    flag: AtomicBool,
-    ready: Ready,
 }
 
 /// Runs until `shutdown`, serving the admin port meanwhile.
@@ -95,7 +91,7 @@ pub async fn run(
     let mut registry = Registry::with_prefix("kapture_auditor");
     let metrics = Metrics::register(&mut registry);
 
-    let shared: Arc<std::sync::OnceLock<Arc<Live>>> = Arc::default();
+    let shared: Arc<OnceLock<Arc<Live>>> = Arc::default();
     let (figures, routes) = (metrics.clone(), Arc::clone(&shared));
     let admin = Admin::new(service, "auditor", registry, health.clone(), move || figures.figures());
     let admin = admin.routes(move |request| {
@@ -104,23 +100,19 @@ pub async fn run(
     });
 
     let work = async {
-        let Some(live) = prepare(&kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
-        let live = Arc::clone(shared.get_or_init(|| Arc::new(live)));
-        let (desk, searcher) = search::open();
-        let start = Start { kafka: &kafka, live: &live, health: &health, shutdown: &shutdown };
-        let read = start.thread("read", reader::run);
-        let judge = start.thread("judge", move |kafka, live, beat, stop| judge::run(kafka, live, desk, beat, stop));
-        let search =
-            start.thread("search", move |kafka, live, beat, stop| search::run(kafka, live, &searcher, beat, stop));
-        let retention = start.thread("retention", retention::run);
+        let Some(live) = prepare(kafka, &stores, metrics, ready, &shutdown).await? else { return Ok(()) };
+        let live = shared.get_or_init(|| Arc::new(live));
+        let desk = Desk::open(live, health.loop_("search", STUCK))?;
+        let read = thread(live, &health, "read", reader::run);
+        let judge = thread(live, &health, "judge", move |live, beat| judge::run(live, desk, beat));
+        let retention = thread(live, &health, "retention", retention::run);
         let Stores { redis, postgres, .. } = stores;
         let stores = async {
-            let redis = watch(&live, 0, redis, &health, &shutdown);
-            let postgres = watch(&live, 1, postgres, &health, &shutdown);
-            let (redis, postgres, ()) = tokio::join!(redis, postgres, replaced::wait(&live, &shutdown));
-            replaced::end(&kafka, &live, [redis, postgres], &shutdown).await
+            let (redis, postgres) = (watch::run(live, 0, redis, &health), watch::run(live, 1, postgres, &health));
+            let (redis, postgres, ()) = tokio::join!(redis, postgres, replaced::wait(live));
+            replaced::end(live, [redis, postgres]).await
         };
-        tokio::try_join!(read, judge, search, retention, stores)?;
+        tokio::try_join!(read, judge, retention, stores)?;
         Ok(())
     };
     // Whichever ends first by an error ends the others: a pod that only half works helps nobody.
@@ -135,7 +127,7 @@ pub async fn run(
 
 /// Waits for Kafka and its topics, and restores what an earlier auditor knew. `None` if stopped meanwhile.
 async fn prepare(
-    kafka: &kafka::Config,
+    kafka: kafka::Config,
     stores: &Stores,
     metrics: Metrics,
     ready: Ready,
@@ -161,22 +153,25 @@ async fn prepare(
     };
     Ok(Some(Live {
         names: kafka.names(),
+        kafka,
+        shutdown: shutdown.clone(),
         installation: watch.installation().to_string(),
         watch,
         sources,
         audit: Mutex::new(audit),
         blocks_read: AtomicI64::new(0),
-        retained: Mutex::new(Retained::new(i64::MIN, i64::MIN)),
+        retained: Mutex::default(),
         redis_keeps: stores.redis.as_ref().and_then(Store::keeps),
-        pruned_before_us: AtomicI64::new(if watched.stores[1] { i64::MIN } else { i64::MAX }),
-        started: Started { flag: AtomicBool::new(false), ready },
+        pruned_before_us: AtomicI64::new(if watched[Stage::Stored] { i64::MIN } else { i64::MAX }),
+        started: AtomicBool::new(false),
+        ready,
         progress: Mutex::default(),
         metrics,
     }))
 }
 
 /// All logs that are to be read, and what an earlier auditor knew of them; an error if a topic isn't there yet. Blocks.
-fn restore(kafka: &kafka::Config, watched: Watched, installation: &str) -> anyhow::Result<(Vec<Source>, Audit)> {
+fn restore(kafka: &kafka::Config, watched: PerStage<bool>, installation: &str) -> anyhow::Result<(Vec<Source>, Audit)> {
     let (logs, names) = (Logs::new(kafka, "reader", ASK_LIMIT)?, kafka.names());
     let partitions = |topic: String| match logs.partitions(&topic)?.len() {
         0 => bail!("waiting for topic {topic}"),
@@ -185,7 +180,7 @@ fn restore(kafka: &kafka::Config, watched: Watched, installation: &str) -> anyho
     for topic in names.states().into_iter().chain([names.sales(), names.rejected()]) {
         partitions(topic)?;
     }
-    let receipts = if watched.returned { partitions(names.receipts())? } else { 0 };
+    let receipts = if watched[Stage::Returned] { partitions(names.receipts())? } else { 0 };
     let sources = Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?);
     let fresh = || {
         let mut audit = Audit::new(watched, Chains::default().generate());
@@ -198,41 +193,28 @@ fn restore(kafka: &kafka::Config, watched: Watched, installation: &str) -> anyho
     Ok((sources, audit))
 }
 
-struct Start<'a> {
-    kafka: &'a kafka::Config,
-    live: &'a Arc<Live>,
-    health: &'a Health,
-    shutdown: &'a CancellationToken,
-}
-
-impl Start<'_> {
-    /// Runs blocking work beside the async frame.
-    async fn thread<W>(&self, name: &str, work: W) -> anyhow::Result<()>
-    where
-        W: FnOnce(&kafka::Config, &Live, &Beat, &CancellationToken) -> anyhow::Result<()> + Send + 'static,
-    {
-        let (kafka, live, shutdown) = (self.kafka.clone(), Arc::clone(self.live), self.shutdown.clone());
-        let beat = self.health.loop_(name, STUCK);
-        tokio::task::spawn_blocking(move || work(&kafka, &live, &beat, &shutdown)).await?
-    }
-}
-
-/// Watches a store, if there is one. Gives what it held when Kafka was replaced.
-async fn watch(
-    live: &Live,
-    number: usize,
-    store: Option<Store>,
-    health: &Health,
-    shutdown: &CancellationToken,
-) -> HashMap<BlockId, Bits> {
-    let Some(store) = store else { return HashMap::new() };
-    let beat = health.loop_(STORES[number].name(), STUCK);
-    watch::run(live, number, store, &beat, shutdown).await
+/// Runs blocking work beside the async frame.
+async fn thread<W>(live: &Arc<Live>, health: &Health, name: &str, work: W) -> anyhow::Result<()>
+where
+    W: FnOnce(&Live, &Beat) -> anyhow::Result<()> + Send + 'static,
+{
+    let (live, beat) = (Arc::clone(live), health.loop_(name, STUCK));
+    tokio::task::spawn_blocking(move || work(&live, &beat)).await?
 }
 
 impl Live {
     fn audit(&self) -> MutexGuard<'_, Audit> {
         self.audit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the account of blocks has been read.
+    fn start(&self) {
+        self.started.store(true, Ordering::Release);
+        self.ready.set(true);
+    }
+
+    fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
     }
 
     /// Whether Kafka is known to be the one that the account is of.
@@ -275,24 +257,10 @@ impl Live {
         let mut account = self.audit().account();
         let age = |at: Option<Instant>| at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
         let progress = self.progress();
+        account.position.rounds = self.metrics.rounds.get();
         account.position.waiting_for.clone_from(&progress.waiting_for);
         account.position.round_age_ms = age(progress.round_ended);
         account.position.checkpoint_age_ms = age(progress.checkpoint_made);
         account
-    }
-
-    fn show(&self) {
-        self.metrics.show(self.account());
-    }
-}
-
-impl Started {
-    fn set(&self, started: bool) {
-        self.flag.store(started, Ordering::Release);
-        self.ready.set(started);
-    }
-
-    fn get(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
     }
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use kafka::{BlockEntry, LogReader, Logs, Malformed, Next, Partition, SaleHeader};
 use petstore::BlockId;
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{ASK_LIMIT, Live};
@@ -40,8 +39,7 @@ struct Reader<'a> {
     live: &'a Live,
     log: LogReader,
     logs: Logs,
-    /// Of the account of blocks, and of all sources in their order.
-    blocks: Partition,
+    /// Of all sources in their order, and last of the account of blocks.
     partitions: Vec<Partition>,
     batch: Vec<Item>,
     /// The bodies of the batch, end to end.
@@ -51,43 +49,41 @@ struct Reader<'a> {
     /// See [`Next::OutOfRange`].
     overtaken: bool,
     asked: Option<Instant>,
-    /// Whether reading each source rests.
+    /// Whether reading each of these partitions rests.
     rests: Vec<bool>,
-    /// And the account of blocks.
-    account_rests: bool,
 }
 
 /// Reads until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+pub(super) fn run(live: &Live, beat: &Beat) -> anyhow::Result<()> {
     let mut reader = loop {
         beat.turned();
-        let mut reader = Reader::new(kafka, live)?;
-        match reader.start(beat, shutdown) {
+        let mut reader = Reader::new(live)?;
+        match reader.start(beat) {
             Ok(()) => break reader,
-            Err(err) if !shutdown.is_cancelled() => {
+            Err(err) if !live.shutdown.is_cancelled() => {
                 info!("waiting for kafka: {err:#}");
                 std::thread::sleep(REST);
             }
             Err(_) => return Ok(()),
         }
     };
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         if !live.is_sure() {
             std::thread::sleep(IDLE);
             continue;
         }
         if let Err(err) = reader.turn().and_then(|()| reader.rest()) {
-            return fail(live, err, beat, shutdown);
+            return fail(live, err, beat);
         }
     }
     Ok(())
 }
 
 /// Another Kafka may be the reason: then the account of the old one is left first, and ends the process.
-fn fail(live: &Live, err: anyhow::Error, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
+fn fail(live: &Live, err: anyhow::Error, beat: &Beat) -> anyhow::Result<()> {
     live.watch.doubt();
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         if live.is_sure() {
             return Err(err);
@@ -98,31 +94,28 @@ fn fail(live: &Live, err: anyhow::Error, beat: &Beat, shutdown: &CancellationTok
 }
 
 impl<'a> Reader<'a> {
-    fn new(kafka: &kafka::Config, live: &'a Live) -> anyhow::Result<Self> {
+    fn new(live: &'a Live) -> anyhow::Result<Self> {
         Ok(Self {
             live,
-            log: LogReader::following(kafka)?,
-            logs: Logs::new(kafka, "fan-out", ASK_LIMIT)?,
-            blocks: (live.names.blocks(), 0),
-            partitions: live.partitions(),
+            log: LogReader::following(&live.kafka)?,
+            logs: Logs::new(&live.kafka, "fan-out", ASK_LIMIT)?,
+            partitions: live.partitions().into_iter().chain([(live.names.blocks(), 0)]).collect(),
             batch: Vec::with_capacity(BATCH),
             bodies: Vec::new(),
             sources: Sources::new(live),
             looked: Instant::now(),
             overtaken: false,
             asked: None,
-            rests: vec![false; live.sources.len()],
-            account_rests: false,
+            rests: vec![false; live.sources.len() + 1],
         })
     }
 
     /// Reads the whole account of blocks, then begins with the states' topics where the checkpoint tells it to.
-    fn start(&mut self, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        let blocks = std::slice::from_ref(&self.blocks);
-        let (beginning, end) = (self.logs.beginnings(blocks)?[0], self.logs.ends(blocks)?[0]);
+    fn start(&mut self, beat: &Beat) -> anyhow::Result<()> {
         let (beginnings, ends) = (self.logs.beginnings(&self.partitions)?, self.logs.ends(&self.partitions)?);
-        self.log.begin([(&self.blocks, beginning)])?;
-        while self.live.blocks_read.load(Ordering::Acquire) < end && !shutdown.is_cancelled() {
+        let blocks = self.live.sources.len();
+        self.log.begin([(&self.partitions[blocks], beginnings[blocks])])?;
+        while self.live.blocks_read.load(Ordering::Acquire) < ends[blocks] && !self.live.shutdown.is_cancelled() {
             beat.turned();
             if self.live.is_sure() {
                 self.turn()?;
@@ -131,13 +124,9 @@ impl<'a> Reader<'a> {
             }
         }
 
-        let mut audit = self.live.audit();
-        let bounds = self.live.sources.iter().zip(beginnings).zip(ends);
-        let starts: Vec<i64> =
-            bounds.map(|((source, beginning), end)| audit.begin(*source, beginning, end, service::unix_us())).collect();
-        drop(audit);
+        let starts = self.live.audit().begin_all(&beginnings, &ends, service::unix_us());
         self.begin(&starts)?;
-        self.live.started.set(true);
+        self.live.start();
         info!("read the account of blocks");
         Ok(())
     }
@@ -145,8 +134,7 @@ impl<'a> Reader<'a> {
     /// Reads on in the account of blocks, and in all sources at these offsets.
     fn begin(&self, starts: &[i64]) -> anyhow::Result<()> {
         let read = self.live.blocks_read.load(Ordering::Acquire);
-        let sources = self.partitions.iter().zip(starts.iter().copied());
-        self.log.begin(sources.chain([(&self.blocks, read)]))
+        self.log.begin(self.partitions.iter().zip(starts.iter().copied().chain([read])))
     }
 
     /// Reads a batch and puts it into the account, then notes how far that is.
@@ -186,16 +174,19 @@ impl<'a> Reader<'a> {
     fn put(&mut self) -> anyhow::Result<()> {
         self.looked = Instant::now();
         let positions = self.log.positions()?;
-        let mut audit = self.live.audit();
+        let (mut retained, mut audit) = (self.live.retained(), self.live.audit());
         for item in self.batch.drain(..) {
             match item {
-                Item::Block(id, BlockEntry::Is(record)) => audit.record(id, *record),
+                Item::Block(id, BlockEntry::Is(record)) => {
+                    retained.see(id, &record);
+                    audit.record(id, *record);
+                }
                 Item::Block(id, BlockEntry::OfAnotherModel) => audit.of_another_release(id),
                 Item::Block(id, BlockEntry::Unreadable(why)) => {
                     warn!("{why}: nothing can be said of this block");
                     audit.unreadable(id);
                 }
-                Item::Block(_, BlockEntry::Deleted) => {}
+                Item::Block(id, BlockEntry::Deleted) => retained.forget(id),
                 Item::Sale(SaleHeader { id, state, .. }, source, offset, body) => {
                     let body = Body::new(&self.bodies[body]);
                     audit.sale(Record { id, state, source, offset, body });
@@ -227,7 +218,6 @@ impl<'a> Reader<'a> {
         self.begin(&starts)?;
         // What is assigned does not rest.
         self.rests.fill(false);
-        self.account_rests = false;
         self.overtaken = false;
         Ok(())
     }
@@ -236,19 +226,16 @@ impl<'a> Reader<'a> {
     /// up to its retention.
     fn rest(&mut self) -> anyhow::Result<()> {
         let audit = self.live.audit();
-        let (rests, account_rests) = (audit.rest(&self.rests), audit.rests_account());
+        let rests: Vec<bool> = audit.rest(&self.rests).into_iter().chain([audit.rests_account()]).collect();
         drop(audit);
-        if rests != self.rests || account_rests != self.account_rests {
+        if rests != self.rests {
             let changed = |to: bool| {
                 let changes = self.partitions.iter().zip(self.rests.iter().zip(&rests));
-                changes
-                    .chain([(&self.blocks, (&self.account_rests, &account_rests))])
-                    .filter(move |(_, (before, now))| before != now && **now == to)
-                    .map(|(partition, _)| partition)
+                changes.filter(move |(_, (before, now))| before != now && **now == to).map(|(partition, _)| partition)
             };
             self.log.pause(changed(true))?;
             self.log.resume(changed(false))?;
-            (self.rests, self.account_rests) = (rests, account_rests);
+            self.rests = rests;
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use anyhow::Context;
 use kafka::Topic;
 use petstore::BlockId;
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::Live;
@@ -25,9 +24,9 @@ const ASKING: Duration = Duration::from_secs(15);
 /// Writing. A Kafka that takes longer to be there does not learn of it.
 const WRITING: Duration = Duration::from_secs(45);
 
-/// Waits for Kafka to be replaced, or for `shutdown`.
-pub(super) async fn wait(live: &Live, shutdown: &CancellationToken) {
-    while live.watch.is_sure().is_ok() && !shutdown.is_cancelled() {
+/// Waits for Kafka to be replaced, or for the end.
+pub(super) async fn wait(live: &Live) {
+    while live.watch.is_sure().is_ok() && !live.shutdown.is_cancelled() {
         tokio::time::sleep(REST).await;
     }
 }
@@ -40,7 +39,10 @@ pub(super) async fn last_look(live: &Live, number: usize, store: &mut Store, bea
         for blocks in unsettled.chunks(BLOCKS) {
             for (id, counts) in blocks.iter().zip(store.counts(blocks).await?) {
                 beat.turned();
-                held.insert(*id, if counts.found > 0 { store.present(*id).await? } else { Bits::new() });
+                held.insert(
+                    *id,
+                    if counts.found > 0 { store.held(*id, false).await?.present } else { Bits::default() },
+                );
             }
         }
         anyhow::Ok(())
@@ -52,21 +54,15 @@ pub(super) async fn last_look(live: &Live, number: usize, store: &mut Store, bea
 }
 
 /// Leaves the account, if Kafka was replaced: then it is an error, which ends the process.
-pub(super) async fn end(
-    kafka: &kafka::Config,
-    live: &Live,
-    held: HeldByStores,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+pub(super) async fn end(live: &Live, held: HeldByStores) -> anyhow::Result<()> {
     let Err(replaced) = live.watch.is_sure() else { return Ok(()) };
-    let gone = live.started.get().then(|| live.audit().give_up(&held, service::unix_us()));
+    let gone = live.has_started().then(|| live.audit().give_up(&held, service::unix_us()));
     let (lost, stages) = match &gone {
         Some(gone) => (gone.losses(), serde_json::to_string(&gone.stages).unwrap_or_default()),
         None => ("not known, since the account of blocks was not yet read".to_owned(), String::new()),
     };
     let entries = live.audit().legacy(gone);
-    let left =
-        async { tokio::time::timeout(WRITING, leave(kafka, entries?, shutdown)).await.context("it took too long")? };
+    let left = async { tokio::time::timeout(WRITING, leave(live, entries?)).await.context("it took too long")? };
     match left.await {
         Ok(()) => info!(lost, stages, "left the account of the kafka that was replaced to the next auditor"),
         Err(err) => error!(lost, stages, "the account of the kafka that was replaced could not be left: {err:#}"),
@@ -74,11 +70,11 @@ pub(super) async fn end(
     Err(replaced)
 }
 
-async fn leave(kafka: &kafka::Config, entries: Vec<Entry>, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn leave(live: &Live, entries: Vec<Entry>) -> anyhow::Result<()> {
     let entries = Arc::new(entries);
     loop {
-        kafka.ensure_topics(&[Topic::Audit], shutdown).await?;
-        let (mut writer, entries) = (Writer::new(kafka), Arc::clone(&entries));
+        live.kafka.ensure_topics(&[Topic::Audit], &live.shutdown).await?;
+        let (mut writer, entries) = (Writer::new(&live.kafka), Arc::clone(&entries));
         match tokio::task::spawn_blocking(move || writer.write(&entries)).await? {
             Ok(()) => return Ok(()),
             Err(err) => info!("leaving the account again in a moment: {err:#}"),

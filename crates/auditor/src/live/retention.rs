@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use kafka::blocks::BlockRecord;
-use kafka::{Batches, BlockEntry, LogReader, Logs, Next, Partition};
+use kafka::{Batches, LogReader, Logs, Next, Partition};
 use petstore::BlockId;
 use service::Beat;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{ASK_LIMIT, Live};
@@ -24,8 +23,6 @@ use super::{ASK_LIMIT, Live};
 const EVERY: Duration = Duration::from_mins(1);
 /// Between two looks whether it is time, or whether to stop.
 const REST: Duration = Duration::from_secs(1);
-/// Reading the account of blocks.
-const ACCOUNT: Duration = Duration::from_mins(1);
 /// Blocks deleted in one transaction.
 const BLOCKS: usize = 1_000;
 /// Records bear their senders' clocks, and a `helm test` that has read the logs goes on to Postgres: a block is kept for so
@@ -34,7 +31,8 @@ const CLOCKS: Duration = Duration::from_mins(5);
 /// Reading the first record of each log. One that doesn't come in time deletes nothing.
 const READING: Duration = Duration::from_secs(10);
 
-/// What was found at the last look. Times are unix time, microseconds, less what clocks may differ by.
+/// What was found at the last look, and the blocks on the account, which the reader puts in. Times are unix time, microseconds,
+/// less what clocks may differ by.
 pub(super) struct Retained {
     /// The time at which the log that lost most of its beginning now begins, before which no block is whole; the lowest
     /// number if none has lost anything.
@@ -53,22 +51,22 @@ struct Block {
 }
 
 /// Looks and deletes until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let beginnings = Beginnings::new(kafka)?;
+pub(super) fn run(live: &Live, beat: &Beat) -> anyhow::Result<()> {
+    let beginnings = Beginnings::new(&live.kafka)?;
     let (mut looked, mut pruned_us): (Option<Instant>, i64) = (None, i64::MIN);
-    while !shutdown.is_cancelled() {
+    while !live.shutdown.is_cancelled() {
         beat.turned();
         let pruned_now_us = live.pruned_before_us.load(Ordering::Acquire);
         let is_time = looked.is_none_or(|at| at.elapsed() >= EVERY);
-        if live.started.get() && live.is_sure() && (is_time || pruned_now_us > pruned_us) {
+        if live.has_started() && live.is_sure() && (is_time || pruned_now_us > pruned_us) {
             pruned_us = pruned_now_us;
             let looking = if is_time {
                 looked = Some(Instant::now());
-                look(kafka, live, &beginnings).map(|retained| *live.retained() = retained)
+                look(live, &beginnings)
             } else {
                 Ok(())
             };
-            if let Err(err) = looking.and_then(|()| forget(kafka, live, pruned_us, beat, shutdown)) {
+            if let Err(err) = looking.and_then(|()| forget(live, pruned_us, beat)) {
                 live.metrics.errors.inc();
                 info!("deleting blocks again in a moment: {err:#}");
             }
@@ -78,28 +76,16 @@ pub(super) fn run(kafka: &kafka::Config, live: &Live, beat: &Beat, shutdown: &Ca
     Ok(())
 }
 
-fn look(kafka: &kafka::Config, live: &Live, beginnings: &Beginnings) -> anyhow::Result<Retained> {
+fn look(live: &Live, beginnings: &Beginnings) -> anyhow::Result<()> {
     let mut partitions = live.partitions();
     partitions.retain(|(topic, _)| *topic != live.names.rejected());
-    let mut retained = beginnings.read(&live.names.sales(), partitions)?;
-    // Until a log has lost something, or something was deleted from Postgres, no block need be known.
-    if retained.whole_us > i64::MIN || live.pruned_before_us.load(Ordering::Acquire) > i64::MIN {
-        kafka::read_committed(kafka, &live.names.blocks(), ACCOUNT, |record| match BlockEntry::read(record) {
-            Some((id, BlockEntry::Is(block))) => retained.see(id, &block),
-            Some((id, BlockEntry::Deleted)) => drop(retained.blocks.remove(&id)),
-            _ => {}
-        })?;
-    }
-    Ok(retained)
+    let begins_us = beginnings.read(&live.names.sales(), partitions)?;
+    let mut retained = live.retained();
+    (retained.whole_us, retained.any_us) = begins_us;
+    Ok(())
 }
 
-fn forget(
-    kafka: &kafka::Config,
-    live: &Live,
-    pruned_us: i64,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+fn forget(live: &Live, pruned_us: i64, beat: &Beat) -> anyhow::Result<()> {
     let keeps = live.redis_keeps.map_or(0, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
     let kept_us = sooner(service::unix_us().saturating_sub(keeps));
     let mut blocks = live.retained().ended_before(kept_us, pruned_us);
@@ -111,14 +97,14 @@ fn forget(
         return Ok(());
     }
     while !live.has_written(done_at) {
-        if shutdown.is_cancelled() || done_at.elapsed() > EVERY {
+        if live.shutdown.is_cancelled() || done_at.elapsed() > EVERY {
             return Ok(());
         }
         beat.turned();
         std::thread::sleep(REST);
     }
     let id = live.names.transactional_id("auditor", "blocks");
-    let writer = Batches::connect(kafka, &id, live.names.blocks())?;
+    let writer = Batches::connect(&live.kafka, &id, live.names.blocks())?;
     for blocks in blocks.chunks(BLOCKS) {
         beat.turned();
         let keys: Vec<String> = blocks.iter().map(ToString::to_string).collect();
@@ -129,17 +115,24 @@ fn forget(
     Ok(())
 }
 
-impl Retained {
-    /// Nothing is known of blocks yet.
-    pub(super) fn new(whole_us: i64, any_us: i64) -> Self {
-        Self { whole_us, any_us, blocks: HashMap::new(), highest: HashMap::new() }
+impl Default for Retained {
+    /// Nothing was looked at.
+    fn default() -> Self {
+        Self { whole_us: i64::MIN, any_us: i64::MIN, blocks: HashMap::new(), highest: HashMap::new() }
     }
+}
 
-    fn see(&mut self, id: BlockId, record: &BlockRecord) {
+impl Retained {
+    pub(super) fn see(&mut self, id: BlockId, record: &BlockRecord) {
         let highest = self.highest.entry((id.run, id.loader)).or_default();
         *highest = id.block.max(*highest);
         let BlockRecord { reserved_at_us, updated_at_us, phase, .. } = *record;
         self.blocks.insert(id, Block { reserved_at_us, updated_at_us, is_final: phase.is_final() });
+    }
+
+    /// Notes that a block was deleted from the account.
+    pub(super) fn forget(&mut self, id: BlockId) {
+        self.blocks.remove(&id);
     }
 
     /// Whether a block was reserved before a time.
@@ -178,8 +171,8 @@ impl Beginnings {
         Ok(Self { logs: Logs::new(kafka, "reader", ASK_LIMIT)?, reader: LogReader::sparing(kafka)? })
     }
 
-    /// Reads the first record of each of `partitions` and of `sales`. Blocks.
-    fn read(&self, sales: &str, mut partitions: Vec<Partition>) -> anyhow::Result<Retained> {
+    /// Reads the first record of each of `partitions` and of `sales`: [`Retained::whole_us`] and [`Retained::any_us`]. Blocks.
+    fn read(&self, sales: &str, mut partitions: Vec<Partition>) -> anyhow::Result<(i64, i64)> {
         partitions.extend(self.logs.partitions(sales)?);
         let (beginnings, ends) = (self.logs.beginnings(&partitions)?, self.logs.ends(&partitions)?);
         let bounds = partitions.iter().zip(beginnings).zip(ends);
@@ -200,7 +193,7 @@ impl Beginnings {
         }
         self.reader.begin([])?;
         let any_us = if left > 0 { i64::MIN } else { any_us };
-        Ok(Retained::new(sooner(whole_us), sooner(any_us)))
+        Ok((sooner(whole_us), sooner(any_us)))
     }
 }
 
@@ -216,7 +209,7 @@ mod tests {
 
     #[test]
     fn only_final_blocks_that_no_log_holds_are_deleted_and_the_last_of_a_run_stays() {
-        let mut retained = Retained::new(i64::MIN, i64::MAX);
+        let mut retained = Retained { any_us: i64::MAX, ..Retained::default() };
         for (id, phase, updated_at_us) in [
             (block(0), Phase::Closed, 100),
             (block(1), Phase::Progress, 100),
@@ -231,7 +224,7 @@ mod tests {
         assert_eq!(retained.ended_before(200, i64::MAX), [block(0), block(2)]);
         assert_eq!(retained.ended_before(i64::MIN, i64::MAX), []);
         assert_eq!(retained.ended_before(200, 95), [block(0)], "the others are still in Postgres");
-        retained.blocks.remove(&block(0));
+        retained.forget(block(0));
         assert_eq!(retained.ended_before(201, i64::MAX), [block(2), block(3)], "once is enough");
     }
 }

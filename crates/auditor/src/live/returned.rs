@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use kafka::{Logs, Partition};
+use petstore::State;
 
-use super::round::passed;
 use super::{ASK_LIMIT, Live};
 use crate::audit::Unreturned;
 use crate::audit::source::Source;
@@ -30,14 +30,14 @@ enum Step {
 
 impl Returned {
     /// `None` if nothing is to come back.
-    pub(super) fn new(kafka: &kafka::Config, live: &Live) -> anyhow::Result<Option<Self>> {
+    pub(super) fn new(live: &Live) -> anyhow::Result<Option<Self>> {
         let is_receipts = |source: &&Source| matches!(source, Source::Receipts(_));
         let sources: Vec<Source> = live.sources.iter().filter(is_receipts).copied().collect();
         if sources.is_empty() {
             return Ok(None);
         }
         let receipts = sources.iter().map(|source| source.partition(&live.names)).collect();
-        Ok(Some(Self { logs: Logs::new(kafka, "spout", ASK_LIMIT)?, receipts, sources, step: Step::Idle }))
+        Ok(Some(Self { logs: Logs::new(&live.kafka, "spout", ASK_LIMIT)?, receipts, sources, step: Step::Idle }))
     }
 
     pub(super) fn turn(&mut self, live: &Live) -> anyhow::Result<()> {
@@ -49,8 +49,7 @@ impl Returned {
             Step::Spout(suspects, since) => self.spout(suspects, since, live)?,
             Step::Reading(suspects, ends) => {
                 let mut audit = live.audit();
-                let positions: Vec<i64> = self.sources.iter().map(|source| audit.positions().at(*source)).collect();
-                if passed(&positions, &ends) {
+                if audit.positions().passed(&self.sources, &ends) {
                     audit.convict_returned(&suspects);
                     Step::Idle
                 } else {
@@ -62,15 +61,11 @@ impl Returned {
     }
 
     fn spout(&self, suspects: Vec<Unreturned>, since: Instant, live: &Live) -> anyhow::Result<Step> {
-        let states: Vec<Source> = Source::all(0).into_iter().filter(|source| *source != Source::Rejected).collect();
-        let partitions: Vec<Partition> = states.iter().map(|source| source.partition(&live.names)).collect();
+        let partitions = State::ALL.map(|state| (live.names.state(state), 0));
         // It reads no log: where one has lost its beginning, it has not passed that.
-        let committed = self.logs.committed(&partitions)?;
-        let beyond = |source: Source| states.iter().position(|state| *state == source).map(|at| committed[at]);
-        let has_passed = |suspect: &Unreturned| {
-            suspect.spans.iter().all(|span| beyond(span.source).is_some_and(|next| next > span.high))
-        };
-        let judged: Vec<Unreturned> = suspects.iter().filter(|suspect| has_passed(suspect)).cloned().collect();
+        let committed = State::ALL.into_iter().zip(self.logs.committed(&partitions)?).collect();
+        let has_passed = |suspect: &&Unreturned| suspect.spans.iter().all(|span| span.is_passed_by(&committed));
+        let judged: Vec<Unreturned> = suspects.iter().filter(has_passed).cloned().collect();
         Ok(if judged.len() == suspects.len() || (since.elapsed() > PATIENCE && !judged.is_empty()) {
             Step::Reading(judged, self.logs.ends(&self.receipts)?)
         } else if since.elapsed() > PATIENCE {

@@ -2,17 +2,18 @@
 //! on a state's topic was so there.
 //!
 //! A search reads up to minutes of `sales`. It has a thread of its own, so that judging goes on meanwhile: the judge asks
-//! one question at a time, and has the answer as a message.
+//! one question at a time.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use kafka::{Logs, Record, SaleHeader, read_parts};
 use petstore::{BlockId, Sale, SaleId};
 use service::Beat;
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{ASK_LIMIT, Live};
 use crate::audit::bits::Bits;
@@ -29,15 +30,6 @@ const CLOCKS_MS: i64 = 30_000;
 /// A search reads from the time at which the oldest of what it looks for was reserved. Beyond this it is given up, and
 /// what was not found is left open.
 const LIMIT: Duration = Duration::from_mins(2);
-/// Between two looks whether to stop, while there is no question.
-const REST: Duration = Duration::from_millis(250);
-
-pub(super) enum Question {
-    /// Who lost these.
-    Missing(Vec<Missing>),
-    /// Where these faults were made.
-    Cases(Vec<Case>),
-}
 
 pub(super) enum Answer {
     /// What became of each sale.
@@ -48,76 +40,44 @@ pub(super) enum Answer {
 
 /// The judge's end of the search.
 pub(super) struct Desk {
-    questions: SyncSender<Question>,
-    answers: Receiver<anyhow::Result<Answer>>,
-    is_busy: bool,
-}
-
-/// The search's own end.
-pub(super) struct Searcher {
-    questions: Receiver<Question>,
-    answers: SyncSender<anyhow::Result<Answer>>,
-}
-
-/// One question, and its answer, at a time.
-pub(super) fn open() -> (Desk, Searcher) {
-    let ((ask, questions), (answer, answers)) = (sync_channel(1), sync_channel(1));
-    (Desk { questions: ask, answers, is_busy: false }, Searcher { questions, answers: answer })
+    search: Arc<Search>,
+    under_way: Option<JoinHandle<anyhow::Result<Answer>>>,
 }
 
 impl Desk {
-    pub(super) fn is_busy(&self) -> bool {
-        self.is_busy
+    pub(super) fn open(live: &Arc<Live>, beat: Beat) -> anyhow::Result<Self> {
+        let logs = Logs::new(&live.kafka, "reader", ASK_LIMIT)?;
+        Ok(Self { search: Arc::new(Search { live: Arc::clone(live), logs, beat }), under_way: None })
     }
 
-    /// Begins a search, none being under way.
-    pub(super) fn ask(&mut self, question: Question) {
-        self.is_busy = self.questions.try_send(question).is_ok();
+    /// A search that is under way reports its turns itself.
+    pub(super) fn turned(&self) {
+        if !self.is_busy() {
+            self.search.beat.turned();
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Begins a search, none being under way. It ends at a shutdown, and the runtime waits for that.
+    pub(super) fn begin(&mut self, search: impl FnOnce(&Search) -> anyhow::Result<Answer> + Send + 'static) {
+        let searching = Arc::clone(&self.search);
+        self.under_way = Some(spawn_blocking(move || search(&searching)));
     }
 
     /// The answer, once it is there.
     pub(super) fn answer(&mut self) -> anyhow::Result<Option<Answer>> {
-        match self.answers.try_recv() {
-            Ok(answer) => {
-                self.is_busy = false;
-                answer.map(Some)
-            }
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => bail!("the search has ended"),
-        }
+        let Some(ended) = self.under_way.take_if(|search| search.is_finished()) else { return Ok(None) };
+        Handle::current().block_on(ended).context("searching")?.map(Some)
     }
 }
 
-/// Answers questions until `shutdown`. Blocks: give it a thread of its own.
-pub(super) fn run(
-    kafka: &kafka::Config,
-    live: &Live,
-    Searcher { questions, answers }: &Searcher,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let search = Search { kafka, live, logs: Logs::new(kafka, "reader", ASK_LIMIT)?, beat, shutdown };
-    while !shutdown.is_cancelled() {
-        beat.turned();
-        let answer = match questions.recv_timeout(REST) {
-            Ok(Question::Missing(missing)) => search.fates(&missing).map(Answer::Fates),
-            Ok(Question::Cases(cases)) => search.origins(&cases).map(Answer::Origins),
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        if answers.send(answer).is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-struct Search<'a> {
-    kafka: &'a kafka::Config,
-    live: &'a Live,
+pub(super) struct Search {
+    live: Arc<Live>,
     logs: Logs,
-    beat: &'a Beat,
-    shutdown: &'a CancellationToken,
+    beat: Beat,
 }
 
 /// Where sales were found that are missing on their states' topics.
@@ -140,7 +100,7 @@ struct Sightings {
     first: Option<(i32, i64)>,
 }
 
-impl Search<'_> {
+impl Search {
     /// Reads a topic from a time on (unix time, microseconds); false if it does not reach back so far, or is too long to
     /// read.
     fn read(&self, topic: String, since_us: i64, each: impl FnMut(&Record<'_>)) -> anyhow::Result<bool> {
@@ -148,17 +108,17 @@ impl Search<'_> {
         let parts = self.logs.since(&[topic], since_us / 1_000 - CLOCKS_MS)?;
         let goes_on = |_| {
             self.beat.turned();
-            if self.shutdown.is_cancelled() {
+            if self.live.shutdown.is_cancelled() {
                 bail!("stopped while searching");
             }
             Ok(Instant::now() < deadline)
         };
-        let read = read_parts(self.kafka, &parts, goes_on, each)?;
+        let read = read_parts(&self.live.kafka, &parts, goes_on, each)?;
         Ok(read.left == 0 && parts.iter().all(|part| !part.trimmed))
     }
 
     /// What became of sales: reads `sales.rejected` and `sales`.
-    fn fates(&self, missing: &[Missing]) -> anyhow::Result<Vec<(BlockId, u32, Fate)>> {
+    pub(super) fn fates(&self, missing: &[Missing]) -> anyhow::Result<Answer> {
         let mut wanted: HashMap<BlockId, (&Missing, Found)> =
             missing.iter().map(|missing| (missing.id, (missing, Found::default()))).collect();
         let since_us = missing.iter().map(|missing| missing.reserved_at_us).min().unwrap_or(0);
@@ -182,11 +142,11 @@ impl Search<'_> {
         let fates = |(missing, found): (&Missing, Found)| -> Vec<(BlockId, u32, Fate)> {
             missing.indices.iter().map(|index| (missing.id, index, found.fate(index, whole))).collect()
         };
-        Ok(wanted.into_values().flat_map(fates).collect())
+        Ok(Answer::Fates(wanted.into_values().flat_map(fates).collect()))
     }
 
     /// Where faults were made: reads `sales`.
-    fn origins(&self, cases: &[Case]) -> anyhow::Result<Vec<Origin>> {
+    pub(super) fn origins(&self, cases: &[Case]) -> anyhow::Result<Answer> {
         let later = cases.iter().filter_map(|case| match case.evidence {
             Evidence::Behind(later) => Some(later),
             Evidence::Record { .. } => None,
@@ -202,7 +162,7 @@ impl Search<'_> {
             sightings.topics.insert(Source::State(header.state));
             sightings.first.get_or_insert((record.partition(), record.offset()));
         })?;
-        Ok(origins(cases, &suspects, whole))
+        Ok(Answer::Origins(origins(cases, &suspects, whole)))
     }
 
     /// Whether a record on `sales` is what the model generates.

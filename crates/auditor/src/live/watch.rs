@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use petstore::BlockId;
-use service::Beat;
-use tokio_util::sync::CancellationToken;
+use service::{Beat, Health};
 use tracing::info;
 
-use super::Live;
 use super::prune::Pruning;
 use super::replaced::last_look;
+use super::{Live, STUCK};
 use crate::audit::bits::Bits;
 use crate::audit::findings::Stage;
 use crate::audit::{Asked, STORES};
@@ -25,19 +24,15 @@ const LOOKED_AT: usize = 50;
 /// Conflicts of a block that are named.
 const CONFLICTS: u32 = 20;
 
-/// Watches store number `store` until `shutdown`, or until Kafka is replaced: then gives what the store holds of the blocks of
-/// which something is late.
-pub(super) async fn run(
-    live: &Live,
-    number: usize,
-    mut store: Store,
-    beat: &Beat,
-    shutdown: &CancellationToken,
-) -> HashMap<BlockId, Bits> {
+/// Watches a store by its number, if there is one, until the end, or until Kafka is replaced: then gives what the store holds
+/// of the blocks of which something is late.
+pub(super) async fn run(live: &Live, number: usize, store: Option<Store>, health: &Health) -> HashMap<BlockId, Bits> {
+    let Some(mut store) = store else { return HashMap::new() };
+    let beat = health.loop_(STORES[number].name(), STUCK);
     tokio::select! {
         biased;
-        () = shutdown.cancelled() => HashMap::new(),
-        () = watch(live, number, &mut store, beat) => last_look(live, number, &mut store, beat).await,
+        () = live.shutdown.cancelled() => HashMap::new(),
+        () = watch(live, number, &mut store, &beat) => last_look(live, number, &mut store, &beat).await,
     }
 }
 
@@ -54,7 +49,7 @@ async fn watch(live: &Live, number: usize, store: &mut Store, beat: &Beat) {
             Err(_) => return,
         }
         // Before the account of blocks is read, all that a store has is strange.
-        if !live.started.get() {
+        if !live.has_started() {
             continue;
         }
         let begun = Instant::now();
@@ -112,8 +107,8 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
                 whole.push((asked, found));
             } else if looked_at < LOOKED_AT {
                 looked_at += 1;
-                let present = store.present(asked.id).await?;
-                live.audit().store_holds(number, asked, &present);
+                let held = store.held(asked.id, false).await?;
+                live.audit().store_holds(number, asked, &held.present);
             }
         }
         if !whole.is_empty() {
@@ -129,11 +124,7 @@ async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, be
 
 /// Compares all that the store holds of a block of which nothing more is expected.
 async fn verify(live: &Live, number: usize, store: &mut Store, asked: &Asked) -> anyhow::Result<()> {
-    let held = if asked.compares {
-        store.held(asked.id).await?
-    } else {
-        crate::audit::Held { present: store.present(asked.id).await?, rows: Vec::new() }
-    };
+    let held = store.held(asked.id, asked.compares).await?;
     let more = live.audit().is_more(asked, &held.present);
     // After what it holds: all of that came from below.
     let positions = if more { store.positions(&live.names, &live.installation).await? } else { BTreeMap::new() };

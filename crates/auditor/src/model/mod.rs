@@ -7,7 +7,7 @@ mod cache;
 mod chains;
 mod difference;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Borrow;
 

@@ -7,8 +7,17 @@ use super::*;
 
 const BLOCK: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 
+/// Of a chain whose blocks are small, and made in no time.
+pub(crate) fn parameters() -> Parameters {
+    Parameters { customers: 200, days: 5, ..Parameters::default() }
+}
+
+pub(crate) fn sales_of(id: BlockId) -> Vec<Sale> {
+    Petstore::new(parameters()).unwrap().block(id)
+}
+
 fn sales() -> Vec<Sale> {
-    Petstore::new(Parameters { customers: 200, days: 5, ..Parameters::default() }).unwrap().block(BLOCK)
+    sales_of(BLOCK)
 }
 
 fn compare(sale: &Sale, truth: &Truth) -> Comparison {

@@ -45,7 +45,7 @@ impl Account {
         let (start, end) = match reach {
             Reach::Whole => (low, committed),
             Reach::Back(offsets) => ((committed - offsets).max(low), committed),
-            Reach::Written => (low, kafka.end(&partition.0)?),
+            Reach::Written => (low, kafka.fan_out.end(&partition.0)?),
         };
         let mut account = Self { end: start, is_whole: start == low, ..Self::default() };
         let left = account.take_to(kafka, end, deadline)?;
@@ -58,7 +58,7 @@ impl Account {
 
     /// This account with all that was written since, be it committed yet or not. Blocks.
     pub(crate) fn read_on(&self, kafka: &Kafka, deadline: Instant) -> anyhow::Result<Self> {
-        let end = kafka.end(&kafka.config.names().blocks())?;
+        let end = kafka.fan_out.end(&kafka.config.names().blocks())?;
         ensure!(
             end >= self.end,
             "the loaders' account ends at {end}, and was read to {}: was Kafka replaced?",

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kafka::SaleHeader;
 use kafka::blocks::BlockRecord;
-use petstore::{BlockId, Receipt, Sale, SaleId, State};
+use petstore::{BlockId, Receipt, Sale, SaleId, SaleRef, State};
+use pipeline::PerStage;
 use stores::postgres::Conflict;
 
 use super::account::Account;
 use crate::audit::bits::Bits;
-use crate::audit::block::Watched;
 use crate::audit::findings::Stage;
 
 /// Records that are not a sale, and blocks that the account did not have, that are remembered one by one.
@@ -19,7 +19,7 @@ const ODD: usize = 10_000;
 pub(super) struct Book<'a> {
     /// The account at the cut.
     account: &'a Account,
-    pub(super) watched: Watched,
+    pub(super) watched: PerStage<bool>,
     /// How long Redis keeps a block.
     pub(super) redis_keeps_us: i64,
     pub(super) blocks: BTreeMap<BlockId, Page>,
@@ -38,8 +38,8 @@ pub(super) struct Book<'a> {
     pub(super) rejected: u64,
     /// The highest sale of each loader and store so far.
     order: HashMap<(Stage, u32, u32, u32), SaleId>,
-    /// The latest time at which a log that has lost its beginning now begins: unix time, microseconds.
-    begins_us: i64,
+    /// The latest time at which a log that has lost its beginning now begins, if there is one: unix time, microseconds.
+    begins_us: Option<i64>,
     /// The blocks that are set aside, since a log no longer reaches back to them.
     pub(super) beyond: Vec<BlockId>,
     pub(super) conflicts: Vec<Conflict>,
@@ -155,7 +155,7 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Book<'a> {
-    pub(super) fn new(account: &'a Account, watched: Watched, redis_keeps_us: i64, is_first: bool) -> Self {
+    pub(super) fn new(account: &'a Account, watched: PerStage<bool>, redis_keeps_us: i64, is_first: bool) -> Self {
         Self {
             account,
             watched,
@@ -169,7 +169,7 @@ impl<'a> Book<'a> {
             garbage: Vec::new(),
             rejected: 0,
             order: HashMap::new(),
-            begins_us: i64::MIN,
+            begins_us: None,
             beyond: Vec::new(),
             conflicts: Vec::new(),
         }
@@ -206,13 +206,13 @@ impl<'a> Book<'a> {
 
     /// Notes when a log that has lost its beginning now begins, if there is one.
     pub(super) fn begin_at(&mut self, time_us: Option<i64>) {
-        self.begins_us = self.begins_us.max(time_us.unwrap_or(i64::MIN));
+        self.begins_us = self.begins_us.max(time_us);
     }
 
     /// Sets aside what was reserved before a log begins.
     pub(super) fn set_aside(&mut self) {
         let begins_us = self.begins_us;
-        let beyond = self.blocks.extract_if(.., |_, page| page.record.reserved_at_us < begins_us);
+        let beyond = self.blocks.extract_if(.., |_, page| Some(page.record.reserved_at_us) < begins_us);
         self.beyond.extend(beyond.map(|(id, _)| id));
     }
 
@@ -257,9 +257,7 @@ impl<'a> Book<'a> {
     pub(super) fn accepted(&mut self, Record { header: SaleHeader { id, state, due_us }, body }: Record<'_>) {
         let Some(line) = self.line(Stage::Accepted, id) else { return };
         let sale = serde_json::from_slice::<Sale>(body).ok();
-        // What the fan-out looks at.
-        let passes = serde_json::from_slice::<Looked>(body)
-            .is_ok_and(|looked| looked.id == id && looked.store.state == state && body.len() <= MAX_BYTES);
+        let passes = SaleRef::parse(body).is_ok_and(|sale| sale.id == id && sale.store.state == state);
         let right = sale.is_some_and(|sale| petstore::digest(&sale) == line.digest) && state == line.state;
         let (store, first) = (line.store, line.on_sales == 0);
         line.due(due_us);
@@ -374,18 +372,4 @@ impl<'a> Book<'a> {
         *last = id.max(*last);
         late
     }
-}
-
-/// The most that the fan-out takes for a sale.
-const MAX_BYTES: usize = 64 << 10;
-
-#[derive(serde::Deserialize)]
-struct Looked {
-    id: SaleId,
-    store: LookedStore,
-}
-
-#[derive(serde::Deserialize)]
-struct LookedStore {
-    state: State,
 }

@@ -20,7 +20,7 @@ impl Cut {
     pub(crate) fn take(kafka: &Kafka, reach: Reach, deadline: Instant) -> anyhow::Result<Self> {
         let mut account = Account::read(kafka, reach, deadline)?;
         account.cut_silent(service::unix_us());
-        let sales = kafka.since(&[kafka.config.names().sales()], 0)?;
+        let sales = kafka.fan_out.since(&[kafka.config.names().sales()], 0)?;
         Ok(Self { account, sales })
     }
 

@@ -5,22 +5,14 @@ use std::fmt::Display;
 
 use petstore::{BlockId, SaleId, State};
 
+use super::Recount;
 use super::account::Account;
 use super::book::{Book, Flag, Line, Page};
 use super::read::Gaps;
-use crate::audit::findings::{Finding, Kind, Stage, Tallies};
+use crate::audit::findings::{Finding, Kind, Stage, Tally};
 
 /// Findings that are shown whole, by stage and kind.
 const SHOWN: usize = 100;
-
-/// The findings and counts of one pass.
-#[derive(Debug, Default)]
-pub(crate) struct Judged {
-    pub(crate) tallies: Tallies,
-    pub(crate) findings: Vec<Finding>,
-    /// By stage, the sale that is not there and was due first.
-    pub(crate) oldest: BTreeMap<Stage, Missing>,
-}
 
 /// A sale that is not where it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +45,7 @@ impl Strange {
     }
 }
 
-/// Judges the blocks of a pass, and takes what belongs to none of them out of it.
+/// Adds the blocks of a pass to what was found, and takes what belongs to none of them out of it.
 ///
 /// `after`: the account as it was when all logs had been read. What came after the cut is not a finding, unless it was
 /// not sent by that account either. `length`: how many sales a block of that account holds.
@@ -63,8 +55,9 @@ pub(super) fn judge(
     mut length: impl FnMut(BlockId) -> Option<u32>,
     gaps: &Gaps,
     strange: &mut Strange,
-) -> Judged {
-    let mut court = Court { judged: Judged::default(), after, gaps, now_us: service::unix_us() };
+    found: &mut Recount,
+) {
+    let mut court = Court { found, after, gaps, now_us: service::unix_us() };
     for (stage, place, reason) in std::mem::take(&mut book.garbage) {
         court.find(stage, Kind::Malformed, place, reason);
     }
@@ -82,11 +75,10 @@ pub(super) fn judge(
     for (id, page) in &book.blocks {
         court.block(book, *id, page);
     }
-    court.judged
 }
 
 struct Court<'a> {
-    judged: Judged,
+    found: &'a mut Recount,
     after: &'a Account,
     gaps: &'a Gaps,
     now_us: i64,
@@ -94,28 +86,39 @@ struct Court<'a> {
 
 impl Court<'_> {
     fn find<T: Display>(&mut self, stage: Stage, kind: Kind, what: T, detail: impl Into<String>) {
-        *self.judged.tallies.at_mut(stage).of_mut(kind) += 1;
-        let shown = self.judged.findings.iter().filter(|known| (known.stage, known.kind) == (stage, kind)).count();
+        *self.at(stage).of_mut(kind) += 1;
+        let shown = self.found.findings.iter().filter(|known| (known.stage, known.kind) == (stage, kind)).count();
         if shown < SHOWN {
             let (what, detail) = (what.to_string(), detail.into());
-            self.judged.findings.push(Finding { stage, kind, what, detail, at_us: self.now_us });
+            self.found.findings.push(Finding { stage, kind, what, detail, at_us: self.now_us });
         }
     }
 
-    fn tallies(&mut self) -> &mut Tallies {
-        &mut self.judged.tallies
+    fn at(&mut self, stage: Stage) -> &mut Tally {
+        self.found.stages.at_mut(stage)
     }
 
-    /// A sale that is not where it must be: lost, if the stage has passed it.
-    fn miss(&mut self, stage: Stage, id: SaleId, line: &Line, detail: &str) {
+    /// A sale that must be at a stage. If it `is` not, it is lost, if the stage has passed it.
+    fn expect(&mut self, stage: Stage, is: bool, id: SaleId, line: &Line, detail: &str) {
+        self.at(stage).expected += 1;
+        if is {
+            self.at(stage).found += 1;
+            return;
+        }
         let missing = Missing { due_s: line.due_s, id, state: line.state() };
-        let oldest = self.judged.oldest.entry(stage).or_insert(missing);
+        let oldest = self.found.oldest.entry(stage).or_insert(missing);
         *oldest = missing.min(*oldest);
         if self.gaps.has_passed(stage) {
             self.find(stage, Kind::Lost, id, detail);
         } else {
-            self.tallies().at_mut(stage).late += 1;
+            self.at(stage).late += 1;
         }
+    }
+
+    /// A sale that must be at a stage, and is on `sales.rejected` instead.
+    fn reject(&mut self, stage: Stage, id: SaleId, detail: &str) {
+        self.at(stage).expected += 1;
+        self.find(stage, Kind::Rejected, id, detail);
     }
 
     fn block(&mut self, book: &Book<'_>, id: BlockId, page: &Page) {
@@ -148,47 +151,29 @@ impl Court<'_> {
 
     /// From `sales` to the states' topics.
     fn identity(&mut self, id: SaleId, line: &Line, acknowledged: bool, is_unsent: bool) {
-        if acknowledged {
-            self.tallies().at_mut(Stage::Accepted).expected += 1;
-            let seen = line.on_sales > 0 || line.routed > 0 || line.has(Flag::Spoilt);
-            match (line.routed > 0, line.has(Flag::Rejected), seen) {
-                (false, true, _) if line.has(Flag::Spoilt) => {
-                    self.find(
-                        Stage::Accepted,
-                        Kind::Rejected,
-                        id,
-                        "on sales.rejected, and on sales it is not what was sent",
-                    );
-                }
-                (false, false, false) => self.miss(Stage::Accepted, id, line, "acknowledged, and not on sales"),
-                (routed, rejected, _) => {
-                    self.tallies().at_mut(Stage::Accepted).found += 1;
-                    self.tallies().at_mut(Stage::Routed).expected += 1;
-                    match (routed, rejected) {
-                        (true, _) => self.tallies().at_mut(Stage::Routed).found += 1,
-                        (false, true) => self.find(
-                            Stage::Routed,
-                            Kind::Rejected,
-                            id,
-                            "on sales.rejected, though it is right on sales",
-                        ),
-                        (false, false) => self.miss(Stage::Routed, id, line, "on sales, and on no state's topic"),
-                    }
-                }
+        let (routed, rejected, spoilt) = (line.routed > 0, line.has(Flag::Rejected), line.has(Flag::Spoilt));
+        if acknowledged && rejected && spoilt && !routed {
+            self.reject(Stage::Accepted, id, "on sales.rejected, and on sales it is not what was sent");
+        } else if acknowledged {
+            let is_accepted = routed || rejected || spoilt || line.on_sales > 0;
+            self.expect(Stage::Accepted, is_accepted, id, line, "acknowledged, and not on sales");
+            if rejected && !routed {
+                self.reject(Stage::Routed, id, "on sales.rejected, though it is right on sales");
+            } else if is_accepted {
+                self.expect(Stage::Routed, routed, id, line, "on sales, and on no state's topic");
             }
-        } else if line.routed > 0 && !is_unsent {
-            self.tallies().at_mut(Stage::Routed).unknown += 1;
+        } else if routed && !is_unsent {
+            self.at(Stage::Routed).unknown += 1;
         }
-        let before = line.on_sales.max(1) - 1;
-        (0..before.min(line.routed.saturating_sub(1)))
-            .for_each(|_| self.find(Stage::Accepted, Kind::Duplicate, id, ""));
-        let here = line.routed.saturating_sub(1).saturating_sub(before);
-        (0..here).for_each(|_| self.find(Stage::Routed, Kind::Duplicate, id, ""));
+        for copy in 1..line.routed {
+            let at = if copy < line.on_sales { Stage::Accepted } else { Stage::Routed };
+            self.find(at, Kind::Duplicate, id, "");
+        }
     }
 
     /// The content of its records on the states' topics, and whether it was the same on `sales`.
     fn content(&mut self, book: &Book<'_>, id: SaleId, line: &Line) {
-        self.tallies().at_mut(Stage::Routed).compared += u64::from(line.routed);
+        self.at(Stage::Routed).compared += u64::from(line.routed);
         let Some(odd) = book.odd_on_states.get(&id) else { return };
         let on_sales = book.odd_on_sales.get(&id).map_or(&[][..], Vec::as_slice);
         let mut altered = None;
@@ -208,12 +193,8 @@ impl Court<'_> {
             }
             if *topic != line.state() {
                 if on_sales.iter().any(|(_, header)| header == topic) {
-                    self.find(
-                        Stage::Accepted,
-                        Kind::Altered,
-                        id,
-                        format!("header state: {}, found {topic}", line.state()),
-                    );
+                    let detail = format!("header state: {}, found {topic}", line.state());
+                    self.find(Stage::Accepted, Kind::Altered, id, detail);
                 } else {
                     self.find(Stage::Routed, Kind::Misrouted, id, format!("on the topic of {topic}"));
                 }
@@ -232,7 +213,7 @@ impl Court<'_> {
             self.find(Stage::Accepted, Kind::OutOfOrder, id, detail);
         } else if routed {
             self.find(Stage::Routed, Kind::OutOfOrder, id, detail);
-        } else if returned && book.watched.returned {
+        } else if returned && book.watched[Stage::Returned] {
             self.find(Stage::Returned, Kind::OutOfOrder, id, detail);
         }
     }
@@ -241,50 +222,33 @@ impl Court<'_> {
     fn stores(&mut self, book: &Book<'_>, id: SaleId, line: &Line, is_cached: bool) {
         let came = line.storable > 0;
         let altered = line.has(Flag::AlteredRouted);
-        for (watched, stage, flag) in [
-            (book.watched.stores[0] && is_cached, Stage::Cached, Flag::Cached),
-            (book.watched.stores[1], Stage::Stored, Flag::Stored),
-        ] {
-            if !watched {
+        for (stage, flag) in [(Stage::Cached, Flag::Cached), (Stage::Stored, Flag::Stored)] {
+            if !book.watched[stage] || (stage == Stage::Cached && !is_cached) {
                 continue;
             }
-            match (came, line.has(flag)) {
-                (true, there) => {
-                    self.tallies().at_mut(stage).expected += 1;
-                    if there {
-                        self.tallies().at_mut(stage).found += 1;
-                    } else {
-                        self.miss(stage, id, line, "");
-                    }
-                }
-                // A store may have what was routed after that was read.
-                (false, true) if line.routed == 0 && self.gaps.has_passed(Stage::Routed) => {
-                    self.find(stage, Kind::NeverSent, id, "nothing of it came this way");
-                }
-                (false, _) => {}
+            if came {
+                self.expect(stage, line.has(flag), id, line, "");
+            } else if line.has(flag) && line.routed == 0 && self.gaps.has_passed(Stage::Routed) {
+                // Otherwise it may have been routed after that was read.
+                self.find(stage, Kind::NeverSent, id, "nothing of it came this way");
             }
             if stage == Stage::Stored && line.has(flag) {
-                self.tallies().at_mut(stage).compared += 1;
+                self.at(stage).compared += 1;
                 if line.has(Flag::AlteredStored) && !altered {
                     self.find(stage, Kind::Altered, id, "the row is not what was sent");
                 }
             }
         }
-        if !book.watched.returned {
+        if !book.watched[Stage::Returned] {
             return;
         }
         let (stored, back) = (came && line.has(Flag::Stored), line.returned > 0);
         if stored || (back && line.routed > 0) {
-            self.tallies().at_mut(Stage::Returned).expected += 1;
-            if back {
-                self.tallies().at_mut(Stage::Returned).found += 1;
-            } else {
-                self.miss(Stage::Returned, id, line, "in Postgres, and not on receipts");
-            }
+            self.expect(Stage::Returned, back, id, line, "in Postgres, and not on receipts");
         } else if back && self.gaps.has_passed(Stage::Routed) {
             self.find(Stage::Returned, Kind::NeverSent, id, "on receipts, and on no state's topic");
         }
-        self.tallies().at_mut(Stage::Returned).compared += u64::from(line.returned);
+        self.at(Stage::Returned).compared += u64::from(line.returned);
         (1..line.returned).for_each(|_| self.find(Stage::Returned, Kind::Duplicate, id, ""));
         if line.has(Flag::BrokenReturned) {
             self.find(Stage::Returned, Kind::Malformed, id, "the body is not a receipt of it");
@@ -298,18 +262,13 @@ impl Court<'_> {
     fn outside(&mut self, id: BlockId, page: &Page) {
         for (stage, index) in &page.outside {
             let at = |stage: Stage| page.outside.contains(&(stage, *index));
-            let before = match stage {
-                Stage::Accepted => continue,
-                Stage::Routed if at(Stage::Accepted) => {
-                    self.find(Stage::Accepted, Kind::NeverSent, id.sale(*index), "");
-                    continue;
-                }
-                Stage::Routed => false,
-                Stage::Cached | Stage::Stored => at(Stage::Routed),
-                Stage::Returned => at(Stage::Routed) || at(Stage::Stored),
-            };
-            if !before {
-                self.find(*stage, Kind::NeverSent, id.sale(*index), "");
+            // What is on `sales` is named when it was routed.
+            let counts =
+                *stage != Stage::Accepted && !stage.before().any(|before| before != Stage::Accepted && at(before));
+            if counts {
+                let at_sales = *stage == Stage::Routed && at(Stage::Accepted);
+                let at = if at_sales { Stage::Accepted } else { *stage };
+                self.find(at, Kind::NeverSent, id.sale(*index), "");
             }
         }
     }
@@ -317,9 +276,9 @@ impl Court<'_> {
     /// What came again to the stores, and not before. Redis only counts them.
     fn repeated(&mut self, book: &Book<'_>, id: BlockId, page: &Page, came_again: u64) {
         let [cached, stored] = page.repeated.map(|repeated| repeated.saturating_sub(came_again));
-        if cached > 0 && book.watched.stores[0] {
+        if cached > 0 && book.watched[Stage::Cached] {
             self.find(Stage::Cached, Kind::Duplicate, format!("block {id}"), format!("{cached} sales came again"));
-            self.tallies().at_mut(Stage::Cached).duplicate += cached - 1;
+            self.at(Stage::Cached).duplicate += cached - 1;
         }
         let doubled = |id: SaleId| page.sales.get(id.index as usize).is_some_and(|line| line.routed > 1);
         let mut left = stored;
@@ -327,6 +286,6 @@ impl Court<'_> {
             self.find(Stage::Stored, Kind::Duplicate, conflict.id, "");
             left = left.saturating_sub(1);
         }
-        self.tallies().at_mut(Stage::Stored).duplicate += left;
+        self.at(Stage::Stored).duplicate += left;
     }
 }

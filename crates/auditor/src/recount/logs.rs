@@ -1,23 +1,24 @@
-//! Reads parts of Kafka's logs by a deadline, and waits for a role to pass them. All of it blocks.
+//! Reads parts of Kafka's logs by a deadline, and tells whether a role has passed them. All of it blocks.
 
 use std::time::{Duration, Instant};
 
 use kafka::{Logs, Part, ReadParts, Record, read_parts};
-use tracing::{debug, info};
+use tracing::info;
 
 /// One question to Kafka.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Between two log lines about how far the reading is.
 const PROGRESS: Duration = Duration::from_secs(10);
 /// Between two looks at how far a role is.
-pub(super) const REST: Duration = Duration::from_millis(250);
+const REST: Duration = Duration::from_millis(250);
 
 /// Kafka, as a recount asks and reads it. What only asks is kept: a new client takes several round trips to every broker
 /// before its first answer.
 pub(crate) struct Kafka {
     pub(super) config: kafka::Config,
-    fan_out: Logs,
-    spout: Logs,
+    /// Asks where logs begin and end as well.
+    pub(super) fan_out: Logs,
+    pub(super) spout: Logs,
 }
 
 impl Kafka {
@@ -25,26 +26,6 @@ impl Kafka {
     pub(crate) fn new(config: &kafka::Config) -> anyhow::Result<Self> {
         let [fan_out, spout] = ["fan-out", "spout"].map(|role| Logs::new(config, role, LIMIT));
         Ok(Self { config: config.clone(), fan_out: fan_out?, spout: spout? })
-    }
-
-    /// All partitions of `topics` from a time on (unix milliseconds).
-    pub(super) fn since(&self, topics: &[String], since_ms: i64) -> anyhow::Result<Vec<Part>> {
-        self.fan_out.since(topics, since_ms)
-    }
-
-    /// Where the only partition of a topic ends.
-    pub(super) fn end(&self, topic: &str) -> anyhow::Result<i64> {
-        self.fan_out.end(topic)
-    }
-
-    /// Waits until the fan-out has committed the ends of all parts; the error explains why it has not in time.
-    pub(super) fn fan_out_passes(&self, parts: &[Part], deadline: Instant) -> Result<(), String> {
-        wait_for(&self.fan_out, "fan-out", parts, deadline)
-    }
-
-    /// The same for the spout.
-    pub(super) fn spout_passes(&self, parts: &[Part], deadline: Instant) -> Result<(), String> {
-        wait_for(&self.spout, "spout", parts, deadline)
     }
 
     /// Reads all parts, as far as the deadline lets it.
@@ -66,26 +47,26 @@ impl Kafka {
     }
 }
 
-fn wait_for(logs: &Logs, role: &str, parts: &[Part], deadline: Instant) -> Result<(), String> {
+/// Looks again until nothing speaks against it any more; what still does when the time is over.
+pub(super) fn wait(deadline: Instant, mut look: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     loop {
-        let why = match has_passed(logs, parts) {
-            Ok(true) => {
-                debug!("the {role} has passed the cut");
-                return Ok(());
-            }
-            Ok(false) => format!("the {role} has not passed the cut"),
-            // A coordinator that moves is silent for a while.
-            Err(err) => format!("{err:#}"),
-        };
-        if Instant::now() >= deadline {
-            return Err(why);
+        let looked = look();
+        if looked.is_ok() || Instant::now() >= deadline {
+            return looked;
         }
         std::thread::sleep(REST);
     }
 }
 
-fn has_passed(logs: &Logs, parts: &[Part]) -> anyhow::Result<bool> {
+/// Whether a role has committed the ends of all parts; the error explains why it has not.
+pub(super) fn has_passed(role: &str, logs: &Logs, parts: &[Part]) -> Result<(), String> {
     let parts = || parts.iter().filter(|part| part.end > 0);
     let partitions: Vec<_> = parts().map(|part| part.partition.clone()).collect();
-    Ok(partitions.is_empty() || parts().zip(logs.committed(&partitions)?).all(|(part, next)| next >= part.end))
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    // A coordinator that moves is silent for a while.
+    let committed = logs.committed(&partitions).map_err(|err| format!("{err:#}"))?;
+    let passed = parts().zip(committed).all(|(part, next)| next >= part.end);
+    if passed { Ok(()) } else { Err(format!("the {role} has not passed the cut")) }
 }

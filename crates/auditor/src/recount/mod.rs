@@ -88,7 +88,7 @@ fn everything(kafka: &kafka::Config, mut stores: Stores) -> anyhow::Result<Recou
             break;
         }
     }
-    strange_blocks(kafka, counting.stores, &cut.account, &mut counting.strange)?;
+    strange_blocks(kafka, counting.reader.stores, &cut.account, &mut counting.strange)?;
     let after = counting.account_now()?;
     let Strange { blocks, earlier, .. } = &mut counting.strange;
     for strange in [blocks, earlier] {
@@ -120,10 +120,7 @@ pub(crate) fn newest(
 
 /// A recount that is going on.
 struct Counting<'a> {
-    kafka: &'a Kafka,
-    stores: &'a mut Stores,
-    cut: &'a Cut,
-    limits: Limits,
+    reader: Reader<'a>,
     chains: Chains,
     strange: Strange,
     is_first: bool,
@@ -132,8 +129,9 @@ struct Counting<'a> {
 
 impl<'a> Counting<'a> {
     fn new(kafka: &'a Kafka, stores: &'a mut Stores, cut: &'a Cut, limits: Limits) -> Self {
+        let reader = Reader { kafka, stores, cut, limits };
         let (chains, strange) = (Chains::default(), Strange::default());
-        Self { kafka, stores, cut, limits, chains, strange, is_first: true, recount: Recount::default() }
+        Self { reader, chains, strange, is_first: true, recount: Recount::default() }
     }
 
     /// Counts as many of the blocks as have room.
@@ -142,19 +140,20 @@ impl<'a> Counting<'a> {
         blocks: &mut Peekable<impl Iterator<Item = (BlockId, &'b BlockRecord)>>,
         room: u64,
     ) -> anyhow::Result<()> {
-        let keeps = self.stores.redis.as_ref().and_then(Store::keeps);
+        let Reader { stores, cut, .. } = &self.reader;
+        let keeps = stores.redis.as_ref().and_then(Store::keeps);
         let redis_keeps_us = keeps.map_or(i64::MAX, |keeps| i64::try_from(keeps.as_micros()).unwrap_or(i64::MAX));
         let is_first = std::mem::take(&mut self.is_first);
-        let mut book = Book::new(&self.cut.account, self.stores.watched(), redis_keeps_us, is_first);
+        let mut book = Book::new(&cut.account, stores.watched(), redis_keeps_us, is_first);
         self.chains.open(&mut book, blocks, room)?;
-        let Self { kafka, cut, limits, .. } = *self;
-        let mut gaps = Reader { kafka, stores: self.stores, cut, limits }.read(&mut book);
+        let mut gaps = self.reader.read(&mut book);
         let after = self.account_after(&book).unwrap_or_else(|err| {
             gaps.unread.insert(Stage::Accepted, format!("{err:#}"));
             Account::default()
         });
-        let judged = judge::judge(&mut book, &after, |id| self.chains.length(&after, id), &gaps, &mut self.strange);
-        self.recount.add(judged, &book, gaps);
+        let Self { chains, strange, recount, .. } = self;
+        judge::judge(&mut book, &after, |id| chains.length(&after, id), &gaps, strange, recount);
+        recount.add(&book, gaps);
         Ok(())
     }
 
@@ -166,22 +165,22 @@ impl<'a> Counting<'a> {
         if after.is_whole || book.strangers.keys().all(is_known) {
             return Ok(after);
         }
-        let whole = Account::read(self.kafka, Reach::Written, self.account_deadline());
+        let whole = Account::read(self.reader.kafka, Reach::Written, self.account_deadline());
         whole.context("reading the whole account of the loaders")
     }
 
     fn account_now(&self) -> anyhow::Result<Account> {
-        let after = self.cut.account.read_on(self.kafka, self.account_deadline());
+        let after = self.reader.cut.account.read_on(self.reader.kafka, self.account_deadline());
         after.context("reading on in the loaders' account")
     }
 
     fn account_deadline(&self) -> Instant {
-        (Instant::now() + ACCOUNT).min(self.limits.read.deadline())
+        (Instant::now() + ACCOUNT).min(self.reader.limits.read.deadline())
     }
 
     fn finish(mut self) -> Recount {
         self.recount.add_strange(&self.strange);
-        self.recount.finish(self.stores.watched())
+        self.recount.finish(self.reader.stores.watched())
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use petstore::{BlockId, State};
+use pipeline::PerStage;
 use serde::Serialize;
 
 use super::book::Book;
-use super::judge::{Judged, Missing, Strange};
+use super::judge::{Missing, Strange};
 use super::read::Gaps;
-use crate::audit::block::Watched;
 use crate::audit::findings::{Finding, Kind, Stage, Tallies};
 
 /// Blocks beyond retention that are named.
@@ -51,20 +51,14 @@ pub struct Recount {
 }
 
 impl Recount {
-    /// Adds one pass.
-    pub(super) fn add(&mut self, judged: Judged, book: &Book<'_>, gaps: Gaps) {
+    /// Adds what else is known of a pass that was judged.
+    pub(super) fn add(&mut self, book: &Book<'_>, gaps: Gaps) {
         self.blocks += book.blocks.len() as u64;
         self.beyond_retention += book.beyond.len() as u64;
         self.beyond.extend(&book.beyond);
         self.beyond.truncate(NAMED);
-        self.stages.add(&judged.tallies);
-        self.findings.extend(judged.findings);
         self.rejected_records += book.rejected;
         self.gaps.add(gaps);
-        for (stage, missing) in judged.oldest {
-            let oldest = self.oldest.entry(stage).or_insert(missing);
-            *oldest = missing.min(*oldest);
-        }
         self.topics.extend(&book.topics);
         let both = self.span_s.into_iter().chain(book.span_s());
         self.span_s = both.reduce(|(first, last), (from, to)| (first.min(from), last.max(to)));
@@ -101,8 +95,8 @@ impl Recount {
         }
     }
 
-    pub(super) fn finish(mut self, watched: Watched) -> Self {
-        self.stages.keep(watched.stages());
+    pub(super) fn finish(mut self, watched: PerStage<bool>) -> Self {
+        self.stages.keep(watched);
         self.behind = self.gaps.behind.keys().copied().collect();
         self.well = self.stages.is_clean() && self.stages.0.values().all(|tally| tally.late == 0);
         self

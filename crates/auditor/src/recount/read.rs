@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use kafka::Part;
+use kafka::{Malformed, Part};
 use petstore::{BlockId, State};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
 use super::judge::Strange;
-use super::logs::{Kafka, REST};
+use super::logs::{Kafka, has_passed, wait};
 use crate::audit::STORES;
 use crate::audit::findings::Stage;
 use crate::config::Stores;
@@ -109,7 +109,8 @@ impl Reader<'_> {
         let names = self.kafka.config.names();
         let accepted = self.accepted(book);
         gaps.read(Stage::Accepted, accepted);
-        gaps.note(Stage::Routed, self.kafka.fan_out_passes(&self.cut.sales, self.limits.pass.deadline()));
+        let passed = || has_passed("fan-out", &self.kafka.fan_out, &self.cut.sales);
+        gaps.note(Stage::Routed, wait(self.limits.pass.deadline(), passed));
         let mut topics = names.states();
         topics.push(names.rejected());
         let routed = self.topics(&topics, book);
@@ -123,7 +124,8 @@ impl Reader<'_> {
                 trimmed: false,
             };
             let routed: Vec<Part> = highest.iter().map(part).collect();
-            gaps.note(Stage::Returned, self.kafka.spout_passes(&routed, self.limits.pass.deadline()));
+            let passed = || has_passed("spout", &self.kafka.spout, &routed);
+            gaps.note(Stage::Returned, wait(self.limits.pass.deadline(), passed));
             let returned = self.topics(&[names.receipts()], book);
             gaps.read(Stage::Returned, returned);
         }
@@ -141,7 +143,7 @@ impl Reader<'_> {
 
     /// Reads `sales`, no further than to the cut.
     fn accepted(&self, book: &mut Book<'_>) -> anyhow::Result<()> {
-        let mut parts = self.kafka.since(&[self.kafka.config.names().sales()], self.since_ms(book))?;
+        let mut parts = self.kafka.fan_out.since(&[self.kafka.config.names().sales()], self.since_ms(book))?;
         for (part, cut) in parts.iter_mut().zip(&self.cut.sales) {
             part.end = cut.end;
             part.start = part.start.min(part.end);
@@ -152,7 +154,7 @@ impl Reader<'_> {
 
     /// Reads topics to their ends as of now.
     fn topics(&self, topics: &[String], book: &mut Book<'_>) -> anyhow::Result<Highest> {
-        let mut parts = self.kafka.since(topics, self.since_ms(book))?;
+        let mut parts = self.kafka.fan_out.since(topics, self.since_ms(book))?;
         // Where `sales.rejected` begins says nothing of what the others still hold.
         let rejected = self.kafka.config.names().rejected();
         parts.iter_mut().filter(|part| part.partition.0 == rejected).for_each(|part| part.trimmed = false);
@@ -164,17 +166,29 @@ impl Reader<'_> {
         let (rejected, returned) = (names.rejected(), names.receipts());
         let mut highest = Highest::new();
         let read = self.kafka.read(parts, self.limits.read.deadline(), |record| {
-            let topic = record.topic();
-            match names.state_of(topic) {
-                Some(state) => {
-                    if put(book, Log::State(state), record) {
+            let (topic, offset) = (record.topic(), record.offset());
+            if topic == rejected {
+                return book.rejected(record.sale_id());
+            }
+            let sale = record.sale().map(|header| Record { header, body: record.payload().unwrap_or_default() });
+            match (names.state_of(topic), sale) {
+                (Some(state), Ok(sale)) => {
+                    if book.routed(state, sale) {
                         let known = highest.entry(state).or_default();
-                        *known = record.offset().max(*known);
+                        *known = offset.max(*known);
                     }
                 }
-                None if topic == rejected => book.rejected(record.sale_id()),
-                None if topic == returned => drop(put(book, Log::Receipts, record)),
-                None => drop(put(book, Log::Sales, record)),
+                (Some(state), Err(Malformed { reason })) => {
+                    book.garbage(Stage::Routed, format!("topic of {state}, offset {offset}"), reason);
+                }
+                (None, Ok(sale)) if topic == returned => book.returned(sale),
+                (None, Err(Malformed { reason })) if topic == returned => {
+                    let place = format!("receipts, partition {}, offset {offset}", record.partition());
+                    book.garbage(Stage::Returned, place, reason);
+                }
+                (None, Ok(sale)) => book.accepted(sale),
+                // On `sales`: it is for the fan-out to reject it.
+                (None, Err(_)) => {}
             }
         })?;
         let topic = parts.first().map_or("", |part| part.partition.0.as_str());
@@ -191,8 +205,8 @@ impl Reader<'_> {
         let names = self.kafka.config.names();
         let mut topics = names.states();
         topics.push(names.sales());
-        topics.extend(book.watched.returned.then(|| names.receipts()));
-        let mut parts = self.kafka.since(&topics, self.since_ms(book))?;
+        topics.extend(book.watched[Stage::Returned].then(|| names.receipts()));
+        let mut parts = self.kafka.fan_out.since(&topics, self.since_ms(book))?;
         parts.retain(|part| part.trimmed && part.start < part.end);
         for part in &mut parts {
             part.end = part.start + 1;
@@ -211,7 +225,11 @@ impl Reader<'_> {
         for (number, store) in [&mut self.stores.redis, &mut self.stores.postgres].into_iter().enumerate() {
             let Some(store) = store else { continue };
             let passed = match &installation {
-                Ok(installation) => pass(store, &names, installation, highest, self.limits.pass.deadline()),
+                // If there is nothing to pass, it may not have adopted this Kafka yet.
+                Ok(_) if highest.is_empty() => Ok(()),
+                Ok(installation) => {
+                    wait(self.limits.pass.deadline(), || has_stored(store, &names, installation, highest))
+                }
                 Err(err) => Err(format!("{err:#}")),
             };
             debug!(?passed, "reading what is {}", STORES[number].name());
@@ -226,35 +244,14 @@ impl Reader<'_> {
     }
 }
 
-/// Waits until a store's position has passed these offsets; the error explains why it has not in time.
-fn pass(
-    store: &mut Store,
-    names: &kafka::Names,
-    installation: &str,
-    highest: &Highest,
-    deadline: Instant,
-) -> Result<(), String> {
-    // There is nothing to pass, and it may not have adopted this Kafka yet.
-    if highest.is_empty() {
-        return Ok(());
-    }
-    loop {
-        let why = match Handle::current().block_on(store.positions(names, installation)) {
-            Ok(positions) => {
-                let is_behind =
-                    |(state, offset): &(&State, &i64)| positions.get(state).is_none_or(|next| next <= offset);
-                let behind = highest.iter().filter(is_behind).count();
-                if behind == 0 {
-                    return Ok(());
-                }
-                format!("has not passed {behind} of {} topics", highest.len())
-            }
-            Err(err) => format!("{err:#}"),
-        };
-        if Instant::now() >= deadline {
-            return Err(why);
-        }
-        std::thread::sleep(REST);
+/// Whether a store's position has passed these offsets; the error explains why it has not.
+fn has_stored(store: &mut Store, names: &kafka::Names, installation: &str, highest: &Highest) -> Result<(), String> {
+    let asked = Handle::current().block_on(store.positions(names, installation));
+    let positions = asked.map_err(|err| format!("{err:#}"))?;
+    let is_behind = |(state, offset): &(&State, &i64)| positions.get(state).is_none_or(|next| next <= offset);
+    match highest.iter().filter(is_behind).count() {
+        0 => Ok(()),
+        behind => Err(format!("has not passed {behind} of {} topics", highest.len())),
     }
 }
 
@@ -268,7 +265,7 @@ fn hold(store: &mut Store, number: usize, id: BlockId, book: &mut Book<'_>) -> a
     if repeated > 0 {
         book.conflicts.extend(runtime.block_on(store.conflicts(id, CONFLICTS))?);
     }
-    let held = runtime.block_on(store.held(id))?;
+    let held = runtime.block_on(store.held(id, true))?;
     for row in &held.rows {
         book.stored(id.sale(row.index), row.digest, row.receipt.as_ref().ok());
     }
@@ -284,38 +281,6 @@ fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<Stri
     let asked = async { tokio::time::timeout_at(deadline.into(), kafka.installation(&shutdown)).await };
     let answer = Handle::current().block_on(asked);
     Ok(answer.context("asking which kafka this is: no answer in time")??.to_string())
-}
-
-#[derive(Clone, Copy)]
-enum Log {
-    Sales,
-    State(State),
-    Receipts,
-}
-
-/// Puts a record into the book; true if it is on a state's topic, and its sale is judged.
-fn put(book: &mut Book<'_>, log: Log, record: &kafka::Record<'_>) -> bool {
-    let (partition, offset) = (record.partition(), record.offset());
-    match (record.sale(), log) {
-        (Ok(header), log) => {
-            let record = Record { header, body: record.payload().unwrap_or_default() };
-            match log {
-                Log::Sales => book.accepted(record),
-                Log::State(state) => return book.routed(state, record),
-                Log::Receipts => book.returned(record),
-            }
-        }
-        (Err(malformed), Log::State(state)) => {
-            book.garbage(Stage::Routed, format!("topic of {state}, offset {offset}"), malformed.reason);
-        }
-        (Err(malformed), Log::Receipts) => {
-            let place = format!("receipts, partition {partition}, offset {offset}");
-            book.garbage(Stage::Returned, place, malformed.reason);
-        }
-        // It is for the fan-out to reject it.
-        (Err(_), Log::Sales) => {}
-    }
-    false
 }
 
 /// The blocks in the stores that had not been reserved at the cut: those of an earlier Kafka, and those that nobody reserved.

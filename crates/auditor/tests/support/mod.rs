@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use kafka::blocks::{BlockRecord, Phase};
-use kafka::{Ranges, SaleHeader, Topic};
+use kafka::{Logs, Partition, Ranges, SaleHeader, Topic};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -26,7 +26,7 @@ pub use self::pipeline::{Message, Pipeline};
 
 /// What an auditor may take to find out; a busy machine is slow, a stuck one is found out.
 pub const LIMIT: Duration = Duration::from_mins(1);
-const DUE_US: i64 = 1_700_000_000_000_001;
+pub const DUE_US: i64 = 1_700_000_000_000_001;
 
 /// What is there before an auditor starts.
 const TOPICS: [Topic; 5] = [Topic::Sales, Topic::States, Topic::Rejected, Topic::Receipts, Topic::Blocks];
@@ -41,9 +41,30 @@ pub struct World {
     pub postgres: stores::postgres::Config,
     pub servers: Servers,
     pub schema: String,
-    transactions: BaseProducer,
-    /// The next offset of each state's topic, as this test wrote them.
+    clients: Clients,
+    /// What this test has put on the states' topics.
     routed: BTreeMap<State, Vec<Sale>>,
+}
+
+/// What the test writes with, in place of the pipeline's roles.
+struct Clients {
+    loader: BaseProducer,
+    transactions: BaseProducer,
+    fan_out: BaseConsumer,
+    spout: BaseConsumer,
+    logs: Logs,
+}
+
+impl Clients {
+    fn new(kafka: &kafka::Config, schema: &str) -> Self {
+        Self {
+            loader: kafka.idempotent_producer().create().unwrap(),
+            transactions: transactions(kafka, &format!("{schema}-test")),
+            fan_out: kafka.member("fan-out").create().unwrap(),
+            spout: kafka.member("spout").create().unwrap(),
+            logs: Logs::new(kafka, "reader", LIMIT).unwrap(),
+        }
+    }
 }
 
 impl World {
@@ -54,8 +75,8 @@ impl World {
         let kafka: kafka::Config = servers.kafka(&format!("{schema}-"));
         let (redis, postgres) = (servers.redis(&format!("{schema}-")), servers.postgres(&schema));
         kafka.ensure_topics(&TOPICS, &CancellationToken::new()).await.unwrap();
-        let transactions = transactions(&kafka, &schema);
-        Self { kafka, redis, postgres, servers, schema, transactions, routed: BTreeMap::new() }
+        let clients = Clients::new(&kafka, &schema);
+        Self { kafka, redis, postgres, servers, schema, clients, routed: BTreeMap::new() }
     }
 
     /// Both stores are watched.
@@ -67,6 +88,24 @@ impl World {
         }
     }
 
+    /// Postgres alone is watched.
+    pub fn only_postgres(&self) -> auditor::Stores {
+        auditor::Stores { redis: None, ..self.stores(false) }
+    }
+
+    /// A connection to this test's schema of Postgres.
+    pub async fn sql(&self) -> tokio_postgres::Client {
+        let variable = |name: &str| self.servers.get(name);
+        let mut config = tokio_postgres::Config::new();
+        config.host(variable("POSTGRES_HOST")).port(variable("POSTGRES_PORT").parse().unwrap());
+        config.dbname(variable("POSTGRES_DATABASE")).user(variable("POSTGRES_USER"));
+        config.password(variable("POSTGRES_PASSWORD"));
+        let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("SET search_path TO \"{}\"", self.schema)).await.unwrap();
+        client
+    }
+
     /// Takes everything from Kafka, as a broker without persistence does that is replaced, and makes the topics again.
     pub async fn replace_kafka(&mut self) {
         let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
@@ -76,26 +115,38 @@ impl World {
             names.filter(|name| name.starts_with(self.kafka.prefix.as_str())).collect()
         };
         let names = topics();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        admin.delete_topics(&names, &AdminOptions::new()).await.unwrap();
+        self.delete(&names).await;
         let begun = Instant::now();
         while !topics().is_empty() {
             assert!(begun.elapsed() < LIMIT, "the topics are still there");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         self.kafka.ensure_topics(&TOPICS, &CancellationToken::new()).await.unwrap();
-        self.transactions = transactions(&self.kafka, &self.schema);
+        self.clients = Clients::new(&self.kafka, &self.schema);
         self.routed.clear();
+    }
+
+    /// Deletes topics.
+    pub async fn delete(&self, topics: &[String]) {
+        let admin: AdminClient<DefaultClientContext> = self.kafka.client().create().unwrap();
+        let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+        for deleted in admin.delete_topics(&topics, &AdminOptions::new()).await.unwrap() {
+            deleted.unwrap();
+        }
     }
 
     /// The sales of a block that is closed, and whole on `sales` and the states' topics.
     pub fn routed(&mut self, id: BlockId) -> Vec<Sale> {
-        let sales = Self::sales(id);
-        self.account(id, Phase::Closed, u32::try_from(sales.len()).unwrap());
-        self.accept(&sales);
-        self.route(&sales);
-        self.fan_out_has_passed_all();
+        let sales = self.account_whole(id);
+        self.flow(&sales);
         sales
+    }
+
+    /// Puts sales on `sales` and their states' topics, so that the fan-out has passed them.
+    pub fn flow<'a>(&mut self, sales: impl IntoIterator<Item = &'a Sale> + Clone) {
+        self.accept(sales.clone());
+        self.route(sales);
+        self.fan_out_has_passed_all();
     }
 
     /// What a loader would send of a block.
@@ -139,9 +190,9 @@ impl World {
 
     /// Puts sales on `sales`, as a loader does.
     pub fn accept<'a>(&self, sales: impl IntoIterator<Item = &'a Sale>) {
-        let producer: BaseProducer = self.kafka.idempotent_producer().create().unwrap();
-        sales.into_iter().for_each(|sale| send(&producer, &self.kafka.names().sales(), sale));
-        producer.flush(LIMIT).unwrap();
+        let topic = self.kafka.names().sales();
+        sales.into_iter().for_each(|sale| send(&self.clients.loader, &topic, sale));
+        self.clients.loader.flush(LIMIT).unwrap();
     }
 
     /// Puts sales on their states' topics in one transaction, as the fan-out does.
@@ -178,27 +229,17 @@ impl World {
 
     /// Commits, as the fan-out, all that is on `sales`.
     pub fn fan_out_has_passed_all(&self) {
-        let topic = self.kafka.names().sales();
-        self.has_passed("fan-out", (0..self.kafka.sales_partitions.get()).map(|partition| (topic.clone(), partition)));
+        self.clients.fan_out.commit(&self.ends_of_sales(), CommitMode::Sync).unwrap();
     }
 
     /// Commits, as the spout, all that is on the states' topics.
     pub fn spout_has_passed_all(&self) {
-        self.has_passed("spout", self.kafka.names().states().into_iter().map(|topic| (topic, 0)));
-    }
-
-    fn has_passed(&self, role: &str, partitions: impl Iterator<Item = (String, i32)>) {
-        let mut offsets = TopicPartitionList::new();
-        for (topic, partition) in partitions {
-            offsets.add_partition_offset(&topic, partition, Offset::Offset(self.end(&topic, partition))).unwrap();
-        }
-        let consumer: BaseConsumer = self.kafka.member(role).create().unwrap();
-        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+        self.clients.spout.commit(&self.ends(State::ALL), CommitMode::Sync).unwrap();
     }
 
     /// The offset behind the last record of a state's topic.
     pub fn end_of(&self, state: State) -> i64 {
-        self.end(&self.kafka.names().state(state), 0)
+        self.clients.logs.end(&self.kafka.names().state(state)).unwrap()
     }
 
     /// Deletes what was routed below these offsets, as Kafka does with what is beyond its limits.
@@ -210,25 +251,25 @@ impl World {
 
     /// Where the topics of some states end.
     pub fn ends(&self, states: impl IntoIterator<Item = State>) -> TopicPartitionList {
-        let mut ends = TopicPartitionList::new();
-        for state in states.into_iter().collect::<BTreeSet<_>>() {
-            ends.add_partition_offset(&self.kafka.names().state(state), 0, Offset::Offset(self.end_of(state))).unwrap();
-        }
-        ends
+        let states: BTreeSet<State> = states.into_iter().collect();
+        self.ends_of(states.into_iter().map(|state| (self.kafka.names().state(state), 0)).collect())
     }
 
-    /// Where a log ends, be its last transaction settled or not: its marker may come a moment after the commit.
-    pub fn end(&self, topic: &str, partition: i32) -> i64 {
-        let logs = kafka::Logs::new(&self.kafka, "reader", LIMIT).unwrap();
-        logs.ends(&[(topic.to_owned(), partition)]).unwrap()[0]
+    /// Where the partitions of `sales` end.
+    pub fn ends_of_sales(&self) -> TopicPartitionList {
+        let topic = self.kafka.names().sales();
+        self.ends_of((0..self.kafka.sales_partitions.get()).map(|partition| (topic.clone(), partition)).collect())
+    }
+
+    /// Where logs end, be their last transactions settled or not: a marker may come a moment after the commit.
+    fn ends_of(&self, partitions: Vec<Partition>) -> TopicPartitionList {
+        let ends = self.clients.logs.ends(&partitions).unwrap().into_iter().map(Offset::Offset);
+        TopicPartitionList::from_topic_map(&partitions.into_iter().zip(ends).collect()).unwrap()
     }
 
     /// Begins a transaction with a record on `sales`: until it ends, nobody can read what comes after that.
     pub fn hide_the_end_of_sales(&self) -> BaseProducer {
-        let mut producer = self.kafka.transactional_producer(&format!("{}-open", self.schema));
-        producer.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
-        let producer: BaseProducer = producer.create().unwrap();
-        producer.init_transactions(LIMIT).unwrap();
+        let producer = transactions(&self.kafka, &format!("{}-open", self.schema));
         producer.begin_transaction().unwrap();
         let topic = self.kafka.names().sales();
         producer.send(BaseRecord::<str, str>::to(&topic).payload("hidden")).map_err(|(err, _)| err).unwrap();
@@ -260,15 +301,16 @@ impl World {
     }
 
     pub fn transaction(&self, work: impl FnOnce(&BaseProducer)) {
-        self.transactions.begin_transaction().unwrap();
-        work(&self.transactions);
-        self.transactions.commit_transaction(LIMIT).unwrap();
+        let producer = &self.clients.transactions;
+        producer.begin_transaction().unwrap();
+        work(producer);
+        producer.commit_transaction(LIMIT).unwrap();
     }
 }
 
 /// What the tests write must come through, however busy the machine is.
-fn transactions(kafka: &kafka::Config, schema: &str) -> BaseProducer {
-    let mut transactions = kafka.transactional_producer(&format!("{schema}-test"));
+fn transactions(kafka: &kafka::Config, id: &str) -> BaseProducer {
+    let mut transactions = kafka.transactional_producer(id);
     transactions.set("transaction.timeout.ms", LIMIT.as_millis().to_string());
     let transactions: BaseProducer = transactions.create().unwrap();
     transactions.init_transactions(LIMIT).unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use service::reported::loader::LATE_THROTTLED;
 use service::state::Clock;
 
 use super::samples::{LIMIT, RATE, healthy, histogram, report, state};
@@ -230,8 +231,8 @@ fn a_loader_at_its_cpu_limit_makes_it_invalid() {
         with(|window| {
             let loader = report(&mut window.drained, "loader");
             loader.latencies.insert("schedule_lag".to_owned(), histogram(&[(1, 60_000), (late_ms, 5_000)]));
-            loader.counters.insert("late_throttled".to_owned(), 5_000);
-            report(&mut window.begin, "loader").counters.insert("late_throttled".to_owned(), 0);
+            loader.counters.insert(LATE_THROTTLED.to_owned(), 5_000);
+            report(&mut window.begin, "loader").counters.insert(LATE_THROTTLED.to_owned(), 0);
         })
     };
     assert_eq!(crowded(20).outcome, Outcome::Held, "a wait for a CPU that is too short to be seen in the latencies");

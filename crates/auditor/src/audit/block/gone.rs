@@ -7,20 +7,13 @@ use crate::audit::STORES;
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Stage, Tallies};
 
-/// See [`Block::account_of_gone`].
-#[derive(Debug, Default)]
-pub(crate) struct GoneBlock {
-    pub(crate) tallies: Tallies,
-    /// The sales that are lost with Kafka, by the stage that does not have them.
-    pub(crate) lost: Vec<(Stage, Ranges)>,
-}
-
 impl Block {
-    /// `held`: what each store has of the block; none of a store that isn't watched or did not answer.
+    /// Its account, and the sales that are lost with Kafka, by the stage that does not have them. `held`: what each store has
+    /// of the block; none of a store that isn't watched or did not answer.
     ///
     /// What a store holds was routed, though it was not read. What was not routed was lost by Kafka; what was routed and is
     /// not in a store, or was stored and did not come back, is missing there for good.
-    pub(crate) fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> GoneBlock {
+    pub(crate) fn account_of_gone(&self, held: [Option<&Bits>; 2]) -> (Tallies, Vec<(Stage, Ranges)>) {
         let first_unsent = self.record.first_unsent();
         let stored = held.into_iter().flatten().flat_map(Bits::iter).filter(|index| *index < first_unsent);
         let routed = self.routed.seen.or(&stored.collect());
@@ -28,15 +21,14 @@ impl Block {
         let mut lost = Vec::new();
 
         let late = std::mem::take(&mut tallies.at_mut(Stage::Routed).late);
-        if self.suspect {
+        if self.routed.suspect {
             tallies.at_mut(Stage::Routed).not_auditable += late;
         } else if late > 0 {
             tallies.at_mut(Stage::Routed).expected -= late;
             tallies.at_mut(Stage::Accepted).found -= late;
             tallies.at_mut(Stage::Accepted).lost += late;
             let missing = routed.missing_from(&self.record.acknowledged);
-            let missing = missing.iter().filter(|index| !self.lost.contains(*index));
-            lost.push((Stage::Accepted, super::singles(missing)));
+            lost.push((Stage::Accepted, self.routed.lost.without(&missing)));
         }
 
         let storable = routed.without(&self.routed.broken).to_ranges();
@@ -48,7 +40,7 @@ impl Block {
                 tally.lost = missing.len().into();
                 tally.found = tally.expected - tally.lost;
                 let missing = missing.iter().filter(|index| !store.lost.contains(*index));
-                lost.push((stage, super::singles(missing)));
+                lost.push((stage, missing.collect()));
             } else {
                 tally.not_auditable += tally.late;
             }
@@ -64,6 +56,6 @@ impl Block {
             }
             *tallies.at_mut(Stage::Returned) = returned;
         }
-        GoneBlock { tallies, lost }
+        (tallies, lost)
     }
 }

@@ -1,8 +1,9 @@
-//! What is missing at routed, by what became of it.
+//! What is missing on the topics of a stage, by what became of it.
 
 use kafka::Ranges;
 
-/// What became of sales that the fan-out has passed and that are not where they belong.
+/// What became of sales that the fan-out has passed and that are not where they belong. At returned, they are lost or not
+/// auditable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// Not on `sales` either.
@@ -35,6 +36,11 @@ impl Losses {
 
     pub(super) fn contains(&self, index: u32) -> bool {
         self.0.iter().any(|ranges| ranges.contains(index))
+    }
+
+    /// Those of `indices` that were not given up.
+    pub(super) fn without(&self, indices: &Ranges) -> Ranges {
+        indices.iter().filter(|index| !self.contains(*index)).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

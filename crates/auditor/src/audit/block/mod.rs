@@ -1,7 +1,7 @@
 //! One open block: what was acknowledged of it, what was seen of it, and what follows.
 //!
-//! Pure: the caller proves that a stage has passed a sale, and calls accordingly ([`Block::lose`], [`Block::finish_routed`],
-//! [`Block::store_has`], [`Block::lose_returned`]); nothing here looks at a clock, so "lost" never means "slow".
+//! Pure: the caller proves that a stage has passed a sale, and calls accordingly ([`Sightings::lose`],
+//! [`Block::finish_routed`], [`Stored::settle`]); nothing here looks at a clock, so "lost" never means "slow".
 //!
 //! A fault is counted where it happened: a stage is not to blame for what was altered, out of order or repeated
 //! when it came there.
@@ -20,39 +20,14 @@ use kafka::blocks::{BlockRecord, Phase};
 use petstore::SaleId;
 use pipeline::PerStage;
 
-use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Stage, Tally};
 use crate::audit::record::Record;
 use crate::audit::source::Source;
+use crate::audit::{READ, STORES};
 use crate::model::{Comparison, Truth};
 pub(crate) use losses::Fate;
-use losses::Losses;
-use returned::Returned;
-use sightings::Sightings;
-pub(crate) use sightings::{Behind, Span};
-use stored::Stored;
-
-/// Which stages behind routed are watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Watched {
-    /// Redis, Postgres: in the order of [`crate::audit::STORES`].
-    pub(crate) stores: [bool; 2],
-    /// Whether what is in Postgres comes back on `receipts`.
-    pub(crate) returned: bool,
-}
-
-impl Watched {
-    /// Of each stage, whether it is one of this installation's.
-    pub(crate) fn stages(self) -> PerStage<bool> {
-        let [redis, postgres] = self.stores;
-        PerStage::from_fn(|stage| match stage {
-            Stage::Accepted | Stage::Routed => true,
-            Stage::Cached => redis,
-            Stage::Stored => postgres,
-            Stage::Returned => self.returned,
-        })
-    }
-}
+pub(crate) use sightings::{Behind, Sightings, Span};
+pub(crate) use stored::Stored;
 
 /// A block that is not done and of which something was seen: about 4 KB.
 #[derive(Debug)]
@@ -65,16 +40,15 @@ pub(crate) struct Block {
     compares: Option<bool>,
     /// How many sales the model has in it; known when the first of it is seen.
     pub(crate) length: Option<u32>,
-    routed: Sightings,
-    lost: Losses,
-    /// A log was deleted ahead of the auditor while the block was open: what is missing may have been there.
-    pub(crate) suspect: bool,
+    /// What was seen of it on the states' topics, and on `receipts` if that is watched.
+    pub(crate) routed: Sightings,
+    pub(crate) returned: Option<Sightings>,
+    /// Sales that came back without having been routed.
+    strangers: Ranges,
     /// Nothing more can be expected at routed.
     pub(crate) is_routed: bool,
-    stores: [Option<Stored>; 2],
-    returned: Option<Returned>,
-    /// Sales that are out of order, at routed and at returned.
-    accused: [Bits; 2],
+    /// What the watched stores have of it, in the order of [`STORES`].
+    pub(crate) stores: [Option<Stored>; 2],
     /// Faults that were there on `sales` already, as they are counted there, and as they were counted at routed.
     accepted: Tally,
     moved: Tally,
@@ -95,19 +69,17 @@ pub(crate) struct Seen {
 
 impl Block {
     /// Opens a block; `number`: how many were reserved before.
-    pub(crate) fn new(number: i64, record: BlockRecord, watched: Watched) -> Self {
+    pub(crate) fn new(number: i64, record: BlockRecord, watched: PerStage<bool>) -> Self {
         Self {
             number,
             record,
             compares: None,
             length: None,
             routed: Sightings::default(),
-            lost: Losses::default(),
-            suspect: false,
+            returned: watched[Stage::Returned].then(Sightings::default),
+            strangers: Ranges::default(),
             is_routed: false,
-            stores: watched.stores.map(|watched| watched.then(Stored::default)),
-            returned: watched.returned.then(Returned::default),
-            accused: [const { Bits::new() }; 2],
+            stores: STORES.map(|stage| watched[stage].then(Stored::default)),
             accepted: Tally::default(),
             moved: Tally::default(),
             cases: 0,
@@ -142,17 +114,12 @@ impl Block {
         let (index, mut seen) = (record.id.index, Seen::default());
         self.routed.at(record.source, record.offset);
         let Some((home, store)) = truth.state(index).zip(truth.store(index)) else {
-            self.routed.outside(index);
-            seen.faults.push(Kind::NeverSent);
+            self.routed.outside(index, &mut seen);
             return seen;
         };
-        let new = self.routed.sale(index);
-        if !new {
-            seen.faults.push(Kind::Duplicate);
-        } else if index >= self.record.first_unsent() {
+        let new = self.routed.sale(index, &mut seen);
+        if new && index >= self.record.first_unsent() {
             seen.faults.push(Kind::NeverSent);
-        } else {
-            seen.is_back = self.lost.contains(index);
         }
         if record.source != Source::State(home) {
             self.routed.counts.misrouted += 1;
@@ -181,75 +148,60 @@ impl Block {
     /// Only those that were acknowledged are judged: what a loader sent that had been given up for dead may have come
     /// behind its successor's sales. What came back is judged when all that was routed has been read.
     pub(crate) fn disordered(&self, stage: Stage) -> Vec<(u32, (u32, u32))> {
-        let (at, behind) = match (stage, &self.returned) {
-            (Stage::Returned, Some(returned)) if self.is_routed => (1, &returned.sightings.behind),
-            (Stage::Returned, _) => return Vec::new(),
-            _ => (0, &self.routed.behind),
-        };
+        let returned = stage == Stage::Returned;
+        let Some(here) = self.at(stage).filter(|_| self.is_routed || !returned) else { return Vec::new() };
         // Not in order when it was routed, or not on the one topic of its store: it had no order to come back in.
         let excused = |index| self.routed.behind.contains_key(&index) || self.routed.misrouted.contains(index);
-        let is_new = |index| self.record.acknowledged.contains(index) && !self.accused[at].contains(index);
-        let of = |(index, later): (&u32, &(u32, u32))| {
-            (is_new(*index) && !(stage == Stage::Returned && excused(*index))).then_some((*index, *later))
-        };
-        behind.iter().filter_map(of).collect()
+        let is_new = |index| self.record.acknowledged.contains(index) && !here.accused.contains(index);
+        let disordered = here.behind.iter().map(|(index, later)| (*index, *later));
+        disordered.filter(|(index, _)| is_new(*index) && !(returned && excused(*index))).collect()
+    }
+
+    /// What was seen at routed, or at returned if that is watched.
+    fn at(&self, stage: Stage) -> Option<&Sightings> {
+        if stage == Stage::Returned { self.returned.as_ref() } else { Some(&self.routed) }
+    }
+
+    fn at_mut(&mut self, stage: Stage) -> Option<&mut Sightings> {
+        if stage == Stage::Returned { self.returned.as_mut() } else { Some(&mut self.routed) }
     }
 
     pub(crate) fn accuse(&mut self, stage: Stage, index: u32) {
-        self.accused[usize::from(stage == Stage::Returned)].insert(index);
+        if let Some(here) = self.at_mut(stage) {
+            here.accused.insert(index);
+        }
     }
 
     /// Says of a sale that came back that it is not: the one before it had come by another state's topic.
     pub(crate) fn acquit(&mut self, index: u32) {
         if let Some(returned) = &mut self.returned {
-            returned.sightings.behind.remove(&index);
+            returned.behind.remove(&index);
         }
-    }
-
-    pub(crate) fn was_misrouted(&self, index: u32) -> bool {
-        self.routed.misrouted.contains(index)
     }
 
     /// Which sales are out of order at routed and returned, judged or not: to be remembered over a restart.
     pub(crate) fn disorder(&self) -> [Behind; 2] {
-        let returned = self.returned.as_ref().map(|returned| returned.sightings.behind.clone());
-        [self.routed.behind.clone(), returned.unwrap_or_default()]
+        READ.map(|stage| self.at(stage).map(|here| here.behind.clone()).unwrap_or_default())
     }
 
     /// Takes what an earlier auditor found to be out of order.
-    pub(crate) fn remember_disorder(&mut self, [routed, returned]: [Behind; 2]) {
-        self.routed.behind.extend(routed);
-        if let Some(block) = &mut self.returned {
-            block.sightings.behind.extend(returned);
+    pub(crate) fn remember_disorder(&mut self, disorder: [Behind; 2]) {
+        for (stage, behind) in READ.into_iter().zip(disorder) {
+            if let Some(here) = self.at_mut(stage) {
+                here.behind.extend(behind);
+            }
         }
     }
 
     /// The indices that were acknowledged, are not there, and are not yet given up.
     pub(crate) fn missing(&self) -> Ranges {
-        let missing = self.routed.seen.missing_from(&self.record.acknowledged);
-        if self.lost.is_empty() {
-            return missing;
-        }
-        singles(missing.iter().filter(|index| !self.lost.contains(*index)))
+        self.routed.missing(&self.record.acknowledged)
     }
 
-    pub(crate) fn still_missing(&self, suspects: &Ranges) -> Ranges {
-        self.routed.seen.missing_from(suspects)
-    }
-
-    /// Gives up a sale that the fan-out has provably passed. True if it is a loss (or a rejection), not a gap in a log.
-    pub(crate) fn lose(&mut self, index: u32, fate: Fate) -> bool {
-        let rejected = matches!(fate, Fate::Rejected | Fate::Spoilt);
-        let fate = if self.suspect && !rejected { Fate::NotAuditable } else { fate };
-        let new = !self.routed.seen.contains(index) && !self.lost.contains(index);
-        new && self.lost.add(index, fate) && fate != Fate::NotAuditable
-    }
-
-    pub(crate) fn suspect(&mut self, source: Source) {
-        match (source, &mut self.returned) {
-            (Source::State(_), _) => self.suspect = true,
-            (Source::Receipts(_), Some(returned)) => returned.suspect = true,
-            _ => {}
+    /// Notes that a log of a stage was deleted ahead of the auditor.
+    pub(crate) fn suspect(&mut self, stage: Stage) {
+        if let Some(here) = self.at_mut(stage) {
+            here.suspect = true;
         }
     }
 
@@ -261,29 +213,7 @@ impl Block {
 
     /// Where its sales are.
     pub(crate) fn spans(&self) -> impl Iterator<Item = &Span> {
-        self.routed.spans.iter().chain(self.returned.iter().flat_map(|returned| &returned.sightings.spans))
-    }
-
-    pub(crate) fn routed_spans(&self) -> &[Span] {
-        &self.routed.spans
-    }
-
-    /// How many records of it were seen at routed, whatever they were.
-    pub(crate) fn records(&self) -> u64 {
-        self.routed.records
-    }
-
-    pub(crate) fn seen_ranges(&self) -> Ranges {
-        self.routed.seen.to_ranges()
-    }
-
-    pub(crate) fn returned_ranges(&self) -> Option<Ranges> {
-        self.returned.as_ref().map(|returned| returned.sightings.seen.to_ranges())
-    }
-
-    /// Which of its sales a store must have: those seen that it can take.
-    pub(crate) fn storable(&self) -> Bits {
-        self.routed.seen.without(&self.routed.broken)
+        READ.into_iter().filter_map(|stage| self.at(stage)).flat_map(|here| &here.spans)
     }
 
     /// Notes that it is to be looked up whether a fault was there on `sales` already.
@@ -323,11 +253,7 @@ impl Block {
 impl Block {
     /// What it takes, but for what nearly every block has none of.
     pub(crate) fn bytes(&self) -> usize {
-        let returned = self.returned.as_ref().map_or(0, |returned| returned.sightings.bytes());
+        let returned = self.returned.as_ref().map_or(0, Sightings::bytes);
         size_of::<Self>() + self.routed.bytes() + returned
     }
-}
-
-fn singles(numbers: impl Iterator<Item = u32>) -> Ranges {
-    Ranges::from(numbers.filter(|number| *number < u32::MAX).map(|number| (number, number + 1)).collect::<Vec<_>>())
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use kafka::Ranges;
-use petstore::SaleId;
+use petstore::{SaleId, State};
 
 use super::Seen;
+use super::losses::{Fate, Losses};
 use crate::audit::bits::Bits;
 use crate::audit::findings::{Kind, Tally};
 use crate::audit::source::Source;
@@ -19,16 +20,16 @@ pub(crate) type Behind = BTreeMap<u32, (u32, u32)>;
 
 /// See the module. Nothing that was not seen takes memory.
 #[derive(Debug, Default)]
-pub(super) struct Sightings {
-    pub(super) seen: Bits,
+pub(crate) struct Sightings {
+    pub(crate) seen: Bits,
     /// Those that are there more than once.
-    pub(super) doubled: Bits,
+    pub(crate) doubled: Bits,
     /// Those whose content is not what was sent.
-    pub(super) altered: Bits,
+    pub(crate) altered: Bits,
     /// Those behind a later one of their store.
     pub(super) behind: Behind,
     /// Those on another state's topic.
-    pub(super) misrouted: Bits,
+    pub(crate) misrouted: Bits,
     /// Those of which no copy is there that the next stage takes.
     pub(super) broken: Bits,
     /// Records beyond the first of a sale that the next stage takes as well.
@@ -38,8 +39,14 @@ pub(super) struct Sightings {
     /// Counts of records: duplicate, misrouted, never sent (outside only), malformed, compared.
     pub(super) counts: Tally,
     /// All records, whatever they were: tells whether anything came since.
-    pub(super) records: u64,
-    pub(super) spans: Vec<Span>,
+    pub(crate) records: u64,
+    pub(crate) spans: Vec<Span>,
+    /// Those that were given up, the stage having provably passed them.
+    pub(super) lost: Losses,
+    /// Those of the ones behind that are out of order for certain.
+    pub(super) accused: Bits,
+    /// A log was deleted ahead of the auditor while the block was open: what is missing may have been there.
+    pub(crate) suspect: bool,
 }
 
 /// Where sales of a block are in one log.
@@ -49,6 +56,16 @@ pub(crate) struct Span {
     /// The lowest and the highest offset seen.
     pub(crate) low: i64,
     pub(crate) high: i64,
+}
+
+impl Span {
+    /// Whether a role that next reads these offsets has passed all of it.
+    pub(crate) fn is_passed_by(&self, positions: &BTreeMap<State, i64>) -> bool {
+        match self.source {
+            Source::State(state) => positions.get(&state).is_some_and(|next| *next > self.high),
+            _ => true,
+        }
+    }
 }
 
 impl Sightings {
@@ -66,7 +83,8 @@ impl Sightings {
     }
 
     /// Notes a sale that the block does not hold.
-    pub(super) fn outside(&mut self, index: u32) {
+    pub(super) fn outside(&mut self, index: u32, seen: &mut Seen) {
+        seen.faults.push(Kind::NeverSent);
         self.counts.never_sent += 1;
         if self.outside.len() < OUTSIDE {
             self.outside.insert(index);
@@ -74,9 +92,12 @@ impl Sightings {
     }
 
     /// Notes a sale; false if it was there.
-    pub(super) fn sale(&mut self, index: u32) -> bool {
+    pub(super) fn sale(&mut self, index: u32, seen: &mut Seen) -> bool {
         let new = self.seen.insert(index);
-        if !new {
+        if new {
+            seen.is_back = self.lost.contains(index);
+        } else {
+            seen.faults.push(Kind::Duplicate);
             self.counts.duplicate += 1;
             self.doubled.insert(index);
         }
@@ -112,5 +133,33 @@ impl Sightings {
                 seen.reason = reason;
             }
         }
+    }
+
+    /// Which of them the next stage must have: those that it can take.
+    pub(crate) fn storable(&self) -> Bits {
+        self.seen.without(&self.broken)
+    }
+
+    /// Those of the next stage's sales that were not seen at all, unless a log was deleted ahead of us.
+    pub(crate) fn unseen(&self, present: &Bits) -> Ranges {
+        if self.suspect {
+            return Ranges::default();
+        }
+        let unseen = present.without(&self.seen);
+        unseen.iter().filter(|index| !self.outside.contains(*index)).collect()
+    }
+
+    /// Those of `wanted` that are not there, and not yet given up.
+    pub(super) fn missing(&self, wanted: &Ranges) -> Ranges {
+        let missing = self.seen.missing_from(wanted);
+        if self.lost.is_empty() { missing } else { self.lost.without(&missing) }
+    }
+
+    /// Gives up a sale that the stage has provably passed. True if it is a loss (or a rejection), not a gap in a log.
+    pub(crate) fn lose(&mut self, index: u32, fate: Fate) -> bool {
+        let rejected = matches!(fate, Fate::Rejected | Fate::Spoilt);
+        let fate = if self.suspect && !rejected { Fate::NotAuditable } else { fate };
+        let new = !self.seen.contains(index) && !self.lost.contains(index);
+        new && self.lost.add(index, fate) && fate != Fate::NotAuditable
     }
 }

@@ -2,22 +2,22 @@
 
 use std::sync::LazyLock;
 
-use petstore::{Petstore, Sale, State};
+use petstore::{Sale, State};
 use proptest::prelude::*;
 
-use super::gone::GoneBlock;
 use super::*;
+use crate::audit::bits::Bits;
 use crate::audit::findings::Stage;
-use crate::audit::tests::record;
+use crate::audit::tests::{record, watched};
 use crate::model::Body;
+use crate::model::tests::sales_of;
 
 const LENGTH: u32 = 40;
 
 const ID: petstore::BlockId = petstore::BlockId { run: 1, loader: 0, block: 0 };
 
 static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
-    let parameters = petstore::Parameters { customers: 200, days: 5, ..petstore::Parameters::default() };
-    let mut sales = Petstore::new(parameters).unwrap().block(ID);
+    let mut sales = sales_of(ID);
     sales.truncate(LENGTH as usize);
     for sale in &mut sales {
         sale.store.state = State::Ca;
@@ -81,7 +81,12 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// Nothing of it was acknowledged yet.
 fn reserved() -> Block {
-    Block::new(0, record(Phase::Progress, &[], None), Watched { stores: [false, true], returned: true })
+    Block::new(0, record(Phase::Progress, &[], None), watched([false, true], true))
+}
+
+/// What Postgres has of it.
+fn stored(block: &mut Block) -> &mut Stored {
+    block.stores[1].as_mut().unwrap()
 }
 
 fn apply(block: &mut Block, event: &Event) {
@@ -104,12 +109,12 @@ fn apply(block: &mut Block, event: &Event) {
         }
         // Only what is missing is ever convicted.
         Event::LoseReturned(index) if block.missing_returned().contains(index) => {
-            block.lose_returned(index);
+            block.returned.as_mut().unwrap().lose(index, Fate::Lost);
         }
-        Event::Alter(index) => drop(block.store_altered(1, &[index], 1)),
+        Event::Alter(index) => drop(stored(block).differ([index].into_iter().collect(), 1)),
         Event::Verify(extra) => {
-            let unseen = block.unseen(&[extra].into_iter().collect());
-            block.store_verified(1, block.records(), &unseen);
+            let unseen = block.routed.unseen(&[extra].into_iter().collect());
+            stored(block).verify(unseen);
         }
         Event::Acknowledge(upto) if !block.record.phase.is_final() => {
             let acknowledged = Ranges::from(vec![(0, upto.max(block.record.acknowledged.len()))]);
@@ -118,16 +123,15 @@ fn apply(block: &mut Block, event: &Event) {
         Event::End(phase, end) => block.update(BlockRecord { phase, end: Some(end), ..block.record.clone() }),
         // Only what is missing is ever convicted.
         Event::Lose(index, fate) if block.missing().contains(index) => {
-            block.lose(index, fate);
+            block.routed.lose(index, fate);
         }
-        Event::Suspect => block.suspect(Source::State(State::Ca)),
+        Event::Suspect => block.suspect(Stage::Routed),
         Event::Finish => block.finish_routed(),
-        Event::Say(found, duplicates) => block.store_said(1, found, duplicates, true),
+        Event::Say(found, duplicates) => stored(block).say(found, duplicates, true),
         Event::Miss(start, end) => {
-            let missing: Bits =
-                block.storable().to_ranges().iter().filter(|index| (start..end).contains(index)).collect();
-            let certain = block.storable().without(&missing).to_ranges();
-            block.store_has(1, certain, missing.to_ranges());
+            let missing: Bits = block.routed.storable().iter().filter(|index| (start..end).contains(index)).collect();
+            let certain = block.routed.storable().without(&missing).to_ranges();
+            stored(block).settle(certain, missing.to_ranges());
         }
         Event::Acknowledge(_) | Event::Lose(..) | Event::LoseReturned(_) => {}
     }
@@ -151,7 +155,7 @@ proptest! {
             let (accepted, routed) = (tallies.at(Stage::Accepted), tallies.at(Stage::Routed));
             prop_assert_eq!(routed.expected, accepted.found);
             prop_assert_eq!(u64::from(block.missing().len()), routed.late, "what is missing is what is late");
-            prop_assert_eq!(tallies.at(Stage::Stored).expected, u64::from(block.storable().count()));
+            prop_assert_eq!(tallies.at(Stage::Stored).expected, u64::from(block.routed.storable().count()));
         }
     }
 
@@ -165,7 +169,7 @@ proptest! {
             apply(&mut block, event);
         }
         let held: Option<Bits> = held.map(|held| held.into_iter().collect());
-        let GoneBlock { tallies, .. } = block.account_of_gone([None, held.as_ref()]);
+        let (tallies, _) = block.account_of_gone([None, held.as_ref()]);
         for (stage, tally) in &tallies.0 {
             let Tally { expected, found, lost, rejected, not_auditable, late, .. } = *tally;
             prop_assert_eq!(late, 0);
@@ -174,7 +178,7 @@ proptest! {
         prop_assert_eq!(tallies.at(Stage::Routed).expected, tallies.at(Stage::Accepted).found);
         if let Some(held) = held {
             let stored = tallies.at(Stage::Stored);
-            prop_assert_eq!(stored.lost, u64::from(block.storable().count_without(&held)), "what it has not is lost");
+            prop_assert_eq!(stored.lost, u64::from(block.routed.storable().count_without(&held)), "what it has not is lost");
         }
     }
 }

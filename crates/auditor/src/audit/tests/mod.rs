@@ -42,8 +42,18 @@ pub(super) fn model(id: BlockId) -> Vec<Sale> {
     SALES.iter().map(|sale| Sale { id: id.sale(sale.id.index), ..sale.clone() }).collect()
 }
 
+/// Whether Redis and Postgres are watched, and `receipts`; the topics always are.
+pub(crate) fn watched([redis, postgres]: [bool; 2], returned: bool) -> PerStage<bool> {
+    PerStage::from_fn(|stage| match stage {
+        Stage::Accepted | Stage::Routed => true,
+        Stage::Cached => redis,
+        Stage::Stored => postgres,
+        Stage::Returned => returned,
+    })
+}
+
 pub(super) fn audit(stores: [bool; 2], returned: bool) -> Audit {
-    Audit::new(Watched { stores, returned }, Box::new(|_, id| Ok(model(id))))
+    Audit::new(watched(stores, returned), Box::new(|_, id| Ok(model(id))))
 }
 
 /// No store is watched, and of the one block with this record these sales are read.
@@ -114,7 +124,7 @@ pub(super) fn prove(audit: &mut Audit, fate: Fate) {
     for missing in audit.convict(&suspects) {
         missing.indices.iter().for_each(|index| audit.sentence(missing.id, index, fate));
     }
-    audit.end_round(&suspects);
+    audit.finish(&suspects);
     audit.close_cases(&vec![Origin::Routed; audit.cases().len()]);
     audit.close();
 }

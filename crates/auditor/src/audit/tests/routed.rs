@@ -207,7 +207,7 @@ fn a_sale_behind_a_later_one_of_its_store_is_out_of_order_if_it_was_acknowledged
 fn a_fault_that_was_there_on_sales_is_put_down_to_it() {
     let mut audit = read(closed(), (0..LENGTH).chain([37]));
     assert_eq!(audit.cases().len(), 1);
-    audit.end_round(&audit.suspects());
+    audit.finish(&audit.suspects());
     audit.close();
     assert_eq!(audit.account().done_blocks, 0, "not before it is looked up");
     audit.close_cases(&[Origin::Accepted(Kind::Duplicate)]);
