@@ -12,7 +12,7 @@ mod load;
 mod mix;
 mod sample;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -29,6 +29,7 @@ pub use lag::Lag;
 pub use latency::{StageLatency, written};
 pub use mix::Mix;
 pub use sample::{Partition, Second, Snapshot, Window};
+pub(crate) use trust::SAME_PODS;
 pub use trust::audit;
 
 use crate::search::Outcome;
