@@ -21,6 +21,16 @@
 {{- end }}
 - name: BENCHMARK_LATENCY_LIMIT
   value: {{ .latencyLimit | quote }}
+{{- with .elasticity }}
+{{- if .from }}
+- name: BENCHMARK_ELASTICITY_FROM
+  value: {{ int64 .from | quote }}
+- name: BENCHMARK_ELASTICITY_TO
+  value: {{ int64 .to | quote }}
+- name: BENCHMARK_ELASTICITY_WITHIN
+  value: {{ .within | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 - name: BENCHMARK_LOAD
   value: {{ include "kapture.benchmarkLoad" . | quote }}
@@ -30,6 +40,10 @@
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: BENCHMARK_REPLICAS
   value: {{ include "kapture.benchmarkReplicas" . | quote }}
+{{- with include "kapture.benchmarkMaxReplicas" . }}
+- name: BENCHMARK_MAX_REPLICAS
+  value: {{ . | quote }}
+{{- end }}
 - name: BENCHMARK_SALES_PARTITIONS
   value: {{ int .Values.kafka.salesPartitions | quote }}
 - name: BENCHMARK_TRANSACTION_INTERVAL
@@ -51,14 +65,42 @@
 {{- join "," $pairs -}}
 {{- end -}}
 
-{{/* Takes the root. Returns the replicas of each component, which the benchmark expects to see before it begins. */}}
+{{/*
+Takes the root. Returns the replicas of each component, which the benchmark expects to see before it begins; at least so many of
+one that is autoscaled.
+*/}}
 {{- define "kapture.benchmarkReplicas" -}}
 {{- $pairs := list -}}
 {{- range include "kapture.components" . | fromYamlArray -}}
+{{- $autoscaling := include "kapture.autoscaling" (list $ .values) | fromYaml -}}
+{{- if $autoscaling -}}
+{{- $pairs = append $pairs (printf "%s=%d" .name (int $autoscaling.minReplicas)) -}}
+{{- else -}}
 {{- $wanted := (include "kapture.at" (list $ .values) | fromYaml).replicas -}}
 {{- $pairs = append $pairs (printf "%s=%s" .name (include "kapture.replicas" (list $ .name $wanted .kind))) -}}
 {{- end -}}
+{{- end -}}
 {{- join "," $pairs -}}
+{{- end -}}
+
+{{/* Takes the root. Returns the most replicas of the components that are autoscaled. */}}
+{{- define "kapture.benchmarkMaxReplicas" -}}
+{{- $pairs := list -}}
+{{- range $component := include "kapture.components" . | fromYamlArray -}}
+{{- with include "kapture.autoscaling" (list $ .values) | fromYaml -}}
+{{- $pairs = append $pairs (printf "%s=%d" $component.name (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
+{{/* Takes the root. Returns the seconds after which a run is stopped: several minutes more than its mode, and a jump, may take. */}}
+{{- define "kapture.benchmarkDeadline" -}}
+{{- $seconds := get (dict "smoke" 480 "default" 2700 "certificate" 7800) .Values.benchmark.mode -}}
+{{- with .Values.benchmark.elasticity -}}
+{{- if .from -}}{{- $seconds = add $seconds (div (include "kapture.milliseconds" .within | int64) 1000) -}}{{- end -}}
+{{- end -}}
+{{- $seconds -}}
 {{- end -}}
 
 {{/* Takes the root. Returns the versions of what it runs on, as far as the chart knows them: a digest tells none. */}}

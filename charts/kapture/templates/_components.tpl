@@ -62,6 +62,13 @@ program in its pods.
 {{- toYaml $values -}}
 {{- end -}}
 
+{{/* Takes (list $ "path.of.values"). Returns the component's autoscaling as YAML; nothing if its number of pods is fixed. */}}
+{{- define "kapture.autoscaling" -}}
+{{- with (include "kapture.at" . | fromYaml).autoscaling -}}
+{{- if .enabled -}}{{- toYaml . -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Takes (list $ "component"), or a job's name there. Returns the path of its values. */}}
 {{- define "kapture.path" -}}
 {{- $name := index . 1 -}}

@@ -8,7 +8,11 @@ rolling update needs no more, because it replaces one pod at a time.
 {{- range include "kapture.parts" . | fromYamlArray -}}
 {{- $own := include "kapture.at" (list $ .values) | fromYaml -}}
 {{- $count := 1 -}}
-{{- if .kind -}}{{- $count = include "kapture.replicas" (list $ .name $own.replicas .kind) | int -}}{{- end -}}
+{{- if include "kapture.autoscaling" (list $ .values) -}}
+{{- $count = int $own.autoscaling.maxReplicas -}}
+{{- else if .kind -}}
+{{- $count = include "kapture.replicas" (list $ .name $own.replicas .kind) | int -}}
+{{- end -}}
 {{- $_ := set $sum "pods" (add $sum.pods $count) -}}
 {{- $containers := list $own.resources -}}
 {{- with .sidecar -}}{{- $containers = append $containers (index $.Values . "resources") -}}{{- end -}}

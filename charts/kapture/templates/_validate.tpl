@@ -9,7 +9,10 @@ values; this checks combinations, and whatever needs a sentence to explain.
 {{ include "kapture.validateForeignKafka" . }}
 {{ include "kapture.validateAddresses" . }}
 {{ include "kapture.validateLoad" . }}
+{{ include "kapture.validateAutoscaling" . }}
 {{- include "kapture.validateDuration" (list "benchmark.latencyLimit" .Values.benchmark.latencyLimit "10ms" "1h") }}
+{{- include "kapture.validateDuration" (list "benchmark.elasticity.within" .Values.benchmark.elasticity.within "10s" "2h") }}
+{{ include "kapture.validateElasticity" . }}
 {{ include "kapture.validateStores" . }}
 {{ include "kapture.validateResources" . }}
 {{ include "kapture.validateLive" . }}

@@ -151,11 +151,16 @@ def get(kind, name, situation="default", *sets):
 
 
 def workloads(situation="default", *sets, **how):
-    """(component, replicas, pod's metadata, pod spec) of everything that runs, including those of the test and the benchmark."""
-    for (kind, _), obj in sorted(render(situation, *sets, **how).items()):
+    """
+    (component, replicas, pod's metadata, pod spec) of everything that runs, including those of the test and the benchmark. Of an
+    autoscaled component, the fewest replicas.
+    """
+    rendered = render(situation, *sets, **how)
+    for (kind, name), obj in sorted(rendered.items()):
         if kind in ("StatefulSet", "Deployment"):
-            template = obj["spec"]["template"]
-            yield component(obj), obj["spec"]["replicas"], template["metadata"], template["spec"]
+            template, scaler = obj["spec"]["template"], rendered.get(("HorizontalPodAutoscaler", name))
+            replicas = scaler["spec"]["minReplicas"] if scaler else obj["spec"]["replicas"]
+            yield component(obj), replicas, template["metadata"], template["spec"]
         elif kind == "Pod":
             yield component(obj), 1, obj["metadata"], obj["spec"]
         elif kind == "CronJob" and component(obj) != "check":  # Its pod is that of `helm test`.

@@ -47,6 +47,7 @@ ENUMS = {
 }
 KINDS = {
     "apps/v1": ["StatefulSet", "Deployment"],
+    "autoscaling/v2": ["HorizontalPodAutoscaler"],
     "batch/v1": ["CronJob"],
     "networking.k8s.io/v1": ["NetworkPolicy"],
     "policy/v1": ["PodDisruptionBudget"],

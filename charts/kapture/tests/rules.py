@@ -180,6 +180,22 @@ def cached_faults(key, load):
     return tuple([f"schema: {wrong}"] if wrong else object_faults(obj))
 
 
+def scaler_faults(where, spec, objects):
+    target = (spec["scaleTargetRef"]["apiVersion"], spec["scaleTargetRef"]["kind"], spec["scaleTargetRef"]["name"])
+    found = [o for o in objects if (o["apiVersion"], o["kind"], o["metadata"]["name"]) == target]
+    if not found:
+        yield f"{where} scales no object: {target}"
+    for obj in found:
+        # The next upgrade would take back what the autoscaler did.
+        if "replicas" in obj["spec"]:
+            yield f"{where} scales {obj['metadata']['name']}, which has replicas of its own"
+        for container in obj["spec"]["template"]["spec"]["containers"]:
+            if "cpu" not in container["resources"]["requests"]:
+                yield f"{where} needs a CPU request of {container['name']}"
+    if not 1 <= spec["minReplicas"] <= spec["maxReplicas"]:
+        yield f"{where} has from {spec['minReplicas']} to {spec['maxReplicas']} replicas"
+
+
 def together(objects):
     """Faults between objects."""
     names = [(o["kind"], o["metadata"]["name"]) for o in objects]
@@ -195,6 +211,8 @@ def together(objects):
         for selector in selectors:
             if not any(selector.items() <= labels.items() for labels in pods):
                 yield f"{where} selects no pod: {selector}"
+        if obj["kind"] == "HorizontalPodAutoscaler":
+            yield from scaler_faults(where, spec, objects)
         if obj["kind"] == "StatefulSet" and ("Service", spec["serviceName"]) not in names:
             yield f"{where} has no Service {spec['serviceName']}"
         for _, pod in templates(obj):

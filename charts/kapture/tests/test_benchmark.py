@@ -62,6 +62,24 @@ class Benchmark(unittest.TestCase):
             running = {name: str(n) for name, n, *_ in chart.workloads(situation, *sets) if name not in ("test", "benchmark")}
             self.assertEqual(pairs(env(*sets, situation=situation)["BENCHMARK_REPLICAS"]), running)
 
+    def test_of_a_role_that_is_autoscaled_it_expects_the_fewest_and_knows_the_most(self):
+        told = env(situation="autoscaled")
+        expected = {"etl-fan-out": "1", "etl-postgres": "2", "etl-spout": "1"}
+        self.assertEqual({name: n for name, n in pairs(told["BENCHMARK_REPLICAS"]).items() if name.startswith("etl-")}, expected)
+        self.assertEqual(pairs(told["BENCHMARK_MAX_REPLICAS"]), {"etl-fan-out": "12", "etl-postgres": "4"})
+        self.assertNotIn("BENCHMARK_MAX_REPLICAS", env())
+
+    def test_a_jump_of_the_load_is_asked_for_and_has_the_time_to_recover(self):
+        self.assertNotIn("BENCHMARK_ELASTICITY_FROM", env())
+        jump = ("benchmark.elasticity.from=500", "benchmark.elasticity.to=4000", "benchmark.elasticity.within=1h 30m")
+        told = {name: value for name, value in env(*jump).items() if "ELASTICITY" in name}
+        self.assertEqual(told, {"BENCHMARK_ELASTICITY_FROM": "500", "BENCHMARK_ELASTICITY_TO": "4000", "BENCHMARK_ELASTICITY_WITHIN": "1h 30m"})
+        for mode in ("smoke", "default", "certificate"):
+            without, given = (
+                cronjob(f"benchmark.mode={mode}", *sets)["jobTemplate"]["spec"]["template"]["spec"]["activeDeadlineSeconds"] for sets in ((), jump)
+            )
+            self.assertEqual(given, without + 90 * 60, mode)
+
     def test_it_is_told_what_was_installed(self):
         told = env("loader.seed=7", "loader.skew=0", "kafka.persistence.size=12Gi", f"redis.image.digest=sha256:{'0' * 64}", "etl.fanOut.transactionInterval=20ms")
         self.assertEqual(told["BENCHMARK_LOAD"], "seed=7,stores=1000,customers=10000,skew=0,days=365")

@@ -13,7 +13,7 @@ ELSEWHERE = {
     "replicas": "the object's own", "controllers": "the brokers' configuration", "resources": "the container's own", "size": "the claim's",
     "persistence": "the claim's", "image": "the container's own", "digests": "the container's own", "pullPolicy": "the container's own",
     "registry": "the container's own", "repository": "the container's own", "tag": "the container's own", "auth": "a Secret",
-    "maxMemory": "redis.conf", "jvmOptions": "the JVM's command line", "config": "server.properties", "name": "the account's", "schedule": "the CronJob's own",
+    "autoscaling": "the HorizontalPodAutoscaler's own", "maxMemory": "redis.conf", "jvmOptions": "the JVM's command line", "config": "server.properties", "name": "the account's", "schedule": "the CronJob's own",
     "nameOverride": "names", "fullnameOverride": "names", "priorityClassName": "the pod's own", "username": "free text",
 }  # fmt: skip
 QUANTITIES = {  # resources of a container: what the error must contain

@@ -30,10 +30,14 @@ MISTAKES = {  # what was typed: what the error must contain
     "networkPolicy=true": ["/networkPolicy"],
     "webapp.enabled=true": ["webapp"],
     "benchmark.mode=fast": ["/benchmark/mode"],
+    "loader.autoscaling.enabled=true": ["/loader", "autoscaling"],
+    "etl.redis.autoscaling.minReplicas=0": ["/etl/redis/autoscaling/minReplicas"],
+    "etl.spout.autoscaling.targetCPUUtilizationPercentage=0": ["/etl/spout/autoscaling/targetCPUUtilizationPercentage"],
     "benchmark.schedule=daily": ["/benchmark/schedule"],
     "benchmark.schedule=0 3 * *": ["/benchmark/schedule"],
 }
 
+SCALED = "etl.{0}.autoscaling.enabled=true etl.{0}.resources.requests.cpu=500m"
 CONTRADICTIONS = {  # values that contradict each other: the remedy that the error must contain
     "kafka.replicas=1": "set kafka.controllers=1 (at install only) or kafka.replicas=3",
     "kafka.replicas=2 kafka.controllers=1": "set kafka.replicas to 1, or to 3 or more",
@@ -46,6 +50,13 @@ CONTRADICTIONS = {  # values that contradict each other: the remedy that the err
     "kafka.resources.limits.memory=400Mi": "set 512Mi or more",
     "loader.catchUp=0.5": "set 1 to 1000, such as 2",
     "etl.fanOut.replicas=13": "set etl.fanOut.replicas=12",
+    f"{SCALED.format('fanOut')} etl.fanOut.autoscaling.minReplicas=5": "minReplicas=5 is more than etl.fanOut.autoscaling.maxReplicas=4: lower",
+    f"{SCALED.format('fanOut')} etl.fanOut.autoscaling.maxReplicas=13": "kafka.salesPartitions=12, the rest would be idle: set etl.fanOut.autoscaling.maxReplicas=12",
+    f"{SCALED.format('postgres')} etl.postgres.autoscaling.maxReplicas=52": "state topics, 51, the rest would be idle: set etl.postgres.autoscaling.maxReplicas=51",
+    "etl.spout.autoscaling.enabled=true": "set it to what a busy pod should use, such as 500m, or set guaranteed=true",
+    "benchmark.elasticity.from=500": "without benchmark.elasticity.to: set both",
+    "benchmark.elasticity.to=500": "without benchmark.elasticity.from: set both",
+    "benchmark.elasticity.from=500 benchmark.elasticity.to=500": "set a lower rate",
     "redis.external.host=r": "set redis.enabled=true, or leave the host out",
     "postgres.enabled=false postgres.external.host=p": "set postgres.enabled=true, or leave the host out",
     "postgres.external.host=p": "set postgres.auth.existingSecret",

@@ -98,6 +98,18 @@ class Rules(unittest.TestCase):
         service["spec"]["selector"]["app.kubernetes.io/component"] = "nobody"
         self.assertIn("selects no pod", "".join(rules.together(objects)))
 
+    def test_an_autoscaler_that_cannot_scale_is_found(self):
+        def found(change):
+            objects = {(o["kind"], o["metadata"]["name"]): copy.deepcopy(o) for o in chart.render("autoscaled").values()}
+            change(objects[("HorizontalPodAutoscaler", "kapture-etl-postgres")]["spec"], objects[("Deployment", "kapture-etl-postgres")])
+            return "".join(rules.together(list(objects.values())))
+
+        self.assertEqual(found(lambda spec, target: None), "")
+        self.assertIn("scales no object", found(lambda spec, target: spec["scaleTargetRef"].update(kind="StatefulSet")))
+        self.assertIn("has replicas of its own", found(lambda spec, target: target["spec"].update(replicas=1)))
+        self.assertIn("needs a CPU request of etl", found(lambda spec, target: first(target)["resources"]["requests"].pop("cpu")))
+        self.assertIn("has from 5 to 4 replicas", found(lambda spec, target: spec.update(minReplicas=5)))
+
     def test_the_grammar_of_images_is_that_of_the_runtimes(self):
         digest = "sha256:" + "0" * 64
         good = ["a:1", "a/b:1", "docker.io/a/b:1", "r.example:5000/m/a__b-c.d:1_2-3.4", f"r/a@{digest}", f"a:1@{digest}", "[fd00::1]:5000/a:1"]

@@ -1,6 +1,8 @@
 """Every value has an effect, and those with a rule follow it."""
 
+import pathlib
 import re
+import tempfile
 import unittest
 
 import chart
@@ -9,6 +11,7 @@ FULL = "full"
 EXTERNAL = ["kafka.enabled=false", "kafka.external.bootstrapServers=k:9092"]
 STORE = {s: [f"{s}.enabled=true", f"{s}.external.host=db", f"{s}.auth.existingSecret=mine"] for s in ("redis", "postgres")}
 DIGEST = "sha256:" + "0" * 64
+JUMP = ["benchmark.elasticity.from=100", "benchmark.elasticity.to=2000"]
 RESOURCES = {"requests.cpu": "11m", "limits.cpu": "3", "limits.memory": "777Mi"}
 IMAGE = {"registry": "r.example", "repository": "other/name", "tag": "9.9.9", "digest": DIGEST}
 PERSISTENCE = {
@@ -58,6 +61,9 @@ CHANGES = {
     "benchmark.mode": ("smoke", []),
     "benchmark.target": ("2000", []),
     "benchmark.latencyLimit": ("500ms", []),
+    "benchmark.elasticity.from": ("500", JUMP),
+    "benchmark.elasticity.to": ("3000", JUMP),
+    "benchmark.elasticity.within": ("5m", JUMP),
     "benchmark.schedule": ("@daily", []),
     "guaranteed": ("true", []),
     "image.registry": ("r.example", []),
@@ -93,6 +99,12 @@ CHANGES = {
     "podAnnotations": ('{"team": "a"}', []),
     "extraEnv": ('[{"name": "RUST_LOG", "value": "debug"}]', []),
 }
+BUSY = [f"{part}.resources.requests.cpu=500m" for part in chart.FLOW if part != "loader"]
+for part in chart.FLOW:
+    if part != "loader":
+        on = [f"{part}.autoscaling.enabled=true", *BUSY]
+        CHANGES[f"{part}.autoscaling.enabled"] = ("true", BUSY)
+        CHANGES |= {f"{part}.autoscaling.{key}": ("3", on) for key in ("minReplicas", "maxReplicas", "targetCPUUtilizationPercentage")}
 for part in ("kafka", *chart.FLOW, "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in chart.FLOW:
@@ -135,7 +147,7 @@ class EveryValue(unittest.TestCase):
     def test_values_stand_in_the_order_of_the_flow(self):
         flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe", "benchmark"]
         self.assertEqual(list(chart.values())[: len(flow)], flow)
-        self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 400)
+        self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 420)
 
 
 class Replicas(unittest.TestCase):
@@ -151,6 +163,46 @@ class Replicas(unittest.TestCase):
     def test_stores_that_are_off_leave_no_trace(self):
         off = chart.text("default", "postgres.enabled=false", "redis.enabled=false")
         self.assertNotRegex(off, "(?i)postgres|redis")
+
+    def test_an_autoscaled_role_has_a_scaler_of_its_own_and_no_replicas(self):
+        workloads = {"etl.fanOut": "StatefulSet", "etl.redis": "Deployment", "etl.postgres": "Deployment", "etl.spout": "Deployment"}
+        for path, kind in workloads.items():
+            name = chart.FLOW[path]
+            sets = [f"{path}.autoscaling.enabled=true", f"{path}.autoscaling.minReplicas=2", f"{path}.resources.requests.cpu=500m"]
+            rendered = chart.render(FULL, *sets)
+            scalers = [obj for (kind, _), obj in rendered.items() if kind == "HorizontalPodAutoscaler"]
+            self.assertEqual([chart.component(obj) for obj in scalers], [name])
+            spec = scalers[0]["spec"]
+            self.assertEqual(spec["scaleTargetRef"], {"apiVersion": "apps/v1", "kind": kind, "name": f"kapture-{name}"})
+            self.assertEqual((spec["minReplicas"], spec["maxReplicas"]), (2, 4))
+            self.assertEqual(spec["metrics"][0]["resource"]["target"], {"type": "Utilization", "averageUtilization": 80})
+            obj = rendered[(kind, f"kapture-{name}")]
+            self.assertNotIn("replicas", obj["spec"])
+            # By it an upgrade would take the autoscaler's number for one set with `kubectl scale`.
+            self.assertNotIn("kapture/replicas", obj["metadata"].get("annotations", {}))
+            fixed = [(kind, name) for (kind, name), obj in rendered.items() if kind in ("StatefulSet", "Deployment") and "replicas" not in obj["spec"]]
+            self.assertEqual(fixed, [(workloads[path], f"kapture-{chart.FLOW[path]}")])
+
+    def test_without_autoscaling_there_is_no_scaler(self):
+        for situation in set(chart.SITUATIONS) - {"autoscaled"}:
+            self.assertNotIn("HorizontalPodAutoscaler", chart.text(situation), situation)
+
+    def test_the_quota_is_enough_for_all_that_an_autoscaler_may_add(self):
+        template = """
+            {{- include "kapture.init" . -}}
+            {apiVersion: v1, kind: ConfigMap, metadata: {name: kapture-quota, labels: {app.kubernetes.io/component: quota}},
+             data: {quota: {{ include "kapture.quota" (include "kapture.totals" . | fromYaml) | quote }}}}
+        """
+
+        def pods(*sets):
+            with tempfile.TemporaryDirectory() as folder:
+                copy = chart.copy_to(pathlib.Path(folder) / "kapture")
+                (copy / "templates/quota.yaml").write_text(template)
+                quota = chart.render(FULL, *sets, chart=copy)[("ConfigMap", "kapture-quota")]["data"]["quota"]
+            return int(re.search(r"pods=(\d+)", quota)[1])
+
+        scaled = ["etl.postgres.autoscaling.enabled=true", "etl.postgres.autoscaling.maxReplicas=6", "etl.postgres.resources.requests.cpu=500m"]
+        self.assertEqual(pods(*scaled), pods("etl.postgres.replicas=6"))
 
     def test_all_start_at_once(self):
         for component in ("kafka", "loader", "etl-fan-out", "redis"):

@@ -14,9 +14,10 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::{Diagnosis, Evidence, Installation};
+use crate::elasticity::{Jump, Recovery};
 use crate::judge::{Criterion, Judged};
 use crate::mode::Mode;
-use crate::search::{Found, Step};
+use crate::search::{Found, Phase, Step};
 use crate::statistics::{median, range};
 use crate::verdict::{Decision, Verdict};
 
@@ -62,6 +63,8 @@ pub struct Capsule {
     pub steps: Vec<StepRecord>,
     /// What the search found; none if the run did not come so far.
     pub found: Option<Found>,
+    /// What came of the jump of the load; none if none was asked for, or the run did not come so far.
+    pub recovery: Option<Recovery>,
     /// Sales per second that came through in each repeat of the rate that held.
     pub repeats: Vec<f64>,
     /// The proof; none if the run did not come so far.
@@ -87,6 +90,8 @@ pub struct Parameters {
     pub mode: Mode,
     /// The user's own peak, in sales per second.
     pub target: Option<f64>,
+    /// A jump of the load, to see how long the service levels need to hold again; none if the capacity was looked for.
+    pub elasticity: Option<Jump>,
     /// The limit of the p99 and of the lag.
     pub latency_limit_ms: u64,
     /// The stages that were installed.
@@ -208,6 +213,16 @@ impl Capsule {
             n: self.repeats.len(),
             headroom: self.parameters.target.map(|target| (held - target) / held),
         })
+    }
+
+    /// The jump of the load and what came of it; none if there was none.
+    pub fn elasticity(&self) -> Option<(&Jump, &Recovery)> {
+        self.parameters.elasticity.as_ref().zip(self.recovery.as_ref())
+    }
+
+    /// The last step of a phase.
+    pub fn last_of(&self, phase: Phase) -> Option<&StepRecord> {
+        self.steps.iter().rev().find(|record| record.step.phase == phase)
     }
 
     /// The steps at a rate that count, in their order.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use kafka::results::RunName;
 use serde::Deserialize;
 use service::{BoundedDuration, HostPort, Secret};
 
 use crate::diagnose::Installation;
+use crate::elasticity::Jump;
 use crate::mode::Mode;
 
 /// The variables `BENCHMARK_*`.
@@ -28,7 +29,16 @@ pub struct Config {
     pub mode: Mode,
     /// The user's own peak, in sales per second.
     #[serde(default)]
-    pub target: Option<Target>,
+    pub target: Option<Rate>,
+    /// Sales per second before a jump of the load. With it, a run measures how long the service levels need to hold again.
+    #[serde(default)]
+    pub elasticity_from: Option<Rate>,
+    /// Sales per second after the jump.
+    #[serde(default)]
+    pub elasticity_to: Option<Rate>,
+    /// The longest that they may take.
+    #[serde(default = "ten_minutes")]
+    pub elasticity_within: Within,
     /// The limit of the p99 from due to each store, and of the lag in seconds of what is offered.
     #[serde(default = "a_second")]
     pub latency_limit: LatencyLimit,
@@ -50,6 +60,9 @@ pub struct Config {
     /// Replicas by component: `loader=1,kafka=3`.
     #[serde(default)]
     pub replicas: Pairs,
+    /// The most replicas of components that are autoscaled: `etl-postgres=4`.
+    #[serde(default)]
+    pub max_replicas: Pairs,
     /// Partitions of the topic `sales`.
     #[serde(default)]
     pub sales_partitions: Option<u32>,
@@ -76,20 +89,33 @@ pub struct Config {
 /// A limit from 10 ms to an hour.
 pub type LatencyLimit = BoundedDuration<10, { 60 * 60 * 1_000 }>;
 
+/// How long the service levels may take to hold again, from 10 s to two hours.
+pub type Within = BoundedDuration<10_000, { 2 * 60 * 60 * 1_000 }>;
+
 impl Config {
+    /// The jump of the load that is asked for; none if the capacity is.
+    pub fn jump(&self) -> anyhow::Result<Option<Jump>> {
+        let (from, to) = match (self.elasticity_from, self.elasticity_to) {
+            (None, None) => return Ok(None),
+            (Some(from), Some(to)) => (from.per_second(), to.per_second()),
+            (Some(_), None) => bail!("BENCHMARK_ELASTICITY_TO is missing: set the rate to which the load jumps"),
+            (None, Some(_)) => bail!("BENCHMARK_ELASTICITY_FROM is missing: set the rate from which the load jumps"),
+        };
+        ensure!(
+            from < to,
+            "BENCHMARK_ELASTICITY_FROM={from} is not below BENCHMARK_ELASTICITY_TO={to}: set a rate that holds easily"
+        );
+        Ok(Some(Jump { from, to, within_seconds: self.elasticity_within.get().as_secs_f64() }))
+    }
+
     /// What advice depends on.
     pub fn installation(&self) -> anyhow::Result<Installation> {
-        let replicas = self.replicas.0.iter().map(|(component, replicas)| {
-            let number = replicas.parse().with_context(|| {
-                format!("BENCHMARK_REPLICAS: {replicas:?} of {component} is not a number: write it like kafka=3")
-            })?;
-            Ok((component.clone(), number))
-        });
         Ok(Installation {
             release: self.release.clone(),
             namespace: self.namespace.clone(),
             chart: self.chart.clone(),
-            replicas: replicas.collect::<anyhow::Result<_>>()?,
+            replicas: self.replicas.numbers("BENCHMARK_REPLICAS")?,
+            max_replicas: self.max_replicas.numbers("BENCHMARK_MAX_REPLICAS")?,
             sales_partitions: self.sales_partitions,
             io_threads: None,
             transaction_ms: self.transaction_interval.map(|interval| interval.get().as_secs_f64() * 1e3),
@@ -116,6 +142,10 @@ fn chart() -> String {
     "./charts/kapture".to_owned()
 }
 
+fn ten_minutes() -> Within {
+    Within::from_ms::<600_000>()
+}
+
 fn a_second() -> LatencyLimit {
     LatencyLimit::from_ms::<1_000>()
 }
@@ -123,23 +153,23 @@ fn a_second() -> LatencyLimit {
 /// Sales per second, from 1 to a billion.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
-pub struct Target(f64);
+pub struct Rate(f64);
 
-impl Target {
+impl Rate {
     /// Sales per second.
     pub fn per_second(self) -> f64 {
         self.0
     }
 }
 
-impl TryFrom<f64> for Target {
+impl TryFrom<f64> for Rate {
     type Error = String;
 
     fn try_from(rate: f64) -> Result<Self, String> {
         if (1.0..=1e9).contains(&rate) {
             return Ok(Self(rate));
         }
-        Err(format!("{rate} is not a target: set 1 to 1000000000 sales per second, such as 2000, or leave it out"))
+        Err(format!("{rate} is not a rate: set 1 to 1000000000 sales per second, such as 2000, or leave it out"))
     }
 }
 
@@ -147,6 +177,18 @@ impl TryFrom<f64> for Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pairs(pub BTreeMap<String, String>);
+
+impl Pairs {
+    fn numbers(&self, variable: &str) -> anyhow::Result<BTreeMap<String, u32>> {
+        let numbers = self.0.iter().map(|(component, text)| {
+            let number = text.parse().with_context(|| {
+                format!("{variable}: {text:?} of {component} is not a number: write it like kafka=3")
+            })?;
+            Ok((component.clone(), number))
+        });
+        numbers.collect()
+    }
+}
 
 impl TryFrom<String> for Pairs {
     type Error = anyhow::Error;
@@ -216,9 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_needs_both_rates_and_goes_up() {
+        let jump = |more: &[(&str, &str)]| read(more).unwrap().jump();
+        let (from, to) = (("BENCHMARK_ELASTICITY_FROM", "500"), ("BENCHMARK_ELASTICITY_TO", "4000"));
+        assert_eq!(jump(&[]).unwrap(), None);
+        let asked = Jump { from: 500.0, to: 4_000.0, within_seconds: 90.0 };
+        assert_eq!(jump(&[from, to, ("BENCHMARK_ELASTICITY_WITHIN", "90s")]).unwrap(), Some(asked));
+        let error = |more: &[(&str, &str)]| jump(more).unwrap_err().to_string();
+        assert!(error(&[from]).contains("BENCHMARK_ELASTICITY_TO is missing"));
+        assert!(error(&[to]).contains("BENCHMARK_ELASTICITY_FROM is missing"));
+        assert!(error(&[from, ("BENCHMARK_ELASTICITY_TO", "500")]).contains("=500 is not below"));
+    }
+
+    #[test]
     fn a_wrong_value_is_named_with_its_fix() {
         let error = |name, value| read(&[(name, value)]).unwrap_err().to_string();
-        assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a target: set 1 to 1000000000 sales per second"));
+        assert!(error("BENCHMARK_TARGET", "0").contains("0 is not a rate: set 1 to 1000000000 sales per second"));
         assert!(error("BENCHMARK_MODE", "fast").contains("fast"));
         assert!(error("BENCHMARK_RUN", "a/b").contains("\"a/b\" is not a name of a run: use at most 253 letters"));
         assert!(error("BENCHMARK_REPLICAS", "kafka").contains("\"kafka\" is not of the form name=value"));

@@ -1,7 +1,7 @@
 //! From what a run found to its verdict.
 
 use crate::capsule::{Audit, Parameters, StepRecord};
-use crate::judge::Met;
+use crate::judge::{Criterion, Met};
 use crate::mode::Mode;
 use crate::report::words::rate as written;
 use crate::search::{End, Found, Outcome};
@@ -12,12 +12,8 @@ pub fn decide(parameters: &Parameters, found: &Found, steps: &[StepRecord], audi
     if found.end == End::Invalid {
         return untrusted(steps);
     }
-    if audit.done.met != Met::Yes {
-        let remedy = audit.done.remedy.clone().unwrap_or_else(|| "look at the auditor's log".to_owned());
-        return Decision::invalid(format!("the auditor is not abreast: {}", audit.done.measured), remedy);
-    }
-    if audit.findings.met != Met::Yes {
-        return Decision::fail(format!("the auditor found: {}", audit.findings.measured));
+    if let Some(decision) = audit.decision() {
+        return decision;
     }
     if found.drifted() {
         let rate = found.control.map_or(0.0, |control| control.rate);
@@ -35,6 +31,18 @@ pub fn decide(parameters: &Parameters, found: &Found, steps: &[StepRecord], audi
         };
     };
     judge_target(parameters, found, held)
+}
+
+impl Audit {
+    /// What the auditor's results decide; none if they are as they should be.
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        if self.done.met != Met::Yes {
+            let remedy = self.done.remedy.clone().unwrap_or_else(|| "look at the auditor's log".to_owned());
+            return Some(Decision::invalid(format!("the auditor is not abreast: {}", self.done.measured), remedy));
+        }
+        let found = || Decision::fail(format!("the auditor found: {}", self.findings.measured));
+        (self.findings.met != Met::Yes).then(found)
+    }
 }
 
 fn judge_target(parameters: &Parameters, found: &Found, held: f64) -> Decision {
@@ -77,15 +85,20 @@ fn judge_target(parameters: &Parameters, found: &Found, held: f64) -> Decision {
 const NARROW: f64 = 0.06;
 
 /// The last step could not be judged, and neither could its repeat.
-fn untrusted(steps: &[StepRecord]) -> Decision {
+pub(crate) fn untrusted(steps: &[StepRecord]) -> Decision {
     let last = steps.iter().rev().find(|record| record.judged.outcome == Outcome::Invalid);
     match last.and_then(|record| record.judged.distrust()) {
-        Some(why) => Decision::invalid(
-            format!("{}: {}, where {} is asked", why.name, why.measured, why.limit),
-            why.remedy.clone().unwrap_or_else(|| "look at the live page for what does not report".to_owned()),
-        ),
+        Some(why) => distrusted(why),
         None => Decision::invalid("a step could not be judged", "run the benchmark again"),
     }
+}
+
+/// A condition is broken, or nobody can tell a service level.
+pub(crate) fn distrusted(why: &Criterion) -> Decision {
+    Decision::invalid(
+        format!("{}: {}, where {} is asked", why.name, why.measured, why.limit),
+        why.remedy.clone().unwrap_or_else(|| "look at the live page for what does not report".to_owned()),
+    )
 }
 
 fn longer(mode: Mode) -> &'static str {

@@ -4,7 +4,7 @@ mod sample;
 
 use benchmark::capsule::{Capsule, SCHEMA, bounded};
 use benchmark::mode::Mode;
-use sample::capsule;
+use sample::{capsule, jumped};
 use serde_json::{Value, json};
 
 /// Checks a value against the part of JSON Schema that ours uses; a word that this does not know fails.
@@ -111,6 +111,9 @@ fn as_published(capsule: &Capsule) -> Result<(), String> {
 fn a_capsule_is_what_the_published_schema_describes() {
     for (mode, target) in [(Mode::Smoke, None), (Mode::Default, Some(2_000.0))] {
         as_published(&capsule(mode, target)).unwrap();
+    }
+    for seconds in [Some(85.0), None] {
+        as_published(&jumped(seconds)).unwrap();
     }
     let mut empty = capsule(Mode::Smoke, None);
     (empty.found, empty.audit, empty.diagnosis, empty.evidence, empty.calibrated) = (None, None, None, None, None);

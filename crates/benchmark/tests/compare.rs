@@ -50,6 +50,14 @@ fn two_runs_differ_if_their_ranges_are_apart_by_more_than_the_search_is_wide() {
 }
 
 #[test]
+fn a_jump_of_the_load_has_no_capacity_to_compare() {
+    let Comparison::Unlike(why) = compare(&around(3_000.0, 0.01), &sample::jumped(Some(85.0))) else {
+        panic!("compared")
+    };
+    assert_eq!(why, ["B (run-1) measured the elasticity, and no capacity"]);
+}
+
+#[test]
 fn unlike_runs_are_refused_naming_what_differs() {
     let a = around(3_000.0, 0.01);
     let mut b = around(3_000.0, 0.01);

@@ -141,6 +141,29 @@ fn an_absent_signal_never_makes_a_wrong_name() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The number of replicas of a role that is autoscaled is not the user's to set.
+#[test]
+fn of_an_autoscaled_role_the_most_replicas_are_raised() {
+    for (name, replicas) in
+        [("05-fan-out-core", "etl-fan-out"), ("15-sink-core", "etl-redis"), ("19-round-trips", "etl-postgres")]
+    {
+        let (_, fixture) = fixtures().into_iter().find(|(found, _)| found == name).unwrap();
+        let diagnosis = |most: u32| {
+            let mut evidence = fixture.evidence.clone();
+            evidence.installation.max_replicas = [(replicas.to_owned(), most)].into();
+            diagnose(&evidence).causes.swap_remove(0)
+        };
+        let pods = fixture.evidence.failed.pods.iter().filter(|pod| pod.component == replicas).count();
+        let most = u32::try_from(pods).unwrap();
+        let change = diagnosis(most).change.unwrap();
+        assert!(change.value.ends_with(".autoscaling.maxReplicas"), "{name}: {change:?}");
+        assert_eq!((change.from, change.to), (Some(most.to_string()), Some((most * 2).to_string())), "{name}");
+        let unused = diagnosis(most + 1);
+        assert_eq!(unused.change, None, "{name}");
+        assert!(unused.advice.contains("autoscaling.targetCPUUtilizationPercentage"), "{name}: {}", unused.advice);
+    }
+}
+
 #[test]
 fn every_cause_says_why_and_what_to_do() {
     for (name, fixture) in fixtures() {

@@ -8,7 +8,7 @@ use benchmark::mode::Mode;
 use benchmark::report::{headline, html, last_line, progress, summary};
 use benchmark::search::{End, Phase};
 use benchmark::verdict::{Decision, Verdict};
-use sample::{capsule, keep};
+use sample::{capsule, jumped, keep};
 
 #[test]
 fn the_page_answers_in_the_order_in_which_one_asks() {
@@ -37,6 +37,57 @@ fn the_page_answers_in_the_order_in_which_one_asks() {
     for text in order {
         from += page[from..].find(text).unwrap_or_else(|| panic!("{text} is not after {:?}", &page[from..from + 80]));
     }
+}
+
+#[test]
+fn the_page_of_a_jump_says_how_long_it_took_what_broke_and_what_scaled() {
+    let capsule = jumped(Some(85.0));
+    let page = html(&capsule, &[]).unwrap();
+    keep("jump.html", &page);
+    let order = [
+        "✓ PASS",
+        "recovered in 1m25s",
+        "all service levels had to hold for 1m00s",
+        "<h2>After the jump",
+        "the first window did not hold: <b>p99 from due to each store",
+        "Etl-postgres from 1 to 2 pods",
+        "after 35s: 2 pods of etl-postgres",
+        "At its worst, the p99",
+        "<h2>Criteria",
+        "before the jump 500/s",
+        "after it 4,000/s",
+        "<h2>Can it be trusted",
+        "<h2>Proof",
+        "jump from 500 to 4,000 sales/s within 10m00s",
+        "id=\"capsule\"",
+    ];
+    let mut from = 0;
+    for text in order {
+        from += page[from..].find(text).unwrap_or_else(|| panic!("{text} is not after {:?}", &page[from..from + 80]));
+    }
+    assert!(!page.contains("Why it stops there") && !page.contains("Why it does not recover"));
+    assert_eq!(headline(&capsule), "recovered in 1m25s from a jump from 500 to 4,000 sales/s");
+    let text = summary(&capsule);
+    assert!(
+        text.contains("before the jump, at 500 sales/s\n") && text.contains("after it, at 4,000 sales/s\n"),
+        "{text}"
+    );
+    assert!(text.contains("note: to hold again means to hold for 1m00s"), "{text}");
+    assert_eq!(
+        last_line(&capsule, None),
+        "verdict=PASS recovered=85s within=600s window=60s from=500 to=4000 unit=sales/s etl-postgres=1..2"
+    );
+}
+
+#[test]
+fn the_page_of_a_jump_that_was_too_much_says_what_holds_it_back() {
+    let capsule = jumped(None);
+    let page = html(&capsule, &[]).unwrap();
+    keep("not-recovered.html", &page);
+    for text in ["✗ FAIL", "not recovered within 10m00s", "Why it does not recover", "resources.limits.cpu"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(last_line(&capsule, None).starts_with("verdict=FAIL recovered=none within=600s "));
 }
 
 #[test]

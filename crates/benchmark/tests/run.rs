@@ -200,3 +200,85 @@ async fn a_wrong_token_could_not_run() {
         capsule.reason
     );
 }
+
+const JUMP: [(&str, &str); 2] = [("BENCHMARK_ELASTICITY_FROM", "500"), ("BENCHMARK_ELASTICITY_TO", "3000")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_jump_the_time_until_the_levels_hold_again_is_told_with_the_pods() {
+    // A backlog of 1,000 sales a second for 10 s, which two pods then take as long to catch up with.
+    let pipeline = Pipeline::start(Like { scales: Some((10.0, 2)), ..Like::default() }, 2).await;
+    let (capsule, printed) = smoke(&pipeline, &JUMP, &CancellationToken::new()).await;
+    let all = format!("{}\n{}", summary_of(&capsule), printed.join("\n"));
+    let (_, recovery) = capsule.elasticity().unwrap_or_else(|| panic!("{all}"));
+    assert_eq!(capsule.verdict, Verdict::Pass, "{all}");
+    let seconds = recovery.seconds.unwrap();
+    assert!((14.0..=40.0).contains(&seconds), "{seconds}: {all}");
+    assert!(recovery.broken.is_some(), "{all}");
+    assert_eq!(recovery.pods().unwrap(), "etl-postgres from 1 to 2 pods");
+    let [scaled] = &recovery.scaled[..] else { panic!("{all}") };
+    assert!((scaled.component.as_str(), scaled.pods) == ("etl-postgres", 2) && scaled.seconds < seconds, "{scaled:?}");
+    assert!(printed[0].contains("jump from 500 to 3,000 sales/s within 10m00s"), "{all}");
+    assert!(printed.iter().any(|line| line.contains(" pods     etl-postgres from 1 to 2, ")), "{all}");
+    let line = report::last_line(&capsule, None);
+    assert!(line.starts_with("verdict=PASS recovered=") && line.ends_with(" etl-postgres=1..2"), "{line}");
+    assert_eq!(pipeline.rates(), [CONFIGURED; 2], "the loads are what they were");
+    // An autoscaler would answer to anything above the low rate.
+    let before: Vec<_> = pipeline.told().into_iter().take_while(|step| step != "jump").collect();
+    assert_eq!(
+        before,
+        [
+            "after-preflight",
+            "baseline",
+            "after-baseline",
+            "warm-up",
+            "after-warm-up",
+            "before-1",
+            "after-before-1",
+            "before-the-jump"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_that_is_too_much_fails_with_the_bound_and_what_was_still_broken() {
+    let more = [JUMP[0], JUMP[1], ("BENCHMARK_ELASTICITY_WITHIN", "30s")];
+    let (capsule, printed, rates) = quick(Like::default(), &more).await;
+    let all = format!("{}\n{}", summary_of(&capsule), printed.join("\n"));
+    assert_eq!(capsule.verdict, Verdict::Fail, "{all}");
+    let told = "the service levels did not hold again within 30s of the jump from 500 to 3,000 sales/s: p99";
+    assert!(capsule.reason.starts_with(told), "{all}");
+    let (_, recovery) = capsule.elasticity().unwrap();
+    assert_eq!((recovery.seconds, recovery.pods()), (None, None), "{all}");
+    assert!(report::last_line(&capsule, None).contains(" recovered=none within=30s "), "{all}");
+    assert_eq!(capsule.diagnosis.unwrap().stage.as_deref(), Some("stored"));
+    assert_eq!(rates, [CONFIGURED; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_that_breaks_nothing_has_nothing_to_recover_from() {
+    let (capsule, printed, _) = quick(Like { limit: 9_000.0, ..Like::default() }, &JUMP).await;
+    let all = format!("{}\n{}", summary_of(&capsule), printed.join("\n"));
+    let (_, recovery) = capsule.elasticity().unwrap_or_else(|| panic!("{all}"));
+    assert_eq!((capsule.verdict, recovery.seconds, &recovery.broken), (Verdict::Pass, Some(0.0), &None), "{all}");
+    assert!(
+        capsule.reason.contains("no service level was seen broken") && capsule.reason.contains("no pod was added"),
+        "{all}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_jump_from_a_rate_that_does_not_hold_could_not_run() {
+    let (capsule, printed, rates) = quick(Like { limit: 300.0, ..Like::default() }, &JUMP).await;
+    let all = format!("{}\n{}", summary_of(&capsule), printed.join("\n"));
+    assert_eq!(capsule.verdict, Verdict::CouldNotRun, "{all}");
+    assert!(capsule.reason.starts_with("500 sales/s do not hold, even before the jump: "), "{all}");
+    assert_eq!(rates, [CONFIGURED; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttled_loaders_make_a_jump_invalid() {
+    let (capsule, printed, _) = quick(Like { throttled_above: 400.0, limit: 9_000.0, ..Like::default() }, &JUMP).await;
+    let all = format!("{}\n{}", summary_of(&capsule), printed.join("\n"));
+    assert_eq!(capsule.verdict, Verdict::Invalid, "{all}");
+    assert!(capsule.reason.starts_with("loaders not throttled"), "{all}");
+}

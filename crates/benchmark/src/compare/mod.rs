@@ -101,6 +101,9 @@ fn usable(capsule: &Capsule) -> Result<Capacity, String> {
     if matches!(capsule.verdict, Verdict::Invalid | Verdict::CouldNotRun) {
         return Err(format!("is {}: {}", capsule.verdict, capsule.reason));
     }
+    if capsule.parameters.elasticity.is_some() {
+        return Err("measured the elasticity, and no capacity".to_owned());
+    }
     let capacity = capsule.capacity().ok_or_else(|| format!("has no capacity: {}", capsule.reason))?;
     if capacity.failed.is_none() {
         return Err("has only a lower bound: no rate that was offered failed".to_owned());

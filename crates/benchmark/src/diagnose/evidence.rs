@@ -34,8 +34,10 @@ pub struct Installation {
     pub namespace: String,
     /// Where the chart is, as for `helm upgrade`.
     pub chart: String,
-    /// Replicas by component.
+    /// Replicas by component; of one that is autoscaled, the least.
     pub replicas: BTreeMap<String, u32>,
+    /// The most replicas of each component that is autoscaled.
+    pub max_replicas: BTreeMap<String, u32>,
     /// Partitions of the topic `sales`.
     pub sales_partitions: Option<u32>,
     /// Brokers' request handlers: `num.io.threads`.

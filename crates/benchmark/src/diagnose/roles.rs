@@ -16,12 +16,11 @@ pub(super) fn fan_out_core(case: &Case) -> Vec<Cause> {
         return Vec::new();
     }
     let Some((pod, busy)) = full(case) else { return Vec::new() };
-    let installation = &case.evidence.installation;
-    let (replicas, partitions) = (installation.replicas.get(FAN_OUT).copied(), installation.sales_partitions);
-    let Some(replicas) = replicas else { return Vec::new() };
+    let Some(allowed) = Allowed::of(case) else { return Vec::new() };
     // With as many fan-outs as partitions row 6 fits instead.
-    let Some(partitions) = partitions.filter(|partitions| *partitions > replicas) else { return Vec::new() };
-    vec![more_replicas(case, 5, pod, busy, replicas, Some(partitions))]
+    let partitions = case.evidence.installation.sales_partitions.filter(|partitions| *partitions > allowed.pods);
+    let Some(partitions) = partitions else { return Vec::new() };
+    vec![more_replicas(case, 5, pod, busy, &allowed, Some(partitions))]
 }
 
 /// A sink or a spout at one core a pod.
@@ -31,25 +30,56 @@ pub(super) fn sink_core(case: &Case) -> Vec<Cause> {
         return Vec::new();
     }
     let Some((pod, busy)) = full(case) else { return Vec::new() };
-    let Some(replicas) = case.evidence.installation.replicas.get(case.component()).copied() else { return Vec::new() };
-    vec![more_replicas(case, 15, pod, busy, replicas, None)]
+    let Some(allowed) = Allowed::of(case) else { return Vec::new() };
+    vec![more_replicas(case, 15, pod, busy, &allowed, None)]
 }
 
-fn more_replicas(case: &Case, row: u8, pod: &Pod, busy: f64, replicas: u32, most: Option<u32>) -> Cause {
-    let to = most.map_or(replicas * 2, |most| most.min(replicas * 2));
-    case.cause(row, case.component(), Resource::Parallelism, busy * case.on_work())
+/// How many pods of the stage's role there may be.
+pub(super) struct Allowed {
+    /// The value that says so, within those of the role.
+    value: &'static str,
+    pods: u32,
+    /// An autoscaler has not made use of all of them.
+    is_unused: bool,
+}
+
+impl Allowed {
+    pub(super) fn of(case: &Case) -> Option<Self> {
+        let (installation, component) = (&case.evidence.installation, case.component());
+        if let Some(most) = installation.max_replicas.get(component).copied() {
+            let is_unused = case.pods(component).count() < most as usize;
+            return Some(Self { value: "autoscaling.maxReplicas", pods: most, is_unused });
+        }
+        let replicas = installation.replicas.get(component).copied()?;
+        Some(Self { value: "replicas", pods: replicas, is_unused: false })
+    }
+
+    /// The cause with what to change: twice as many pods, but no more than `most`.
+    pub(super) fn double(&self, case: &Case, cause: Cause, most: Option<u32>) -> Cause {
+        let values = values_of(case.component());
+        if self.is_unused {
+            return cause.advise(format!(
+                "the autoscaler may have {} of these pods and has fewer: lower \
+                 {values}.autoscaling.targetCPUUtilizationPercentage",
+                self.pods
+            ));
+        }
+        let to = most.map_or(self.pods * 2, |most| most.min(self.pods * 2));
+        cause.change(Change::new(format!("{values}.{}", self.value), Some(self.pods.to_string()), to.to_string()))
+    }
+}
+
+fn more_replicas(case: &Case, row: u8, pod: &Pod, busy: f64, allowed: &Allowed, most: Option<u32>) -> Cause {
+    let cause = case
+        .cause(row, case.component(), Resource::Parallelism, busy * case.on_work())
         .at(pod)
         .because(format!(
             "the busiest thread of {} used {} of one core, and its limit did not throttle it",
             pod.pod,
             number(busy)
         ))
-        .advise("more of these pods, since one thread of each moves the sales")
-        .change(Change::new(
-            format!("{}.replicas", values_of(case.component())),
-            Some(replicas.to_string()),
-            to.to_string(),
-        ))
+        .advise("more of these pods, since one thread of each moves the sales");
+    allowed.double(case, cause, most)
 }
 
 /// The pod whose busiest thread is full, if nothing keeps it from running.
@@ -65,10 +95,15 @@ fn full<'a>(case: &Case<'a>) -> Option<(&'a Pod, f64)> {
 
 /// Every partition has its fan-out, and all of them are full alike.
 pub(super) fn partitions(case: &Case) -> Vec<Cause> {
-    let installation = &case.evidence.installation;
-    let replicas = installation.replicas.get(FAN_OUT).copied();
-    let (Some(replicas), Some(partitions)) = (replicas, installation.sales_partitions) else { return Vec::new() };
-    if case.component() != FAN_OUT || replicas < partitions {
+    if case.component() != FAN_OUT {
+        return Vec::new();
+    }
+    let partitions = case.evidence.installation.sales_partitions;
+    let (Some(Allowed { pods: replicas, is_unused: false, .. }), Some(partitions)) = (Allowed::of(case), partitions)
+    else {
+        return Vec::new();
+    };
+    if replicas < partitions {
         return Vec::new();
     }
     let Some((_, busy)) = full(case) else { return Vec::new() };

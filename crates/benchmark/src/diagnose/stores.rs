@@ -1,9 +1,10 @@
 //! Rows 16 to 21: the stage waits for its store, which is not at its CPU limit (row 4).
 
 use super::case::Case;
-use super::cause::{Cause, Change, Resource, mebibytes, values_of};
+use super::cause::{Cause, Change, Resource, mebibytes};
 use super::evidence::{Pod, Sessions};
 use super::limits::raised;
+use super::roles::Allowed;
 use super::signal::{Signal, number};
 use super::thresholds::{EXPLAINED, FSYNC_MS, REFAULTS, RUN_QUEUE, SESSIONS, STRONGEST, THREAD, THROTTLED};
 
@@ -110,19 +111,15 @@ pub(super) fn round_trips(case: &Case) -> Vec<Cause> {
     // A sink that can't run would look the same.
     let can_run = case.all_below(component, THROTTLED, |pod| pod.throttled)
         && case.all_below(component, RUN_QUEUE, |pod| pod.run_queue);
-    let Some(replicas) = case.evidence.installation.replicas.get(component).copied().filter(|_| can_run) else {
-        return Vec::new();
-    };
-    let values = values_of(component);
-    vec![
-        case.cause(19, component, Resource::Batches, strength(case, POSTGRES, 1.0))
-            .because(format!(
-                "Postgres waited for its clients in {}, while they waited for it",
-                waits.written(100.0, "% of the samples")
-            ))
-            .advise("more connections: more of these pods")
-            .change(Change::new(format!("{values}.replicas"), Some(replicas.to_string()), (replicas * 2).to_string())),
-    ]
+    let Some(allowed) = Allowed::of(case).filter(|_| can_run) else { return Vec::new() };
+    let cause = case
+        .cause(19, component, Resource::Batches, strength(case, POSTGRES, 1.0))
+        .because(format!(
+            "Postgres waited for its clients in {}, while they waited for it",
+            waits.written(100.0, "% of the samples")
+        ))
+        .advise("more connections: more of these pods");
+    vec![allowed.double(case, cause, None)]
 }
 
 /// Redis' one thread is full.

@@ -12,7 +12,7 @@ mod load;
 mod mix;
 mod sample;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -31,6 +31,7 @@ pub use latency::{StageLatency, written};
 pub(crate) use levels::TAKEN;
 pub use mix::Mix;
 pub use sample::{Partition, Second, Snapshot, Window};
+pub(crate) use trust::SAME_PODS;
 pub use trust::audit;
 
 use crate::search::Outcome;

@@ -9,14 +9,14 @@ use service::{Histogram, Latency, Report};
 
 use super::{Partition, Second, Snapshot, Window};
 
-pub(super) const RATE: f64 = 1_000.0;
+pub(crate) const RATE: f64 = 1_000.0;
 const SECONDS: u64 = 60;
-pub(super) const LIMIT: Duration = Duration::from_secs(1);
+pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 const PODS: [(&str, &str); 4] =
     [("loader", "loader-0"), ("etl-fan-out", "fan-out-0"), ("etl-redis", "redis-a"), ("etl-postgres", "postgres-a")];
 
 /// A step of one minute at 1,000/s that held, drained within five seconds.
-pub(super) fn healthy() -> Window {
+pub(crate) fn healthy() -> Window {
     let (begin, end, drained) = (snapshot(0), snapshot(SECONDS), snapshot(SECONDS + 5));
     let seconds = (0..=SECONDS)
         .map(|at| {
@@ -33,7 +33,7 @@ pub(super) fn healthy() -> Window {
     Window { begin, end, drained, asked: seconds.len(), seconds, drain: Some(Duration::from_secs(5)) }
 }
 
-pub(super) fn state(at: u64) -> State {
+pub(crate) fn state(at: u64) -> State {
     let stages =
         [("accepted", "loader"), ("routed", "etl-fan-out"), ("cached", "etl-redis"), ("stored", "etl-postgres")];
     let stages = stages.map(|(name, component)| {
@@ -63,7 +63,7 @@ pub(super) fn state(at: u64) -> State {
     }
 }
 
-fn snapshot(at: u64) -> Snapshot {
+pub(crate) fn snapshot(at: u64) -> Snapshot {
     let sales = 5_000 + at.min(SECONDS) * 1_000;
     let stages = ["accepted", "routed", "cached", "stored"];
     let reports = PODS.iter().zip(stages).map(|((component, pod), stage)| {
@@ -88,7 +88,7 @@ fn snapshot(at: u64) -> Snapshot {
 }
 
 /// Milliseconds, and how many sales took so long.
-pub(super) fn histogram(latencies: &[(i64, u64)]) -> Histogram {
+pub(crate) fn histogram(latencies: &[(i64, u64)]) -> Histogram {
     let latency = Latency::default();
     for (ms, n) in latencies {
         latency.record_n(0, ms * 1_000, *n);
@@ -96,6 +96,6 @@ pub(super) fn histogram(latencies: &[(i64, u64)]) -> Histogram {
     Histogram::encode(&latency).unwrap()
 }
 
-pub(super) fn report<'a>(snapshot: &'a mut Snapshot, component: &str) -> &'a mut Report {
+pub(crate) fn report<'a>(snapshot: &'a mut Snapshot, component: &str) -> &'a mut Report {
     &mut snapshot.reports.iter_mut().find(|it| it.component == component).unwrap().report
 }

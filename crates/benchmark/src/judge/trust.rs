@@ -17,6 +17,8 @@ const NEGATIVE_SHARE: f64 = 0.001;
 const MISSING_SHARE: f64 = 0.1;
 /// A report older than this is missing: it was due a second after the one before.
 const REPORT_AGE: f64 = 2.5;
+/// The condition that pods neither restart nor come nor go.
+pub(crate) const SAME_PODS: &str = "the same pods throughout";
 /// A p99 needs at least so many sales.
 const LEAST_SALES: u64 = 100;
 
@@ -114,14 +116,14 @@ fn reports(window: &Window) -> Criterion {
 
 /// Nothing was restarted, came or went.
 fn unchanged(whole: &Between) -> Criterion {
-    let (name, limit) = ("the same pods throughout", "no restart");
+    let (name, limit) = (SAME_PODS, "no restart");
     if whole.pairs.is_empty() && whole.changes.is_empty() {
         return Criterion::unknown(name, limit, "nobody reports").or(LOOK_AT_EXPORTER);
     }
     let text = if whole.changes.is_empty() { "no restart".to_owned() } else { whole.changes.join(", ") };
     Criterion::new(name, limit, text, Met::from(whole.changes.is_empty())).or(
-        "find out why with kubectl describe pod and kubectl logs --previous (memory limit, liveness probe, eviction), and run \
-         the benchmark again",
+        "find out why with kubectl describe pod and kubectl logs --previous (memory limit, liveness probe, eviction), or wait \
+         until an autoscaler has settled, and run the benchmark again",
     )
 }
 

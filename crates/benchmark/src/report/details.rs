@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::chart;
+use super::progress;
 use super::words::{date, duration, escaped, or_unknown, rate, thousands};
 use crate::capsule::{Capsule, StepRecord};
 use crate::diagnose::looked_for;
@@ -124,7 +125,7 @@ fn repeat(capsule: &Capsule) -> String {
     let versions = if versions.is_empty() { String::new() } else { format!(" on {}", versions.join(", ")) };
     let load: Vec<String> = parameters.load.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let mut html = format!(
-        "<details open><summary>How it was made, and how to repeat it</summary><p>{} to {} ({}), Kapture {}{}, mode {}, load: {}; \
+        "<details open><summary>How it was made, and how to repeat it</summary><p>{} to {} ({}), Kapture {}{}, mode {}{}, load: {}; \
          stages: {}; misbehaviour: {}; the loaders can offer {} sales/s.</p>",
         date(capsule.began_us),
         date(capsule.ended_us),
@@ -132,6 +133,7 @@ fn repeat(capsule: &Capsule) -> String {
         escaped(&capsule.kapture),
         escaped(&versions),
         parameters.mode,
+        parameters.elasticity.map_or_else(String::new, |jump| format!(", {}", progress::jump(&jump))),
         escaped(&load.join(", ")),
         escaped(&parameters.stages.join(", ")),
         if parameters.misbehaviour.is_empty() {

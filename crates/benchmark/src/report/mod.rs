@@ -7,6 +7,7 @@
 mod against;
 mod chart;
 mod details;
+mod jump;
 mod page;
 pub mod progress;
 mod text;

@@ -5,12 +5,14 @@ use std::fmt::Write;
 use super::against;
 use super::chart;
 use super::details;
+use super::jump;
 use super::text::{headline, notes, why_no_more};
 use super::words::{capitalised, escaped, or_unknown, percent, rate, thousands};
 use crate::capsule::{Capsule, StepRecord};
 use crate::compare::clusters::{self, Clusters};
 use crate::diagnose::{Cause, Kind};
 use crate::judge::{Criterion, Met};
+use crate::search::Phase;
 use crate::verdict::Verdict;
 
 const STYLE: &str = include_str!("style.css");
@@ -30,6 +32,7 @@ pub fn html_among(capsule: &Capsule, others: &[Capsule], clusters: &Clusters) ->
     );
     for section in [
         banner(capsule),
+        capsule.elasticity().map_or_else(String::new, |of| jump::section(capsule, of)),
         why(capsule),
         criteria(capsule),
         trust(capsule),
@@ -81,6 +84,7 @@ fn banner(capsule: &Capsule) -> String {
             );
         }
     }
+    html.push_str(&capsule.elasticity().map_or_else(String::new, jump::banner));
     let _ = write!(html, "<p>{}</p>", escaped(&capsule.reason));
     if let Some(remedy) = &capsule.remedy {
         let _ = write!(html, "<p><b>What to do:</b> {}</p>", escaped(remedy));
@@ -93,7 +97,12 @@ fn banner(capsule: &Capsule) -> String {
 }
 
 fn why(capsule: &Capsule) -> String {
-    let mut html = "<h2>Why it stops there</h2><div class=\"card\">".to_owned();
+    let title = match (capsule.elasticity(), &capsule.diagnosis) {
+        (Some(_), None) => return String::new(),
+        (Some(_), Some(_)) => "Why it does not recover",
+        (None, _) => "Why it stops there",
+    };
+    let mut html = format!("<h2>{title}</h2><div class=\"card\">");
     let failed = capsule.found.as_ref().and_then(|found| capsule.at(found.failed?).next_back());
     if let Some(record) = failed
         && let Some(broken) = record.judged.broken()
@@ -108,8 +117,7 @@ fn why(capsule: &Capsule) -> String {
         );
     }
     let Some(diagnosis) = &capsule.diagnosis else {
-        html.push_str("<p>Nothing gave way in this run.</p></div>");
-        return html;
+        return html + "<p>Nothing gave way in this run.</p></div>";
     };
     let stage = diagnosis.stage.as_deref().unwrap_or("unknown");
     let _ = match diagnosis.kind {
@@ -184,13 +192,21 @@ fn criteria(capsule: &Capsule) -> String {
     let mut html = "<h2>Criteria</h2>".to_owned();
     let at = |rate: Option<f64>| capsule.at(rate?).next_back();
     let found = capsule.found.as_ref();
-    let (held, failed) = (at(found.and_then(|it| it.held)), at(found.and_then(|it| it.failed)));
+    let (held, failed) = match capsule.parameters.elasticity {
+        Some(_) => (capsule.last_of(Phase::Before), capsule.last_of(Phase::Jump)),
+        None => (at(found.and_then(|it| it.held)), at(found.and_then(|it| it.failed))),
+    };
+    let words = if capsule.parameters.elasticity.is_some() {
+        ["before the jump", "after it"]
+    } else {
+        ["held at", "failed at"]
+    };
     let Some(any) = held.or(failed).or(capsule.steps.last()) else { return html + "<p>No step was judged.</p>" };
     let heading = |record: Option<&StepRecord>, what: &str| match record {
         Some(record) => format!("{what} {}/s", rate(record.step.rate)),
         None => format!("{what} ?"),
     };
-    let (held_at, failed_at) = (heading(held, "held at"), heading(failed, "failed at"));
+    let (held_at, failed_at) = (heading(held, words[0]), heading(failed, words[1]));
     let _ = write!(
         html,
         "<table class=\"stack\"><thead><tr><th>criterion</th><th>asked</th><th>{held_at}</th><th>{failed_at}</th></tr></thead><tbody>"
@@ -276,7 +292,11 @@ fn together(capsule: &Capsule) -> String {
     format!("<p class=\"soft\">{}</p>", escaped(&text))
 }
 
+/// A mark per step; of a jump its section has the course.
 fn picture(capsule: &Capsule) -> String {
+    if capsule.elasticity().is_some() {
+        return String::new();
+    }
     let unmeasured = capsule
         .steps
         .iter()

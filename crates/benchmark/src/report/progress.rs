@@ -1,6 +1,7 @@
 //! What is printed every ten seconds: plain lines of at most 110 columns, since a pod's log is not a terminal.
 
 use super::words::{duration, or_unknown, rate, short};
+use crate::elasticity::Jump;
 use crate::judge::{Criterion, Judged, Met};
 use crate::search::{Outcome, Phase};
 
@@ -96,11 +97,30 @@ fn brief(level: &Criterion) -> String {
 }
 
 /// The first line of a run.
-pub fn header(run: &str, limit_ms: u64, target: Option<f64>, budget: f64) -> String {
-    let target = target.map_or_else(|| "none".to_owned(), |target| format!("{}/s", rate(target)));
+pub fn header(run: &str, limit_ms: u64, asked: &str, budget: f64) -> String {
     format!(
-        "kapture benchmark  {run}  limits: p99 {limit_ms}ms, lag slope 1%, findings 0  target {target}  budget {}",
+        "kapture benchmark  {run}  limits: p99 {limit_ms}ms, lag slope 1%, findings 0  {asked}  budget {}",
         duration(budget)
+    )
+}
+
+/// What is asked, in the first line: whether the capacity reaches a target.
+pub fn target(target: Option<f64>) -> String {
+    target.map_or_else(|| "target none".to_owned(), |target| format!("target {}/s", rate(target)))
+}
+
+/// The same of a jump of the load.
+pub fn jump(jump: &Jump) -> String {
+    format!("jump from {} within {}", jump.rates(), duration(jump.within_seconds))
+}
+
+/// The number of a role's pods has changed.
+pub fn scaled(at: f64, role: &str, before: Option<usize>, pods: usize, since_jump: f64) -> String {
+    let before = or_unknown(before.map(|before| before.to_string()));
+    format!(
+        " {:>5}         pods     {role} from {before} to {pods}, {} after the jump",
+        clock(at),
+        duration(since_jump)
     )
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::words::{percent, rate};
+use super::words::{duration, percent, rate};
 use crate::capsule::Capsule;
 use crate::compare::{Standing, clusters};
 use crate::diagnose::Kind;
 use crate::judge::{Criterion, Met};
-use crate::search::End;
+use crate::search::{End, Phase};
 use crate::statistics::range_holds_median;
 
 /// The most that Kubernetes takes as a termination message, less some room.
@@ -46,6 +46,9 @@ pub fn summary(capsule: &Capsule) -> String {
 
 /// The number with its spread, in one line.
 pub fn headline(capsule: &Capsule) -> String {
+    if let Some((jump, recovery)) = capsule.elasticity() {
+        return recovery.headline(jump);
+    }
     let Some(capacity) = capsule.capacity() else { return "no rate held".to_owned() };
     let mut text = match capacity.failed {
         Some(failed) => format!("{} sales/s (held {0}, gave way at {}", rate(capacity.held), rate(failed)),
@@ -79,6 +82,10 @@ pub(super) fn why_no_more(capsule: &Capsule) -> &'static str {
 /// What one has to know to read the number.
 pub(super) fn notes(capsule: &Capsule) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some((_, recovery)) = capsule.elasticity() {
+        notes.push(format!("to hold again means to hold for {}", duration(recovery.window_seconds)));
+        notes.extend(misbehaviour(capsule));
+    }
     let Some(found) = &capsule.found else { return notes };
     if let Some(width) = found.width().filter(|width| *width > 0.06) {
         notes.push(format!("the bracket is {} wide: the limit is anywhere in it", percent(width)));
@@ -98,14 +105,25 @@ pub(super) fn notes(capsule: &Capsule) -> Vec<String> {
     if found.drifted() {
         notes.push("drifted: the first judged rate did otherwise at the end".to_owned());
     }
-    if !capsule.parameters.misbehaviour.is_empty() {
-        notes.push(format!("misbehaviour was on: {}", capsule.parameters.misbehaviour.join(", ")));
-    }
+    notes.extend(misbehaviour(capsule));
     notes.push("one installation, one hour: another day or another installation may differ by more".to_owned());
     notes
 }
 
+fn misbehaviour(capsule: &Capsule) -> Option<String> {
+    let on = &capsule.parameters.misbehaviour;
+    (!on.is_empty()).then(|| format!("misbehaviour was on: {}", on.join(", ")))
+}
+
+/// The service levels of two steps: those at the rate that held and at the one that failed, or before and after the jump.
 fn criteria(capsule: &Capsule) -> Vec<(String, &[Criterion])> {
+    if let Some((jump, _)) = capsule.elasticity() {
+        let of = |phase, what: &str, at| {
+            Some((format!("{what} {} sales/s", rate(at)), &capsule.last_of(phase)?.judged.levels[..]))
+        };
+        let steps = [of(Phase::Before, "before the jump, at", jump.from), of(Phase::Jump, "after it, at", jump.to)];
+        return steps.into_iter().flatten().collect();
+    }
     let Some(found) = &capsule.found else { return Vec::new() };
     let at = |rate_: Option<f64>, what: &str| {
         let record = capsule.at(rate_?).next_back()?;
@@ -166,6 +184,18 @@ pub fn last_line(capsule: &Capsule, report: Option<&str>) -> String {
         line.push_str(" unit=sales/s");
         if let (Some(target), Some(headroom)) = (capsule.parameters.target, capacity.headroom) {
             let _ = write!(line, " target={target:.0} headroom={:.0}%", headroom * 100.0);
+        }
+    }
+    if let Some((jump, recovery)) = capsule.elasticity() {
+        let seconds = recovery.seconds.map_or_else(|| "none".to_owned(), |seconds| format!("{seconds:.0}s"));
+        let _ = write!(
+            line,
+            " recovered={seconds} within={:.0}s window={:.0}s from={:.0} to={:.0} unit=sales/s",
+            jump.within_seconds, recovery.window_seconds, jump.from, jump.to
+        );
+        for (role, after) in &recovery.after {
+            let before = recovery.before.get(role).filter(|before| *before != after);
+            let _ = before.map_or(Ok(()), |before| write!(line, " {role}={before}..{after}"));
         }
     }
     if let Some(diagnosis) = &capsule.diagnosis {

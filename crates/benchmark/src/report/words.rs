@@ -44,7 +44,7 @@ pub(crate) fn or_unknown(value: Option<String>) -> String {
 }
 
 /// A duration in the largest two units.
-pub(super) fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a run")]
     let seconds = seconds.max(0.0).round() as u64;
     match seconds {

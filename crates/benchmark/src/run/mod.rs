@@ -1,9 +1,11 @@
-//! A run: preflight, calibration, baseline, warm-up, search, audit, diagnosis, verdict.
+//! A run: preflight, baseline, calibration, warm-up, search, audit, diagnosis, verdict. Or, instead of calibration and search, a
+//! jump of the load.
 //!
 //! The loaders' rates are leased: killed at any instruction, this program leaves a cluster whose loads go back to what they
 //! were. Whatever happens, there is a capsule at the end, and its verdict is one of four.
 
 mod cluster;
+mod elastic;
 mod exposition;
 mod gather;
 #[cfg(test)]
@@ -32,6 +34,7 @@ pub use shown::Shown;
 use crate::capsule::{Capsule, StepRecord, bounded};
 use crate::config::Config;
 use crate::diagnose::{Installation, Moment};
+use crate::elasticity::Jump;
 use crate::judge::{Judged, Terms, judge};
 use crate::report::progress::{self, COLUMNS};
 use crate::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
@@ -67,7 +70,7 @@ pub async fn run<C: Cluster>(
     shown: &Shown,
     print: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<Capsule> {
-    let installation = config.installation()?;
+    let (installation, jump) = (config.installation()?, config.jump()?);
     let mut ticker = interval(pace.tick);
     ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut runner = Runner {
@@ -80,6 +83,7 @@ pub async fn run<C: Cluster>(
         ticker,
         load: Load::new(cluster, Vec::new(), pace.renew, pace.lease),
         installation,
+        jump,
         part: Part { phase: "preflight", step: None, rate: None },
         began: Instant::now(),
         began_us: service::unix_us(),
@@ -95,12 +99,9 @@ pub async fn run<C: Cluster>(
         moments: Vec::new(),
         swings: BTreeMap::new(),
     };
-    (runner.print)(&progress::header(
-        config.run.as_str(),
-        config.latency_limit_ms(),
-        config.target.map(crate::config::Target::per_second),
-        pace.total(),
-    ));
+    let asked = jump.map_or_else(|| progress::target(runner.target()), |jump| progress::jump(&jump));
+    let header = progress::header(config.run.as_str(), config.latency_limit_ms(), &asked, runner.most_seconds());
+    (runner.print)(&header);
     let ended = runner.all().await;
     runner.load.release().await;
     Ok(runner.capsule(ended))
@@ -129,10 +130,12 @@ struct Runner<'a, C> {
     ticker: Interval,
     load: Load<'a, C>,
     installation: Installation,
+    /// What is measured instead of the capacity.
+    jump: Option<Jump>,
     part: Part,
     began: Instant,
     began_us: i64,
-    /// When the search must be over.
+    /// When the search must be over, or the service levels hold again.
     until: Option<Instant>,
     ticks: usize,
     /// Ticks since the exporter has answered.
@@ -153,15 +156,19 @@ struct Runner<'a, C> {
 }
 
 impl<C: Cluster> Runner<'_, C> {
-    async fn all(&mut self) -> Result<outcome::Searched, Stop> {
+    async fn all(&mut self) -> Result<outcome::Ended, Stop> {
         let loaders = self.preflight().await?;
         self.load = Load::new(self.cluster, loaders, self.pace.renew, self.pace.lease);
         self.baseline().await?;
+        if let Some(jump) = self.jump {
+            return self.elasticity(jump).await.map(outcome::Ended::Jumped);
+        }
         let most = self.calibrate().await?;
-        self.warm_up(most).await?;
-        let search = self.search(most).await?;
+        let warm = self.target().map_or(most / 8.0, |target| target / 2.0);
+        self.warm_up(warm.min(CALIBRATE_MOST * self.load.loaders() as f64).min(most)).await?;
+        let (search, found) = self.search(most).await?;
         let audit = self.audit().await?;
-        Ok(outcome::Searched { search: search.0, found: search.1, audit })
+        Ok(outcome::Ended::Searched(outcome::Searched { search, found, audit }))
     }
 
     /// Waits until all is there.
@@ -199,7 +206,7 @@ impl<C: Cluster> Runner<'_, C> {
         self.part = Part::before("calibrate", CALIBRATE * loaders);
         self.offer(CALIBRATE * loaders, "calibrate").await?;
         let rough = self.ceiling(half).await?;
-        let target = self.config.target.map(crate::config::Target::per_second);
+        let target = self.target();
         // With a target, a third of what is needed is what tells whether the loaders do.
         let closer = target.map_or((rough / 8.0).min(CALIBRATE_MOST * loaders), |target| target / 2.0);
         let closer = closer.max(CALIBRATE * loaders);
@@ -227,9 +234,7 @@ impl<C: Cluster> Runner<'_, C> {
     }
 
     /// Brokers are JVMs: the first minutes of any rate are slower than what follows.
-    async fn warm_up(&mut self, most: f64) -> Result<(), Stop> {
-        let target = self.config.target.map(|target| target.per_second() / 2.0);
-        let rate = target.unwrap_or(most / 8.0).min(CALIBRATE_MOST * self.load.loaders() as f64).min(most);
+    async fn warm_up(&mut self, rate: f64) -> Result<(), Stop> {
         self.part = Part::before("warm-up", rate);
         self.offer(rate, "warm-up").await?;
         self.wait("warm-up", self.pace.times.warm_up).await?;
@@ -244,7 +249,7 @@ impl<C: Cluster> Runner<'_, C> {
         let slowest = ceilings.filter_map(|stage| stage.ceiling).filter(|ceiling| *ceiling > 0.0).reduce(f64::min);
         let calibrated = 2.0 * CALIBRATE * self.load.loaders() as f64;
         let carried = slowest.map_or(calibrated, |slowest| (slowest / 2.0).max(calibrated));
-        self.config.target.map_or(carried, |target| carried.min(target.per_second() / 2.0))
+        self.target().map_or(carried, |target| carried.min(target / 2.0))
     }
 
     async fn search(&mut self, most: f64) -> Result<(Search, crate::search::Found), Stop> {
@@ -277,8 +282,7 @@ impl<C: Cluster> Runner<'_, C> {
     async fn judged(&mut self, step: Step) -> Result<Judged, Stop> {
         let times = self.pace.times;
         let usual = if step.phase == Phase::Ramp { times.ramp } else { times.measure };
-        let speed = Duration::from_secs(1).as_secs_f64() / self.pace.tick.as_secs_f64();
-        let wanted = Duration::from_secs_f64(SALES / step.rate.max(1.0) / speed);
+        let wanted = self.real(SALES / step.rate.max(1.0));
         let name = format!("{}-{}", step.phase.name(), self.steps.len() + 1);
         self.part = Part { phase: step.phase.name(), step: Some(self.steps.len() as u64 + 1), rate: Some(step.rate) };
         let window = self.step(step.rate, &name, wanted.clamp(usual, usual * 3)).await?;
@@ -361,6 +365,22 @@ impl<C: Cluster> Runner<'_, C> {
                 if self.silent >= SILENT_TICKS { Err(Stop::no_exporter()) } else { Ok(None) }
             }
         }
+    }
+
+    /// Sales per second that are wanted.
+    fn target(&self) -> Option<f64> {
+        self.config.target.map(crate::config::Rate::per_second)
+    }
+
+    /// What the run takes at most, in seconds.
+    fn most_seconds(&self) -> f64 {
+        let most = |jump: Jump| self.nominal(elastic::most(&self.pace.times)) + jump.within_seconds;
+        self.jump.map_or_else(|| self.pace.total(), most)
+    }
+
+    /// How long so many seconds of a mode take.
+    fn real(&self, seconds: f64) -> Duration {
+        self.pace.tick.mul_f64(seconds)
     }
 
     /// Seconds as a mode counts them.

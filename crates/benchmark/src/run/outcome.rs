@@ -9,9 +9,23 @@ use super::{Runner, Stop};
 use crate::capsule::{Audit, Capsule, FORMAT, Parameters, PodRecord, Proof, VERSION};
 use crate::decide::decide;
 use crate::diagnose::{Evidence, Moment, diagnose};
+use crate::elasticity::{self, Jump, Recovery};
 use crate::judge::{Met, audit};
-use crate::search::{Found, Outcome, Search};
+use crate::search::{Found, Outcome, Phase, Search};
 use crate::verdict::Verdict;
+
+/// A run that has done all it was asked for.
+pub(super) enum Ended {
+    Searched(Searched),
+    Jumped(Jumped),
+}
+
+/// A run whose load has jumped.
+pub(super) struct Jumped {
+    pub(super) jump: Jump,
+    pub(super) recovery: Recovery,
+    pub(super) audit: Audit,
+}
 
 /// A run that has searched.
 pub(super) struct Searched {
@@ -39,7 +53,7 @@ impl<C: Cluster> Runner<'_, C> {
     }
 
     /// The record of the run, however it ended.
-    pub(super) fn capsule(self, ended: Result<Searched, Stop>) -> Capsule {
+    pub(super) fn capsule(self, ended: Result<Ended, Stop>) -> Capsule {
         let config = self.config;
         let first = self.first.as_ref();
         let mut capsule = Capsule {
@@ -52,7 +66,8 @@ impl<C: Cluster> Runner<'_, C> {
             versions: config.versions.0.clone(),
             parameters: Parameters {
                 mode: config.mode,
-                target: config.target.map(crate::config::Target::per_second),
+                target: self.target(),
+                elasticity: self.jump,
                 latency_limit_ms: config.latency_limit_ms(),
                 stages: first.into_iter().flat_map(|state| &state.stages).map(|stage| stage.name.clone()).collect(),
                 model: petstore::MODEL,
@@ -63,10 +78,14 @@ impl<C: Cluster> Runner<'_, C> {
             calibrated: self.calibrated,
             pods: pods(self.moments.last().or(self.quiet.as_ref())),
             found: None,
+            recovery: None,
             repeats: Vec::new(),
             audit: None,
             diagnosis: None,
-            evidence: self.evidence(ended.as_ref().ok().map(|searched| &searched.found)),
+            evidence: self.evidence(match &ended {
+                Ok(Ended::Searched(searched)) => Some(&searched.found),
+                _ => None,
+            }),
             steps: self.steps,
             verdict: Verdict::CouldNotRun,
             reason: String::new(),
@@ -75,7 +94,19 @@ impl<C: Cluster> Runner<'_, C> {
         capsule.diagnosis = capsule.evidence.as_ref().map(diagnose);
         match ended {
             Err(Stop(decision)) => capsule.decided(decision),
-            Ok(Searched { search, found, audit }) => {
+            Ok(Ended::Jumped(Jumped { jump, recovery, audit })) => {
+                let last = capsule.last_of(Phase::Jump);
+                let decision = last.map(|last| elasticity::decide(&jump, &recovery, &last.judged, &audit));
+                if let Some(decision) = decision {
+                    capsule.decided(decision);
+                }
+                // What a change would bring is told of the capacity, which was not looked for.
+                if let Some(diagnosis) = &mut capsule.diagnosis {
+                    diagnosis.expected = None;
+                }
+                (capsule.recovery, capsule.audit) = (Some(recovery), Some(audit));
+            }
+            Ok(Ended::Searched(Searched { search, found, audit })) => {
                 capsule.decided(decide(&capsule.parameters, &found, &capsule.steps, &audit));
                 capsule.repeats = search.repeats();
                 (capsule.found, capsule.audit) = (Some(found), Some(audit));

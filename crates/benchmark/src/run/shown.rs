@@ -66,7 +66,7 @@ impl<C: Cluster> Runner<'_, C> {
             held,
             failed,
             elapsed_seconds: self.nominal(self.began.elapsed()),
-            most_seconds: self.pace.total(),
+            most_seconds: self.most_seconds(),
         }
     }
 }

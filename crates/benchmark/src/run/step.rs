@@ -26,7 +26,7 @@ const LEAST_ASKED: usize = 20;
 /// How many times the time to drain a step may take before the next one can begin.
 const DRAINS: usize = 10;
 /// Ticks after which the exporter has polled what was told to stop.
-const POLLED: usize = 2;
+pub(super) const POLLED: u32 = 2;
 
 impl<C: Cluster> Runner<'_, C> {
     /// Offers a rate and watches what comes of it.
@@ -47,15 +47,11 @@ impl<C: Cluster> Runner<'_, C> {
         let limit = HOPELESS * self.config.limit().as_secs_f64() * rate;
         let (mut seconds, mut asked, until) = (Vec::new(), 0, Instant::now() + length);
         while Instant::now() < until {
-            let state = self.tick("measure").await?;
-            let partitions = match asked % PARTITIONS_EVERY {
-                0 => self.cluster.partitions().await.ok(),
-                _ => None,
-            };
+            let second = self.second("measure", asked).await?;
             asked += 1;
-            let Some(state) = state else { continue };
-            let is_hopeless = state.stages.iter().filter_map(|stage| stage.lag).any(|lag| lag as f64 > limit);
-            seconds.push(Second { state, partitions });
+            let Some(second) = second else { continue };
+            let is_hopeless = second.state.stages.iter().filter_map(|stage| stage.lag).any(|lag| lag as f64 > limit);
+            seconds.push(second);
             if is_hopeless && asked >= LEAST_ASKED {
                 break;
             }
@@ -63,8 +59,18 @@ impl<C: Cluster> Runner<'_, C> {
         Ok((seconds, asked))
     }
 
+    /// Asks the exporter once, after it was asked so many times; now and then also for the partitions. None if it did not answer.
+    pub(super) async fn second(&mut self, doing: &'static str, asked: usize) -> Result<Option<Second>, Stop> {
+        let state = self.tick(doing).await?;
+        let partitions = match asked % PARTITIONS_EVERY {
+            0 => self.cluster.partitions().await.ok(),
+            _ => None,
+        };
+        Ok(state.map(|state| Second { state, partitions }))
+    }
+
     /// Waits until every stage has found all that was accepted. Returns how long that took; none if it was too long.
-    async fn drain(&mut self) -> Result<Option<Duration>, Stop> {
+    pub(super) async fn drain(&mut self) -> Result<Option<Duration>, Stop> {
         let began = Instant::now();
         for _ in 0..POLLED {
             self.tick("drain").await?;

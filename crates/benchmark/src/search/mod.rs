@@ -44,6 +44,10 @@ pub enum Phase {
     Above,
     /// To see whether the cluster has changed since the first judged step.
     Control,
+    /// To see that the service levels hold before the load jumps. This one and the next are no part of a search.
+    Before,
+    /// To see when they hold again.
+    Jump,
 }
 
 impl Phase {
@@ -55,6 +59,8 @@ impl Phase {
             Self::Confirm => "confirm",
             Self::Above => "above",
             Self::Control => "control",
+            Self::Before => "before",
+            Self::Jump => "jump",
         }
     }
 }

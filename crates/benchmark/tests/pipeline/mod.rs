@@ -25,8 +25,10 @@ const STEP: f64 = 0.05;
 /// What the pipeline is like.
 #[derive(Clone, Debug)]
 pub(crate) struct Like {
-    /// Sales per second that the last stage takes.
+    /// Sales per second that each pod of the last stage takes.
     pub(crate) limit: f64,
+    /// How many seconds of a backlog make an autoscaler add a pod to it, and how many pods it may have.
+    pub(crate) scales: Option<(f64, usize)>,
     /// Sales per second that a loader tells it could do.
     pub(crate) ceiling: f64,
     /// Whether the loaders are throttled above this rate.
@@ -45,6 +47,7 @@ impl Default for Like {
     fn default() -> Self {
         Self {
             limit: 2_000.0,
+            scales: None,
             ceiling: 12_000.0,
             throttled_above: f64::INFINITY,
             lost: 0,
@@ -68,11 +71,21 @@ struct Simulated {
     /// Seconds that were simulated.
     at: f64,
     loaders: Vec<Loader>,
-    stored: f64,
-    stored_latency: Latency,
+    sinks: Vec<Sink>,
+    /// Seconds for which there has been a backlog.
+    behind: f64,
     throttled_us: f64,
     /// The steps that the loaders were told, in their order.
     told: Vec<String>,
+}
+
+/// A pod of the last stage.
+#[derive(Default)]
+struct Sink {
+    /// When it was added.
+    born: f64,
+    stored: f64,
+    latency: Latency,
 }
 
 struct Loader {
@@ -90,8 +103,8 @@ impl Pipeline {
             began: Instant::now(),
             at: 0.0,
             loaders: Vec::new(),
-            stored: 0.0,
-            stored_latency: Latency::default(),
+            sinks: vec![Sink::default()],
+            behind: 0.0,
             throttled_us: 0.0,
             told: Vec::new(),
         }));
@@ -167,12 +180,30 @@ impl Simulated {
                 }
             }
             let sent: f64 = self.loaders.iter().map(|loader| loader.sent).sum();
-            let waiting = (sent - rate * DELAY - self.stored).max(0.0);
-            let done = waiting.min(self.like.limit * STEP);
-            self.stored += done;
-            record(&self.stored_latency, DELAY + (waiting - done) / self.like.limit, done);
+            let waiting = (sent - rate * DELAY - self.stored()).max(0.0);
+            let limit = self.limit();
+            let done = waiting.min(limit * STEP);
+            let each = done / self.sinks.len() as f64;
+            for sink in &mut self.sinks {
+                sink.stored += each;
+                record(&sink.latency, DELAY + (waiting - done) / limit, each);
+            }
+            self.behind = if waiting > done { self.behind + STEP } else { 0.0 };
+            if self.like.scales.is_some_and(|(after, most)| self.behind >= after && self.sinks.len() < most) {
+                self.sinks.push(Sink { born: at, ..Sink::default() });
+                self.behind = 0.0;
+            }
         }
         self
+    }
+
+    /// Sales per second that the last stage takes.
+    fn limit(&self) -> f64 {
+        self.like.limit * self.sinks.len() as f64
+    }
+
+    fn stored(&self) -> f64 {
+        self.sinks.iter().map(|sink| sink.stored).sum()
     }
 
     fn told(&mut self, loader: usize, request: &Request) -> Option<Response> {
@@ -215,11 +246,11 @@ impl Simulated {
     }
 
     fn state(&self) -> Value {
-        let (sent, stored) = (self.sent(), whole(self.stored));
+        let (sent, stored) = (self.sent(), whole(self.stored()));
         let stage = |name: &str, component: &str, sales: u64| {
             json!({
                 "name": name, "component": component, "sales": sales, "rate": self.rate(), "lag": sent.saturating_sub(sales),
-                "ceiling": self.like.limit, "latency": null, "recent": null, "age_seconds": 0.5, "instances": 1, "stale": 0,
+                "ceiling": self.limit(), "latency": null, "recent": null, "age_seconds": 0.5, "instances": 1, "stale": 0,
             })
         };
         let instance = |component: &str, pod: String, address: &str, ceiling: f64| {
@@ -235,7 +266,9 @@ impl Simulated {
             .map(|(n, loader)| instance("loader", format!("loader-{n}"), &loader.address, self.like.ceiling))
             .collect();
         instances.push(instance("etl-fan-out", "fan-out-0".to_owned(), "fan-out:8080", 0.0));
-        instances.push(instance("etl-postgres", "postgres-a".to_owned(), "postgres:8080", 0.0));
+        for n in 0..self.sinks.len() {
+            instances.push(instance("etl-postgres", format!("postgres-{n}"), "postgres:8080", 0.0));
+        }
         if self.like.benchmark {
             let mut killed = instance("benchmark", "run-1-x".to_owned(), "benchmark:8080", 0.0);
             killed["stale"] = json!(true);
@@ -292,13 +325,16 @@ impl Simulated {
             "latencies": {"routed": histogram(&self.loaders[0].latency)},
         });
         reports.push(report("etl-fan-out", "fan-out-0".to_owned(), routed));
-        let busy = whole(self.at * 1e6 * (self.rate() / self.like.limit).min(1.0));
-        let stored = json!({
-            "counters": {"stored": whole(self.stored), "batches": whole(self.at * 10.0)},
-            "latencies": {"stored": histogram(&self.stored_latency)},
-            "threads": {"0": {"working_us": busy / 10, "store_us": busy - busy / 10, "input_us": whole(self.at * 1e6) - busy}},
-        });
-        reports.push(report("etl-postgres", "postgres-a".to_owned(), stored));
+        for (n, sink) in self.sinks.iter().enumerate() {
+            let age = self.at - sink.born;
+            let busy = whole(age * 1e6 * (self.rate() / self.limit()).min(1.0));
+            let stored = json!({
+                "counters": {"stored": whole(sink.stored), "batches": whole(age * 10.0)},
+                "latencies": {"stored": histogram(&sink.latency)},
+                "threads": {"0": {"working_us": busy / 10, "store_us": busy - busy / 10, "input_us": whole(age * 1e6) - busy}},
+            });
+            reports.push(report("etl-postgres", format!("postgres-{n}"), stored));
+        }
         if self.like.benchmark {
             reports.push(report(
                 "benchmark",

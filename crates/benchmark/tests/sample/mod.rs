@@ -10,9 +10,10 @@ use std::time::Duration;
 use benchmark::capsule::{Audit, Capsule, FORMAT, Parameters, PodRecord, Point, Proof, StepRecord, VERSION};
 use benchmark::decide::decide;
 use benchmark::diagnose::{Evidence, diagnose};
+use benchmark::elasticity::{self, Jump, Recovery, Scaled};
 use benchmark::judge::{Criterion, Judged, Lag, Met, StageLatency, written};
 use benchmark::mode::Mode;
-use benchmark::search::{Limits, Next, Outcome, Past, Search, Step};
+use benchmark::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
 use benchmark::verdict::Verdict;
 use service::state::Percentiles;
 use service::{Histogram, Latency};
@@ -28,6 +29,36 @@ pub(crate) fn capsule(mode: Mode, target: Option<f64>) -> Capsule {
     capsule.parameters.target = target;
     let (found, audit) = (capsule.found.clone().unwrap(), capsule.audit.clone().unwrap());
     capsule.decided(decide(&capsule.parameters, &found, &capsule.steps, &audit));
+    capsule
+}
+
+/// A run whose load has jumped, and recovered in so many seconds; none if it did not in time.
+pub(crate) fn jumped(seconds: Option<f64>) -> Capsule {
+    let mut capsule = capsule(Mode::Default, None);
+    let jump = Jump { from: 500.0, to: 4_000.0, within_seconds: 600.0 };
+    let of = |outcome| capsule.steps.iter().find(|record| record.judged.outcome == outcome).unwrap().clone();
+    let (held, failed) = (of(Outcome::Held), of(Outcome::Failed));
+    let step = |rate, phase| Step { rate, phase, repeat: false };
+    let broken = failed.judged.broken().cloned();
+    let judged = if seconds.is_some() { held.judged.clone() } else { failed.judged.clone() };
+    let last = StepRecord { step: step(jump.to, Phase::Jump), judged, ..failed };
+    capsule.steps = vec![StepRecord { step: step(jump.from, Phase::Before), ..held }, last];
+    let pods = |n| [("etl-fan-out".to_owned(), 1), ("etl-postgres".to_owned(), n)].into();
+    let recovery = Recovery {
+        seconds,
+        window_seconds: 60.0,
+        broken,
+        before: pods(1),
+        after: pods(2),
+        scaled: vec![Scaled { seconds: 35.0, component: "etl-postgres".to_owned(), pods: 2 }],
+    };
+    (capsule.found, capsule.repeats) = (None, Vec::new());
+    if seconds.is_some() {
+        (capsule.diagnosis, capsule.evidence) = (None, None);
+    }
+    let audit = capsule.audit.clone().unwrap();
+    capsule.decided(elasticity::decide(&jump, &recovery, &capsule.steps[1].judged.clone(), &audit));
+    (capsule.parameters.elasticity, capsule.recovery) = (Some(jump), Some(recovery));
     capsule
 }
 
@@ -49,6 +80,7 @@ fn run(mode: Mode) -> Capsule {
     let parameters = Parameters {
         mode,
         target: None,
+        elasticity: None,
         latency_limit_ms: 1_000,
         stages: ["accepted", "routed", "stored", "returned"].map(str::to_owned).into(),
         model: 1,
@@ -72,6 +104,7 @@ fn run(mode: Mode) -> Capsule {
         pods: pods(),
         steps,
         found: Some(found),
+        recovery: None,
         repeats: search.repeats(),
         audit: Some(audit()),
         diagnosis: Some(diagnose(&evidence)),
