@@ -64,12 +64,14 @@ impl LogReader {
         asked.with_context(|| format!("finding the end of {topic}"))
     }
 
-    /// Begins to read these partitions, each at its offset, and no others.
+    /// Begins to read these partitions, each at its offset, and no others. None of them is paused.
     pub fn begin<'a>(&self, from: impl IntoIterator<Item = (&'a Partition, i64)>) -> anyhow::Result<()> {
         let from = from.into_iter();
         let assignment =
             list(from.map(|((topic, number), offset)| ((topic.as_str(), *number), Offset::Offset(offset))))?;
-        self.consumer.assign(&assignment).context("beginning to read")
+        self.consumer.assign(&assignment).context("beginning to read")?;
+        // To librdkafka, what was paused before is still.
+        self.consumer.resume(&assignment).context("beginning to read")
     }
 
     /// Reads no more of a partition.

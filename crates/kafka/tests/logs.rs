@@ -92,3 +92,26 @@ async fn a_reader_that_follows_tells_that_its_position_is_gone_and_another_goes_
     let parts = Logs::new(&config, "reader", LIMIT).unwrap().since(std::slice::from_ref(&topic), 0).unwrap();
     assert_eq!((parts[0].start, parts[0].trimmed), (2, true));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_paused_is_read_again_once_reading_begins_anew() {
+    let (config, topic, producer) = kafka().await;
+    send(&producer, &topic, &["a", "b"]);
+    producer.commit_transaction(LIMIT).unwrap();
+    let (reader, partition) = (LogReader::following(&config).unwrap(), (topic.clone(), 0));
+    let next = |limit: Duration| {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if let Next::Record(record) = reader.next(Duration::from_millis(100)).unwrap() {
+                return Some(String::from_utf8_lossy(record.payload().unwrap()).into_owned());
+            }
+        }
+        None
+    };
+    reader.begin([(&partition, 0)]).unwrap();
+    assert_eq!(next(LIMIT).as_deref(), Some("a"));
+    reader.pause([&partition]).unwrap();
+    assert_eq!(next(Duration::from_secs(2)), None, "it is paused");
+    reader.begin([(&partition, 1)]).unwrap();
+    assert_eq!(next(LIMIT).as_deref(), Some("b"));
+}

@@ -130,7 +130,7 @@ fn what_swings_as_it_did_when_it_held_does_not_grow() {
 
 #[test]
 fn in_a_short_step_a_sample_at_the_top_of_the_swing_is_no_growth() {
-    // As seen on a cluster at 1,260/s, where nothing grew.
+    // Much as on a cluster at 1,260/s, where nothing grew.
     let mut window = healthy();
     window.seconds.truncate(10);
     window.asked = 10;
@@ -138,7 +138,7 @@ fn in_a_short_step_a_sample_at_the_top_of_the_swing_is_no_growth() {
     for (second, lag) in window.seconds.iter_mut().zip(seen) {
         second.state.stages[3].lag = Some(lag);
     }
-    let swings = BTreeMap::from([("stored".to_owned(), 0.12)]);
+    let swings = BTreeMap::from([("stored".to_owned(), 0.25)]);
     let terms = Terms { offered: RATE, latency_limit: LIMIT, swings, mix: None };
     let broken = |window: &Window| {
         let lags = judge(window, &terms).lags;
