@@ -10,16 +10,18 @@ use super::{Chains, Truth};
 
 pub(crate) type Generate = Box<dyn FnMut(&Parameters, BlockId) -> anyhow::Result<Vec<Sale>> + Send>;
 
-/// Sales of all blocks that are kept: 37 bytes each where content is compared, so some 48 MB. A block that is needed
-/// again is generated again, which takes milliseconds.
-const KEPT_SALES: usize = 1_300_000;
+/// What is kept takes no more than this: some 390 blocks where content is compared, and 2,800 where it isn't. A block that is
+/// needed again is generated again, which takes milliseconds: too long for each record of a log in which blocks are mixed, as in
+/// `receipts` when the spout goes through a backlog.
+const KEPT_BYTES: usize = 48 << 20;
 
 /// Generates blocks, and keeps those last used.
 pub(crate) struct Truths {
     generate: Generate,
     kept: HashMap<BlockId, Kept>,
-    /// Of all that are kept.
-    sales: usize,
+    /// What all that are kept take, and may take.
+    bytes: usize,
+    room: usize,
     /// Counts uses: the least recent one goes first.
     uses: u64,
 }
@@ -38,7 +40,11 @@ impl Default for Truths {
 
 impl Truths {
     pub(crate) fn new(generate: Generate) -> Self {
-        Self { generate, kept: HashMap::new(), sales: 0, uses: 0 }
+        Self::with_room(generate, KEPT_BYTES)
+    }
+
+    pub(super) fn with_room(generate: Generate, room: usize) -> Self {
+        Self { generate, kept: HashMap::new(), bytes: 0, room, uses: 0 }
     }
 
     /// What a block holds; `content`: whether bodies are to be compared. Asked for with another answer, the first counts
@@ -51,8 +57,8 @@ impl Truths {
         }
         let sales = (self.generate)(parameters, id).with_context(|| format!("generating block {id} again"))?;
         let truth = Arc::new(Truth::new(id, &sales, content));
-        self.make_room(truth.len());
-        self.sales += truth.len();
+        self.make_room(truth.bytes());
+        self.bytes += truth.bytes();
         self.kept.insert(id, Kept { truth: Arc::clone(&truth), used: self.uses });
         Ok(truth)
     }
@@ -65,7 +71,7 @@ impl Truths {
     }
 
     fn make_room(&mut self, wanted: usize) {
-        while self.sales + wanted > KEPT_SALES
+        while self.bytes + wanted > self.room
             && let Some(oldest) = self.kept.iter().min_by_key(|(_, kept)| kept.used).map(|(id, _)| *id)
         {
             self.forget(oldest);
@@ -74,7 +80,7 @@ impl Truths {
 
     pub(crate) fn forget(&mut self, id: BlockId) {
         if let Some(kept) = self.kept.remove(&id) {
-            self.sales -= kept.truth.len();
+            self.bytes -= kept.truth.bytes();
         }
     }
 }

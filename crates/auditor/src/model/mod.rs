@@ -94,6 +94,12 @@ impl Truth {
         self.states.len()
     }
 
+    fn bytes(&self) -> usize {
+        let each =
+            size_of::<State>() + size_of::<u32>() + if self.content.is_some() { 4 * size_of::<u64>() } else { 0 };
+        size_of::<Self>() + self.len() * each
+    }
+
     /// The state that a sale belongs to, if the block has so many.
     pub(crate) fn state(&self, index: u32) -> Option<State> {
         self.states.get(index as usize).copied()

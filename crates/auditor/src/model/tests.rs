@@ -71,17 +71,21 @@ fn a_row_is_held_against_its_digest_and_its_own_columns() {
 
 #[test]
 fn no_more_is_kept_than_there_is_room_for() {
-    let generated = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&generated);
     let one = sales().swap_remove(0);
-    let mut truths = Truths::new(Box::new(move |_, _| {
-        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok(vec![one.clone(); 400_000])
-    }));
-    let mut of = |block: u32| {
-        truths.of(BlockId { block, ..BLOCK }, &Parameters::default(), false).unwrap();
-        generated.load(std::sync::atomic::Ordering::Relaxed)
-    };
-    // Three have room; the one used least recently goes.
-    assert_eq!([0, 1, 2, 0, 3, 0, 1].map(&mut of), [1, 2, 3, 3, 4, 4, 5]);
+    for (content, bytes_a_sale) in [(true, 37), (false, 5)] {
+        let generated = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (count, one) = (std::sync::Arc::clone(&generated), one.clone());
+        let generate = move |_: &Parameters, _| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(vec![one.clone(); 1_000])
+        };
+        // Three have room, and a little is left.
+        let mut truths = Truths::with_room(Box::new(generate), 3_500 * bytes_a_sale);
+        let mut of = |block: u32| {
+            truths.of(BlockId { block, ..BLOCK }, &Parameters::default(), content).unwrap();
+            generated.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        // The one used least recently goes.
+        assert_eq!([0, 1, 2, 0, 3, 0, 1].map(&mut of), [1, 2, 3, 3, 4, 4, 5]);
+    }
 }
