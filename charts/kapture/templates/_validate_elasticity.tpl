@@ -17,7 +17,7 @@
 {{- $resources := (include "kapture.at" (list $ $path) | fromYaml).resources }}
 {{- $request := (include "kapture.resources" (list $ $resources) | fromYaml).requests.cpu }}
 {{- if lt (include "kapture.millicores" $request | int) 100 }}
-{{ $own }} keeps the CPU near a percentage of the request, and {{ $path }}.resources.requests.cpu={{ $request }} is what a pod uses at rest: set it to what a busy pod should use, such as 500m, or set guaranteed=true
+{{ $own }}.enabled=true keeps the CPU near a percentage of the request, and {{ $path }}.resources.requests.cpu={{ $request }} is what a pod uses at rest: set it to what a busy pod should use, such as 500m, or set guaranteed=true
 {{- end }}
 {{- end }}
 {{- end }}
