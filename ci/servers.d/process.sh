@@ -52,12 +52,13 @@ bring() {
   await "$1"
 }
 
-# await SERVER: returns when it answers, or dies with the end of its log.
+# await SERVER: returns when it answers, or dies with the end of its log. A Kafka with the topics of a hundred tests took 70 s
+# on a busy machine.
 await() {
-  local deadline=$((SECONDS + 60))
+  local deadline=$((SECONDS + 180))
   until "ready_$1"; do
     running "$1" || die "$1 ended: $(tail -n 5 "$DIRECTORY/$1/log")"
-    [ "$SECONDS" -lt "$deadline" ] || die "$1 was not ready within 60 s: $(tail -n 5 "$DIRECTORY/$1/log")"
+    [ "$SECONDS" -lt "$deadline" ] || die "$1 was not ready within 180 s: $(tail -n 5 "$DIRECTORY/$1/log")"
     sleep 0.1
   done
 }
