@@ -62,7 +62,7 @@ def capsule(*causes, verdict="PASS", held=1000.0, failed=2000.0, kind=None, end=
     change = causes[0]["change"] if len(causes) == 1 else None
     can_be_typed = change and change["to"] and not change["only_at_install"]
     installation = {"release": "kapture", "namespace": "perf-test", "chart": "./charts/kapture", "replicas": {"kafka": 3},
-                    "sales_partitions": 12, "io_threads": None, "transaction_ms": 100.0, "volumes": {"kafka": "10Gi"}}  # fmt: skip
+                    "sales_partitions": 12, "io_threads": None, "transaction_ms": 100.0, "volumes": {"kafka": "10Gi"}, "max_replicas": {}}  # fmt: skip
     diagnosis = {
         "kind": kind or ("named" if len(causes) == 1 else "unclear"), "stage": causes[0]["stage"] if causes else None,
         "causes": list(causes), "command": COMMAND.format(change["value"], change["to"]) if can_be_typed else None,
@@ -71,10 +71,10 @@ def capsule(*causes, verdict="PASS", held=1000.0, failed=2000.0, kind=None, end=
     return {
         "format": "kapture-capsule", "version": 1, "run": "a-1", "began_us": 1, "ended_us": 2, "kapture": "0.1.0", "versions": {},
         "parameters": {"mode": "smoke", "target": None, "latency_limit_ms": 1000, "stages": ["accepted", "stored"], "model": 1, "load": {"seed": "7"},
-                       "misbehaviour": []},
+                       "misbehaviour": [], "elasticity": None},
         "installation": installation, "calibrated": 50000.0, "pods": [], "steps": [],
         "found": {"end": end, "held": held, "failed": failed, "confirmed": False, "repeats": [1, 1], "irregular": [], "control": None},
-        "repeats": [1000.0], "audit": None, "diagnosis": diagnosis, "evidence": None, "verdict": verdict, "reason": reason, "remedy": remedy,
+        "repeats": [1000.0], "audit": None, "recovery": None, "diagnosis": diagnosis, "evidence": None, "verdict": verdict, "reason": reason, "remedy": remedy,
     }  # fmt: skip
 
 
