@@ -70,21 +70,22 @@ impl Runner<'_> {
         while !self.shutdown.is_cancelled() {
             self.beat.turned();
             self.stopwatch.begin(Activity::Kafka);
-            match self.connect() {
+            let replaced = match self.connect() {
                 Ok(mut transactions) => {
                     let Err(err) = self.drive(task, &mut transactions)? else { return Ok(()) };
                     Events::count(&self.events.rebuilds);
                     warn!("replacing the producer: {err}");
-                    task.rest(REST)?;
-                    // Only now: a call that ran into its limit fails before the client has heard from Kafka.
-                    if transactions.is_fenced() {
-                        Events::count(&self.events.fenced);
-                    }
+                    Some(transactions)
                 }
                 Err(err) => {
                     info!("waiting for kafka to begin transactions: {err:#}");
-                    task.rest(REST)?;
+                    None
                 }
+            };
+            task.rest(REST)?;
+            // Only now: a call that ran into its limit fails before the client has heard from Kafka.
+            if replaced.is_some_and(|transactions| transactions.is_fenced()) {
+                Events::count(&self.events.fenced);
             }
         }
         Ok(())
