@@ -255,7 +255,7 @@ impl Moment {
     }
 
     /// The nodes by machine.
-    pub(super) fn machines(&self) -> Vec<Vec<&Node>> {
+    pub(crate) fn machines(&self) -> Vec<Vec<&Node>> {
         let mut machines: Vec<Vec<&Node>> = Vec::new();
         for node in &self.nodes {
             match machines.iter_mut().find(|machine| machine[0].shares_machine_with(node)) {

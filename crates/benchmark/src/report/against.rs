@@ -1,6 +1,5 @@
 //! Where the run stands: beside runs that were given, among comparable clusters on record, and unlike which.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::words::{capitalised, date, escaped, or_unknown, percent, rate, thousands};
@@ -8,7 +7,7 @@ use crate::capsule::{Capacity, Capsule};
 use crate::compare::clusters::Clusters;
 use crate::compare::history::History;
 use crate::compare::{Comparison, Peer, Standing, compare};
-use crate::diagnose::Node;
+use crate::diagnose::Moment;
 
 pub(super) fn section(capsule: &Capsule, others: &[Capsule], clusters: &Clusters) -> String {
     let standing = Standing::of(capsule, clusters);
@@ -40,7 +39,7 @@ fn bars(capsule: &Capsule, own: &Capacity, peers: &[Peer]) -> String {
     for peer in &peers[..place] {
         html.push_str(&peer_bar(peer, most));
     }
-    let cores = capsule.evidence.as_ref().and_then(|evidence| cores(&evidence.failed.nodes));
+    let cores = capsule.evidence.as_ref().and_then(|evidence| cores(&evidence.failed));
     html.push_str(&bar("this", &capsule.run, own, most, &format!("this run; {}", per_cpu(own, cores))));
     for peer in &peers[place..] {
         html.push_str(&peer_bar(peer, most));
@@ -74,10 +73,8 @@ fn per_cpu(capacity: &Capacity, cores: Option<f64>) -> String {
 }
 
 /// CPUs of the nodes, if all of them are known; once of those that are on the same machine.
-fn cores(nodes: &[Node]) -> Option<f64> {
-    let machines: BTreeMap<&str, Option<f64>> =
-        nodes.iter().map(|node| (node.machine.as_deref().unwrap_or(&node.name), node.cores)).collect();
-    let all = machines.into_values().reduce(|all, one| Some(all? + one?))?;
+fn cores(seen: &Moment) -> Option<f64> {
+    let all = seen.machines().iter().map(|nodes| nodes[0].cores).reduce(|all, one| Some(all? + one?))?;
     all.filter(|cores| *cores > 0.0)
 }
 
@@ -149,6 +146,7 @@ fn past(history: &History) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::Node;
 
     #[test]
     fn the_cpus_of_nodes_on_one_machine_count_once() {
@@ -158,6 +156,7 @@ mod tests {
             cores,
             ..Node::default()
         };
+        let cores = |nodes: &[Node]| cores(&Moment { nodes: nodes.to_vec(), ..Moment::default() });
         let two = [node("a", Some("a"), Some(2.0)), node("b", Some("a"), Some(2.0))];
         assert_eq!(cores(&two), Some(2.0));
         assert_eq!(cores(&[&two[..], &[node("c", None, Some(4.0))]].concat()), Some(6.0));
