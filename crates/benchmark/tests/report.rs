@@ -10,6 +10,14 @@ use benchmark::search::{End, Phase};
 use benchmark::verdict::{Decision, Verdict};
 use sample::{capsule, jumped, keep};
 
+/// Each text stands on the page after the one before it.
+fn assert_in_order(page: &str, texts: &[&str]) {
+    let mut from = 0;
+    for text in texts {
+        from += page[from..].find(text).unwrap_or_else(|| panic!("{text} is not after {:?}", &page[from..from + 80]));
+    }
+}
+
 #[test]
 fn the_page_answers_in_the_order_in_which_one_asks() {
     let capsule = capsule(Mode::Default, Some(2_000.0));
@@ -33,10 +41,7 @@ fn the_page_answers_in_the_order_in_which_one_asks() {
         "create job --from=cronjob/kapture-benchmark",
         "id=\"capsule\"",
     ];
-    let mut from = 0;
-    for text in order {
-        from += page[from..].find(text).unwrap_or_else(|| panic!("{text} is not after {:?}", &page[from..from + 80]));
-    }
+    assert_in_order(&page, &order);
 }
 
 #[test]
@@ -61,10 +66,7 @@ fn the_page_of_a_jump_says_how_long_it_took_what_broke_and_what_scaled() {
         "jump from 500 to 4,000 sales/s within 10m00s",
         "id=\"capsule\"",
     ];
-    let mut from = 0;
-    for text in order {
-        from += page[from..].find(text).unwrap_or_else(|| panic!("{text} is not after {:?}", &page[from..from + 80]));
-    }
+    assert_in_order(&page, &order);
     assert!(!page.contains("Why it stops there") && !page.contains("Why it does not recover"));
     assert_eq!(headline(&capsule), "recovered in 1m25s from a jump from 500 to 4,000 sales/s");
     let text = summary(&capsule);
