@@ -2,8 +2,9 @@
 //!
 //! One thread reads ([`reader`]), one judges ([`judge`]) and begins searches ([`search`]), one looks what the logs still hold
 //! ([`retention`]), one task watches each store ([`watch`]); all of them share the [`Audit`] behind one lock, which is held
-//! for a batch at a time. None of them waits for another: Kafka or a store that is away only makes sales late. While it is not known whether Kafka is still the same, all of them rest; if it
-//! is another one, what is known of the old one is left to the next auditor ([`replaced`]).
+//! for a batch at a time. None of them waits for another: Kafka or a store that is away only makes sales late. While it is not
+//! known whether Kafka is still the same, all of them rest; if it is another one, what is known of the old one is left to the
+//! next auditor ([`replaced`]).
 
 mod api;
 mod checkpoint;
