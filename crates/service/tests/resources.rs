@@ -1,6 +1,7 @@
 //! The readers on real control groups of this machine, of both versions. Needs root, as the servers of other tests do.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -76,6 +77,15 @@ fn mounted(file_system: &str, option: &str) -> Option<PathBuf> {
     mount.and_then(|line| line.split(' ').nth(1)).map(PathBuf::from)
 }
 
+/// The number of the disk that a directory is on: that of the whole one, since control groups know no partitions.
+fn disk_of(directory: &Path) -> String {
+    let device = fs::metadata(directory).unwrap().dev();
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
+    let device = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    let whole = if fs::exists(device.join("partition")).unwrap() { device.join("..") } else { device };
+    fs::read_to_string(whole.join("dev")).expect("it is on a disk").trim().to_owned()
+}
+
 #[test]
 fn a_process_throttled_by_a_real_limit_is_seen_to_be() {
     let quota: &[(&str, &str)] = &[("cpu.cfs_period_us", "100000"), ("cpu.cfs_quota_us", "10000")];
@@ -111,7 +121,9 @@ fn memory_and_writes_of_a_real_group_of_version_1_are_seen() {
     let mut writer =
         Confined::start(&format!("dd if=/dev/zero of={} bs=64k count=16 oflag=dsync status=none", file.display()));
     writer.join(&memory, &[("memory.limit_in_bytes", "33554432")]).reader();
-    writer.join(&blkio, &[]);
+    // Linux 6.10 and later count only once there has been a limit.
+    let limit = format!("{} 1000000000000", disk_of(&std::env::temp_dir()));
+    writer.join(&blkio, &[("blkio.throttle.write_bps_device", &limit)]);
     // Children are in the group, too, but what they wrote only shows in the group.
     let seen = until(&mut writer.reader(), |seen| seen.disk_written_bytes >= Some(1 << 20));
     drop(writer);

@@ -127,8 +127,8 @@ fn used(first: &Resources, last: &Resources, seconds: f64) -> Pod {
         refaults: rate(|it| it.memory_refaults),
         major_faults: rate(|it| it.memory_major_faults),
         oom_kills: difference(first, last, |it| it.memory_oom_kills).map(|n| n as f64),
-        read_bytes: rate(|it| it.disk_read_bytes),
-        write_bytes: rate(|it| it.disk_written_bytes),
+        read_bytes: rate(|it| it.disk_read_bytes).or_else(|| rate(|it| it.processes.as_ref()?.disk_read_bytes)),
+        write_bytes: rate(|it| it.disk_written_bytes).or_else(|| rate(|it| it.processes.as_ref()?.disk_written_bytes)),
         dirty_bytes: last.memory_dirty_bytes.map(|bytes| bytes as f64),
         ..Pod::default()
     }

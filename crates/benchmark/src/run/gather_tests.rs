@@ -31,7 +31,9 @@ fn reports(at: u64, started: u64) -> Vec<Received> {
         "resources": {
             "cpu_usage_us": at * 700_000, "cpu_limit_millicores": 1_000, "cpu_periods": at * 10,
             "cpu_throttled_periods": at * 4, "cpu_throttled_us": at * 100_000,
-            "processes": {"running_us": at * 700_000, "run_queue_us": at * 300_000},
+            "processes": {
+                "running_us": at * 700_000, "run_queue_us": at * 300_000, "disk_read_bytes": at * 7, "disk_written_bytes": at * 9,
+            },
             "node": {"boot_id": "a", "cpus": 4, "cpu_total_us": at * 4_000_000, "cpu_idle_us": at * 1_000_000, "cpu_steal_us": at * 400_000},
         },
     });
@@ -47,7 +49,7 @@ fn reports(at: u64, started: u64) -> Vec<Received> {
             "name": "kafka", "incarnation": started,
             "resources": {
                 "cpu_usage_us": at * 500_000, "cpu_limit_millicores": null, "memory_refaults": at * 50,
-                "disk_read_bytes": at * 1_000_000,
+                "disk_read_bytes": at * 1_000_000, "processes": {"disk_read_bytes": at},
             },
             "disk": {"size_bytes": 100, "free_bytes": 25},
         },

@@ -143,11 +143,12 @@ fn memory_1(group: &Path, files: &mut Files, to: &mut Resources) {
 /// Version 1 writes "no limit" as the highest number of whole pages; nobody has an exabyte.
 const NO_LIMIT_1: u64 = 1 << 60;
 
-/// Lines `8:16 Read 1`, and a total at the end.
+/// Lines `8:16 Read 1`, and a total at the end. Without a device there is nothing to know: since Linux 6.10, the kernel counts
+/// nothing before somebody on the node sets a limit for the device, but writes `Total 0` all the same.
 fn disk_1(group: &Path, files: &mut Files, to: &mut Resources) {
     let of = |text: &str, operation: &str| {
         let devices = text.lines().filter(|line| !line.starts_with("Total "));
-        if !devices.clone().all(is_of_a_device) {
+        if devices.clone().next().is_none() || !devices.clone().all(is_of_a_device) {
             return None;
         }
         let of_operation =

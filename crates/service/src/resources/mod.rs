@@ -95,7 +95,8 @@ figures! {
         memory_oom_kills: u64,
         /// Bytes read from block devices. A device that is stacked on another, as LVM does, counts once for each.
         disk_read_bytes: u64,
-        /// Bytes written to block devices; with version 1 without those that the kernel writes back later.
+        /// Bytes written to block devices; with version 1 without those that the kernel writes back later, and unknown where no
+        /// limit was ever set for a device: [`Processes::disk_written_bytes`] is known there.
         disk_written_bytes: u64,
         /// Pressure on the container alone. Only version 2 has it.
         pressure: Pressure,
