@@ -7,6 +7,7 @@ use petstore::BlockId;
 use serde::{Deserialize, Serialize};
 
 use super::done::{Done, Odd};
+use super::entry::Entry;
 use super::reading::RejectedRecords;
 use super::remarks::Overtaken;
 use super::strangers::Strangers;
@@ -54,21 +55,6 @@ pub(crate) struct Log {
     pub(crate) needed: i64,
     /// The next offset: all below is counted where it belongs to no open block.
     pub(crate) read: i64,
-}
-
-/// One record for `kapture.audit`: its key, and its value unless it is to be removed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// `checkpoint`, `loader/<run>/<loader>`, `block/<block id>` or `gone/<installation>`.
-    pub(crate) key: String,
-    pub(crate) value: Option<Vec<u8>>,
-}
-
-impl Entry {
-    pub(super) fn new<T: Serialize>(key: String, value: Option<&T>) -> anyhow::Result<Self> {
-        let value = value.map(serde_json::to_vec).transpose().with_context(|| format!("encoding {key}"))?;
-        Ok(Self { key, value })
-    }
 }
 
 /// Sales out of order in a checkpoint, some 30 bytes each: Kafka takes no larger record. What is beyond is forgotten at a

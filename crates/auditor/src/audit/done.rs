@@ -6,7 +6,7 @@ use kafka::Ranges;
 use petstore::{BlockId, Parameters, SaleId};
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::Entry;
+use super::entry::Entry;
 use crate::audit::findings::{Kind, Stage, Tallies, Tally};
 
 /// Blocks that are kept one by one: those cut, stopped early or damaged. Some 500 bytes each, so 15 MB. Older ones are

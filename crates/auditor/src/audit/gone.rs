@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use service::account::EarlierKafka;
 
 use super::Audit;
-use super::checkpoint::{Entry, GONE};
+use super::checkpoint::GONE;
+use super::entry::Entry;
 use super::reserved::Reserved;
 use crate::audit::bits::Bits;
 use crate::audit::block::Block;

@@ -10,6 +10,7 @@ pub(crate) mod bits;
 pub(crate) mod block;
 mod checkpoint;
 mod done;
+mod entry;
 pub(crate) mod findings;
 mod gone;
 #[cfg(test)]
@@ -44,8 +45,9 @@ use pipeline::PerStage;
 
 pub(crate) use account::Account;
 use checkpoint::Lasting;
-pub(crate) use checkpoint::{Entry, Restoring};
+pub(crate) use checkpoint::Restoring;
 pub(crate) use done::{BlockSet, Done, Late};
+pub(crate) use entry::Entry;
 pub(crate) use gone::{Gone, HeldByStores};
 pub(crate) use origins::{Case, Evidence, Origin};
 pub(crate) use reading::{Rejected, Unknown};

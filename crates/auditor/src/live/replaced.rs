@@ -1,26 +1,18 @@
 //! The end of an auditor whose Kafka was emptied or replaced: it leaves what it knows on the new one, for the next auditor.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use kafka::Topic;
-use petstore::BlockId;
-use service::Beat;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::Live;
 use super::checkpoint::Writer;
-use super::watch::BLOCKS;
-use crate::audit::bits::Bits;
-use crate::audit::{Entry, HeldByStores, STORES};
-use crate::store::Store;
+use crate::audit::{Entry, HeldByStores};
 
 /// Between two looks, and between two tries.
 const REST: Duration = Duration::from_millis(500);
-/// Asking a store what it holds. What it does not answer by then can't be judged.
-const ASKING: Duration = Duration::from_secs(15);
 /// Writing. A Kafka that takes longer to be there does not learn of it.
 const WRITING: Duration = Duration::from_secs(45);
 
@@ -29,28 +21,6 @@ pub(super) async fn wait(live: &Live) {
     while live.watch.is_sure().is_ok() && !live.shutdown.is_cancelled() {
         tokio::time::sleep(REST).await;
     }
-}
-
-/// What a store holds of all blocks of which something is late.
-pub(super) async fn last_look(live: &Live, number: usize, store: &mut Store, beat: &Beat) -> HashMap<BlockId, Bits> {
-    let mut held = HashMap::new();
-    let looking = async {
-        let unsettled = live.audit().unsettled();
-        for blocks in unsettled.chunks(BLOCKS) {
-            for (id, counts) in blocks.iter().zip(store.counts(blocks).await?) {
-                beat.turned();
-                held.insert(
-                    *id,
-                    if counts.found > 0 { store.held(*id, false).await?.present } else { Bits::default() },
-                );
-            }
-        }
-        anyhow::Ok(())
-    };
-    if let Err(err) = tokio::time::timeout(ASKING, looking).await.context("it took too long").flatten() {
-        warn!(stage = STORES[number].name(), "what it has not answered can't be judged: {err:#}");
-    }
-    held
 }
 
 /// Leaves the account, if Kafka was replaced: then it is an error, which ends the process.

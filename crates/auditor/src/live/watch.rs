@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use petstore::BlockId;
 use service::{Beat, Health};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::prune::Pruning;
-use super::replaced::last_look;
 use super::{Live, STUCK};
 use crate::audit::bits::Bits;
 use crate::audit::findings::Stage;
@@ -18,9 +18,11 @@ use crate::store::{Page, Store};
 /// Between two passes over the open blocks.
 const REST: Duration = Duration::from_secs(2);
 /// Blocks in one question.
-pub(super) const BLOCKS: usize = 500;
+const BLOCKS: usize = 500;
 /// Blocks that are looked at sale by sale in one pass. A store that lost more has its counts, and names come later.
 const LOOKED_AT: usize = 50;
+/// The last look at what a store holds. What it does not answer by then can't be judged.
+const ASKING: Duration = Duration::from_secs(15);
 /// Conflicts of a block that are named.
 const CONFLICTS: u32 = 20;
 
@@ -70,6 +72,28 @@ async fn watch(live: &Live, number: usize, store: &mut Store, beat: &Beat) {
             info!(stage, "pruning again in a moment: {err:#}");
         }
     }
+}
+
+/// What a store holds of all blocks of which something is late.
+async fn last_look(live: &Live, number: usize, store: &mut Store, beat: &Beat) -> HashMap<BlockId, Bits> {
+    let mut held = HashMap::new();
+    let looking = async {
+        let unsettled = live.audit().unsettled();
+        for blocks in unsettled.chunks(BLOCKS) {
+            for (id, counts) in blocks.iter().zip(store.counts(blocks).await?) {
+                beat.turned();
+                held.insert(
+                    *id,
+                    if counts.found > 0 { store.held(*id, false).await?.present } else { Bits::default() },
+                );
+            }
+        }
+        anyhow::Ok(())
+    };
+    if let Err(err) = tokio::time::timeout(ASKING, looking).await.context("it took too long").flatten() {
+        warn!(stage = STORES[number].name(), "what it has not answered can't be judged: {err:#}");
+    }
+    held
 }
 
 async fn pass(live: &Live, number: usize, store: &mut Store, page: &mut Page, beat: &Beat) -> anyhow::Result<()> {

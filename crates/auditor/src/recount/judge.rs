@@ -1,6 +1,5 @@
 //! From what was found to findings and counts. Pure.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use petstore::{BlockId, SaleId, State};
@@ -9,6 +8,7 @@ use super::Recount;
 use super::account::Account;
 use super::book::{Book, Flag, Line, Page};
 use super::read::Gaps;
+use super::strange::Strange;
 use crate::audit::findings::{Finding, Kind, Stage, Tally};
 
 /// Findings that are shown whole, by stage and kind.
@@ -21,28 +21,6 @@ pub(crate) struct Missing {
     pub(crate) due_s: u32,
     pub(crate) id: SaleId,
     pub(crate) state: State,
-}
-
-/// Sales, and whole blocks, that nobody sent.
-#[derive(Debug, Default)]
-pub(super) struct Strange {
-    /// On topics.
-    pub(super) sales: BTreeMap<(Stage, SaleId), u64>,
-    /// In stores.
-    pub(super) blocks: BTreeMap<(Stage, BlockId), u64>,
-    /// In stores, and of an earlier Kafka: its loaders' account is gone, so nobody can judge them.
-    pub(super) earlier: BTreeMap<(Stage, BlockId), u64>,
-}
-
-impl Strange {
-    /// Where a block was strange first.
-    pub(super) fn first(&self, stage: Stage, id: BlockId) -> bool {
-        let before = |at: Stage| {
-            self.blocks.contains_key(&(at, id))
-                || self.sales.keys().any(|(on, sale)| (*on, sale.block_id()) == (at, id))
-        };
-        !stage.before().any(before)
-    }
 }
 
 /// Adds the blocks of a pass to what was found, and takes what belongs to none of them out of it.

@@ -26,6 +26,7 @@ mod judge;
 mod logs;
 mod outcome;
 mod read;
+mod strange;
 #[cfg(test)]
 mod tests;
 
@@ -44,12 +45,12 @@ pub(crate) use account::{Account, Reach};
 use book::Book;
 pub(crate) use cut::Cut;
 pub(crate) use judge::Missing;
-use judge::Strange;
 pub(crate) use logs::Kafka;
 pub use outcome::Recount;
 pub(crate) use outcome::grouped;
+use read::Reader;
 pub(crate) use read::{Limit, Limits};
-use read::{Reader, strange_blocks};
+use strange::{Strange, strange_blocks};
 
 /// Sales in a pass, acknowledged or not: some 40 bytes each, so that half of the pod's 256 MiB is not exceeded.
 const PASS: u64 = 3_000_000;

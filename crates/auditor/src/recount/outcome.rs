@@ -8,8 +8,9 @@ use pipeline::PerStage;
 use serde::Serialize;
 
 use super::book::Book;
-use super::judge::{Missing, Strange};
+use super::judge::Missing;
 use super::read::Gaps;
+use super::strange::Strange;
 use crate::audit::findings::{Finding, Kind, Stage, Tallies};
 
 /// Blocks beyond retention that are named.

@@ -10,21 +10,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::account::Account;
 use super::book::{Book, Record};
 use super::cut::Cut;
-use super::judge::Strange;
 use super::logs::{Kafka, has_passed, wait};
 use crate::audit::STORES;
 use crate::audit::findings::Stage;
 use crate::config::Stores;
-use crate::store::{Page, Store};
+use crate::store::Store;
 
 /// Conflicts of one block that are read.
 const CONFLICTS: u32 = 1_000;
-
-/// Asking which Kafka this is.
-const ASKING: Duration = Duration::from_secs(30);
 
 /// How long is waited.
 #[derive(Clone, Copy, Debug)]
@@ -276,44 +271,9 @@ fn hold(store: &mut Store, number: usize, id: BlockId, book: &mut Book<'_>) -> a
 }
 
 /// Which Kafka this is, as the stores keep it with their positions.
-fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
+pub(super) fn installation(kafka: &kafka::Config, deadline: Instant) -> anyhow::Result<String> {
     let shutdown = CancellationToken::new();
     let asked = async { tokio::time::timeout_at(deadline.into(), kafka.installation(&shutdown)).await };
     let answer = Handle::current().block_on(asked);
     Ok(answer.context("asking which kafka this is: no answer in time")??.to_string())
-}
-
-/// The blocks in the stores that had not been reserved at the cut: those of an earlier Kafka, and those that nobody reserved.
-pub(super) fn strange_blocks(
-    kafka: &Kafka,
-    stores: &mut Stores,
-    account: &Account,
-    strange: &mut Strange,
-) -> anyhow::Result<()> {
-    let runtime = Handle::current();
-    let installation = installation(&kafka.config, Instant::now() + ASKING)?;
-    for (stage, store) in [(Stage::Cached, &mut stores.redis), (Stage::Stored, &mut stores.postgres)] {
-        let Some(store) = store else { continue };
-        // Before it lists its blocks: what it stores after it has adopted this Kafka has been reserved by then.
-        let are_earlier = runtime.block_on(store.is_of_earlier_kafka(&installation))?;
-        let mut page = Page::default();
-        loop {
-            let mut blocks = runtime.block_on(store.blocks(&mut page))?;
-            blocks.retain(|listed| !account.has_reserved(listed.id));
-            if !blocks.is_empty() {
-                let ids: Vec<BlockId> = blocks.iter().map(|listed| listed.id).collect();
-                for (listed, counts) in blocks.iter().zip(runtime.block_on(store.counts(&ids))?) {
-                    let is_earlier = listed.is_earlier || are_earlier;
-                    let found = if is_earlier { &mut strange.earlier } else { &mut strange.blocks };
-                    if counts.found > 0 {
-                        found.insert((stage, listed.id), counts.found);
-                    }
-                }
-            }
-            if page.is_at_start() {
-                break;
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,8 +6,9 @@ use petstore::{BlockId, Sale, SaleId, State};
 use pipeline::PerStage;
 
 use super::book::{Book, Record};
-use super::judge::{Strange, judge};
+use super::judge::judge;
 use super::read::Gaps;
+use super::strange::Strange;
 use super::*;
 use crate::audit::findings::Kind;
 use crate::model::tests::{parameters, sales_of};
