@@ -3,6 +3,7 @@
 //! Its size follows the time and not the sales: histograms are compressed, and a step keeps a bounded number of points. The
 //! published schema is `capsule.schema.json`, which is generated from these types.
 
+mod recovery;
 #[cfg(test)]
 pub(crate) mod schema;
 
@@ -14,12 +15,12 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnose::{Diagnosis, Evidence, Installation};
-use crate::elasticity::{Jump, Recovery};
 use crate::judge::{Criterion, Judged};
 use crate::mode::Mode;
 use crate::search::{Found, Phase, Step};
 use crate::statistics::{median, range};
 use crate::verdict::{Decision, Verdict};
+pub use recovery::{Jump, Recovery, Scaled};
 
 /// What the first field of a capsule is.
 pub const FORMAT: &str = "kapture-capsule";

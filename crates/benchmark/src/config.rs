@@ -9,8 +9,8 @@ use kafka::results::RunName;
 use serde::Deserialize;
 use service::{BoundedDuration, HostPort, Secret};
 
+use crate::capsule::Jump;
 use crate::diagnose::Installation;
-use crate::elasticity::Jump;
 use crate::mode::Mode;
 
 /// The variables `BENCHMARK_*`.

@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use super::chart;
 use super::words::{capitalised, duration, escaped, or_unknown, rate, short};
-use crate::capsule::Capsule;
-use crate::elasticity::{Jump, Recovery};
+use crate::capsule::{Capsule, Jump, Recovery};
 use crate::judge::written;
 use crate::search::Phase;
 

@@ -1,7 +1,7 @@
 //! What is printed every ten seconds: plain lines of at most 110 columns, since a pod's log is not a terminal.
 
 use super::words::{duration, or_unknown, rate, short};
-use crate::elasticity::Jump;
+use crate::capsule::Jump;
 use crate::judge::{Criterion, Judged, Met};
 use crate::search::{Outcome, Phase};
 

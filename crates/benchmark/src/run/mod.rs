@@ -31,10 +31,9 @@ pub use http::Http;
 pub use pace::Pace;
 pub use shown::Shown;
 
-use crate::capsule::{Capsule, StepRecord, bounded};
+use crate::capsule::{Capsule, Jump, StepRecord, bounded};
 use crate::config::Config;
 use crate::diagnose::{Installation, Moment};
-use crate::elasticity::Jump;
 use crate::judge::{Judged, Terms, judge};
 use crate::report::progress::{self, COLUMNS};
 use crate::search::{Limits, Next, Outcome, Past, Phase, Search, Step};

@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use benchmark::capsule::{Audit, Capsule, FORMAT, Parameters, PodRecord, Point, Proof, StepRecord, VERSION};
+use benchmark::capsule::{
+    Audit, Capsule, FORMAT, Jump, Parameters, PodRecord, Point, Proof, Recovery, Scaled, StepRecord, VERSION,
+};
 use benchmark::decide::decide;
 use benchmark::diagnose::{Evidence, diagnose};
-use benchmark::elasticity::{self, Jump, Recovery, Scaled};
+use benchmark::elasticity;
 use benchmark::judge::{Criterion, Judged, Lag, Met, StageLatency, written};
 use benchmark::mode::Mode;
 use benchmark::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
