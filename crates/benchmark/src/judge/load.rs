@@ -34,7 +34,8 @@ pub(super) struct Schedule {
     pub(super) short_own: Option<f64>,
     /// The same while it did not.
     pub(super) short_blocked: Option<f64>,
-    /// Share of sales handed over late, if by milliseconds only, since a loader waited for a CPU; none if it can't tell.
+    /// Share of sales that the loader with the largest `late_own` handed over late, if by milliseconds only, since it waited
+    /// for a CPU; none if it can't tell.
     late_for_cpu: Option<f64>,
 }
 
@@ -46,12 +47,14 @@ impl Schedule {
         let worst = |share: fn(&Self) -> Option<f64>| {
             each.iter().map(|it| share(it.as_ref()?)).reduce(|all, one| Some(all?.max(one?))).flatten()
         };
+        let late = |it: &Self| it.late_own.unwrap_or(0.0);
+        let latest = each.iter().flatten().max_by(|one, other| late(one).total_cmp(&late(other)));
         Self {
             late_own: worst(|it| it.late_own),
             late_blocked: worst(|it| it.late_blocked),
             short_own: worst(|it| it.short_own),
             short_blocked: worst(|it| it.short_blocked),
-            late_for_cpu: each.iter().filter_map(|it| it.as_ref()?.late_for_cpu).reduce(f64::max),
+            late_for_cpu: latest.and_then(|it| it.late_for_cpu),
         }
     }
 }
