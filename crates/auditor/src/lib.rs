@@ -55,5 +55,9 @@ pub(crate) mod model;
 pub mod recount;
 mod store;
 
+/// What is freed in one thread must be there for the others: of glibc's, after a backlog was read, each had a part of the limit.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 pub use config::{Config, Stores};
 pub use store::Store;
