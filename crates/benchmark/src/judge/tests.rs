@@ -244,6 +244,24 @@ fn a_loader_at_its_cpu_limit_makes_it_invalid() {
 }
 
 #[test]
+fn why_a_loader_was_late_is_not_taken_from_another() {
+    let judged = with(|window| {
+        let lag = |ms| histogram(&[(1, 60_000), (ms, 5_000)]);
+        report(&mut window.drained, "loader").latencies.insert("schedule_lag".to_owned(), lag(200));
+        for snapshot in [&mut window.begin, &mut window.end, &mut window.drained] {
+            report(snapshot, "loader").counters.insert(LATE_THROTTLED.to_owned(), 0);
+            let mut other = snapshot.reports.iter().find(|it| it.component == "loader").unwrap().clone();
+            other.report.pod = "loader-1".to_owned();
+            snapshot.reports.push(other);
+        }
+        let other = &mut window.drained.reports.last_mut().unwrap().report;
+        other.latencies.insert("schedule_lag".to_owned(), lag(20));
+        other.counters.insert(LATE_THROTTLED.to_owned(), 5_000);
+    });
+    assert_eq!(invalid_by(&judged), ("loaders on schedule", "8.33 % late, 0.00 % not sent by own fault"));
+}
+
+#[test]
 fn a_load_that_was_not_planned_as_asked_makes_it_invalid() {
     let judged = with(|window| {
         *report(&mut window.end, "loader").counters.get_mut("due").unwrap() -= 3_000;

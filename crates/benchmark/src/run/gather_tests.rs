@@ -115,6 +115,10 @@ fn a_program_is_what_its_report_says_of_its_container_and_threads() {
     assert!(is(sink.cpu_cores, 0.7) && is(sink.cpu_limit, 1.0) && is(sink.throttled, 0.4), "{sink:?}");
     assert!(is(sink.run_queue, 0.2), "time throttled does not count as waiting for others: {sink:?}");
     assert!(is(sink.busiest_thread, 0.6), "{sink:?}");
+    assert!(
+        is(sink.read_bytes, 7.0) && is(sink.write_bytes, 9.0),
+        "its group does not count, its processes do: {sink:?}"
+    );
     assert_eq!((sink.fsync_ms, sink.gc, sink.memory_limit), (None, None, None), "what was not said is unknown");
     let stored = moment.stages.iter().find(|stage| stage.stage == "stored").unwrap();
     assert!(is(stored.ceiling, 500.0) && is(stored.rows_per_commit, 100.0), "{stored:?}");
