@@ -55,10 +55,11 @@ bring() {
 # await SERVER: returns when it answers, or dies with the end of its log. A Kafka with the topics of a hundred tests took 70 s
 # on a busy machine.
 await() {
-  local deadline=$((SECONDS + 180))
+  local patience=180
+  local deadline=$((SECONDS + patience))
   until "ready_$1"; do
     running "$1" || die "$1 ended: $(tail -n 5 "$DIRECTORY/$1/log")"
-    [ "$SECONDS" -lt "$deadline" ] || die "$1 was not ready within 180 s: $(tail -n 5 "$DIRECTORY/$1/log")"
+    [ "$SECONDS" -lt "$deadline" ] || die "$1 was not ready within $patience s: $(tail -n 5 "$DIRECTORY/$1/log")"
     sleep 0.1
   done
 }

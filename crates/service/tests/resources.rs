@@ -1,11 +1,11 @@
 //! The readers on real control groups of this machine, of both versions. Needs root, as the servers of other tests do.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{major, minor, stat};
 use service::Resources;
 use service::resources::{Limit, Reader};
 
@@ -79,9 +79,8 @@ fn mounted(file_system: &str, option: &str) -> Option<PathBuf> {
 
 /// The number of the disk that a directory is on: that of the whole one, since control groups know no partitions.
 fn disk_of(directory: &Path) -> String {
-    let device = fs::metadata(directory).unwrap().dev();
-    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
-    let device = PathBuf::from(format!("/sys/dev/block/{major}:{minor}"));
+    let device = stat(directory).unwrap().st_dev;
+    let device = PathBuf::from(format!("/sys/dev/block/{}:{}", major(device), minor(device)));
     let whole = if fs::exists(device.join("partition")).unwrap() { device.join("..") } else { device };
     fs::read_to_string(whole.join("dev")).expect("it is on a disk").trim().to_owned()
 }
