@@ -5,4 +5,5 @@ for component in $components; do
   check "$component is killed without grace" k delete pod "$pod" --grace-period=0 --force
   check "all pods are ready after the death of $component" within 120 ready 10
 done
-check "helm test passes after one kill per component" helm test kapture -n "$NAMESPACE" --logs
+# What is late may be so for a while. A sale that is lost, doubled or altered fails every run, since the auditor never forgets it.
+check "helm test passes after one kill per component" within 180 helm test kapture -n "$NAMESPACE" --logs

@@ -77,7 +77,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { sales: Duration::from_secs(110), pass: Duration::from_mins(1), alive: Duration::from_secs(30) }
+        Self { sales: Duration::from_secs(110), pass: Duration::from_mins(1), alive: Duration::from_mins(1) }
     }
 }
 
