@@ -1,11 +1,12 @@
 # Counted checks: a failed one is shown, and the session continues.
 passed=0 failed=0
 
-# check CLAIM COMMAND...: counts the claim as passed if the command succeeds.
+# check CLAIM COMMAND...: counts the claim as passed if the command succeeds within LONGEST seconds.
+LONGEST=400
 check() {
   local claim=$1 begun=$SECONDS output
   shift
-  if output=$("$@" 2>&1); then
+  if output=$(bounded "$LONGEST" "$@" 2>&1); then
     passed=$((passed + 1))
     printf 'ok    %3ds  %s\n' $((SECONDS - begun)) "$claim"
   else
@@ -13,6 +14,24 @@ check() {
     printf 'FAIL  %3ds  %s\n' $((SECONDS - begun)) "$claim"
     sed 's/^/            /' <<<"$output" | tail -n 40
   fi
+}
+
+# bounded SECONDS COMMAND...: runs the command, a function too, and ends it with all that it started when the time is over.
+bounded() {
+  local limit=$1 job watch status=0
+  shift
+  "$@" <&0 &
+  job=$!
+  { sleep "$limit" && echo "ended after $limit s: $*" && end_tree "$job"; } &
+  watch=$!
+  wait "$job" || status=$?
+  end_tree "$watch"
+  return "$status"
+}
+end_tree() {
+  local child
+  for child in $(pgrep -P "$1"); do end_tree "$child"; done
+  kill "$1" 2>/dev/null || true
 }
 
 # within SECONDS COMMAND...: repeats the command until it succeeds.

@@ -27,8 +27,8 @@ is_code() {
 }
 check "and its exit code" is_code
 check "it ran once" test "$(of_run run-1 .metadata.name | wc -w)" = 1
-check "its report is served" prints "<!doctype html>" exporter /results/run-1.html
-check "and its capsule" prints kapture-capsule exporter /results/run-1.json
+check "its report is served" within 30 prints "<!doctype html>" exporter /results/run-1.html
+check "and its capsule" within 30 prints kapture-capsule exporter /results/run-1.json
 check "the loads are what they were" within 30 asked_is "$rate"
 
 check "another Job" k create job run-2 --from=cronjob/kapture-benchmark
