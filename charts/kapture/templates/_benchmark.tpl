@@ -59,7 +59,7 @@
 {{/* Takes the root. Returns what the load is made of: runs can be compared only if it is the same. */}}
 {{- define "kapture.benchmarkLoad" -}}
 {{- $pairs := list -}}
-{{- range $name := list "seed" "stores" "customers" "skew" "days" -}}
+{{- range $name := list "seed" "stores" "customers" "skew" "hotStore" "days" -}}
 {{- $pairs = append $pairs (printf "%s=%d" $name (index $.Values.loader $name | int64)) -}}
 {{- end -}}
 {{- join "," $pairs -}}

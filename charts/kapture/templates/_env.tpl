@@ -112,6 +112,8 @@
   value: {{ int64 .customers | quote }}
 - name: LOADER_SKEW
   value: {{ int64 .skew | quote }}
+- name: LOADER_HOT_STORE
+  value: {{ int64 .hotStore | quote }}
 - name: LOADER_DAYS
   value: {{ int64 .days | quote }}
 - name: LOADER_STOP_AFTER

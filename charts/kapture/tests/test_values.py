@@ -38,6 +38,7 @@ CHANGES = {
     "loader.stores": ("50", []),
     "loader.customers": ("2000", []),
     "loader.skew": ("0", []),
+    "loader.hotStore": ("50", []),
     "loader.days": ("30", []),
     "loader.stopAfter": ("90m", []),
     "etl.fanOut.transactionInterval": ("20ms", []),

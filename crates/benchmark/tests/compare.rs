@@ -76,6 +76,7 @@ fn unlike_runs_are_refused_naming_what_differs() {
         "model of the sales: 1 and 2",
         "loader.customers: 10000 and unknown",
         "loader.days: 365 and unknown",
+        "loader.hotStore: 0 and unknown",
         "loader.seed: 2014 and 7",
         "loader.skew: 100 and unknown",
         "loader.stores: 1000 and unknown",

@@ -178,7 +178,7 @@ mod tests {
 
     fn sale() -> Sale {
         let petstore = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap();
-        petstore.block(BlockId { run: 0x2a, loader: 0, block: 7 }).swap_remove(3)
+        petstore.block(BlockId { run: 0x2a, loader: 0, block: 7 }).to_sales().swap_remove(3)
     }
 
     fn header() -> SaleHeader {

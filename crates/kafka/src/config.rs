@@ -249,7 +249,7 @@ impl Config {
         self.sales_partition_bytes() / 2
     }
 
-    /// Bytes the topic of a state keeps: its share by population of three tenths of the whole, by which the chart's
+    /// Bytes the topic of a state keeps: its share by people and income of three tenths of the whole, by which the chart's
     /// `_validate.tpl` sizes the volume of Postgres.
     pub(crate) fn state_bytes(&self, state: State) -> i64 {
         #[expect(clippy::cast_possible_truncation, reason = "a share of an i64 is an i64")]

@@ -1,6 +1,6 @@
 //! `LOADER_*`: what is sold, and how fast.
 
-use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, SKEW, STORES};
+use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, HOT_STORE, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
 use service::{BoundedDuration, Secret, Whole};
 
@@ -34,9 +34,12 @@ pub struct Config {
     /// Customers of this loader.
     #[serde(default = "customers")]
     pub customers: Customers,
-    /// How much a state's population counts, in percent.
+    /// How much a state's people and incomes count, in percent.
     #[serde(default = "skew")]
     pub skew: Skew,
+    /// Percent of all sales that one store has on top of its own.
+    #[serde(default = "hot_store")]
+    pub hot_store: HotStore,
     /// Simulated days of a block.
     #[serde(default = "days")]
     pub days: Days,
@@ -52,6 +55,8 @@ pub type Stores = Whole<u32, { *STORES.start() as u64 }, { *STORES.end() as u64 
 pub type Customers = Whole<u32, { *CUSTOMERS.start() as u64 }, { *CUSTOMERS.end() as u64 }, { COHORT as u64 }>;
 /// See [`Parameters::skew`].
 pub type Skew = Whole<u32, { *SKEW.start() as u64 }, { *SKEW.end() as u64 }>;
+/// See [`Parameters::hot_store`].
+pub type HotStore = Whole<u32, { *HOT_STORE.start() as u64 }, { *HOT_STORE.end() as u64 }>;
 /// See [`Parameters::days`].
 pub type Days = Whole<u32, { *DAYS.start() as u64 }, { *DAYS.end() as u64 }>;
 
@@ -60,13 +65,14 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 impl Config {
     /// What the blocks are generated from.
     pub fn parameters(&self) -> Parameters {
-        let Self { seed, stores, customers, skew, days, .. } = *self;
+        let Self { seed, stores, customers, skew, hot_store, days, .. } = *self;
         Parameters {
             model: MODEL,
             seed: seed.get(),
             stores: stores.get(),
             customers: customers.get(),
             skew: skew.get(),
+            hot_store: hot_store.get(),
             days: days.get(),
         }
     }
@@ -91,6 +97,10 @@ fn customers() -> Customers {
 
 fn skew() -> Skew {
     u64::from(Parameters::default().skew).try_into().expect(DEFAULT)
+}
+
+fn hot_store() -> HotStore {
+    u64::from(Parameters::default().hot_store).try_into().expect(DEFAULT)
 }
 
 fn days() -> Days {
@@ -132,14 +142,14 @@ mod tests {
     fn what_is_said_counts() {
         let config = read(serde_json::json!({
             "ordinal": 0, "rate": "12.5", "catch_up": "3", "stop_after": "90m", "seed": 7, "stores": 10,
-            "customers": 400, "skew": 0, "days": 30
+            "customers": 400, "skew": 0, "hot_store": 5, "days": 30
         }))
         .unwrap();
         assert_eq!(config.rate.micro(), 12_500_000);
         assert_eq!(config.stop_after.get(), Duration::from_mins(90));
         assert_eq!(
             config.parameters(),
-            Parameters { model: MODEL, seed: 7, stores: 10, customers: 400, skew: 0, days: 30 }
+            Parameters { model: MODEL, seed: 7, stores: 10, customers: 400, skew: 0, hot_store: 5, days: 30 }
         );
     }
 

@@ -96,7 +96,10 @@ pub async fn run(
 
     let time = load.time.start("maker");
     let count = load.metrics.made.clone();
-    let making = thread("maker", move || stock::make(&petstore, &reserved, &make, &time, &count))?;
+    let making = thread("maker", move || {
+        stock::make(&petstore, &reserved, &make, &time, &count);
+        Ok(())
+    })?;
     let (runtime, stop) = (Handle::current(), shutdown.clone());
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.

@@ -347,9 +347,9 @@ mod tests {
     #[test]
     fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
         let kafka = nobody();
-        let sales = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
+        let block = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
         let (ready, stock) = channel();
-        pieces(ID, &sales).for_each(|piece| ready.send(piece.unwrap()).unwrap());
+        pieces(&block).for_each(|piece| ready.send(piece).unwrap());
         let load = load();
         let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
         let (clock, metrics) = (load.begin(), &load.metrics);
@@ -369,8 +369,8 @@ mod tests {
     #[test]
     fn a_block_is_sent_piece_by_piece_to_its_end() {
         let kafka = nobody();
-        let sales = Petstore::new(Parameters::default()).unwrap().block(ID);
-        let mut made: Vec<Stock> = pieces(ID, &sales).map(Result::unwrap).collect();
+        let block = Petstore::new(Parameters::default()).unwrap().block(ID);
+        let mut made: Vec<Stock> = pieces(&block).collect();
         let (ready, stock) = channel();
         let load = load();
         let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
@@ -386,11 +386,11 @@ mod tests {
         for piece in second {
             ready.send(piece).unwrap();
         }
-        for _ in end as usize..sales.len() {
+        for _ in end as usize..block.len() {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         }
         assert!(sending.current.is_none());
         assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked), "no other block is reserved");
-        assert_eq!(load.metrics.sent.get(), sales.len() as u64);
+        assert_eq!(load.metrics.sent.get(), block.len() as u64);
     }
 }

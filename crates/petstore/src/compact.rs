@@ -25,8 +25,10 @@ pub(crate) fn read(body: &str) -> Option<SaleRef<'_>> {
         id: rest.number("},\"customer\":{\"id\":")?,
         first: rest.text(",\"first\":\"")?,
         last: rest.text(",\"last\":\"")?,
+        street: rest.text(",\"street\":\"")?,
         state: rest.state(",\"state\":\"")?,
         city: rest.text(",\"city\":\"")?,
+        zip: rest.text(",\"zip\":\"")?,
         pets: Pets { dogs: rest.number(",\"pets\":{\"dogs\":")?, cats: rest.number(",\"cats\":")? },
     };
     rest.skip("}},\"items\":[")?;
@@ -113,7 +115,7 @@ mod tests {
 
     static BODIES: LazyLock<Vec<String>> = LazyLock::new(|| {
         let petstore = Petstore::new(Parameters { days: 30, ..Parameters::default() }).unwrap();
-        let sales = (0..4).flat_map(|block| petstore.block(BlockId { run: u32::MAX, loader: 3, block }));
+        let sales = (0..4).flat_map(|block| petstore.block(BlockId { run: u32::MAX, loader: 3, block }).to_sales());
         sales.map(|sale| serde_json::to_string(&sale).unwrap()).collect()
     });
 

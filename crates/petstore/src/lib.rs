@@ -14,12 +14,13 @@
 //! use petstore::{BlockId, Parameters, Petstore, Sale, digest};
 //!
 //! let petstore = Petstore::new(Parameters { days: 30, ..Parameters::default() })?;
-//! let sales = petstore.block(BlockId { run: 0x9f3a_1c22, loader: 0, block: 3 });
+//! let block = petstore.block(BlockId { run: 0x9f3a_1c22, loader: 0, block: 3 });
 //!
-//! let body = serde_json::to_vec(&sales[7])?;
+//! let (sent, mut body) = (block.get(7).ok_or("a month has more sales")?, Vec::new());
+//! sent.write_json(&mut body);
 //! let received: Sale = serde_json::from_slice(&body)?;
 //! assert_eq!(received.id.to_string(), "9f3a1c22/0/3/7");
-//! assert_eq!(digest(&received), digest(&sales[7]));
+//! assert_eq!(digest(&received), sent.digest());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -33,8 +34,10 @@ mod state;
 mod valid;
 
 pub use ids::{BlockId, ParseIdError, SaleId};
-pub use model::Petstore;
-pub use parameters::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, MODEL, Parameters, ParametersError, SKEW, STORES};
+pub use model::{Block, Generated, Petstore};
+pub use parameters::{
+    COHORT, CUSTOMERS, DAYS, GREATEST_SEED, HOT_STORE, MODEL, Parameters, ParametersError, SKEW, STORES,
+};
 pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_digest};
 pub use sale_ref::SaleRef;
 pub use state::{ParseStateError, State};

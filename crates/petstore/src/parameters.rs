@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 /// The version of the model in this crate. It changes whenever the sales of any block would.
-pub const MODEL: u32 = 1;
+pub const MODEL: u32 = 2;
 
 /// How many customers share a block.
 pub const COHORT: u32 = 200;
@@ -26,9 +26,11 @@ pub struct Parameters {
     pub stores: u32,
     /// How many customers each loader has: a multiple of [`COHORT`], 200 to 10,000,000.
     pub customers: u32,
-    /// How much a state's population counts, in percent: 0 makes all states alike, 100 gives them
+    /// How much a state's share of people and income counts, in percent: 0 makes all states alike, 100 gives them
     /// their true shares, 200 squares the differences; up to 400.
     pub skew: u32,
+    /// How many percent of all sales take place in one store, number 0, on top of its own; up to 100.
+    pub hot_store: u32,
     /// The simulated days of each block, 1 to 3,660.
     pub days: u32,
 }
@@ -64,6 +66,8 @@ pub const STORES: RangeInclusive<u32> = 1..=100_000;
 pub const CUSTOMERS: RangeInclusive<u32> = COHORT..=10_000_000;
 /// The skew that there may be, in percent.
 pub const SKEW: RangeInclusive<u32> = 0..=400;
+/// The percent of all sales that one store may have on top of its own.
+pub const HOT_STORE: RangeInclusive<u32> = 0..=100;
 /// The days that a block may have: ten years. With the longest blocks and the highest block number, simulated seconds
 /// still fit 63 bits.
 pub const DAYS: RangeInclusive<u32> = 1..=3_660;
@@ -79,6 +83,7 @@ impl Parameters {
         within("stores", self.stores, &STORES)?;
         within("customers", self.customers, &CUSTOMERS)?;
         within("skew", self.skew, &SKEW)?;
+        within("hot_store", self.hot_store, &HOT_STORE)?;
         within("days", self.days, &DAYS)?;
         if !self.customers.is_multiple_of(COHORT) {
             return Err(ParametersError::Cohorts(self.customers));
@@ -94,10 +99,10 @@ fn within(name: &'static str, value: u32, limits: &RangeInclusive<u32>) -> Resul
     Err(ParametersError::Limits { name, value, least: *limits.start(), most: *limits.end() })
 }
 
-/// A year of 1,000 stores, with 10,000 customers a loader, spread as people are.
+/// A year of 1,000 stores, with 10,000 customers a loader, spread as people and incomes are.
 impl Default for Parameters {
     fn default() -> Self {
-        Self { model: MODEL, seed: 2014, stores: 1_000, customers: 10_000, skew: 100, days: 365 }
+        Self { model: MODEL, seed: 2014, stores: 1_000, customers: 10_000, skew: 100, hot_store: 0, days: 365 }
     }
 }
 
@@ -110,6 +115,7 @@ struct Unchecked {
     stores: u32,
     customers: u32,
     skew: u32,
+    hot_store: u32,
     days: u32,
 }
 
@@ -117,8 +123,8 @@ impl TryFrom<Unchecked> for Parameters {
     type Error = ParametersError;
 
     fn try_from(raw: Unchecked) -> Result<Self, Self::Error> {
-        let Unchecked { model, seed, stores, customers, skew, days } = raw;
-        Self { model, seed, stores, customers, skew, days }.checked()
+        let Unchecked { model, seed, stores, customers, skew, hot_store, days } = raw;
+        Self { model, seed, stores, customers, skew, hot_store, days }.checked()
     }
 }
 
@@ -134,20 +140,24 @@ mod tests {
     fn parameters_survive_their_json() {
         let parameters = Parameters::default();
         let json = serde_json::to_string(&parameters).unwrap();
-        assert_eq!(json, r#"{"model":1,"seed":2014,"stores":1000,"customers":10000,"skew":100,"days":365}"#);
+        assert_eq!(
+            json,
+            r#"{"model":2,"seed":2014,"stores":1000,"customers":10000,"skew":100,"hot_store":0,"days":365}"#
+        );
         assert_eq!(serde_json::from_str::<Parameters>(&json).unwrap(), parameters);
     }
 
     #[test]
     fn a_bad_parameter_is_named_with_its_value_and_the_fix() {
         for (name, value, fix) in [
-            ("model", 9, "set model to 1"),
+            ("model", 9, "set model to 2"),
             ("stores", 0, "from 1 to 100000"),
             ("stores", 100_001, "from 1 to 100000"),
             ("customers", 199, "from 200 to 10000000"),
             ("customers", 10_000_200, "from 200 to 10000000"),
             ("customers", 1_001, "a multiple of 200, such as 1200"),
             ("skew", 401, "from 0 to 400"),
+            ("hot_store", 101, "from 0 to 100"),
             ("days", 0, "from 1 to 3660"),
             ("days", 3_661, "from 1 to 3660"),
         ] {

@@ -50,10 +50,16 @@ pub struct Customer {
     pub first: Cow<'static, str>,
     /// The last name.
     pub last: Cow<'static, str>,
+    /// The house number and street of their home; empty in sales of model 1, which may still be on their way.
+    #[serde(default)]
+    pub street: Cow<'static, str>,
     /// The state of their home, which is not always the store's.
     pub state: State,
     /// The city of their home.
     pub city: Cow<'static, str>,
+    /// Five digits; empty in sales of model 1.
+    #[serde(default)]
+    pub zip: Cow<'static, str>,
     /// Whom they buy for.
     pub pets: Pets,
 }
@@ -131,11 +137,23 @@ impl Sale {
 /// integers little-endian in their own width, text and lists behind their length as `u32`.
 #[must_use]
 pub fn digest(sale: &Sale) -> u64 {
-    // Without `..`, so that a new field doesn't compile until it is part of the digest.
+    // Without `..`, here and below, so that a new field doesn't compile until it is part of the digest.
     let Sale { id, time, store, customer, items, cents } = sale;
+    digest_of(*id, *time, store, customer, items.iter(), *cents)
+}
+
+/// [`digest`] of the parts of a sale.
+pub(crate) fn digest_of<'a>(
+    id: SaleId,
+    time: u64,
+    store: &Store,
+    customer: &Customer,
+    items: impl ExactSizeIterator<Item = &'a Item>,
+    cents: u32,
+) -> u64 {
     let mut bytes = Encoding::new();
-    bytes.id(*id);
-    bytes.u64(*time);
+    bytes.id(id);
+    bytes.u64(time);
 
     let Store { id, name, state, city, zip } = store;
     bytes.u32(*id);
@@ -144,16 +162,18 @@ pub fn digest(sale: &Sale) -> u64 {
     bytes.text(city);
     bytes.text(zip);
 
-    let Customer { id, first, last, state, city, pets: Pets { dogs, cats } } = customer;
+    let Customer { id, first, last, street, state, city, zip, pets: Pets { dogs, cats } } = customer;
     bytes.u64(*id);
     bytes.text(first);
     bytes.text(last);
+    bytes.text(street);
     bytes.state(*state);
     bytes.text(city);
+    bytes.text(zip);
     bytes.0.extend([*dogs, *cats]);
 
     bytes.items(items);
-    bytes.u32(*cents);
+    bytes.u32(cents);
     bytes.digest()
 }
 
@@ -161,19 +181,31 @@ pub fn digest(sale: &Sale) -> u64 {
 #[must_use]
 pub fn receipt_digest(receipt: &Receipt) -> u64 {
     let Receipt { id, time, state, store, customer, items, cents } = receipt;
+    receipt_digest_of(*id, *time, (*state, *store, *customer), items.iter(), *cents)
+}
+
+/// [`receipt_digest`] of the parts of a receipt: `whose` are the state, the store and the customer.
+pub(crate) fn receipt_digest_of<'a>(
+    id: SaleId,
+    time: u64,
+    whose: (State, u32, u64),
+    items: impl ExactSizeIterator<Item = &'a Item>,
+    cents: u32,
+) -> u64 {
+    let (state, store, customer) = whose;
     let mut bytes = Encoding::new();
-    bytes.id(*id);
-    bytes.u64(*time);
-    bytes.state(*state);
-    bytes.u32(*store);
-    bytes.u64(*customer);
+    bytes.id(id);
+    bytes.u64(time);
+    bytes.state(state);
+    bytes.u32(store);
+    bytes.u64(customer);
     bytes.items(items);
-    bytes.u32(*cents);
+    bytes.u32(cents);
     bytes.digest()
 }
 
 /// The version of the encoding below a digest.
-const ENCODING: u8 = 1;
+const ENCODING: u8 = 2;
 
 struct Encoding(Vec<u8>);
 
@@ -190,7 +222,7 @@ impl Encoding {
         }
     }
 
-    fn items(&mut self, items: &[Item]) {
+    fn items<'a>(&mut self, items: impl ExactSizeIterator<Item = &'a Item>) {
         self.length(items.len());
         for Item { category, brand, flavor, size, cents } in items {
             for text in [category, brand, flavor, size] {

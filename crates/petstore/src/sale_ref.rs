@@ -57,10 +57,16 @@ pub struct CustomerRef<'a> {
     #[serde(borrow)]
     pub last: Text<'a>,
     /// As in [`crate::Customer`].
+    #[serde(borrow, default)]
+    pub street: Text<'a>,
+    /// As in [`crate::Customer`].
     pub state: State,
     /// As in [`crate::Customer`].
     #[serde(borrow)]
     pub city: Text<'a>,
+    /// As in [`crate::Customer`].
+    #[serde(borrow, default)]
+    pub zip: Text<'a>,
     /// As in [`crate::Customer`].
     pub pets: Pets,
 }
@@ -73,7 +79,7 @@ pub struct Checked {
 }
 
 /// A text that every store can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
 /// Postgres can't store text with a zero byte.

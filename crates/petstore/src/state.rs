@@ -81,9 +81,6 @@ states! {
     Wy "wy" "Wyoming" 576_851;
 }
 
-/// The sum of all states' populations.
-const POPULATION: u32 = 331_449_281;
-
 impl State {
     /// Returns the postal code in lower case, such as "ca": the last part of the state's topic.
     #[must_use]
@@ -107,12 +104,6 @@ impl State {
     #[must_use]
     pub const fn population(self) -> u32 {
         Self::POPULATIONS[self.index()]
-    }
-
-    /// Returns the share of the country's population that lives here, 0 to 1.
-    #[must_use]
-    pub fn share(self) -> f64 {
-        f64::from(self.population()) / f64::from(POPULATION)
     }
 }
 
@@ -185,9 +176,7 @@ mod tests {
 
     #[test]
     fn populations_add_up_to_the_country() {
-        assert_eq!(State::ALL.iter().map(|state| state.population()).sum::<u32>(), POPULATION);
-        let shares: f64 = State::ALL.iter().map(|state| state.share()).sum();
-        assert!((shares - 1.0).abs() < 1e-12);
+        assert_eq!(State::ALL.iter().map(|state| state.population()).sum::<u32>(), 331_449_281);
         assert_eq!((State::Ca.name(), State::Ca.population()), ("California", 39_538_223));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
     let petstore = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap();
-    petstore.block(BlockId { run: 7, loader: 1, block: 2 })
+    petstore.block(BlockId { run: 7, loader: 1, block: 2 }).to_sales()
 });
 
 fn sale() -> impl Strategy<Value = &'static Sale> {

@@ -86,7 +86,7 @@ mod tests {
     fn sale() -> Sale {
         let parameters = Parameters { seed: 1, ..Parameters::default() };
         let block = BlockId { run: 1, loader: 0, block: 0 };
-        Petstore::new(parameters).unwrap().block(block).swap_remove(0)
+        Petstore::new(parameters).unwrap().block(block).to_sales().swap_remove(0)
     }
 
     #[test]

@@ -16,16 +16,18 @@ pub(crate) async fn run(kafka: &kafka::Config, count: u64, partitions: i32) -> a
     let mut producer = BulkProducer::new(kafka)?;
     let petstore = Petstore::new(Parameters::default())?;
     let begun = Instant::now();
-    let (mut sent, mut bytes) = (0, 0);
+    let (mut sent, mut bytes, mut body) = (0, 0, Vec::new());
     for block in 0.. {
-        for sale in petstore.block(BlockId { run: 1, loader: 0, block }) {
+        for sale in petstore.block(BlockId { run: 1, loader: 0, block }).iter() {
             if sent == count {
                 producer.flush(topics::LIMIT).context("waiting for the answers")?;
                 let seconds = begun.elapsed().as_secs_f64();
                 return Ok(json!({"sales": sent, "mean_bytes": bytes / sent.max(1), "seconds": seconds}));
             }
-            let header = SaleHeader { id: sale.id, due_us: service::unix_us(), state: sale.state() };
-            let (key, body) = (sale.store.id.to_string(), serde_json::to_vec(&sale)?);
+            let header = SaleHeader { id: sale.id(), due_us: service::unix_us(), state: sale.state() };
+            let key = sale.store().id.to_string();
+            body.clear();
+            sale.write_json(&mut body);
             bytes += body.len() as u64;
             producer.send(&topic, key.as_bytes(), &body, Headers::from(&header)).context("sending a sale")?;
             sent += 1;

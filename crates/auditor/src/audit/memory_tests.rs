@@ -12,6 +12,7 @@ use super::tests::{closed, model, prove, watched};
 use super::*;
 use crate::audit::block::Fate;
 use crate::audit::findings::{Stage, Tallies, Tally};
+use crate::model::tests::MadeUp;
 
 /// Blocks of some 3,350 sales at 10,000 sales/s.
 const BLOCKS_PER_HOUR: u32 = 3 * 3_600;
@@ -39,8 +40,7 @@ fn first(id: BlockId) -> Vec<petstore::Sale> {
 
 impl Simulated {
     fn new() -> Self {
-        let generate = |_: &petstore::Parameters, id| Ok(first(id));
-        let mut audit = Audit::new(watched([true, false], false), Box::new(generate));
+        let mut audit = Audit::new(watched([true, false], false), Box::new(MadeUp(first)));
         audit.follow(Source::all(0));
         Self { audit, account: 0, sales: 0, rests: vec![false; Source::all(0).len()] }
     }
@@ -134,7 +134,7 @@ fn a_block_that_waits_for_its_stores_and_one_that_was_cut_are_small() {
         sale.id = id.sale(index);
         sale.store.state = State::ALL[index as usize % State::ALL.len()];
     }
-    let mut audit = Audit::new(watched([true, true], true), Box::new(move |_, _| Ok(sales.clone())));
+    let mut audit = Audit::new(watched([true, true], true), Box::new(MadeUp(move |_| sales.clone())));
     audit.record(id, BlockRecord { acknowledged: Ranges::from(vec![(0, 3_400)]), ..closed() });
     for index in 0..3_400 {
         let state = State::ALL[index as usize % State::ALL.len()];

@@ -60,7 +60,7 @@ use crate::audit::findings::{Kind, Stage};
 use crate::audit::order::Order;
 use crate::audit::record::Record;
 use crate::audit::source::{Positions, Source};
-use crate::model::{Body, Generate, Truths, difference};
+use crate::model::{Body, Model, Truths, difference};
 use pace::Pace;
 use reserved::Reserved;
 use sampling::Sampling;
@@ -117,9 +117,9 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) fn new(watched: PerStage<bool>, generate: Generate) -> Self {
+    pub(crate) fn new(watched: PerStage<bool>, model: Box<dyn Model>) -> Self {
         Self {
-            truths: Truths::new(generate),
+            truths: Truths::new(model),
             watched,
             done: Done::new(watched[Stage::Returned]),
             sources: Source::all(0),

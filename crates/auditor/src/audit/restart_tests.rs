@@ -1,13 +1,14 @@
 //! A restart changes nothing.
 
 use kafka::blocks::Phase;
-use petstore::{BlockId, Parameters, State};
+use petstore::{BlockId, State};
 
 use super::checkpoint::Checkpoint;
 use super::tests::{BLOCK, LENGTH, audit, closed, found, model, prove, record, sale, watched};
 use super::*;
 use crate::audit::block::Fate;
 use crate::audit::findings::{Kind, Stage};
+use crate::model::tests::MadeUp;
 
 #[test]
 fn a_restart_from_the_checkpoint_gives_the_same_account() {
@@ -38,14 +39,14 @@ fn a_restart_from_the_checkpoint_gives_the_same_account() {
         audit.record(two, closed());
         audit.record(three, record(Phase::Progress, &[(0, 40)], None));
     };
-    let all_in_california = |_: &Parameters, id| {
+    let all_in_california = |id| {
         let mut sales = model(id);
         for sale in &mut sales {
             sale.store.state = State::Ca;
         }
-        Ok(sales)
+        sales
     };
-    let fresh = || Audit::new(watched([false, false], false), Box::new(all_in_california));
+    let fresh = || Audit::new(watched([false, false], false), Box::new(MadeUp(all_in_california)));
     let mut first = fresh();
     blocks(&mut first);
     read(&mut first, 0, 301);

@@ -184,7 +184,7 @@ fn restore(kafka: &kafka::Config, watched: PerStage<bool>, installation: &str) -
     let receipts = if watched[Stage::Returned] { partitions(names.receipts())? } else { 0 };
     let sources = Source::all(u16::try_from(receipts).context("counting the partitions of receipts")?);
     let fresh = || {
-        let mut audit = Audit::new(watched, Chains::default().generate());
+        let mut audit = Audit::new(watched, Box::new(Chains::default()));
         audit.follow(sources.clone());
         audit.of_kafka(installation.to_owned());
         audit

@@ -8,7 +8,14 @@ use petstore::{BlockId, Parameters, Sale, SaleId};
 
 use super::{Chains, Truth};
 
-pub(crate) type Generate = Box<dyn FnMut(&Parameters, BlockId) -> anyhow::Result<Vec<Sale>> + Send>;
+/// Knows what blocks hold, by what they were generated from.
+pub(crate) trait Model: Send {
+    /// What a block holds; `content`: whether bodies are to be compared.
+    fn truth(&mut self, parameters: &Parameters, id: BlockId, content: bool) -> anyhow::Result<Truth>;
+
+    /// One sale, whole, if the block has so many.
+    fn sale(&mut self, parameters: &Parameters, id: SaleId) -> anyhow::Result<Option<Sale>>;
+}
 
 /// What is kept takes no more than this: some 390 blocks where content is compared, and 2,800 where it isn't. A block that is
 /// needed again is generated again, which takes milliseconds: too long for each record of a log in which blocks are mixed, as in
@@ -17,7 +24,7 @@ const KEPT_BYTES: usize = 48 << 20;
 
 /// Generates blocks, and keeps those last used.
 pub(crate) struct Truths {
-    generate: Generate,
+    model: Box<dyn Model>,
     kept: HashMap<BlockId, Kept>,
     /// What all that are kept take, and may take.
     bytes: usize,
@@ -34,17 +41,17 @@ struct Kept {
 /// Generates them as the model does.
 impl Default for Truths {
     fn default() -> Self {
-        Self::new(Chains::default().generate())
+        Self::new(Box::new(Chains::default()))
     }
 }
 
 impl Truths {
-    pub(crate) fn new(generate: Generate) -> Self {
-        Self::with_room(generate, KEPT_BYTES)
+    pub(crate) fn new(model: Box<dyn Model>) -> Self {
+        Self::with_room(model, KEPT_BYTES)
     }
 
-    pub(super) fn with_room(generate: Generate, room: usize) -> Self {
-        Self { generate, kept: HashMap::new(), bytes: 0, room, uses: 0 }
+    pub(super) fn with_room(model: Box<dyn Model>, room: usize) -> Self {
+        Self { model, kept: HashMap::new(), bytes: 0, room, uses: 0 }
     }
 
     /// What a block holds; `content`: whether bodies are to be compared. Asked for with another answer, the first counts
@@ -55,8 +62,8 @@ impl Truths {
             kept.used = self.uses;
             return Ok(Arc::clone(&kept.truth));
         }
-        let sales = (self.generate)(parameters, id).with_context(|| format!("generating block {id} again"))?;
-        let truth = Arc::new(Truth::new(id, &sales, content));
+        let truth = self.model.truth(parameters, id, content);
+        let truth = Arc::new(truth.with_context(|| format!("generating block {id} again"))?);
         self.make_room(truth.bytes());
         self.bytes += truth.bytes();
         self.kept.insert(id, Kept { truth: Arc::clone(&truth), used: self.uses });
@@ -65,9 +72,7 @@ impl Truths {
 
     /// One sale, whole. Generates its block again: for the few that are shown.
     pub(crate) fn sale(&mut self, id: SaleId, parameters: &Parameters) -> Option<Sale> {
-        let mut sales = (self.generate)(parameters, id.block_id()).ok()?;
-        let at = id.index as usize;
-        (at < sales.len()).then(|| sales.swap_remove(at))
+        self.model.sale(parameters, id).ok()?
     }
 
     fn make_room(&mut self, wanted: usize) {

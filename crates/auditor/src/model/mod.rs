@@ -9,15 +9,12 @@ mod difference;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::borrow::Borrow;
-
-use petstore::{BlockId, Receipt, Sale, SaleId, State};
-use serde::Serialize;
+use petstore::{BlockId, Generated, Receipt, Sale, SaleId, State};
 use serde::de::DeserializeOwned;
 use stores::postgres::Row;
 use xxhash_rust::xxh3::xxh3_64;
 
-pub(crate) use cache::{Generate, Truths};
+pub(crate) use cache::{Model, Truths};
 pub(crate) use chains::Chains;
 pub(crate) use difference::difference;
 
@@ -64,30 +61,70 @@ pub(crate) struct Truth {
     content: Option<Content>,
 }
 
-#[derive(Debug)]
-struct Content {
-    sales: Prints,
-    receipts: Prints,
-}
-
 /// In the order of the sales.
 #[derive(Debug)]
-struct Prints {
-    /// Hashes of the bodies as the model writes them.
-    bodies: Box<[u64]>,
-    /// The canonical digests.
-    digests: Box<[u64]>,
+struct Content {
+    sales: Box<[Print]>,
+    receipts: Box<[Print]>,
+}
+
+/// The hash of a body as the model writes it, and the canonical digest.
+type Print = (u64, u64);
+
+/// What is kept of a sale that the model generated.
+pub(crate) trait Sold {
+    fn state(&self) -> State;
+    fn store(&self) -> u32;
+    /// Appends its body as it is sent.
+    fn write_json(&self, json: &mut Vec<u8>);
+    fn digest(&self) -> u64;
+    /// Appends the body of its receipt.
+    fn write_receipt_json(&self, json: &mut Vec<u8>);
+    fn receipt_digest(&self) -> u64;
+}
+
+impl Sold for Generated<'_> {
+    fn state(&self) -> State {
+        self.state()
+    }
+
+    fn store(&self) -> u32 {
+        self.store().id
+    }
+
+    fn write_json(&self, json: &mut Vec<u8>) {
+        self.write_json(json);
+    }
+
+    fn digest(&self) -> u64 {
+        self.digest()
+    }
+
+    fn write_receipt_json(&self, json: &mut Vec<u8>) {
+        self.write_receipt_json(json);
+    }
+
+    fn receipt_digest(&self) -> u64 {
+        self.receipt_digest()
+    }
 }
 
 impl Truth {
-    /// Takes what the model generated; `content`: whether bodies are to be compared.
-    pub(crate) fn new(id: BlockId, sales: &[Sale], content: bool) -> Self {
-        Self {
-            id,
-            states: sales.iter().map(Sale::state).collect(),
-            stores: sales.iter().map(|sale| sale.store.id).collect(),
-            content: content.then(|| Content::new(sales)),
+    /// Takes a block's sales in their order; `content`: whether bodies are to be compared.
+    pub(crate) fn new<S: Sold>(id: BlockId, sales: impl Iterator<Item = S>, content: bool) -> Self {
+        let (mut states, mut stores) = (Vec::new(), Vec::new());
+        let (mut of_sales, mut of_receipts) = (Vec::new(), Vec::new());
+        let mut json = Vec::with_capacity(1_024);
+        for sale in sales {
+            states.push(sale.state());
+            stores.push(sale.store());
+            if content {
+                of_sales.push((hash(&mut json, |json| sale.write_json(json)), sale.digest()));
+                of_receipts.push((hash(&mut json, |json| sale.write_receipt_json(json)), sale.receipt_digest()));
+            }
         }
+        let content = content.then(|| Content { sales: of_sales.into(), receipts: of_receipts.into() });
+        Self { id, states: states.into(), stores: stores.into(), content }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -127,13 +164,12 @@ impl Truth {
         index: u32,
         body: Body<'_>,
         what: &str,
-        prints: impl FnOnce(&Content) -> &Prints,
+        prints: impl FnOnce(&Content) -> &[Print],
         read: impl FnOnce(&T) -> (SaleId, u64),
         is_storable: impl FnOnce(T) -> bool,
     ) -> Comparison {
-        let at = index as usize;
-        let expected = self.content.as_ref().map(prints).and_then(|all| Some((*all.bodies.get(at)?, all.digests[at])));
-        let Some((hash, digest)) = expected else { return Comparison::Skipped };
+        let expected = self.content.as_ref().map(prints).and_then(|all| all.get(index as usize));
+        let Some(&(hash, digest)) = expected else { return Comparison::Skipped };
         if body.hash == hash {
             return Comparison::Same;
         }
@@ -152,12 +188,10 @@ impl Truth {
     /// since without the digest.
     pub(crate) fn row(&self, row: &Row) -> Comparison {
         let at = row.index as usize;
-        let Some((content, digest)) = self.content.as_ref().and_then(|all| Some((all, *all.sales.digests.get(at)?)))
-        else {
-            return Comparison::Skipped;
-        };
+        let expected = self.content.as_ref().and_then(|all| Some((all.sales.get(at)?.1, all.receipts.get(at)?.1)));
+        let Some((sale, receipt)) = expected else { return Comparison::Skipped };
         let columns = row.receipt.as_ref().map(petstore::receipt_digest);
-        if row.digest == digest && columns == Ok(content.receipts.digests[at]) {
+        if row.digest == sale && columns == Ok(receipt) {
             Comparison::Same
         } else {
             Comparison::Altered { storable: true }
@@ -165,28 +199,9 @@ impl Truth {
     }
 }
 
-impl Content {
-    fn new(sales: &[Sale]) -> Self {
-        Self {
-            sales: Prints::of(sales.iter(), petstore::digest),
-            receipts: Prints::of(sales.iter().map(Sale::receipt), petstore::receipt_digest),
-        }
-    }
-}
-
-impl Prints {
-    fn of<T: Serialize>(all: impl Iterator<Item: Borrow<T>>, digest: fn(&T) -> u64) -> Self {
-        let mut json = Vec::with_capacity(1_024);
-        let prints = all.map(|one| (hash(&mut json, one.borrow()), digest(one.borrow())));
-        let (bodies, digests): (Vec<u64>, Vec<u64>) = prints.unzip();
-        Self { bodies: bodies.into(), digests: digests.into() }
-    }
-}
-
-/// The hash of the body as its sender writes it.
-fn hash(json: &mut Vec<u8>, value: &impl Serialize) -> u64 {
+/// The hash of a body.
+fn hash(json: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
     json.clear();
-    // A Vec takes everything; and a body that could not be written equals none that came.
-    let _ = serde_json::to_writer(&mut *json, value);
+    write(json);
     xxh3_64(json)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kafka::SaleHeader;
 use kafka::blocks::BlockRecord;
-use petstore::{BlockId, Receipt, Sale, SaleId, SaleRef, State};
+use petstore::{Block, BlockId, Generated, Receipt, Sale, SaleId, SaleRef, State};
 use pipeline::PerStage;
 use stores::postgres::Conflict;
 
@@ -176,12 +176,12 @@ impl<'a> Book<'a> {
     }
 
     /// Opens a block with the sales that the model generates for it.
-    pub(super) fn open(&mut self, id: BlockId, record: BlockRecord, sales: &[Sale]) {
-        let line = |sale: &Sale| Line {
+    pub(super) fn open(&mut self, id: BlockId, record: BlockRecord, block: &Block) {
+        let line = |sale: Generated<'_>| Line {
             state: sale.state(),
-            store: sale.store.id,
-            digest: petstore::digest(sale),
-            receipt: petstore::receipt_digest(&sale.receipt()),
+            store: sale.store().id,
+            digest: sale.digest(),
+            receipt: sale.receipt_digest(),
             due_s: 0,
             on_sales: 0,
             routed: 0,
@@ -189,7 +189,7 @@ impl<'a> Book<'a> {
             storable: 0,
             flags: 0,
         };
-        let sales = sales.iter().map(line).collect();
+        let sales = block.iter().map(line).collect();
         self.blocks.insert(id, Page { record, sales, repeated: [0; 2], outside: Vec::new() });
     }
 

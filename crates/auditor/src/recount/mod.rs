@@ -195,16 +195,16 @@ impl Chains {
     ) -> anyhow::Result<()> {
         let mut length = 0;
         while let Some((id, record)) = blocks.next_if(|_| length < room) {
-            let sales = self.block(&record.parameters, id)?;
-            length += sales.len() as u64;
-            book.open(id, record.clone(), &sales);
+            let block = self.block(&record.parameters, id)?;
+            length += block.len() as u64;
+            book.open(id, record.clone(), &block);
         }
         Ok(())
     }
 
     /// How many sales a block of an account holds.
     fn length(&mut self, account: &Account, id: BlockId) -> Option<u32> {
-        let sales = self.block(&account.blocks.get(&id)?.parameters, id).ok()?;
-        u32::try_from(sales.len()).ok()
+        let block = self.block(&account.blocks.get(&id)?.parameters, id).ok()?;
+        u32::try_from(block.len()).ok()
     }
 }

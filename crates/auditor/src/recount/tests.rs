@@ -11,7 +11,7 @@ use super::read::Gaps;
 use super::strange::Strange;
 use super::*;
 use crate::audit::findings::Kind;
-use crate::model::tests::{parameters, sales_of};
+use crate::model::tests::{block_of, parameters, sales_of};
 
 const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 /// A block after it.
@@ -40,9 +40,9 @@ fn whole(sales: &[Sale]) -> Account {
 }
 
 /// A book with one block, as the account has it.
-fn book<'a>(account: &'a Account, sales: &[Sale]) -> Book<'a> {
+fn book(account: &Account) -> Book<'_> {
     let mut book = Book::new(account, PerStage::from_fn(|_| true), i64::MAX, true);
-    book.open(ID, account.blocks[&ID].clone(), sales);
+    book.open(ID, account.blocks[&ID].clone(), &block_of(ID));
     book
 }
 
@@ -97,7 +97,7 @@ fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
     let mut flow = Flow::of(&sales);
     fault(&mut flow);
     let account = whole(&sales);
-    let mut book = book(&account, &sales);
+    let mut book = book(&account);
     flow.put_into(&mut book);
     let (judged, _) = judged(&mut book, &account, &Gaps::default());
     for (stage, tally) in &judged.stages.0 {
@@ -160,7 +160,7 @@ fn each_stage_answers_for_its_own_faults() {
 fn what_has_not_passed_is_late_and_not_lost() {
     let sales = sales();
     let account = whole(&sales);
-    let mut book = book(&account, &sales);
+    let mut book = book(&account);
     let flow = Flow { sales: sales.clone(), ..Flow::of(&[]) };
     flow.put_into(&mut book);
     let gaps = Gaps { behind: [(Stage::Routed, String::new())].into(), ..Gaps::default() };
@@ -174,7 +174,7 @@ fn what_has_not_passed_is_late_and_not_lost() {
 fn what_could_not_be_read_is_late_and_not_lost() {
     let sales = sales();
     let account = whole(&sales);
-    let mut book = book(&account, &sales);
+    let mut book = book(&account);
     // The stores have what could not be seen on the states' topics.
     let flow = Flow { routed: Vec::new(), ..Flow::of(&sales) };
     flow.put_into(&mut book);
@@ -188,7 +188,7 @@ fn what_could_not_be_read_is_late_and_not_lost() {
 fn after_the_cut(after: &Account) -> Vec<(Stage, Kind, SaleId)> {
     let (sales, next) = (sales(), sales_of(NEXT));
     let at_cut = account([(ID, record(Phase::Progress, 10, None))]);
-    let mut book = book(&at_cut, &sales);
+    let mut book = book(&at_cut);
     let all = [&sales[..], &next[..]].concat();
     // No stage has all of it, since each is read at another time; the later ones have more.
     let upto = |count: usize| [&sales[..count], &next[..count / 2]].concat();
@@ -253,7 +253,7 @@ fn a_block_that_a_log_no_longer_reaches_back_to_is_set_aside() {
     let sales = sales();
     for (begins_us, beyond) in [(None, vec![]), (Some(0), vec![]), (Some(1), vec![ID])] {
         let account = whole(&sales);
-        let mut book = book(&account, &sales);
+        let mut book = book(&account);
         book.begin_at(begins_us);
         book.set_aside();
         assert_eq!((book.beyond.clone(), book.blocks.len()), (beyond.clone(), 1 - beyond.len()));

@@ -151,7 +151,7 @@ impl World {
 
     /// What a loader would send of a block.
     pub fn sales(id: BlockId) -> Vec<Sale> {
-        Petstore::new(parameters()).unwrap().block(id)
+        Petstore::new(parameters()).unwrap().block(id).to_sales()
     }
 
     /// Says on the loaders' account that the first `acknowledged` sales of a block were.

@@ -39,7 +39,7 @@ pub(super) fn reached(mix: Option<&Mix>) -> Criterion {
     let planned = mix.planned.get(worst).copied().unwrap_or(0.0);
     let text = format!("{worst}: {:.2} % of {:.2} % planned", found * 100.0, planned * 100.0);
     Criterion::new(name, limit, text, Met::from(off <= 1.0))
-        .or("the loaders were not set up alike: give all of them the same seed, stores and skew, and run the benchmark again")
+        .or("the loaders were not set up alike: give all of them the same seed, stores, skew and hot store, and run the benchmark again")
 }
 
 #[cfg(test)]

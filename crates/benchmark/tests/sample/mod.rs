@@ -86,9 +86,16 @@ fn run(mode: Mode) -> Capsule {
         latency_limit_ms: 1_000,
         stages: ["accepted", "routed", "stored", "returned"].map(str::to_owned).into(),
         model: 1,
-        load: [("seed", "2014"), ("stores", "1000"), ("customers", "10000"), ("skew", "100"), ("days", "365")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+        load: [
+            ("seed", "2014"),
+            ("stores", "1000"),
+            ("customers", "10000"),
+            ("skew", "100"),
+            ("hotStore", "0"),
+            ("days", "365"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
         misbehaviour: Vec::new(),
     };
     let evidence = evidence();

@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn the_body_must_be_the_sale_that_the_header_names() {
         let block = BlockId { run: 1, loader: 0, block: 0 };
-        let sales = Petstore::new(Parameters::default()).unwrap().block(block);
+        let sales = Petstore::new(Parameters::default()).unwrap().block(block).to_sales();
         let header = SaleHeader { id: sales[0].id, due_us: 1, state: sales[0].state() };
         assert_eq!(body(&header, &serde_json::to_vec(&sales[0]).unwrap()).as_ref(), Ok(&sales[0]));
         let other = body(&header, &serde_json::to_vec(&sales[1]).unwrap()).unwrap_err().reason;

@@ -79,7 +79,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn part(topic: &str, expected: i64, sales: usize, next: i64) -> Part {
         let block = BlockId { run: 1, loader: 0, block: 0 };
-        let block = Petstore::new(Parameters::default()).unwrap().block(block);
+        let block = Petstore::new(Parameters::default()).unwrap().block(block).to_sales();
         let records = (expected..).zip(&block[..sales]).map(|(n, sale)| Record::new(sale.clone(), 1, n).unwrap());
         Part { partition: (topic.to_owned(), 0), expected, next, records: records.collect() }
     }

@@ -225,7 +225,7 @@ mod tests {
 
     fn record(offset: i64) -> (Record, usize) {
         let block = BlockId { run: 1, loader: 0, block: 0 };
-        let sale = Petstore::new(Parameters::default()).unwrap().block(block).swap_remove(0);
+        let sale = Petstore::new(Parameters::default()).unwrap().block(block).to_sales().swap_remove(0);
         (Record::new(sale, 1, offset).unwrap(), 500)
     }
 

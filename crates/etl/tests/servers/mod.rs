@@ -263,7 +263,7 @@ pub(crate) fn block_id() -> BlockId {
 
 /// One block of generated sales.
 pub(crate) fn sales() -> Vec<Sale> {
-    Petstore::new(Parameters::default()).unwrap().block(block_id())
+    Petstore::new(Parameters::default()).unwrap().block(block_id()).to_sales()
 }
 
 /// Waits for an effect.

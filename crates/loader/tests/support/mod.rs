@@ -139,7 +139,7 @@ impl Audit {
     /// The block as its own record says it was generated.
     pub fn regenerate(&self, id: BlockId) -> Vec<Sale> {
         let block = self.blocks.iter().find(|block| block.id == id).unwrap();
-        Petstore::new(block.record.parameters.clone()).unwrap().block(id)
+        Petstore::new(block.record.parameters.clone()).unwrap().block(id).to_sales()
     }
 }
 

@@ -1,17 +1,18 @@
 //! Who buys: a function of the seed and the customer's number, whatever block they appear in.
 
-use fake::locales::{Data as _, EN};
-
-use super::products::{CATEGORIES, Taste};
+use super::names;
+use super::products::CATEGORIES;
 use super::random::{Purpose, Random};
 use super::stores::Chain;
-use crate::{Customer, Pets, Store};
+use super::taste::Taste;
+use crate::{Customer, Pets};
 
 /// A customer, with what the model knows of them and a sale doesn't tell.
 #[derive(Debug)]
-pub(super) struct Person<'chain> {
+pub(super) struct Person {
     pub(super) customer: Customer,
-    pub(super) home_store: &'chain Store,
+    /// The number of the store that they go to.
+    pub(super) home_store: u32,
     /// The mean time, in days, by which they go shopping before something runs out: A.
     pub(super) mean_lead: f64,
     /// The mean time, in days, for which they buy ahead once they are in the store: Q.
@@ -22,20 +23,20 @@ pub(super) struct Person<'chain> {
 
 const PETS_MOST: usize = 10;
 
-impl<'chain> Person<'chain> {
+impl Person {
     /// Draws a customer of the chain.
     ///
-    /// - first and last name: independent, each uniformly from the list of the `fake` crate;
-    /// - home: the city of their home store;
+    /// - first and last name: independent, as frequent as in the population; a street is made up;
+    /// - home: near their home store, see the model's places;
     /// - pets: 1 to 10, each a dog or a cat with equal probability;
     /// - A ~ N(5, 2) within 1 to 10 days and Q ~ N(10, 4) within 1 to 20 days, drawn again until they
-    ///   are within: the transaction and the purchase trigger time of the paper. (The published Java
-    ///   code hands the two samplers over in the wrong order; here each has its own meaning.)
-    pub(super) fn new(seed: u64, number: u64, chain: &'chain Chain) -> Self {
+    ///   are within: the transaction and the purchase trigger time of the published Java code, where the two samplers are
+    ///   handed over in the wrong order; here each has its own meaning. (The paper's text has them uniform.)
+    pub(super) fn new(seed: u64, number: u64, chain: &Chain) -> Self {
         let random = &mut Random::new(seed, Purpose::Customer, number, 0);
         let home_store = chain.draw(random);
-        let first = EN::NAME_FIRST_NAME[random.below(EN::NAME_FIRST_NAME.len())];
-        let last = EN::NAME_LAST_NAME[random.below(EN::NAME_LAST_NAME.len())];
+        let home = chain.place(home_store).draw_home(random);
+        let (first, last, street) = (names::first(random), names::last(random), names::street(random));
         let mut pets = Pets { dogs: 0, cats: 0 };
         for _ in 0..=random.below(PETS_MOST) {
             *[&mut pets.dogs, &mut pets.cats][random.below(2)] += 1;
@@ -44,8 +45,10 @@ impl<'chain> Person<'chain> {
             id: number,
             first: first.into(),
             last: last.into(),
-            state: home_store.state,
-            city: home_store.city.clone(),
+            street: street.into(),
+            state: home.state,
+            city: home.city.into(),
+            zip: home.zip.into(),
             pets,
         };
         Self {
@@ -53,7 +56,7 @@ impl<'chain> Person<'chain> {
             home_store,
             mean_lead: random.normal_within(5.0, 2.0, 1.0, 10.0),
             mean_horizon: random.normal_within(10.0, 4.0, 1.0, 20.0),
-            tastes: CATEGORIES.each_ref().map(|category| Taste::new(category, random)),
+            tastes: std::array::from_fn(|_| Taste::new(random)),
         }
     }
 }
@@ -83,7 +86,7 @@ mod tests {
     fn the_trigger_times_have_the_means_and_limits_of_the_paper() {
         let chain = Chain::new(&Parameters::default());
         let people: Vec<_> = (0..20_000).map(|number| Person::new(1, number, &chain)).collect();
-        let mean = |time: fn(&Person<'_>) -> f64| people.iter().map(time).sum::<f64>() / 20_000.0;
+        let mean = |time: fn(&Person) -> f64| people.iter().map(time).sum::<f64>() / 20_000.0;
         assert!((mean(|person| person.mean_lead) - 5.0).abs() < 0.1);
         assert!((mean(|person| person.mean_horizon) - 10.0).abs() < 0.2);
         assert!(people.iter().all(|person| (1.0..=10.0).contains(&person.mean_lead)));

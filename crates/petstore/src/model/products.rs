@@ -1,15 +1,11 @@
-//! What the chain sells, and what a customer takes from the shelf.
+//! What the chain sells.
 //!
 //! The catalogue has the shape and the prices of `BigPetStore` 0.2.1's: four categories, each the
 //! cartesian product of brands, flavours (or colours) and sizes, at a price per pound (or bag) that
 //! depends on the brand. Usage per day is the paper's.
-//!
-//! A customer chooses by the multinomial model of Apache Bigtop's `BigPetStore`: for each category and
-//! field, the values are shuffled; the first gets weight 10, each other 10 with probability 0.1, else
-//! 0.1; a product's weight is the product of its values' weights. Since every combination exists, that
-//! is the same as drawing each field separately. Each customer has a separate profile, as in the paper.
 
-use super::random::Random;
+use std::sync::LazyLock;
+
 use crate::{Item, Pets};
 
 /// A kind of product.
@@ -92,6 +88,23 @@ pub(super) static CATEGORIES: [Category; 4] = [
     },
 ];
 
+/// The fields by which a category's products differ: brand, flavour, size.
+pub(super) const FIELDS: usize = 3;
+
+/// A product of the catalogue, as it is handed to the customer.
+#[derive(Debug)]
+pub(super) struct Product {
+    pub(super) item: Item,
+    /// How much is in it, in the category's units.
+    pub(super) units: f64,
+    /// The item's JSON.
+    pub(super) json: Box<[u8]>,
+}
+
+/// All products, category by category.
+pub(super) static PRODUCTS: LazyLock<Vec<Product>> =
+    LazyLock::new(|| CATEGORIES.iter().flat_map(Category::products).collect());
+
 impl Category {
     /// Returns how many of these pets use it.
     pub(super) fn users(&self, pets: Pets) -> u8 {
@@ -100,87 +113,50 @@ impl Category {
             Species::Cat => pets.cats,
         }
     }
-}
 
-/// How much more a customer likes a value than one they don't care for.
-const LIKED: f64 = 10.0;
-const NOT_LIKED: f64 = 0.1;
-/// The probability that a customer likes one more value as well.
-const LIKED_TOO: f64 = 0.1;
-
-/// What one customer likes in one category.
-#[derive(Clone, Debug)]
-pub(super) struct Taste {
-    brands: Vec<f64>,
-    flavors: Vec<f64>,
-    sizes: Vec<f64>,
-}
-
-impl Taste {
-    /// Draws a customer's taste in a category.
-    pub(super) fn new(category: &Category, random: &mut Random) -> Self {
-        let mut weights = |values: usize| -> Vec<f64> {
-            let first = random.below(values);
-            let mut liked = |value| value == first || random.uniform() < LIKED_TOO;
-            (0..values).map(|value| if liked(value) { LIKED } else { NOT_LIKED }).collect()
-        };
-        Self {
-            brands: weights(category.brands.len()),
-            flavors: weights(category.flavors.len()),
-            sizes: weights(category.sizes.len()),
-        }
+    /// How many values each field has. A product's number in its category has them as digits, the size's last.
+    pub(super) const fn values(&self) -> [usize; FIELDS] {
+        [self.brands.len(), self.flavors.len(), self.sizes.len()]
     }
 
-    /// Draws a product of the category, with its quantity in units.
-    pub(super) fn choose(&self, category: &Category, random: &mut Random) -> (Item, f64) {
-        let brand = &category.brands[random.weighted(&self.brands)];
-        let flavor = category.flavors[random.weighted(&self.flavors)];
-        let (units, size) = category.sizes[random.weighted(&self.sizes)];
+    fn products(&'static self) -> impl Iterator<Item = Product> {
+        let values = self.values();
+        (0..values.iter().product()).map(move |number: usize| {
+            let [_, flavors, sizes] = values;
+            self.product(&self.brands[number / sizes / flavors], number / sizes % flavors, number % sizes)
+        })
+    }
+
+    fn product(&self, brand: &Brand, flavor: usize, size: usize) -> Product {
+        let (flavor, (units, size)) = (self.flavors[flavor], self.sizes[size]);
         let item = Item {
-            category: category.name.into(),
+            category: self.name.into(),
             brand: brand.name.into(),
             flavor: flavor.into(),
             size: size.into(),
             cents: brand.cents_per_unit * units,
         };
-        (item, f64::from(units))
+        let json = serde_json::to_vec(&item).expect("text and numbers have a JSON");
+        Product { item, units: f64::from(units), json: json.into() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::random::Purpose;
 
     #[test]
     fn the_catalogue_has_56_products_at_the_prices_of_the_model() {
-        let products =
-            CATEGORIES.iter().map(|category| category.brands.len() * category.flavors.len() * category.sizes.len());
-        assert_eq!(products.sum::<usize>(), 56);
-        let prices = CATEGORIES.iter().flat_map(|category| {
-            category
-                .brands
-                .iter()
-                .flat_map(|brand| category.sizes.iter().map(|(units, _)| brand.cents_per_unit * units))
-        });
-        let prices: Vec<_> = prices.collect();
-        assert_eq!((prices.iter().min(), prices.iter().max()), (Some(&1_001), Some(&9_000)));
+        let counts = CATEGORIES.each_ref().map(|category| category.values().iter().product::<usize>());
+        assert_eq!((counts, PRODUCTS.len()), ([24, 18, 6, 8], 56));
+        let prices = || PRODUCTS.iter().map(|product| product.item.cents);
+        assert_eq!((prices().min(), prices().max()), (Some(1_001), Some(9_000)));
     }
 
     #[test]
-    fn a_customer_mostly_buys_what_they_like() {
-        let mut shares = Vec::new();
-        for customer in 0..500 {
-            let mut random = Random::new(1, Purpose::Customer, customer, 0);
-            let category = &CATEGORIES[0];
-            let taste = Taste::new(category, &mut random);
-            let mut brands: Vec<_> = (0..200).map(|_| taste.choose(category, &mut random).0.brand).collect();
-            brands.sort();
-            let most = brands.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap();
-            shares.push(most as f64 / 200.0);
-        }
-        // One brand alone is liked by 81 % of the customers: they take it 98 times in 100.
-        let loyal = shares.iter().filter(|share| **share > 0.93).count();
-        assert!((380..430).contains(&loyal), "{loyal} of 500 customers are loyal");
+    fn a_products_number_has_its_fields_as_digits() {
+        let item = &PRODUCTS[8 + 4 + 1].item;
+        assert_eq!([&item.brand, &item.flavor, &item.size], ["Wellfed", "Lamb & Barley", "30 lb"]);
+        assert_eq!((&*PRODUCTS[24].item.category, &*PRODUCTS[55].item.size), ("dry cat food", "120 bags"));
     }
 }

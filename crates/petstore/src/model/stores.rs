@@ -1,37 +1,23 @@
-//! The chain: where its stores are, and where its customers live.
+//! Where the chain has stores, and whose home store each is.
 //!
-//! After `BigPetStore`, where a store is in a place with a probability proportional to its
-//! population, and a customer's home store is chosen with a probability proportional to the
-//! population around it (Nowling & Vyas, "A Domain-Driven, Generative Data Model for `BigPetStore`",
-//! `BDCloud` 2014, and Apache Bigtop's generator). Income doesn't count here.
+//! Stores follow people and their income, place by place (see the model's places), and `skew` says how far: a state's share is
+//! taken to the power of skew / 100. They are spread so evenly that each state has as many as it should up to three: store k is
+//! at the quantile that is the fraction of (start + k golden ratios). The published versions draw each by itself.
 //!
-//! With w(state) = share of population^(skew/100):
-//!
-//! - store k is in the state at the quantile frac(u + k·φ) of w, φ the golden ratio and u random.
-//!   Such a sequence is spread more evenly than a random one: any number of stores, from the first
-//!   on, meets the shares as well as whole stores can;
-//! - it is in a city of the state with a probability proportional to the city's population, amid
-//!   n people: the places of stores are chosen by population, and populations of zip codes are
-//!   about exponential, so n is drawn from the size-biased exponential, Gamma(2), with the mean and
-//!   the maximum of 2010's zip codes;
-//! - a customer's home store is in a state that has stores with a probability proportional to w, and
-//!   is there one of them with a probability proportional to n.
+//! A customer's home store is drawn as in Apache Bigtop's version, by the people at its place; stores of one state share that
+//! state's part, so that sales have the states' shares even where some have too few stores, or none.
 
-use super::cities::{City, cities};
-use super::random::{Purpose, Random};
+use super::places::{PLACES, Place};
+use super::random::{Cumulative, Purpose, Random};
 use crate::{Parameters, State, Store};
 
 /// All stores of the chain, and how likely each is somebody's.
 #[derive(Debug)]
 pub(super) struct Chain {
     stores: Vec<Store>,
-    /// For each store, the sum of its and all earlier stores' weights.
-    cumulative: Vec<f64>,
+    places: Vec<&'static Place>,
+    customers: Cumulative,
 }
-
-/// People per zip code: 308,722,808 in 32,989 of them, 113,916 in the largest (2010 Census).
-const PEOPLE_MEAN: f64 = 9_358.0;
-const PEOPLE_MOST: f64 = 113_916.0;
 
 /// The golden ratio's fraction.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
@@ -67,58 +53,49 @@ impl Chain {
     pub(super) fn new(parameters: &Parameters) -> Self {
         let exponent = f64::from(parameters.skew) / 100.0;
         let weights = State::ALL.map(|state| libm::pow(state.share(), exponent));
-        let places = sums(weights);
+        let custom = by_state(PLACES.iter().map(|place| (place.state, place.custom)));
+        let share = |place: &Place| weights[place.state.index()] * place.custom / custom[place.state.index()];
+        let quantiles = Cumulative::new(PLACES.iter().map(share));
         let start = Random::new(parameters.seed, Purpose::Chain, 0, 0).uniform();
-
-        let mut people_of_state = [0.0; State::ALL.len()];
-        let mut people = Vec::with_capacity(parameters.stores as usize);
-        let mut stores = Vec::with_capacity(parameters.stores as usize);
-        for id in 0..parameters.stores {
+        let place = |id: u32| {
             let quantile = start + f64::from(id) * GOLDEN;
-            let state = State::ALL[at(&places, quantile - quantile.floor())];
-            let mut random = Random::new(parameters.seed, Purpose::Store, u64::from(id), 0);
-            stores.push(store(id, state, &mut random));
-            let around = (PEOPLE_MEAN * (random.exponential() + random.exponential())).clamp(1.0, PEOPLE_MOST);
-            people_of_state[state.index()] += around;
-            people.push(around);
-        }
-
-        let weight = |(store, people): (&Store, f64)| {
-            weights[store.state.index()] * people / people_of_state[store.state.index()]
+            &PLACES[quantiles.at(quantile - quantile.floor())]
         };
-        let cumulative = sums(stores.iter().zip(people).map(weight));
-        Self { stores, cumulative }
+        let places: Vec<&'static Place> = (0..parameters.stores).map(place).collect();
+        let stores = (0..).zip(&places).map(|(id, place)| store(parameters.seed, id, place)).collect();
+
+        let people = by_state(places.iter().map(|place| (place.state, place.people)));
+        let part = |place: &&Place| weights[place.state.index()] * place.people / people[place.state.index()];
+        let customers = Cumulative::new(places.iter().map(part));
+        Self { stores, places, customers }
     }
 
-    /// Draws a store as a customer's home store is drawn.
-    pub(super) fn draw(&self, random: &mut Random) -> &Store {
-        &self.stores[at(&self.cumulative, random.uniform())]
+    /// Draws the number of a store as a customer's home store is drawn.
+    #[expect(clippy::cast_possible_truncation, reason = "there are at most 100,000 stores")]
+    pub(super) fn draw(&self, random: &mut Random) -> u32 {
+        self.customers.draw(random) as u32
+    }
+
+    pub(super) fn store(&self, number: u32) -> &Store {
+        &self.stores[number as usize]
+    }
+
+    pub(super) fn place(&self, number: u32) -> &'static Place {
+        self.places[number as usize]
     }
 }
 
-fn store(id: u32, state: State, random: &mut Random) -> Store {
-    let cities = cities(state);
-    let people: Vec<_> = cities.iter().map(|city| f64::from(city.thousands)).collect();
-    let City { name: city, zip_prefix, .. } = cities[random.weighted(&people)];
-    let name = NAMES[random.below(NAMES.len())];
-    let zip = format!("{zip_prefix}{:02}", 1 + random.below(99));
-    Store { id, name: format!("{name} of {city}").into(), state, city: city.into(), zip: zip.into() }
+/// Sums by state.
+fn by_state(numbers: impl Iterator<Item = (State, f64)>) -> [f64; State::ALL.len()] {
+    let mut sums = [0.0; State::ALL.len()];
+    numbers.for_each(|(state, number)| sums[state.index()] += number);
+    sums
 }
 
-/// Returns the running sums of weights.
-fn sums(weights: impl IntoIterator<Item = f64>) -> Vec<f64> {
-    let add = |sum: &mut f64, weight| {
-        *sum += weight;
-        Some(*sum)
-    };
-    weights.into_iter().scan(0.0, add).collect()
-}
-
-/// Finds the index at `quantile` (0 to 1) of the weights whose running sums these are.
-fn at(sums: &[f64], quantile: f64) -> usize {
-    let last = sums.len() - 1;
-    let place = quantile * sums[last];
-    sums.partition_point(|sum| *sum <= place).min(last)
+fn store(seed: u64, id: u32, place: &Place) -> Store {
+    let mut random = Random::new(seed, Purpose::Store, u64::from(id), 0);
+    let name = format!("{} of {}", NAMES[random.below(NAMES.len())], place.city);
+    Store { id, name: name.into(), state: place.state, city: place.city.into(), zip: place.zip.into() }
 }
 
 #[cfg(test)]
@@ -134,13 +111,26 @@ mod tests {
     }
 
     #[test]
-    fn stores_stand_where_people_live() {
+    fn stores_stand_where_people_and_money_are() {
         for stores in [100_u32, 1_000, 10_000] {
             let chain = chain(stores, 100);
             for state in State::ALL {
                 let expected = state.share() * f64::from(stores);
-                assert!((count(&chain, state) - expected).abs() <= 2.0, "{stores} stores, {}", state.name());
+                let found = count(&chain, state);
+                assert!((found - expected).abs() <= 3.0, "{stores} stores, {}: {found}, want {expected}", state.name());
             }
+        }
+    }
+
+    #[test]
+    fn within_a_state_stores_follow_the_formula_place_by_place() {
+        let chain = chain(100_000, 100);
+        let in_state = || PLACES.iter().filter(|place| place.state == State::Il);
+        let (custom, stores): (f64, f64) = (in_state().map(|place| place.custom).sum(), count(&chain, State::Il));
+        for place in in_state() {
+            let expected = stores * place.custom / custom;
+            let found = chain.stores.iter().filter(|store| store.zip == place.zip).count() as f64;
+            assert!((found - expected).abs() <= 2.0, "{}: {found}, want {expected}", place.zip);
         }
     }
 
@@ -158,12 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn a_store_has_the_zip_code_of_its_city() {
-        for store in chain(5_000, 0).stores {
-            let city = cities(store.state).iter().find(|city| city.name == store.city).unwrap();
-            assert_eq!((&store.zip[..3], store.zip.len()), (city.zip_prefix, 5));
-            assert!(store.zip.bytes().all(|digit| digit.is_ascii_digit()));
-            assert!(store.name.ends_with(city.name));
+    fn a_store_has_the_city_of_its_zip_code() {
+        let chain = chain(5_000, 0);
+        for (store, place) in chain.stores.iter().zip(&chain.places) {
+            assert_eq!((&*store.zip, &*store.city, store.state), (place.zip, place.city, place.state));
+            assert!(store.name.ends_with(place.city));
         }
     }
 
@@ -172,7 +161,7 @@ mod tests {
         let (chain, mut random) = (chain(200, 100), Random::new(1, Purpose::Customer, 0, 0));
         let mut homes = [0_u32; 51];
         for _ in 0..200_000 {
-            homes[chain.draw(&mut random).state.index()] += 1;
+            homes[chain.store(chain.draw(&mut random)).state.index()] += 1;
         }
         let open: f64 = State::ALL.iter().filter(|state| count(&chain, **state) > 0.0).map(|state| state.share()).sum();
         for state in State::ALL.into_iter().filter(|state| count(&chain, *state) > 0.0) {
@@ -184,6 +173,6 @@ mod tests {
     #[test]
     fn one_store_is_enough() {
         let (chain, mut random) = (chain(1, 100), Random::new(1, Purpose::Customer, 0, 0));
-        assert!((0..1_000).all(|_| chain.draw(&mut random).id == 0));
+        assert!((0..1_000).all(|_| chain.draw(&mut random) == 0));
     }
 }

@@ -14,7 +14,8 @@
 //! what     category i has weight exp(-max(0, T(i) - t) / Q) / Q; from the second item on, stopping has
 //!          weight 0.01; each item goes into the larder before the next is chosen
 //! where    in the home store, as in Apache Bigtop's version; but one purchase in twenty is made on the
-//!          way, in a store drawn as home stores are (in version 0.2.1 every store was drawn)
+//!          way, in a store drawn as home stores are (in version 0.2.1 every store was drawn). Before
+//!          either, a hot store, number 0, may take its share of all purchases
 //! ```
 //!
 //! Drawing all O until they fit would take very long when something runs out right after a purchase.
@@ -22,18 +23,20 @@
 //! same distribution: they fit if and only if none is greater than that, and they are independent.
 
 use super::customers::Person;
-use super::products::{CATEGORIES, Category};
+use super::products::{CATEGORIES, Category, PRODUCTS};
 use super::random::Random;
 use super::stores::Chain;
-use crate::{Item, Store};
+use super::uses::Uses;
 
 /// One visit to a store.
 #[derive(Debug)]
-pub(super) struct Purchase<'chain> {
+pub(super) struct Purchase<'a> {
     /// Days since the larders were empty.
     pub(super) day: f64,
-    pub(super) store: &'chain Store,
-    pub(super) items: Vec<Item>,
+    /// The store's number.
+    pub(super) store: u32,
+    /// Numbers of products, in the order in which they were taken; one at least.
+    pub(super) products: &'a [u8],
 }
 
 const STOP_WEIGHT: f64 = 0.01;
@@ -41,30 +44,34 @@ const AWAY: f64 = 0.05;
 /// Far above what the weights allow (about 15): it bounds a sale's size for those who receive it.
 const ITEMS_MOST: usize = 40;
 
-/// Simulates a customer from empty larders until `days` are over, and hands each purchase to `visit`.
-pub(super) fn simulate<'chain>(
-    person: &Person<'chain>,
-    chain: &'chain Chain,
+/// Simulates a customer from empty larders until `days` are over, and hands each purchase to `visit`. `hot_store`: the
+/// share of all purchases that is made in store 0.
+pub(super) fn simulate(
+    person: &Person,
+    chain: &Chain,
+    hot_store: f64,
     days: f64,
     random: &mut Random,
-    mut visit: impl FnMut(Purchase<'chain>),
+    mut visit: impl FnMut(&Purchase<'_>),
 ) {
-    let mut larders: Vec<Larder> = CATEGORIES
-        .iter()
-        .enumerate()
-        .filter(|(_, category)| category.users(person.customer.pets) > 0)
-        .map(|(index, category)| Larder::empty(index, category, category.users(person.customer.pets)))
-        .collect();
+    let mut larders = Larder::all(person);
+    let mut basket = Vec::with_capacity(ITEMS_MOST);
     let mut day = 0.0;
     loop {
         day = next_day(&larders, day, person.mean_lead, random);
         if day >= days {
             return;
         }
-        let away = random.uniform() < AWAY;
-        let store = if away { chain.draw(random) } else { person.home_store };
-        let items = fill_basket(person, &mut larders, day, random);
-        visit(Purchase { day, store, items });
+        let place = random.uniform();
+        let store = if place < hot_store {
+            0
+        } else if place < hot_store + (1.0 - hot_store) * AWAY {
+            chain.draw(random)
+        } else {
+            person.home_store
+        };
+        fill_basket(&mut basket, person, &mut larders, day, random);
+        visit(&Purchase { day, store, products: &basket });
     }
 }
 
@@ -79,44 +86,57 @@ fn next_day(larders: &[Larder], last: f64, mean_lead: f64, random: &mut Random) 
     larders.iter().map(propose).fold(f64::INFINITY, f64::min).max(last)
 }
 
-fn fill_basket(person: &Person<'_>, larders: &mut [Larder], day: f64, random: &mut Random) -> Vec<Item> {
-    let mut items = Vec::with_capacity(4);
+fn fill_basket(basket: &mut Vec<u8>, person: &Person, larders: &mut [Larder], day: f64, random: &mut Random) {
+    let weight = |larder: &Larder| {
+        let left = (larder.exhausted() - day).max(0.0);
+        libm::exp(-left / person.mean_horizon) / person.mean_horizon
+    };
+    basket.clear();
     // One weight a category, and the last for stopping: not before there is an item.
     let mut weights = [0.0; CATEGORIES.len() + 1];
     let weights = &mut weights[..=larders.len()];
-    while items.len() < ITEMS_MOST {
-        for (weight, larder) in weights.iter_mut().zip(&*larders) {
-            let left = (larder.exhausted() - day).max(0.0);
-            *weight = libm::exp(-left / person.mean_horizon) / person.mean_horizon;
-        }
+    weights.iter_mut().zip(&*larders).for_each(|(place, larder)| *place = weight(larder));
+    while basket.len() < ITEMS_MOST {
         let chosen = random.weighted(weights);
-        let Some(larder) = larders.get_mut(chosen) else { break };
-        let (item, units) = person.tastes[larder.index].choose(larder.category, random);
-        larder.add(day, units, random);
-        items.push(item);
+        let Some(larder) = larders.get_mut(chosen) else { return };
+        basket.push(larder.buy(person, day, random));
+        weights[chosen] = weight(larder);
         weights[larders.len()] = STOP_WEIGHT;
     }
-    items
 }
 
 /// What a customer has at home of one category, and how it will be used up.
 #[derive(Debug)]
 struct Larder {
-    index: usize,
-    category: &'static Category,
-    /// Mean of the use, per day.
-    mean: f64,
-    /// Variance of the use, per day.
-    variance: f64,
+    category: usize,
+    /// The number of the category's first product.
+    first: usize,
+    /// What they took last, as its number in the category.
+    last: Option<usize>,
+    uses: Uses,
     /// From the last purchase until it is used up: since when there is how much.
     path: Vec<(f64, f64)>,
 }
 
+/// Steps that most paths fit in.
+const PATH: usize = 256;
+
 impl Larder {
-    fn empty(index: usize, category: &'static Category, users: u8) -> Self {
-        let users = f64::from(users);
-        let (mean, variance) = (category.usage_mean * users, category.usage_variance * users);
-        Self { index, category, mean, variance, path: vec![(0.0, 0.0)] }
+    /// The empty larders of the categories that some of the customer's pets use.
+    fn all(person: &Person) -> Vec<Self> {
+        let mut first = 0;
+        let larder = |(index, category): (usize, &Category)| {
+            let (users, begin) = (category.users(person.customer.pets), first);
+            first += category.values().iter().product::<usize>();
+            (users > 0).then(|| Self::empty(index, begin, users))
+        };
+        CATEGORIES.iter().enumerate().filter_map(larder).collect()
+    }
+
+    fn empty(category: usize, first: usize, users: u8) -> Self {
+        let mut path = Vec::with_capacity(PATH);
+        path.push((0.0, 0.0));
+        Self { category, first, last: None, uses: Uses::new(&CATEGORIES[category], users), path }
     }
 
     /// Returns the day it is used up.
@@ -130,19 +150,19 @@ impl Larder {
         later.checked_sub(1).map_or(0.0, |step| self.path[step].1)
     }
 
-    /// Adds what was bought, and uses it up.
+    /// Buys a product, adds it to what there is, and uses it up. Returns the product's number.
+    #[expect(clippy::cast_possible_truncation, reason = "there are 56 products")]
+    fn buy(&mut self, person: &Person, day: f64, random: &mut Random) -> u8 {
+        let chosen = person.tastes[self.category].choose(&CATEGORIES[self.category], self.last, random);
+        self.last = Some(chosen);
+        let product = self.first + chosen;
+        self.add(day, PRODUCTS[product].units, random);
+        product as u8
+    }
+
     fn add(&mut self, day: f64, units: f64, random: &mut Random) {
-        let mut day = day;
-        let mut amount = self.amount(day) + units;
-        self.path.clear();
-        self.path.push((day, amount));
-        while amount > 0.0 {
-            let step = random.exponential() / self.category.usages_per_day;
-            let usage = self.mean * step + (self.variance * step).sqrt() * random.normal();
-            amount = (amount - usage.max(0.0)).max(0.0);
-            day += step;
-            self.path.push((day, amount));
-        }
+        let amount = self.amount(day) + units;
+        self.uses.draw(day, amount, &mut self.path, random);
     }
 }
 
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_larder_is_used_up_step_by_step() {
-        let (mut larder, mut random) = (Larder::empty(0, &CATEGORIES[0], 2), random());
+        let (mut larder, mut random) = (Larder::empty(0, 0, 2), random());
         larder.add(10.0, 30.0, &mut random);
         assert!(larder.path.is_sorted_by(|one, next| one.0 < next.0 && one.1 >= next.1));
         assert_eq!((larder.path[0], larder.amount(larder.exhausted())), ((10.0, 30.0), 0.0));
@@ -180,7 +200,7 @@ mod tests {
         {
             let mut random = random();
             let lasts = mean(2_000, || {
-                let mut larder = Larder::empty(index, &CATEGORIES[index], 1);
+                let mut larder = Larder::empty(index, 0, 1);
                 larder.add(0.0, units, &mut random);
                 larder.exhausted()
             });
@@ -191,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_next_day_is_distributed_as_if_drawn_until_it_fits() {
-        let larder = |day| Larder { path: vec![(day, 0.0)], ..Larder::empty(0, &CATEGORIES[0], 1) };
+        let larder = |day| Larder { path: vec![(day, 0.0)], ..Larder::empty(0, 0, 1) };
         let (larders, last, lead) = ([larder(12.0), larder(15.0)], 10.0, 4.0);
         let mut random = random();
         let drawn_until_it_fits = mean(40_000, || {
@@ -212,7 +232,7 @@ mod tests {
         let mut random = random();
         for step in 0..1_000 {
             let last = f64::from(step) * 0.37;
-            let larders = [Larder { path: vec![(last, 0.0)], ..Larder::empty(0, &CATEGORIES[0], 1) }];
+            let larders = [Larder { path: vec![(last, 0.0)], ..Larder::empty(0, 0, 1) }];
             assert!((next_day(&larders, last, 5.0, &mut random) - last).abs() < 1e-12);
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
     let petstore = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap();
-    petstore.block(BlockId { run: 7, loader: 1, block: 2 })
+    petstore.block(BlockId { run: 7, loader: 1, block: 2 }).to_sales()
 });
 
 /// Paths of everything in a sale.
@@ -48,6 +48,7 @@ pub(crate) fn body() -> impl Strategy<Value = Vec<u8>> {
         ("", ""),
         ("\"time\"", "\"t\\u0069me\""),
         ("\"cents\"", "\"cents\":1,\"cents\""),
+        ("\"street\"", "\"road\""),
         ("\":\"", "\":\"\\u0000"),
         ("\":\"", "\":\"\\ud800"),
         ("\":\"", "\":\"\\ud83d\\udc15"),

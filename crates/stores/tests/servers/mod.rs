@@ -25,7 +25,7 @@ pub(crate) fn block_id() -> BlockId {
 
 /// A block of generated sales.
 pub(crate) fn sales() -> Vec<Sale> {
-    Petstore::new(Parameters { customers: 200, ..Parameters::default() }).unwrap().block(block_id())
+    Petstore::new(Parameters { customers: 200, ..Parameters::default() }).unwrap().block(block_id()).to_sales()
 }
 
 /// The same sales as those of another run, which a loader takes when Kafka was emptied.

@@ -25,7 +25,7 @@ static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
     sales
 });
 
-static TRUTH: LazyLock<Truth> = LazyLock::new(|| Truth::new(ID, &SALES, true));
+static TRUTH: LazyLock<Truth> = LazyLock::new(|| Truth::new(ID, SALES.iter(), true));
 
 #[derive(Clone, Debug)]
 enum Event {

@@ -13,6 +13,7 @@ use petstore::{BlockId, Parameters, Petstore, Sale, State};
 use super::*;
 use crate::audit::block::Fate;
 use crate::audit::findings::{Kind, Stage};
+use crate::model::tests::MadeUp;
 
 pub(super) const BLOCK: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 /// Another one of its loader.
@@ -29,7 +30,7 @@ fn home(index: u32) -> State {
 
 static SALES: LazyLock<Vec<Sale>> = LazyLock::new(|| {
     let parameters = Parameters { customers: 200, days: 20, ..Parameters::default() };
-    let mut sales = Petstore::new(parameters).unwrap().block(BLOCK);
+    let mut sales = Petstore::new(parameters).unwrap().block(BLOCK).to_sales();
     sales.truncate(LENGTH as usize);
     for (index, sale) in (0..).zip(&mut sales) {
         (sale.store.state, sale.store.id) = (home(index), index / 10);
@@ -53,7 +54,7 @@ pub(crate) fn watched([redis, postgres]: [bool; 2], returned: bool) -> PerStage<
 }
 
 pub(super) fn audit(stores: [bool; 2], returned: bool) -> Audit {
-    Audit::new(watched(stores, returned), Box::new(|_, id| Ok(model(id))))
+    Audit::new(watched(stores, returned), Box::new(MadeUp(model)))
 }
 
 /// No store is watched, and of the one block with this record these sales are read.
