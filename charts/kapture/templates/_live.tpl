@@ -23,7 +23,7 @@ servers, or on the volumes that an earlier install left. Without a cluster, the 
 {{- $name := include "kapture.fullname" . -}}
 {{- $there := dig "data" "password" "" (lookup "v1" "Secret" $root.Release.Namespace $name | default dict) -}}
 {{- if and $given $there (ne ($given | b64enc) $there) }}
-{{ index . 1 }}.auth.password is not the one in the Secret {{ $name }}, with which the volumes were created: leave it out, or change it there with `{{ include "kapture.newPassword" (list $root $name) }}`, and then restart all pods with `kubectl -n {{ $root.Release.Namespace }} delete pod -l {{ include "kapture.everything" $root }}`
+{{ index . 1 }}.auth.password is not the one in the Secret {{ $name }}, with which the volumes were created: leave it out, or change it there with `{{ include "kapture.newPassword" (list $root $name) }}`, and then restart all pods with `kubectl -n {{ $root.Release.Namespace }} delete pod --wait=false -l {{ include "kapture.everything" $root }}`
 {{- end }}
 {{- end -}}
 {{- define "kapture.newPassword" -}}

@@ -48,7 +48,7 @@ check "helm test passes, within the same quota" helm test 2024 -n "$STRANGE" --l
 check "the passwords are changed to another" eval \
   "s create secret generic kapture-passwords --from-literal={kafka,redis,postgres,loader}='n\"ew' --dry-run=client -o yaml | s replace -f -"
 check "all pods are restarted, as the error of a refused password advises" \
-  s delete pod -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=2024 --timeout=150s
+  replace_pods "$STRANGE" -l app.kubernetes.io/name=kapture,app.kubernetes.io/instance=2024
 check "all are ready with the new password" within 60 ready 120 "$STRANGE" 2024
 check "helm test passes with the new password" helm test 2024 -n "$STRANGE" --logs
 check "the quota is used up, except for the pods of the test and the benchmark" used_up
