@@ -62,7 +62,7 @@
 {{- range $name := list "seed" "stores" "customers" "skew" "hotStore" "days" -}}
 {{- $pairs = append $pairs (printf "%s=%d" $name (index $.Values.loader $name | int64)) -}}
 {{- end -}}
-{{- join "," $pairs -}}
+{{- join "," (append $pairs (printf "arrivals=%s" $.Values.loader.arrivals)) -}}
 {{- end -}}
 
 {{/*

@@ -104,6 +104,26 @@
   value: {{ include "kapture.number" .rate | quote }}
 - name: LOADER_CATCH_UP
   value: {{ include "kapture.number" .catchUp | quote }}
+{{- with .shape }}
+- name: LOADER_SHAPE
+  value: {{ .kind | quote }}
+- name: LOADER_SHAPE_LOW
+  value: {{ include "kapture.number" .low | quote }}
+- name: LOADER_SHAPE_HIGH
+  value: {{ include "kapture.number" .high | quote }}
+- name: LOADER_SHAPE_STEPS
+  value: {{ int64 .steps | quote }}
+- name: LOADER_SHAPE_PERIOD
+  value: {{ .period | quote }}
+- name: LOADER_SHAPE_LENGTH
+  value: {{ .length | quote }}
+{{- with .rates }}
+- name: LOADER_SHAPE_RATES
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+- name: LOADER_ARRIVALS
+  value: {{ .arrivals | quote }}
 - name: LOADER_SEED
   value: {{ int64 .seed | quote }}
 - name: LOADER_STORES

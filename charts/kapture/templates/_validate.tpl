@@ -119,6 +119,18 @@ loader.rate={{ $loader.rate }} is not a rate that a loader can keep: use 0.00000
 {{- if or (lt (float64 $loader.catchUp) 1.0) (gt (float64 $loader.catchUp) 1000.0) }}
 loader.catchUp={{ $loader.catchUp }} would mean never catching up, or catching up all at once: set 1 to 1000, such as 2
 {{- end }}
+{{- $shape := $loader.shape }}
+{{- if or (lt (float64 $shape.high) 1.0) (gt (float64 $shape.high) 1000.0) }}
+loader.shape.high={{ $shape.high }} is not a multiple of the rate that a spike can reach: set 1 to 1000, such as 3
+{{- end }}
+{{- include "kapture.validateDuration" (list "loader.shape.period" $shape.period "1s" "31d") }}
+{{- include "kapture.validateDuration" (list "loader.shape.length" $shape.length "1s" "31d") }}
+{{- if and (eq $shape.kind "rates") (not $shape.rates) }}
+loader.shape.kind=rates needs the list: add --set-file loader.shape.rates=FILE, with lines such as `90s 250`
+{{- end }}
+{{- if and (ne $shape.kind "rates") $shape.rates }}
+loader.shape.rates has no effect with loader.shape.kind={{ $shape.kind }}: set loader.shape.kind=rates
+{{- end }}
 {{- include "kapture.validateDuration" (list "loader.stopAfter" $loader.stopAfter "1s" "3650d") }}
 {{- /* Kafka aborts a transaction after 10 s: one that stays open for more than half of that may never be committed. */ -}}
 {{- include "kapture.validateDuration" (list "etl.fanOut.transactionInterval" .Values.etl.fanOut.transactionInterval "1ms" "5s") }}

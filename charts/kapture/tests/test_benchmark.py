@@ -82,7 +82,7 @@ class Benchmark(unittest.TestCase):
 
     def test_it_is_told_what_was_installed(self):
         told = env("loader.seed=7", "loader.skew=0", "kafka.persistence.size=12Gi", f"redis.image.digest=sha256:{'0' * 64}", "etl.fanOut.transactionInterval=20ms")
-        self.assertEqual(told["BENCHMARK_LOAD"], "seed=7,stores=1000,customers=10000,skew=0,hotStore=0,days=365")
+        self.assertEqual(told["BENCHMARK_LOAD"], "seed=7,stores=1000,customers=10000,skew=0,hotStore=0,days=365,arrivals=even")
         self.assertEqual(pairs(told["BENCHMARK_VOLUMES"]), {"kafka": "12Gi", "redis": "1Gi", "postgres": "10Gi"})
         versions = pairs(told["BENCHMARK_VERSIONS"])
         self.assertEqual(set(versions), {"kafka", "postgres", "kubernetes"})

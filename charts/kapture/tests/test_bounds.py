@@ -14,7 +14,7 @@ ELSEWHERE = {
     "persistence": "the claim's", "image": "the container's own", "digests": "the container's own", "pullPolicy": "the container's own",
     "registry": "the container's own", "repository": "the container's own", "tag": "the container's own", "auth": "a Secret",
     "autoscaling": "the HorizontalPodAutoscaler's own", "maxMemory": "redis.conf", "jvmOptions": "the JVM's command line", "config": "server.properties", "name": "the account's", "schedule": "the CronJob's own",
-    "nameOverride": "names", "fullnameOverride": "names", "priorityClassName": "the pod's own", "username": "free text",
+    "nameOverride": "names", "fullnameOverride": "names", "priorityClassName": "the pod's own", "username": "free text", "rates": "lines that the loader checks",
 }  # fmt: skip
 QUANTITIES = {  # resources of a container: what the error must contain
     "kafka.resources.limits.memory=0": "/kafka/resources/limits/memory",

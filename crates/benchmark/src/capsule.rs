@@ -99,7 +99,7 @@ pub struct Parameters {
     pub stages: Vec<String>,
     /// The version of the model that the sales are made by.
     pub model: u32,
-    /// What the load was made of: seed, stores, customers, skew, hotStore, days, as values.yaml has them.
+    /// What the load was made of: seed, stores, customers, skew, hotStore, days, arrivals, as values.yaml has them.
     pub load: BTreeMap<String, String>,
     /// Switches of misbehaviour that were on.
     pub misbehaviour: Vec<String>,

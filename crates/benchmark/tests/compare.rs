@@ -74,6 +74,7 @@ fn unlike_runs_are_refused_naming_what_differs() {
         "stages: accepted, routed, stored, returned and accepted, routed, stored",
         "misbehaviour: none and hoarding, unbatched",
         "model of the sales: 1 and 2",
+        "loader.arrivals: even and unknown",
         "loader.customers: 10000 and unknown",
         "loader.days: 365 and unknown",
         "loader.hotStore: 0 and unknown",

@@ -56,6 +56,9 @@ pub struct LoadRecord {
     pub micro_rate: u64,
     /// How long it lasts, in microseconds.
     pub length_us: u64,
+    /// A hash of how the rate changes with time; 0 if it does not.
+    #[serde(default)]
+    pub shape: u64,
 }
 
 /// How far a block has come.

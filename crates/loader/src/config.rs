@@ -1,10 +1,15 @@
 //! `LOADER_*`: what is sold, and how fast.
 
+use std::sync::Arc;
+
 use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, HOT_STORE, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
 use service::{BoundedDuration, Secret, Whole};
 
+use crate::arrivals::{self, Arrivals};
+use crate::in_force::Asked;
 use crate::rate::{CatchUp, Rate};
+use crate::shape::{self, Shape};
 
 /// The variables `LOADER_*`.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +23,30 @@ pub struct Config {
     /// How many times the rate it may send after a stall, until it is on schedule again.
     #[serde(default)]
     pub catch_up: CatchUp,
+    /// How the rate changes with time.
+    #[serde(default)]
+    pub shape: shape::Kind,
+    /// See [`Shape::low`].
+    #[serde(default = "low")]
+    pub shape_low: shape::Low,
+    /// See [`Shape::high`].
+    #[serde(default = "high")]
+    pub shape_high: shape::High,
+    /// See [`Shape::steps`].
+    #[serde(default = "steps")]
+    pub shape_steps: shape::Steps,
+    /// See [`Shape::period`].
+    #[serde(default = "an_hour")]
+    pub shape_period: shape::Period,
+    /// See [`Shape::length`].
+    #[serde(default = "a_minute")]
+    pub shape_length: shape::Period,
+    /// See [`Shape::rates`].
+    #[serde(default)]
+    pub shape_rates: String,
+    /// How sales are spread over the time in which they become due.
+    #[serde(default)]
+    pub arrivals: arrivals::Kind,
     /// The load ends this long after its first start, and stays ended over restarts. The process keeps running, so that
     /// Kubernetes does not restart it.
     #[serde(default = "a_day")]
@@ -76,6 +105,49 @@ impl Config {
             days: days.get(),
         }
     }
+}
+
+impl Config {
+    /// How the rate changes with time.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            kind: self.shape,
+            low: self.shape_low,
+            high: self.shape_high,
+            steps: self.shape_steps,
+            period: self.shape_period,
+            length: self.shape_length,
+            rates: self.shape_rates.clone(),
+        }
+    }
+
+    /// The load that is asked for. An error names the value that can't be used.
+    pub fn asked(&self) -> anyhow::Result<Asked> {
+        let shape = self.shape().curve(self.rate)?.map(Arc::new);
+        let arrivals = Arrivals::new(self.arrivals, (u64::from(self.ordinal) << 53) ^ self.seed.get());
+        Ok(Asked { rate: self.rate, shape, arrivals })
+    }
+}
+
+/// A tenth.
+fn low() -> shape::Low {
+    shape::Low::of::<100>()
+}
+
+fn high() -> shape::High {
+    shape::High::of::<3_000>()
+}
+
+fn steps() -> shape::Steps {
+    10_u64.try_into().expect("it is within its limits")
+}
+
+fn an_hour() -> shape::Period {
+    shape::Period::from_ms::<3_600_000>()
+}
+
+fn a_minute() -> shape::Period {
+    shape::Period::from_ms::<60_000>()
 }
 
 /// A load that somebody forgot ends after a day.

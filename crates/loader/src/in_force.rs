@@ -4,12 +4,15 @@
 //! Each change begins a segment of the plan at its own moment; the sending thread [follows](InForce::follow) soon after.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use service::Segment as Told;
 
+use crate::arrivals::Arrivals;
+use crate::curve::{Curve, SALE};
 use crate::rate::Rate;
-use crate::schedule::{Schedule, Segment, due_by};
+use crate::schedule::{Pace, Schedule, Segment, due_by};
 
 /// Segments that the sending thread has not followed yet. It does so within 50 ms: so many mean that it hangs.
 const PENDING: usize = 64;
@@ -41,10 +44,29 @@ pub const ENDED: &str = "this load has ended as planned (loader.stopAfter counts
 /// The same while the loader stops.
 pub const STOPPING: &str = "this loader is stopping";
 
+/// The load that was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Sales per second; what a shape is a part or a multiple of.
+    pub rate: Rate,
+    /// How the rate changes with time, if it does.
+    pub shape: Option<Arc<Curve>>,
+    /// How sales are spread.
+    pub arrivals: Arrivals,
+}
+
+impl From<Rate> for Asked {
+    fn from(rate: Rate) -> Self {
+        Self { rate, shape: None, arrivals: Arrivals::default() }
+    }
+}
+
 /// What is in force, and what is known of the plan.
 #[derive(Debug)]
 pub struct InForce {
-    configured: Rate,
+    configured: Asked,
+    /// How long the load had gone on before the plan began: it goes on over restarts.
+    before_us: u64,
     set: Option<Set>,
     plan: Option<Plan>,
     ended: Option<&'static str>,
@@ -87,7 +109,7 @@ struct Outcome {
 }
 
 /// A segment that the sending thread goes on with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     /// The number of its first sale.
     pub first: u64,
@@ -123,30 +145,52 @@ pub struct View {
 
 impl InForce {
     /// The configured rate is in force, and the load has not begun.
-    pub fn new(configured: Rate) -> Self {
-        Self { configured, set: None, plan: None, ended: None }
+    pub fn new(configured: impl Into<Asked>) -> Self {
+        Self { configured: configured.into(), before_us: 0, set: None, plan: None, ended: None }
     }
 
-    /// Begins the plan, which ends so many microseconds later.
-    pub fn begin(&mut self, start: Instant, end_us: u64) {
+    /// Begins the plan, which ends so many microseconds later. The load began `before_us` earlier.
+    pub fn begin(&mut self, start: Instant, before_us: u64, end_us: u64) {
         self.expire(start);
-        let current = Part { segment: Segment::first(self.rate()), step: self.step() };
+        self.before_us = before_us;
+        let current = Part { segment: Segment::first(self.pace()), step: self.step() };
         self.plan = Some(Plan { start, end_us, pending: VecDeque::new(), current, earlier: 0, previous: None });
     }
 
     /// The segment that the sending thread follows, and when the load ends; once it has begun.
     pub fn followed(&self) -> Option<(Segment, u64)> {
-        self.plan.as_ref().map(|plan| (plan.current.segment, plan.end_us))
+        self.plan.as_ref().map(|plan| (plan.current.segment.clone(), plan.end_us))
     }
 
-    /// The rate in force.
-    pub fn rate(&self) -> Rate {
-        self.set.as_ref().map_or(self.configured, |set| set.rate)
+    /// The pace in force.
+    pub fn pace(&self) -> Pace {
+        let Asked { rate, shape, arrivals } = &self.configured;
+        match (&self.set, shape) {
+            (Some(set), _) => Pace::steady(set.rate, arrivals.clone()),
+            (None, Some(curve)) => Pace::shaped(Arc::clone(curve), self.before_us, arrivals.clone()),
+            (None, None) => Pace::steady(*rate, arrivals.clone()),
+        }
+    }
+
+    /// The rate in force now.
+    pub fn rate(&self, now: Instant) -> Rate {
+        self.pace().rate_at(self.elapsed_us(now))
+    }
+
+    /// How many sales become due from now on within a time: microseconds.
+    pub fn coming(&self, now: Instant, us: u64) -> f64 {
+        let (pace, now_us) = (self.pace(), self.elapsed_us(now));
+        let units = pace.units(now_us.saturating_add(us)).saturating_sub(pace.units(now_us));
+        units as f64 / SALE as f64
     }
 
     /// The configured rate.
     pub fn configured(&self) -> Rate {
-        self.configured
+        self.configured.rate
+    }
+
+    fn elapsed_us(&self, now: Instant) -> u64 {
+        self.plan.as_ref().map_or(0, |plan| plan.elapsed_us(now))
     }
 
     /// Puts a rate in force from now on. One that is in force already, by rate and step, only gets a new lease.
@@ -187,9 +231,9 @@ impl InForce {
         let mut followed = Vec::new();
         while let Some(next) = plan.pending.pop_front() {
             let due = next.segment.before() - plan.current.segment.before();
-            let not_offered = schedule.follow(next.segment);
+            let not_offered = schedule.follow(next.segment.clone());
             plan.earlier = schedule.not_offered();
-            let (first, segment) = (schedule.next(), next.segment);
+            let (first, segment) = (schedule.next(), next.segment.clone());
             followed.push(Followed { first, segment, not_offered, earlier: plan.earlier });
             let handed_over = due - not_offered;
             let ended = std::mem::replace(&mut plan.current, next);
@@ -215,8 +259,8 @@ impl InForce {
     /// What is in force now. `handed` sales were handed over in all; `unix_us` tells the wall clock's time.
     pub fn view(&self, now: Instant, handed: u64, unix_us: impl Fn(u64) -> i64) -> View {
         let plan = self.plan.as_ref().filter(|_| self.ended.is_none());
-        let told = |part: &Part, outcome: Outcome| Told {
-            rate: part.segment.rate().per_second(),
+        let told = |part: &Part, at_us: u64, outcome: Outcome| Told {
+            rate: part.segment.rate_at(at_us).per_second(),
             step: part.step.clone(),
             t0_us: unix_us(part.segment.t0_us()),
             due: outcome.due,
@@ -229,11 +273,14 @@ impl InForce {
             // None, if it is not followed yet.
             let index = if plan.pending.is_empty() { handed + plan.earlier } else { 0 };
             let handed_over = index.saturating_sub(newest.segment.before());
-            told(newest, Outcome { due, handed_over, not_offered: 0 })
+            told(newest, plan.elapsed_us(now), Outcome { due, handed_over, not_offered: 0 })
         });
-        let previous = plan.and_then(|plan| plan.previous.as_ref()).map(|(part, outcome)| told(part, *outcome));
+        let previous = plan.and_then(|plan| {
+            let (part, outcome) = plan.previous.as_ref()?;
+            Some(told(part, plan.current.segment.t0_us(), *outcome))
+        });
         let left = |set: &Set| (set.step.clone(), set.until.saturating_duration_since(now));
-        let rate = if self.ended.is_some() { Rate::PAUSE } else { self.rate() };
+        let rate = if self.ended.is_some() { Rate::PAUSE } else { self.rate(now) };
         View { rate, set: self.set.as_ref().map(left), segment, previous, ended: self.ended }
     }
 
@@ -263,11 +310,11 @@ impl InForce {
 
     /// Begins the segment of what is in force now. After the end of the load nothing is due whatever the rate.
     fn change(&mut self, now: Instant) {
-        let (rate, step) = (self.rate(), self.step());
+        let (pace, step) = (self.pace(), self.step());
         if let Some(plan) = &mut self.plan
             && plan.elapsed_us(now) < plan.end_us
         {
-            let segment = plan.newest().segment.then(plan.elapsed_us(now), rate);
+            let segment = plan.newest().segment.then(plan.elapsed_us(now), pace);
             plan.pending.push_back(Part { segment, step });
         }
     }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::curve::{Piece, Then};
 use crate::rate::CatchUp;
 
 /// A loader on a simulated clock, whose sending thread turns when it is told to.
@@ -16,9 +17,9 @@ const S: u64 = 1_000_000;
 
 impl Simulated {
     fn begin(rate: &str, end_us: u64) -> Self {
-        let mut in_force = InForce::new(rate.parse().unwrap());
+        let mut in_force = InForce::new(rate.parse::<Rate>().unwrap());
         let start = Instant::now();
-        in_force.begin(start, end_us);
+        in_force.begin(start, 0, end_us);
         let (segment, end_us) = in_force.followed().unwrap();
         Self {
             start,
@@ -180,15 +181,54 @@ fn a_lease_that_outlives_the_load_changes_nothing() {
 #[test]
 fn a_rate_set_before_the_load_begins_is_that_of_its_first_segment_if_its_lease_lasts() {
     for (begins_s, expected) in [(5, "7"), (11, "100")] {
-        let mut in_force = InForce::new("100".parse().unwrap());
+        let mut in_force = InForce::new("100".parse::<Rate>().unwrap());
         let now = Instant::now();
         let wanted = Wanted { rate: "7".parse().unwrap(), lease: Duration::from_secs(10), step: "early".to_owned() };
         in_force.set(now, wanted).unwrap();
         assert_eq!(in_force.due(now + Duration::from_secs(1)), 0);
-        in_force.begin(now + Duration::from_secs(begins_s), u64::MAX);
-        assert_eq!(in_force.followed().unwrap().0.rate(), expected.parse().unwrap());
+        in_force.begin(now + Duration::from_secs(begins_s), 0, u64::MAX);
+        assert_eq!(in_force.followed().unwrap().0.rate_at(0), expected.parse().unwrap());
         assert!(in_force.is_followed());
     }
+}
+
+/// A second at 100/s, then 1000/s for ever.
+fn steps() -> Asked {
+    let steady = |rate, lasts_us| Piece { from: rate * S, to: rate * S, lasts_us };
+    let curve = Curve::new([steady(100, S), steady(1_000, S)], Then::Stays);
+    Asked { shape: Some(Arc::new(curve)), ..Asked::from("100".parse::<Rate>().unwrap()) }
+}
+
+#[test]
+fn a_shape_is_one_segment_and_what_is_late_in_it_is_offered() {
+    let mut in_force = InForce::new(steps());
+    let start = Instant::now();
+    in_force.begin(start, 0, 10 * S);
+    let (segment, end_us) = in_force.followed().unwrap();
+    let mut schedule = Schedule::new(segment, end_us, CatchUp::default());
+    let at = |us| start + Duration::from_micros(us);
+    assert_eq!([0, S - 1, S, 9 * S].map(|us| in_force.rate(at(us)).micro() / S), [100, 100, 1_000, 1_000]);
+    assert!((in_force.coming(at(0), 2 * S) - 1_100.0).abs() < 1e-9);
+    // The sending thread hangs for two seconds.
+    assert_eq!((in_force.due(at(2 * S)), schedule.behind(2 * S)), (1_101, 1_101));
+    assert!(in_force.follow(at(2 * S), &mut schedule).is_empty());
+    assert_eq!((schedule.not_offered(), schedule.next_due_at()), (0, 0));
+    assert_eq!(in_force.view(at(2 * S), 0, |_| 0).rate.micro() / S, 1_000);
+}
+
+#[test]
+fn a_shape_goes_on_over_restarts_and_after_a_rate_that_was_set() {
+    let mut in_force = InForce::new(steps());
+    let start = Instant::now();
+    in_force.begin(start, S / 2, 10 * S);
+    let at = |us| start + Duration::from_micros(us);
+    assert_eq!([0, S / 2].map(|us| in_force.rate(at(us)).micro() / S), [100, 1_000]);
+    assert_eq!(in_force.due(at(S)), 50 + 500 + 1);
+    let wanted = Wanted { rate: "7".parse().unwrap(), lease: Duration::from_secs(1), step: "other".to_owned() };
+    in_force.set(at(0), wanted).unwrap();
+    assert_eq!(in_force.rate(at(S / 2)).micro() / S, 7);
+    in_force.unset(at(S)).unwrap();
+    assert_eq!(in_force.rate(at(S)).micro() / S, 1_000);
 }
 
 #[test]

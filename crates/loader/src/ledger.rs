@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::account::{Account, Owner};
 use crate::journal::{Journal, Trouble, look};
-use crate::opening::{Past, left};
+use crate::opening::{Past, Span};
 use crate::running::{Load, TO_LOAD_AGAIN};
 
 /// How often changes are published: twice as often as promised, so that a slow commit doesn't break the promise.
@@ -24,7 +24,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How often something is published even without changes: a loader silent for 120 s is taken for dead.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// Seconds of sales that are reserved and not begun: a shorter outage of Kafka delays no sale.
-const AHEAD_S: f64 = 5.0;
+const AHEAD: Duration = Duration::from_secs(5);
 /// Rest before Kafka is tried again.
 const REST: Duration = Duration::from_millis(500);
 /// A turn of the loop takes less than this, whatever Kafka does: each wait is bounded, and a turn has few of them.
@@ -40,6 +40,8 @@ pub struct Ledger {
     pub parameters: Parameters,
     /// How long the load lasts, from its first start on.
     pub stop_after: Duration,
+    /// A hash of how its rate changes with time; 0 if it does not.
+    pub shape: u64,
     /// The load whose account is kept.
     pub load: Arc<Load>,
     /// Blocks that may be sent.
@@ -101,10 +103,10 @@ impl Ledger {
         let (run, next) = past.resume(&self.parameters).unwrap_or_else(|| (new_run(&past), 0));
         let (incarnation, now_us) = (service::incarnation(), unix_us());
         let load = past.load(&self.parameters, self.wanted(now_us));
-        let left = left(load, now_us);
+        let span = Span::of(load, now_us);
         let owner = Owner { run, loader: self.loader, incarnation, parameters: self.parameters.clone(), load };
         let mut account = Account::new(owner, next);
-        let is_over = left.is_zero();
+        let is_over = span.left.is_zero();
         if is_over {
             account.stop(None);
         }
@@ -125,7 +127,7 @@ impl Ledger {
             );
         }
         let reserved = account.committed(&draft);
-        self.load.open(account, left);
+        self.load.open(account, span);
         self.hand_out(reserved);
         self.ready.set(true);
         Ok((journal, run, past.writers().filter(|writer| *writer != incarnation).collect()))
@@ -141,11 +143,12 @@ impl Ledger {
     /// The load that is asked for, as if it began now. A rate that is set from outside belongs to the same load.
     fn wanted(&self, now_us: i64) -> LoadRecord {
         let length_us = u64::try_from(self.stop_after.as_micros()).unwrap_or(u64::MAX);
-        LoadRecord { began_at_us: now_us, micro_rate: self.load.configured_rate().micro(), length_us }
+        let micro_rate = self.load.configured_rate().micro();
+        LoadRecord { began_at_us: now_us, micro_rate, length_us, shape: self.shape }
     }
 
     fn ahead(&self) -> f64 {
-        self.load.rate().per_second() * AHEAD_S
+        self.load.coming(AHEAD)
     }
 }
 

@@ -19,6 +19,7 @@
 pub mod account;
 pub mod acks;
 pub mod api;
+pub mod arrivals;
 mod bits;
 pub mod blame;
 mod causes;
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod config;
 mod contact;
 mod cpu_wait;
+pub mod curve;
 pub mod in_force;
 pub mod journal;
 pub mod ledger;
@@ -36,6 +38,7 @@ pub mod rate;
 pub mod running;
 pub mod schedule;
 pub mod sending;
+pub mod shape;
 pub mod stock;
 
 use std::sync::Arc;
@@ -61,8 +64,8 @@ const SCHEDULE_LIMIT: Duration = Duration::from_secs(10);
 const STOP_LIMIT: Duration = Duration::from_secs(24);
 
 /// The load that `config` describes, not begun.
-pub fn load(config: &Config, metrics: Metrics) -> Arc<Load> {
-    Arc::new(Load::new(config.rate, metrics))
+pub fn load(config: &Config, metrics: Metrics) -> anyhow::Result<Arc<Load>> {
+    Ok(Arc::new(Load::new(config.asked().context("reading LOADER_*")?, metrics)))
 }
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.
@@ -87,6 +90,7 @@ pub async fn run(
         loader: config.ordinal,
         parameters: config.parameters(),
         stop_after: config.stop_after.get(),
+        shape: config.shape().hash(),
         load: Arc::clone(&load),
         reserved: reserve,
         ready: health.ready("a reserved block"),

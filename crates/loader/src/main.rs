@@ -16,7 +16,7 @@ async fn main() -> anyhow::Result<()> {
     info!(?config, ?kafka, ?service, "starting");
 
     let mut registry = Registry::with_prefix("kapture_loader");
-    let load = loader::load(&config, Metrics::register(&mut registry));
+    let load = loader::load(&config, Metrics::register(&mut registry))?;
     let health = Health::default();
     let shutdown = service::shutdown_on_signal()?;
     let figures = {

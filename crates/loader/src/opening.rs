@@ -93,10 +93,22 @@ impl Past {
     }
 }
 
-/// What is left of a load. A clock that was put back does not make it longer than it was.
-pub fn left(load: LoadRecord, now_us: i64) -> Duration {
-    let passed = u64::try_from(now_us.saturating_sub(load.began_at_us)).unwrap_or(0);
-    Duration::from_micros(load.length_us.saturating_sub(passed))
+/// How long a load has gone on, and what is left of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Since its first start.
+    pub gone: Duration,
+    /// Until its end.
+    pub left: Duration,
+}
+
+impl Span {
+    /// Of a load at a time. A clock that was put back does not make what is left longer than it was.
+    pub fn of(load: LoadRecord, now_us: i64) -> Self {
+        let gone = u64::try_from(now_us.saturating_sub(load.began_at_us)).unwrap_or(0);
+        let left = Duration::from_micros(load.length_us.saturating_sub(gone));
+        Self { gone: Duration::from_micros(gone), left }
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +133,7 @@ mod tests {
 
     /// A load of an hour.
     fn load(began_at_us: i64) -> LoadRecord {
-        LoadRecord { began_at_us, micro_rate: 1_000_000, length_us: 3_600_000_000 }
+        LoadRecord { began_at_us, micro_rate: 1_000_000, length_us: 3_600_000_000, shape: 0 }
     }
 
     fn past(records: impl IntoIterator<Item = Published>) -> Past {
@@ -173,7 +185,11 @@ mod tests {
         let mut past = past([published((7, 3, 4), Phase::Closed, 10, 1)]);
         assert_eq!(past.load(&with_seed(1), load(99)), load(10));
         assert_eq!(past.load(&with_seed(2), load(99)), load(99), "other parameters");
-        for other in [LoadRecord { micro_rate: 1, ..load(99) }, LoadRecord { length_us: 1, ..load(99) }] {
+        for other in [
+            LoadRecord { micro_rate: 1, ..load(99) },
+            LoadRecord { length_us: 1, ..load(99) },
+            LoadRecord { shape: 1, ..load(99) },
+        ] {
             assert_eq!(past.load(&with_seed(1), other), other);
         }
         // Back to what there was before is another load, too.
@@ -192,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_load_that_has_ended_has_nothing_left() {
-        let left = |now_us| left(load(10), now_us);
+        let left = |now_us| Span::of(load(10), now_us).left;
         assert_eq!(left(10), Duration::from_hours(1));
         assert_eq!(left(10 + 3_599_999_999), Duration::from_micros(1));
         assert_eq!([left(10 + 3_600_000_000), left(i64::MAX)], [Duration::ZERO; 2]);

@@ -15,17 +15,19 @@ pub struct Rate {
     micro: u64,
 }
 
-/// How many times the rate the loader may send while it catches up after a stall: 1 to 1000.
+/// So many times a rate, kept in thousandths, of which it has `LEAST` to `MOST`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
-pub struct CatchUp {
+pub struct Factor<const LEAST: u64, const MOST: u64> {
     thousandths: u64,
 }
+
+/// How many times the rate the loader may send while it catches up after a stall: 1 to 1000.
+pub type CatchUp = Factor<1_000, 1_000_000>;
 
 /// Sales per second, from one in twelve days. At the most, the spacing of due times is the microsecond in which they are
 /// written.
 const PER_SECOND: RangeInclusive<f64> = 1e-6..=1e6;
-const CATCH_UP: RangeInclusive<f64> = 1.0..=1e3;
 
 impl Rate {
     /// Nothing is due.
@@ -34,6 +36,11 @@ impl Rate {
     /// So many sales per second, if that is a rate that can be configured.
     pub fn per_second_of(number: f64) -> Option<Self> {
         scaled(number, &PER_SECOND, 1e6).map(|micro| Self { micro })
+    }
+
+    /// So many sales per million seconds.
+    pub(crate) const fn of_micro(micro: u64) -> Self {
+        Self { micro }
     }
 
     /// Sales per million seconds: a whole number.
@@ -47,8 +54,14 @@ impl Rate {
     }
 }
 
-impl CatchUp {
-    /// The fastest that sales may be sent: sales per million seconds.
+impl<const LEAST: u64, const MOST: u64> Factor<LEAST, MOST> {
+    /// A factor that is known when the program is compiled.
+    pub const fn of<const THOUSANDTHS: u64>() -> Self {
+        const { assert!(LEAST <= THOUSANDTHS && THOUSANDTHS <= MOST) }
+        Self { thousandths: THOUSANDTHS }
+    }
+
+    /// So many times the rate: sales per million seconds.
     pub fn micro(self, rate: Rate) -> u64 {
         self.times(rate.micro)
     }
@@ -65,7 +78,7 @@ impl fmt::Debug for Rate {
     }
 }
 
-impl fmt::Debug for CatchUp {
+impl<const LEAST: u64, const MOST: u64> fmt::Debug for Factor<LEAST, MOST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x", self.thousandths as f64 / 1e3)
     }
@@ -79,7 +92,7 @@ impl Default for Rate {
 
 impl Default for CatchUp {
     fn default() -> Self {
-        Self { thousandths: 2000 }
+        Self::of::<2_000>()
     }
 }
 
@@ -105,14 +118,14 @@ impl FromStr for Rate {
     }
 }
 
-impl FromStr for CatchUp {
+impl<const LEAST: u64, const MOST: u64> FromStr for Factor<LEAST, MOST> {
     type Err = Unusable;
 
     fn from_str(text: &str) -> Result<Self, Unusable> {
-        let thousandths = number(text).and_then(|number| scaled(number, &CATCH_UP, 1e3)).ok_or_else(|| {
-            Unusable(format!("{text:?} is not a factor to catch up by: use a number from 1 to 1000, such as 2"))
-        })?;
-        Ok(Self { thousandths })
+        let [least, most] = [LEAST, MOST].map(|thousandths| thousandths as f64 / 1e3);
+        let thousandths = number(text).and_then(|number| scaled(number, &(least..=most), 1e3));
+        let wrong = || Unusable(format!("{text:?} is not a factor: use a number from {least} to {most}"));
+        Ok(Self { thousandths: thousandths.ok_or_else(wrong)? })
     }
 }
 
@@ -124,7 +137,7 @@ impl TryFrom<String> for Rate {
     }
 }
 
-impl TryFrom<String> for CatchUp {
+impl<const LEAST: u64, const MOST: u64> TryFrom<String> for Factor<LEAST, MOST> {
     type Error = Unusable;
 
     fn try_from(text: String) -> Result<Self, Unusable> {

@@ -9,8 +9,9 @@ use tracing::info;
 
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::in_force::{Followed, InForce, Refused, View, Wanted};
+use crate::in_force::{Asked, Followed, InForce, Refused, View, Wanted};
 use crate::metrics::Metrics;
+use crate::opening::Span;
 use crate::rate::{CatchUp, Rate};
 use crate::schedule::{Schedule, Segment};
 
@@ -29,7 +30,7 @@ pub struct Load {
     changed: Condvar,
     /// The segments of which sales may have no answer yet.
     unanswered: RwLock<Vec<Followed>>,
-    left: OnceLock<Duration>,
+    span: OnceLock<Span>,
     clock: OnceLock<Clock>,
     account: OnceLock<Mutex<Account>>,
     held: AtomicBool,
@@ -37,16 +38,17 @@ pub struct Load {
 
 impl Load {
     /// A load that has not begun.
-    pub fn new(rate: Rate, metrics: Metrics) -> Self {
-        metrics.configured_rate.set(rate.per_second());
-        metrics.rate.set(rate.per_second());
+    pub fn new(asked: impl Into<Asked>, metrics: Metrics) -> Self {
+        let in_force = InForce::new(asked);
+        metrics.configured_rate.set(in_force.configured().per_second());
+        metrics.rate.set(in_force.rate(Instant::now()).per_second());
         Self {
             metrics,
             time: Time::default(),
-            in_force: Mutex::new(InForce::new(rate)),
+            in_force: Mutex::new(in_force),
             changed: Condvar::new(),
             unanswered: RwLock::default(),
-            left: OnceLock::new(),
+            span: OnceLock::new(),
             clock: OnceLock::new(),
             account: OnceLock::new(),
             held: AtomicBool::new(false),
@@ -60,7 +62,13 @@ impl Load {
 
     /// The rate in force.
     pub fn rate(&self) -> Rate {
-        self.lock().rate()
+        self.lock().rate(Instant::now())
+    }
+
+    /// How many sales become due from now on within a time.
+    pub fn coming(&self, within: Duration) -> f64 {
+        let us = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+        self.lock().coming(Instant::now(), us)
     }
 
     /// Puts a rate in force for a while.
@@ -90,17 +98,20 @@ impl Load {
 
     /// Whether it is known that nothing is left of the load.
     pub fn is_over(&self) -> bool {
-        self.left.get().is_some_and(Duration::is_zero)
+        self.span.get().is_some_and(|span| span.left.is_zero())
     }
 
     /// Begins the load now, if it has not begun: from here on sales become due.
     pub fn begin(&self) -> &Clock {
         self.clock.get_or_init(|| {
             let clock = Clock::start();
-            let left = self.left.get().copied().unwrap_or_default();
-            let end_us = u64::try_from(left.as_micros()).unwrap_or(u64::MAX);
-            self.change(|in_force, _| in_force.begin(clock.at(0), end_us));
-            self.note(Followed { first: 0, segment: Segment::first(self.rate()), not_offered: 0, earlier: 0 });
+            let span = self.span.get().copied().unwrap_or_default();
+            let [gone_us, end_us] = [span.gone, span.left].map(|us| u64::try_from(us.as_micros()).unwrap_or(u64::MAX));
+            let segment = self.change(|in_force, _| {
+                in_force.begin(clock.at(0), gone_us, end_us);
+                Segment::first(in_force.pace())
+            });
+            self.note(Followed { first: 0, segment, not_offered: 0, earlier: 0 });
             clock
         })
     }
@@ -113,7 +124,7 @@ impl Load {
     /// A schedule of the load as it is now, of which nothing was sent.
     pub fn schedule(&self, catch_up: CatchUp) -> Schedule {
         let in_force = self.lock();
-        let (segment, end_us) = in_force.followed().unwrap_or_else(|| (Segment::first(in_force.rate()), 0));
+        let (segment, end_us) = in_force.followed().unwrap_or_else(|| (Segment::first(in_force.pace()), 0));
         Schedule::new(segment, end_us, catch_up)
     }
 
@@ -124,9 +135,9 @@ impl Load {
         for segment in &followed {
             self.metrics.not_offered.inc_by(segment.not_offered);
             self.metrics.segments.inc();
-            self.note(*segment);
+            self.note(segment.clone());
             info!(
-                rate = segment.segment.rate().per_second(),
+                rate = segment.segment.rate_at(segment.segment.t0_us()).per_second(),
                 not_offered = segment.not_offered,
                 "another rate is in force"
             );
@@ -151,8 +162,8 @@ impl Load {
     }
 
     /// Opens the account of what is left of the load; a second time changes nothing.
-    pub fn open(&self, account: Account, left: Duration) {
-        let _ = self.left.set(left);
+    pub fn open(&self, account: Account, span: Span) {
+        let _ = self.span.set(span);
         let _ = self.account.set(Mutex::new(account));
     }
 
@@ -182,7 +193,11 @@ impl Load {
 
     /// Updates the figures that follow from the clock and the account, even if the schedule's loop is stuck.
     pub fn observe(&self) {
-        let due = self.lock().due(Instant::now());
+        let (due, rate) = {
+            let (in_force, now) = (self.lock(), Instant::now());
+            (in_force.due(now), in_force.rate(now))
+        };
+        self.metrics.rate.set(rate.per_second());
         self.metrics.due.inner().fetch_max(due, Ordering::Relaxed);
         if let Some(clock) = self.clock() {
             self.metrics.clock_steps.inner().fetch_max(clock.steps(), Ordering::Relaxed);
@@ -211,8 +226,9 @@ impl Load {
     /// Changes what is in force, at a moment that is read under the lock: so segments begin in the order of their times.
     fn change<T>(&self, change: impl FnOnce(&mut InForce, Instant) -> T) -> T {
         let mut in_force = self.lock();
-        let changed = change(&mut in_force, Instant::now());
-        self.metrics.rate.set(in_force.rate().per_second());
+        let now = Instant::now();
+        let changed = change(&mut in_force, now);
+        self.metrics.rate.set(in_force.rate(now).per_second());
         if !in_force.is_followed() {
             self.changed.notify_all();
         }

@@ -5,13 +5,13 @@ use super::*;
 use crate::account::Owner;
 
 fn account() -> Account {
-    let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
+    let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
     Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load }, 0)
 }
 
 fn begun(rate: &str) -> Load {
-    let load = Load::new(rate.parse().unwrap(), Metrics::default());
-    load.open(account(), Duration::MAX);
+    let load = Load::new(rate.parse::<Rate>().unwrap(), Metrics::default());
+    load.open(account(), Span { left: Duration::MAX, ..Span::default() });
     load.begin();
     load
 }
@@ -22,12 +22,12 @@ fn wanted(rate: &str) -> Wanted {
 
 #[test]
 fn nothing_is_due_before_the_load_begins() {
-    let rate = "1000000".parse().unwrap();
+    let rate: Rate = "1000000".parse().unwrap();
     let load = Load::new(rate, Metrics::default());
     assert_eq!(load.figures().counters["due"], 0);
     assert_eq!(load.figures().segment, None);
     assert!(!load.is_over(), "nobody knows");
-    load.open(account(), Duration::MAX);
+    load.open(account(), Span { left: Duration::MAX, ..Span::default() });
     load.begin();
     assert!(load.figures().counters["due"] >= 1);
     assert!(load.figures().segment.unwrap().t0_us > 0);
@@ -35,7 +35,7 @@ fn nothing_is_due_before_the_load_begins() {
 
 #[test]
 fn what_has_no_answer_is_in_flight() {
-    let load = Load::new("1".parse().unwrap(), Metrics::default());
+    let load = Load::new("1".parse::<Rate>().unwrap(), Metrics::default());
     load.metrics.sent.inc_by(5);
     load.metrics.accepted.inc_by(2);
     load.metrics.unknown.inc();

@@ -4,22 +4,81 @@
 //! and as they are handed over. The two differ by what was *not offered*: due in a segment that ended before it was handed
 //! over. Such a sale never gets an id.
 
-use crate::rate::{CatchUp, Rate};
+use std::sync::Arc;
 
-/// One sale, in the unit in which rate times time is a whole number: sales per million seconds times microseconds.
-const SALE: u128 = 1_000_000_000_000;
+use crate::arrivals::Arrivals;
+use crate::curve::{Curve, SALE};
+use crate::rate::{CatchUp, Rate};
 
 /// Sales of this much time may be sent at once, as after a tick that came late. Any more are caught up with.
 const BURST_US: u128 = 10_000;
 
-/// A part of the plan with one rate. It has no end of its own: the next segment ends it.
+/// How fast sales become due, and how they are spread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pace {
+    rates: Rates,
+    arrivals: Arrivals,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rates {
+    Steady(Rate),
+    /// By the time since the load first began, which is that much longer ago than the plan did.
+    Shaped(Arc<Curve>, u64),
+}
+
+impl Pace {
+    /// Always the same.
+    pub fn steady(rate: Rate, arrivals: Arrivals) -> Self {
+        Self { rates: Rates::Steady(rate), arrivals }
+    }
+
+    /// By the time since the load first began, so many microseconds before the plan did.
+    pub fn shaped(curve: Arc<Curve>, before_us: u64, arrivals: Arrivals) -> Self {
+        Self { rates: Rates::Shaped(curve, before_us), arrivals }
+    }
+
+    /// The rate so many microseconds after the start of the plan.
+    pub fn rate_at(&self, us: u64) -> Rate {
+        match &self.rates {
+            Rates::Steady(rate) => *rate,
+            Rates::Shaped(curve, before_us) => curve.rate_at(before_us.saturating_add(us)),
+        }
+    }
+
+    /// What is due until then, of which [`SALE`] make a sale: from any moment on that stays the same.
+    pub fn units(&self, us: u64) -> u128 {
+        match &self.rates {
+            Rates::Steady(rate) => u128::from(us) * u128::from(rate.micro()),
+            Rates::Shaped(curve, before_us) => curve.units(before_us.saturating_add(us)),
+        }
+    }
+
+    /// The microsecond in which so much is due.
+    fn at(&self, units: u128) -> Option<u64> {
+        match &self.rates {
+            Rates::Steady(rate) => u64::try_from(units.checked_div(u128::from(rate.micro()))?).ok(),
+            Rates::Shaped(curve, before_us) => curve.at(units)?.checked_sub(*before_us),
+        }
+    }
+}
+
+impl From<Rate> for Pace {
+    fn from(rate: Rate) -> Self {
+        Self::steady(rate, Arrivals::default())
+    }
+}
+
+/// A part of the plan with one pace. It has no end of its own: the next segment ends it.
 ///
 /// Due times are always computed from the segment's beginning, so that no error adds up within one. The part of a sale that
 /// was due when it began is carried over from the segment before, so that none adds up over segments either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     t0_us: u64,
-    rate: Rate,
+    pace: Pace,
+    /// What the pace makes due before it began.
+    base: u128,
     /// How many sales are planned before it: the plan's number of its first sale.
     before: u64,
     /// What remains until its first sale is due, in units of [`SALE`].
@@ -28,17 +87,18 @@ pub struct Segment {
 
 impl Segment {
     /// The plan's first segment. Its first sale is due at once.
-    pub fn first(rate: Rate) -> Self {
-        Self { t0_us: 0, rate, before: 0, remainder: 0 }
+    pub fn first(pace: Pace) -> Self {
+        Self { t0_us: 0, base: pace.units(0), pace, before: 0, remainder: 0 }
     }
 
     /// The segment that ends this one at `at_us`. What is due exactly then is still due in this one.
     #[must_use]
-    pub fn then(&self, at_us: u64, rate: Rate) -> Self {
+    pub fn then(&self, at_us: u64, pace: Pace) -> Self {
         let t0_us = at_us.max(self.t0_us);
         let before = self.due_by(t0_us);
-        let due = u128::from(before - self.before) * SALE + self.remainder;
-        Self { t0_us, rate, before, remainder: due.saturating_sub(self.passed(t0_us - self.t0_us)) }
+        let left = self.due(before).saturating_sub(self.passed(t0_us));
+        let remainder = if pace.arrivals.forget() { 0 } else { left };
+        Self { t0_us, base: pace.units(t0_us), pace, before, remainder }
     }
 
     /// When it began, in microseconds after the start.
@@ -46,9 +106,9 @@ impl Segment {
         self.t0_us
     }
 
-    /// Its rate.
-    pub fn rate(&self) -> Rate {
-        self.rate
+    /// Its rate so many microseconds after the start.
+    pub fn rate_at(&self, elapsed_us: u64) -> Rate {
+        self.pace.rate_at(elapsed_us)
     }
 
     /// How many sales are planned before it.
@@ -58,22 +118,27 @@ impl Segment {
 
     /// When the plan's sale `index` is due, in microseconds after the start; never at a rate of 0.
     pub fn due_at(&self, index: u64) -> u64 {
-        let due = u128::from(index.saturating_sub(self.before)) * SALE + self.remainder;
-        let after = due.checked_div(u128::from(self.rate.micro())).and_then(|after| u64::try_from(after).ok());
-        after.map_or(u64::MAX, |after| self.t0_us.saturating_add(after))
+        self.pace.at(self.base + self.due(index)).map_or(u64::MAX, |at| at.max(self.t0_us))
     }
 
     /// How many of the plan's sales are due by then, those of earlier segments and the one due at that very microsecond
     /// included.
     pub fn due_by(&self, elapsed_us: u64) -> u64 {
-        let Some(elapsed_us) = elapsed_us.checked_sub(self.t0_us) else { return self.before };
-        let passed = self.passed(elapsed_us) + u128::from(self.rate.micro());
-        let due = passed.saturating_sub(self.remainder).div_ceil(SALE);
-        self.before.saturating_add(u64::try_from(due).unwrap_or(u64::MAX))
+        if elapsed_us < self.t0_us {
+            return self.before;
+        }
+        let passed = self.passed(elapsed_us.saturating_add(1)).saturating_sub(self.remainder);
+        self.before.saturating_add(self.pace.arrivals.count(self.before, passed))
     }
 
-    fn passed(&self, us: u64) -> u128 {
-        u128::from(us) * u128::from(self.rate.micro())
+    /// What must have passed of it before the plan's sale `index` is due.
+    fn due(&self, index: u64) -> u128 {
+        self.remainder + self.pace.arrivals.due(self.before, index.saturating_sub(self.before))
+    }
+
+    /// What has passed of it by then.
+    fn passed(&self, elapsed_us: u64) -> u128 {
+        self.pace.units(elapsed_us).saturating_sub(self.base)
     }
 }
 
@@ -108,7 +173,7 @@ impl Schedule {
         self.fill(segment.t0_us);
         self.segment = segment;
         self.credit = self.credit.min(self.brim());
-        let not_offered = segment.before.saturating_sub(self.next_index());
+        let not_offered = self.segment.before.saturating_sub(self.next_index());
         self.not_offered += not_offered;
         not_offered
     }
@@ -163,7 +228,7 @@ impl Schedule {
 
     /// In sales in a million seconds.
     fn fastest(&self) -> u128 {
-        u128::from(self.catch_up.micro(self.segment.rate))
+        u128::from(self.catch_up.micro(self.segment.rate_at(self.filled_us)))
     }
 
     /// A full bucket: at least one sale, or a slow schedule would never send.

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::arrivals::Kind;
+use crate::curve::{Piece, Then};
 
 const RATES: [&str; 9] = ["0.1", "0.3", "1", "7", "99.9", "1000", "33333.333333", "250000", "500000"];
 const DAY_US: u64 = 86_400_000_000;
 
 fn plan(rate: &str) -> Segment {
-    Segment::first(rate.parse().unwrap())
+    Segment::first(rate.parse::<Rate>().unwrap().into())
 }
 
 fn schedule(rate: &str) -> Schedule {
@@ -38,7 +40,7 @@ fn due_times_are_spaced_by_the_rate() {
 #[test]
 fn a_sale_is_due_at_its_due_time_and_not_a_microsecond_before() {
     for rate in RATES {
-        for plan in [plan(rate), plan("0.7").then(12_345, rate.parse().unwrap())] {
+        for plan in [plan(rate), plan("0.7").then(12_345, rate.parse::<Rate>().unwrap().into())] {
             for index in [1, 2, 3, 10, 999, 123_457, 10_000_000_000] {
                 let due = plan.due_at(index);
                 assert!(plan.due_by(due) > index, "sale {index} at {rate}/s");
@@ -62,7 +64,7 @@ fn many_changes_do_not_drift_either() {
     // A third of a sale is left over at each change but every third.
     let mut segment = plan("10");
     for change in 1..=30_000 {
-        segment = segment.then(change * 33_333, "10".parse().unwrap());
+        segment = segment.then(change * 33_333, "10".parse::<Rate>().unwrap().into());
     }
     let end = 30_000 * 33_333;
     assert_eq!(segment.before(), plan("10").due_by(end));
@@ -71,9 +73,9 @@ fn many_changes_do_not_drift_either() {
 
 #[test]
 fn a_rate_of_zero_pauses_and_what_was_left_of_a_sale_is_due_afterwards() {
-    let pause = plan("1").then(2_250_000, Rate::PAUSE);
+    let pause = plan("1").then(2_250_000, Rate::PAUSE.into());
     assert_eq!((pause.before(), pause.due_by(DAY_US), pause.due_at(3)), (3, 3, u64::MAX));
-    let after = pause.then(10_000_000, "2".parse().unwrap());
+    let after = pause.then(10_000_000, "2".parse::<Rate>().unwrap().into());
     assert_eq!(after.before(), 3);
     assert_eq!(after.due_at(3), 10_375_000, "three quarters of a sale at 2/s");
     assert_eq!(after.due_at(4), 10_875_000);
@@ -85,7 +87,7 @@ fn what_was_due_and_not_sent_before_a_change_is_not_offered_and_gets_no_number()
     turn(&mut schedule, 0, 1_000_000, 1_000);
     assert_eq!(schedule.next(), 101);
     // Nothing is sent for two seconds.
-    let next = plan("100").then(3_000_000, "10".parse().unwrap());
+    let next = plan("100").then(3_000_000, "10".parse::<Rate>().unwrap().into());
     assert_eq!(schedule.follow(next), 200);
     assert_eq!((schedule.next(), schedule.not_offered()), (101, 200));
     assert_eq!(schedule.next_due_at(), 3_100_000, "the new segment is not late for what the old one was");
@@ -98,7 +100,7 @@ fn what_was_due_and_not_sent_before_a_change_is_not_offered_and_gets_no_number()
 fn a_step_up_is_not_held_back_by_the_slow_segment_before() {
     let mut schedule = schedule("0.1");
     turn(&mut schedule, 0, 5_000_000, 50_000);
-    let fast = plan("0.1").then(5_000_000, "10000".parse().unwrap());
+    let fast = plan("0.1").then(5_000_000, "10000".parse::<Rate>().unwrap().into());
     assert_eq!(schedule.follow(fast), 0);
     turn(&mut schedule, 5_000_000, 5_010_000, 1_000);
     assert_eq!(schedule.behind(5_010_000), 0);
@@ -200,17 +202,17 @@ proptest! {
     /// At any moment, what is planned is the integral of the rate, and not a sale more or less.
     #[test]
     fn the_plan_is_the_integral_of_the_rate(first in 1u64..1_000_000_000_000, changes in changes(), after in 0u64..5_000_000) {
-        let (mut segment, mut now, mut integral) = (Segment::first(rate(first)), 0, 0u128);
+        let (mut segment, mut now, mut integral) = (Segment::first(rate(first).into()), 0, 0u128);
         for (passed, micro) in changes {
             now += passed;
-            integral += u128::from(passed) * u128::from(segment.rate().micro());
-            let due = (integral + u128::from(segment.rate().micro())).div_ceil(SALE);
-            let next = segment.then(now, rate(micro));
+            integral += u128::from(passed) * u128::from(segment.rate_at(now).micro());
+            let due = (integral + u128::from(segment.rate_at(now).micro())).div_ceil(SALE);
+            let next = segment.then(now, rate(micro).into());
             prop_assert_eq!(u128::from(next.before()), due.max(u128::from(segment.before())));
             prop_assert!(micro == 0 || next.due_at(next.before()) >= now);
             segment = next;
         }
-        integral += u128::from(after + 1) * u128::from(segment.rate().micro());
+        integral += u128::from(after + 1) * u128::from(segment.rate_at(now).micro());
         let due = integral.div_ceil(SALE).max(u128::from(segment.before()));
         prop_assert_eq!(u128::from(segment.due_by(now + after)), due);
     }
@@ -219,10 +221,20 @@ proptest! {
     /// still to be sent; none is sent before it is due; due times never go back.
     #[test]
     fn every_planned_sale_is_sent_not_offered_or_behind(
-        changes in proptest::collection::vec((0u64..2_000_000, 0u64..300_000_000, 1u64..400_000), 1..10)
+        changes in proptest::collection::vec((0u64..2_000_000, 0u64..300_000_000, 1u64..400_000), 1..10),
+        kind in prop_oneof![Just(Kind::Even), Just(Kind::Poisson)],
+        shaped in any::<bool>(),
     ) {
-        let mut segment = Segment::first(rate(50_000_000));
-        let mut schedule = Schedule::new(segment, u64::MAX, CatchUp::default());
+        let arrivals = Arrivals::new(kind, 7);
+        let pace = |micro| {
+            let piece = Piece { from: micro, to: 50_000_000, lasts_us: 300_000 };
+            if shaped {
+                return Pace::shaped(Arc::new(Curve::new([piece], Then::Repeats)), 123_456, arrivals.clone());
+            }
+            Pace::steady(rate(micro), arrivals.clone())
+        };
+        let mut segment = Segment::first(pace(50_000_000));
+        let mut schedule = Schedule::new(segment.clone(), u64::MAX, CatchUp::default());
         let (mut now, mut last_due, mut sent) = (0, 0, 0);
         for (passed, micro, tick) in changes {
             let until = now + passed;
@@ -236,8 +248,8 @@ proptest! {
                 }
                 now = (now + tick).min(until);
             }
-            segment = segment.then(now, rate(micro));
-            schedule.follow(segment);
+            segment = segment.then(now, pace(micro));
+            schedule.follow(segment.clone());
             prop_assert_eq!(schedule.next(), sent);
             prop_assert_eq!(sent + schedule.not_offered(), segment.before());
             prop_assert_eq!(schedule.behind(now), segment.due_by(now) - segment.before());

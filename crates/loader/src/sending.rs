@@ -321,21 +321,23 @@ mod tests {
 
     use super::*;
     use crate::account::{Account, Owner};
+    use crate::opening::Span;
+    use crate::rate::Rate;
     use crate::stock::pieces;
 
     const ID: BlockId = BlockId { run: 1, loader: 0, block: 0 };
 
     /// A load with one reserved block.
     fn load() -> Arc<Load> {
-        let rate = "1000000".parse().unwrap();
+        let rate: Rate = "1000000".parse().unwrap();
         let load = Load::new(rate, Metrics::default());
         let parameters = Parameters::default();
-        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
+        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
         let mut account = Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters, load: record }, 0);
         account.reserve(0.0, 0);
         let draft = account.draft(0, false);
         account.committed(&draft);
-        load.open(account, Duration::from_secs(1));
+        load.open(account, Span { left: Duration::from_secs(1), ..Span::default() });
         Arc::new(load)
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use kafka::blocks::LoadRecord;
 use loader::account::{Account, Owner};
 use loader::in_force::ENDED;
-use loader::rate::CatchUp;
+use loader::opening::Span;
+use loader::rate::{CatchUp, Rate};
 use loader::{Load, Metrics, api};
 use petstore::Parameters;
 use prometheus_client::registry::Registry;
@@ -30,10 +31,10 @@ struct Served {
 impl Served {
     /// A load of 100/s that has begun.
     async fn with(token: Option<&str>, left: Duration) -> Self {
-        let load = Arc::new(Load::new("100".parse().unwrap(), Metrics::default()));
-        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1 };
+        let load = Arc::new(Load::new("100".parse::<Rate>().unwrap(), Metrics::default()));
+        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
         let owner = Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load: record };
-        load.open(Account::new(owner, 0), left);
+        load.open(Account::new(owner, 0), Span { left, ..Span::default() });
         load.begin();
         let secret = token.map(Secret::new);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

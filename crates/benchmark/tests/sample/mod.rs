@@ -93,6 +93,7 @@ fn run(mode: Mode) -> Capsule {
             ("skew", "100"),
             ("hotStore", "0"),
             ("days", "365"),
+            ("arrivals", "even"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into(),
