@@ -105,9 +105,7 @@ impl Config {
             days: days.get(),
         }
     }
-}
 
-impl Config {
     /// How the rate changes with time.
     pub fn shape(&self) -> Shape {
         Shape {

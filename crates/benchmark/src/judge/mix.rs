@@ -38,8 +38,10 @@ pub(super) fn reached(mix: Option<&Mix>) -> Criterion {
     let found = mix.found.get(worst).copied().unwrap_or(0) as f64 / n;
     let planned = mix.planned.get(worst).copied().unwrap_or(0.0);
     let text = format!("{worst}: {:.2} % of {:.2} % planned", found * 100.0, planned * 100.0);
-    Criterion::new(name, limit, text, Met::from(off <= 1.0))
-        .or("the loaders were not set up alike: give all of them the same seed, stores, skew and hot store, and run the benchmark again")
+    Criterion::new(name, limit, text, Met::from(off <= 1.0)).or(
+        "the loaders were not set up alike: give all of them the same seed, stores, skew and hot store, and run the \
+             benchmark again",
+    )
 }
 
 #[cfg(test)]
