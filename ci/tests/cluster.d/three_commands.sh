@@ -21,4 +21,8 @@ ten_times() {
   jq -en "$rate > 900 and $rate < 1100 or $late > 100000"
 }
 check "the measured rate is ten times as high, or the schedule lag shows why not" within 60 ten_times
-check "helm test passes with ten loaders" helm test kapture -n "$NAMESPACE" --logs
+# On a small machine the brokers and ten new loaders compile and start side by side for a while, and sales are late that long; what
+# is late fails helm test, as it should. What is lost would stay a finding of the auditor however often it is asked.
+abreast() { [ "$(stage returned lag)" -lt 15000 ]; }
+within 150 abreast || true
+check "helm test passes with ten loaders" within 200 helm test kapture -n "$NAMESPACE" --logs

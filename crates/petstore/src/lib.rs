@@ -42,5 +42,5 @@ pub use sale::{Customer, Item, Pets, Receipt, Sale, Store, digest, receipt_diges
 pub use sale_ref::SaleRef;
 pub use state::{ParseStateError, State};
 pub use valid::{
-    Invalid, MAX_DUE_US, MAX_HEADERS_BYTES, MAX_INDEX, MAX_KEY_BYTES, MAX_SALE_BYTES, check_due, check_sizes,
+    Invalid, MAX_DUE_US, MAX_HEADERS_BYTES, MAX_INDEX, MAX_KEY_BYTES, MAX_SALE_BYTES, check_due, check_sizes, from_json,
 };

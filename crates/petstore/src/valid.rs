@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::Utf8Error;
 
+use serde::de::{DeserializeOwned, Error as _};
+
 use crate::sale_ref::{SaleRef, can_be_stored};
 use crate::{Customer, Item, Sale, SaleId, Store, compact};
 
@@ -65,6 +67,13 @@ impl<'a> SaleRef<'a> {
         check_numbers(sale.id, sale.time, sale.customer.id)?;
         Ok(sale)
     }
+}
+
+/// Reads a sale or a receipt from its JSON, and keeps it. Whether every store can hold it is another question.
+///
+/// JSON is UTF-8 (RFC 8259, section 8.1) in fields that nobody reads as well, where [`serde_json::from_slice`] would not look.
+pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_str(str::from_utf8(body).map_err(serde_json::Error::custom)?)
 }
 
 impl Sale {

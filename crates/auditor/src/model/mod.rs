@@ -173,7 +173,7 @@ impl Truth {
         if body.hash == hash {
             return Comparison::Same;
         }
-        let found = match serde_json::from_slice::<T>(body.bytes) {
+        let found = match petstore::from_json::<T>(body.bytes) {
             Ok(found) => found,
             Err(err) => return Comparison::Malformed(format!("the body is not a valid {what}: {err}")),
         };

@@ -256,7 +256,7 @@ impl<'a> Book<'a> {
     /// Takes a record from `sales`.
     pub(super) fn accepted(&mut self, Record { header: SaleHeader { id, state, due_us }, body }: Record<'_>) {
         let Some(line) = self.line(Stage::Accepted, id) else { return };
-        let sale = serde_json::from_slice::<Sale>(body).ok();
+        let sale = petstore::from_json::<Sale>(body).ok();
         let passes = SaleRef::parse(body).is_ok_and(|sale| sale.id == id && sale.store.state == state);
         let right = sale.is_some_and(|sale| petstore::digest(&sale) == line.digest) && state == line.state;
         let (store, first) = (line.store, line.on_sales == 0);
@@ -282,7 +282,7 @@ impl<'a> Book<'a> {
         Record { header: SaleHeader { id, state, due_us }, body }: Record<'_>,
     ) -> bool {
         let Some(line) = self.line(Stage::Routed, id) else { return false };
-        let sale = serde_json::from_slice::<Sale>(body).ok().filter(|sale| sale.id == id);
+        let sale = petstore::from_json::<Sale>(body).ok().filter(|sale| sale.id == id);
         let (home, store, first) = (line.state, line.store, line.routed == 0);
         let right = sale.as_ref().is_some_and(|sale| petstore::digest(sale) == line.digest);
         line.due(due_us);
@@ -321,7 +321,7 @@ impl<'a> Book<'a> {
     /// Takes a record from `receipts`.
     pub(super) fn returned(&mut self, Record { header: SaleHeader { id, .. }, body }: Record<'_>) {
         let Some(line) = self.line(Stage::Returned, id) else { return };
-        let receipt = serde_json::from_slice::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
+        let receipt = petstore::from_json::<Receipt>(body).ok().filter(|receipt| receipt.id == id);
         match receipt {
             None => line.set(Flag::BrokenReturned),
             Some(receipt) if petstore::receipt_digest(&receipt) == line.receipt => {}

@@ -158,7 +158,7 @@ impl Court<'_> {
         for (body, state, topic) in odd {
             let so_on_sales = on_sales.iter().any(|(sent, header)| sent == body && header == state);
             let at = if so_on_sales { Stage::Accepted } else { Stage::Routed };
-            match serde_json::from_slice::<petstore::Sale>(body) {
+            match petstore::from_json::<petstore::Sale>(body) {
                 Ok(sale) if sale.id == id => {
                     let right = line.is(&sale);
                     let header = *state != line.state() && *topic == line.state();
