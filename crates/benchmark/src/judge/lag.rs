@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::mix::DEVIATIONS;
 use super::sample::{Partition, Second, Window};
 use crate::statistics::{median, range, theil_sen};
 
@@ -22,6 +23,9 @@ pub(crate) const LEAST_SAMPLES: usize = 4;
 const END_SHARE: usize = 10;
 /// Of a short step so many, since one sample may lie anywhere in the swing of the commits.
 const END_SAMPLES: usize = 3;
+
+/// A sink shows Kafka its position once a second: the lag of a partition that is seen is what came since then, at least.
+const POSITIONS_EVERY: f64 = 1.0;
 
 /// How the lag of a stage or partition went in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +65,8 @@ pub(super) fn of_stages(
             };
             let series = series(&window.seconds, lag);
             let enough = series.len() as f64 >= window.asked as f64 * (1.0 - MISSING_SHARE);
-            let lag = enough.then(|| judge(&stage, &series, offered, offered, limit, swings)).flatten();
+            let arrives = Arrives { rate: offered, seen_after: 0.0 };
+            let lag = enough.then(|| judge(&stage, &series, offered, arrives, limit, swings)).flatten();
             (stage, lag)
         })
         .collect()
@@ -86,7 +91,8 @@ pub(super) fn of_partitions(
         // What arrives at the partition; of one that is not known, or gets nothing, only the slope is judged.
         let arrives = theil_sen(&ends).filter(|rate| *rate > 0.0);
         let series: Vec<(f64, f64)> = samples.iter().map(|(at, it)| (*at, it.lag as f64)).collect();
-        judge(name, &series, offered, arrives.unwrap_or(f64::INFINITY), limit, swings)
+        let arrives = Arrives { rate: arrives.unwrap_or(f64::INFINITY), seen_after: POSITIONS_EVERY };
+        judge(name, &series, offered, arrives, limit, swings)
     });
     judged.collect()
 }
@@ -96,11 +102,29 @@ fn series(seconds: &[Second], lag: impl Fn(&Second) -> Option<u64>) -> Vec<(f64,
     seconds.iter().filter_map(|second| Some((second.state.at_us as f64 / 1e6, lag(second)? as f64))).collect()
 }
 
+/// What comes to a stage or partition.
+#[derive(Clone, Copy)]
+struct Arrives {
+    /// Sales per second.
+    rate: f64,
+    /// How long a sale that was taken at once may still be seen as waiting, in seconds.
+    seen_after: f64,
+}
+
+impl Arrives {
+    /// The most sales that may wait: those of so many seconds, of which the few that come to a small state come by chance. A count
+    /// of n has a standard deviation of √n.
+    fn most(self, limit: Duration) -> f64 {
+        let expected = (limit.as_secs_f64() + self.seen_after) * self.rate;
+        expected + if self.seen_after > 0.0 { DEVIATIONS * expected.sqrt() } else { 0.0 }
+    }
+}
+
 fn judge(
     of: &str,
     series: &[(f64, f64)],
     offered: f64,
-    arrives: f64,
+    arrives: Arrives,
     limit: Duration,
     swings: &BTreeMap<String, f64>,
 ) -> Option<Lag> {
@@ -114,14 +138,14 @@ fn judge(
     let start = series[0].0;
     let around: Vec<f64> = series.iter().map(|(at, lag)| lag - slope * (at - start)).collect();
     let (low, high) = range(&around)?;
-    let seconds = last / arrives;
+    let seconds = last / arrives.rate;
     // Before a step has held, the swing of this one is all that is known.
     let allowed = swings.get(of).map_or(high - low, |seconds| seconds * offered);
-    let material = MATERIAL_SHARE * limit.as_secs_f64() * arrives.min(offered);
+    let material = MATERIAL_SHARE * limit.as_secs_f64() * arrives.rate.min(offered);
     let grows = slope > SLOPE_SHARE * offered && last > first + allowed.max(material);
     let broken = if grows {
         Some(format!("it grows by {slope:.0} sales/s"))
-    } else if seconds > limit.as_secs_f64() {
+    } else if last > arrives.most(limit) {
         Some(format!("{last:.0} sales are {seconds:.1} s of what arrives"))
     } else {
         None

@@ -16,7 +16,7 @@ pub struct Mix {
 /// How far a share may be off, of itself.
 const OFF_SHARE: f64 = 0.05;
 /// Besides, as many standard deviations as chance makes once in 16,000 looks: there are 51 states and many steps.
-const DEVIATIONS: f64 = 4.0;
+pub(super) const DEVIATIONS: f64 = 4.0;
 
 /// Judges it; unknown if nobody counted.
 pub(super) fn reached(mix: Option<&Mix>) -> Criterion {

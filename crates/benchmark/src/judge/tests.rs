@@ -117,6 +117,32 @@ fn one_partition_that_falls_behind_fails_though_the_sum_holds() {
 }
 
 #[test]
+fn a_partition_may_be_behind_by_the_limit_and_what_its_position_and_chance_hide() {
+    let judged = |lag: u64, per_second: f64| {
+        with(|window| {
+            for (at, second) in (0..).zip(&mut window.seconds) {
+                let partition = &mut second.partitions.as_mut().unwrap()[0];
+                partition.lag = lag;
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few sales")]
+                let end = (f64::from(at) * per_second) as u64;
+                partition.end = Some(end);
+            }
+        })
+    };
+    // A small state's, as on a cluster at 43/s where nothing was late.
+    assert_eq!(judged(2, 0.2).outcome, Outcome::Held);
+    assert_eq!(judged(1, 0.05).outcome, Outcome::Held);
+    assert_eq!(
+        failed_by(&judged(5, 0.2)),
+        ("lag not growing", "postgres sales.ca/0: 5 sales are 25.0 s of what arrives")
+    );
+    // A large one's: 240 in two seconds, and four times the 15 of chance.
+    assert_eq!(judged(290, 120.0).outcome, Outcome::Held);
+    let late = judged(310, 120.0);
+    assert_eq!(failed_by(&late), ("lag not growing", "postgres sales.ca/0: 310 sales are 2.6 s of what arrives"));
+}
+
+#[test]
 fn what_swings_as_it_did_when_it_held_does_not_grow() {
     let mut window = healthy();
     for (at, second) in (0..).zip(&mut window.seconds) {
