@@ -84,6 +84,10 @@
 {{- end }}
 - name: LOADER_ARRIVALS
   value: {{ .arrivals | quote }}
+- name: LOADER_LINGER
+  value: {{ .linger | quote }}
+- name: LOADER_COMPRESSION
+  value: {{ .compression | quote }}
 - name: LOADER_SEED
   value: {{ int64 .seed | quote }}
 - name: LOADER_STORES
@@ -132,6 +136,43 @@
 {{- if eq $role "spout" }}
 - name: ETL_INSTANCE
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end }}
+{{- include "kapture.misbehaviourEnv" . }}
+{{- end -}}
+
+{{/*
+Takes (list $ "component"). Returns the variables of the misbehaviours that are on, for a role of etl. None is there otherwise, so
+that no pod restarts for what is off.
+*/}}
+{{- define "kapture.misbehaviourEnv" -}}
+{{- $component := index . 1 -}}
+{{- with (index . 0).Values.misbehaviour }}
+{{- if .layers }}
+- name: MISBEHAVIOUR_LAYERS
+  value: {{ int .layers | quote }}
+{{- end }}
+{{- with .memory }}
+- name: MISBEHAVIOUR_MEMORY_BYTES
+  value: {{ include "kapture.bytes" . | quote }}
+{{- end }}
+{{- if include "kapture.milliseconds" .pauses.length | float64 }}
+- name: MISBEHAVIOUR_PAUSE
+  value: {{ .pauses.length | quote }}
+- name: MISBEHAVIOUR_PAUSE_EVERY
+  value: {{ .pauses.every | quote }}
+{{- end }}
+{{- if include "kapture.milliseconds" .startUp | float64 }}
+- name: MISBEHAVIOUR_START_UP
+  value: {{ .startUp | quote }}
+{{- end }}
+{{- if include "kapture.milliseconds" .saleDelay | float64 }}
+- name: MISBEHAVIOUR_SALE_DELAY
+  value: {{ .saleDelay | quote }}
+{{- end }}
+{{- if and .unbatched (eq $component "etl-postgres") }}
+- name: ETL_BATCH_SALES
+  value: "1"
+{{- end }}
 {{- end }}
 {{- end -}}
 

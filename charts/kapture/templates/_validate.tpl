@@ -13,6 +13,7 @@ values; this checks combinations, and whatever needs a sentence to explain.
 {{- include "kapture.validateDuration" (list "benchmark.latencyLimit" .Values.benchmark.latencyLimit "10ms" "1h") }}
 {{- include "kapture.validateDuration" (list "benchmark.elasticity.within" .Values.benchmark.elasticity.within "10s" "2h") }}
 {{ include "kapture.validateElasticity" . }}
+{{ include "kapture.validateMisbehaviour" . }}
 {{ include "kapture.validateStores" . }}
 {{ include "kapture.validateResources" . }}
 {{ include "kapture.validateLive" . }}
@@ -131,12 +132,33 @@ loader.shape.kind=rates needs the list: add --set-file loader.shape.rates=FILE, 
 {{- if and (ne $shape.kind "rates") $shape.rates }}
 loader.shape.rates has no effect with loader.shape.kind={{ $shape.kind }}: set loader.shape.kind=rates
 {{- end }}
+{{- include "kapture.validateDuration" (list "loader.linger" $loader.linger "0ms" "1s") }}
 {{- include "kapture.validateDuration" (list "loader.stopAfter" $loader.stopAfter "1s" "3650d") }}
 {{- /* Kafka aborts a transaction after 10 s: one that stays open for more than half of that may never be committed. */ -}}
 {{- include "kapture.validateDuration" (list "etl.fanOut.transactionInterval" .Values.etl.fanOut.transactionInterval "1ms" "5s") }}
 {{- $partitions := int .Values.kafka.salesPartitions }}
 {{- if gt (int .Values.etl.fanOut.replicas) $partitions }}
 etl.fanOut.replicas={{ int .Values.etl.fanOut.replicas }} is more than kafka.salesPartitions={{ $partitions }}, the rest would be idle: set etl.fanOut.replicas={{ $partitions }}
+{{- end }}
+{{- end -}}
+
+{{- define "kapture.validateMisbehaviour" -}}
+{{- with .Values.misbehaviour }}
+{{- include "kapture.validateDuration" (list "misbehaviour.pauses.length" .pauses.length "0ms" "20s") }}
+{{- include "kapture.validateDuration" (list "misbehaviour.pauses.every" .pauses.every "100ms" "1h") }}
+{{- include "kapture.validateDuration" (list "misbehaviour.startUp" .startUp "0ms" "10m") }}
+{{- include "kapture.validateDuration" (list "misbehaviour.saleDelay" .saleDelay "0ms" "20ms") }}
+{{- if .memory }}
+{{- $memory := .memory }}
+{{- range include "kapture.components" $ | fromYamlArray }}
+{{- if hasPrefix "etl." .values }}
+{{- $limit := (include "kapture.resources" (list $ (include "kapture.at" (list $ .values) | fromYaml).resources) | fromYaml).limits.memory }}
+{{- if ge (include "kapture.bytes" $memory | float64) (include "kapture.bytes" $limit | float64) }}
+misbehaviour.memory={{ $memory }} is not below {{ .values }}.resources.limits.memory={{ $limit }}, the pod would be killed again and again: lower the one or raise the other
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -80,6 +80,25 @@ class Benchmark(unittest.TestCase):
             )
             self.assertEqual(given, without + 90 * 60, mode)
 
+    def test_it_is_told_which_misbehaviours_are_on_and_how_strong_they_are(self):
+        self.assertNotIn("BENCHMARK_MISBEHAVIOUR", env())
+        told = env(
+            "misbehaviour.layers=3", "misbehaviour.memory=64Mi", "misbehaviour.pauses.length=200ms", "misbehaviour.startUp=1m 30s",
+            "misbehaviour.unbatched=true", "misbehaviour.saleDelay=5ms",
+        )  # fmt: skip
+        on = "layers=3,memory=64Mi,pauses=200ms/10s,startUp=1m 30s,unbatched,saleDelay=5ms"
+        self.assertEqual(told["BENCHMARK_MISBEHAVIOUR"], on)
+
+    def test_a_misbehaviour_is_done_to_the_roles_of_etl_alone(self):
+        on = ("misbehaviour.layers=3", "misbehaviour.memory=64Mi", "misbehaviour.unbatched=true")
+        having = {}
+        for name, _, _, spec in chart.workloads("full", *on):
+            for variable in {v for c in spec["containers"] for v in chart.env(c)}:
+                if variable.startswith("MISBEHAVIOUR_") or variable == "ETL_BATCH_SALES":
+                    having.setdefault(variable, set()).add(name)
+        roles = {"etl-fan-out", "etl-redis", "etl-postgres", "etl-spout"}
+        self.assertEqual(having, {"MISBEHAVIOUR_LAYERS": roles, "MISBEHAVIOUR_MEMORY_BYTES": roles, "ETL_BATCH_SALES": {"etl-postgres"}})
+
     def test_it_is_told_what_was_installed(self):
         told = env("loader.seed=7", "loader.skew=0", "kafka.persistence.size=12Gi", f"redis.image.digest=sha256:{'0' * 64}", "etl.fanOut.transactionInterval=20ms")
         self.assertEqual(told["BENCHMARK_LOAD"], "seed=7,stores=1000,customers=10000,skew=0,hotStore=0,days=365,arrivals=even")

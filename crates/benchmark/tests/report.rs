@@ -45,6 +45,24 @@ fn the_page_answers_in_the_order_in_which_one_asks() {
 }
 
 #[test]
+fn a_stage_that_misbehaves_on_purpose_is_named_with_how_it_is_turned_off() {
+    let mut capsule = capsule(Mode::Default, None);
+    capsule.diagnosis.as_mut().unwrap().stage = Some("stored".to_owned());
+    let misbehaves = |on: &[&str], capsule: &mut benchmark::capsule::Capsule| {
+        capsule.parameters.misbehaviour = on.iter().map(|on| (*on).to_owned()).collect();
+        (summary(capsule), html(capsule, &[]).unwrap())
+    };
+    let says =
+        "t misbehaves on purpose: layers=3, unbatched; look again without misbehaviour.layers, misbehaviour.unbatched";
+    let (text, page) = misbehaves(&["layers=3", "unbatched"], &mut capsule);
+    assert!(text.contains(says) && page.contains(says), "{text}");
+    assert!(text.contains("note: misbehaviour was on: layers=3, unbatched"), "{text}");
+    capsule.diagnosis.as_mut().unwrap().stage = Some("returned".to_owned());
+    let (text, page) = misbehaves(&["layers=3", "unbatched"], &mut capsule);
+    assert!(!text.contains("on purpose") && !page.contains("on purpose"), "{text}");
+}
+
+#[test]
 fn the_page_of_a_jump_says_how_long_it_took_what_broke_and_what_scaled() {
     let capsule = jumped(Some(85.0));
     let page = html(&capsule, &[]).unwrap();

@@ -11,12 +11,14 @@ use anyhow::Context;
 use kafka::exactly_once::{self, Processor, Settings};
 use kafka::transactions::{Failure, Guarantee, Outbox};
 use kafka::{Headers, Malformed, Record, SaleHeader, Topic, TransactionInterval};
+use misbehaviour::PerSale;
 use petstore::SaleRef;
 use serde::Deserialize;
 use service::Health;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::habits::Habitual;
 use crate::rejected::{Rejected, headers_bytes};
 use crate::{Metrics, Role};
 
@@ -41,6 +43,7 @@ const LOOP_LIMIT: Duration = Duration::from_secs(90);
 pub fn run(
     kafka: &kafka::Config,
     config: &Config,
+    habits: PerSale,
     metrics: Arc<Metrics>,
     health: &Health,
     runtime: &Handle,
@@ -65,7 +68,7 @@ pub fn run(
         time: metrics.time.clone(),
     };
     let events = Arc::clone(&metrics.transactions);
-    let mut router = Router::new(kafka, metrics);
+    let mut router = Habitual { processor: Router::new(kafka, metrics), habits: habits.undelayed() };
     let beat = health.loop_(config.role.to_string(), LOOP_LIMIT);
     exactly_once::run(kafka, &settings, &mut router, &events, &watch, &beat, shutdown).context("fanning out")
 }

@@ -25,6 +25,7 @@
 mod bite;
 mod config;
 pub mod fan_out;
+mod habits;
 mod metrics;
 mod rejected;
 pub mod sink;
@@ -56,6 +57,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 pub async fn run(
     kafka: kafka::Config,
     config: Config,
+    misbehaviour: misbehaviour::Config,
     metrics: Arc<Metrics>,
     health: Health,
     shutdown: CancellationToken,
@@ -64,17 +66,22 @@ pub async fn run(
     let (end, ended) = oneshot::channel();
     let role = config.role();
     let run = move || {
+        let started = health.ready("start-up");
+        let habits = misbehaviour.begin(&shutdown)?;
+        started.set(true);
+        let decode = habits::decoding(habits);
         let sink = |config, metrics| Sink {
             role,
             kafka: &kafka,
             config,
+            decode: &decode,
             metrics,
             health: &health,
             shutdown: &shutdown,
             runtime: &runtime,
         };
         match &config {
-            Config::FanOut(config) => fan_out::run(&kafka, config, metrics, &health, &runtime, &shutdown),
+            Config::FanOut(config) => fan_out::run(&kafka, config, habits, metrics, &health, &runtime, &shutdown),
             Config::Spout(config, store) => spout::run(&kafka, config, store, metrics, &health, &runtime, &shutdown),
             Config::Redis(config, store) => {
                 sink(config, metrics).run(|installation| stores::redis::Writer::new(store.clone(), installation))

@@ -13,7 +13,8 @@ async fn main() -> anyhow::Result<()> {
     let config = Config::read(&Environment::of_process())?;
     let kafka: kafka::Config = service::from_env("KAFKA_")?;
     let service: service::Config = service::from_env("SERVICE_")?;
-    info!(?config, ?kafka, ?service, "starting");
+    let misbehaviour: misbehaviour::Config = service::from_env("MISBEHAVIOUR_")?;
+    info!(?config, ?kafka, ?service, ?misbehaviour, "starting");
 
     let role = config.role();
     let mut registry = Registry::with_prefix("kapture_etl");
@@ -26,7 +27,7 @@ async fn main() -> anyhow::Result<()> {
     };
     tokio::try_join!(
         service::serve_admin(&service, role.component(), registry, health.clone(), figures, shutdown.clone()),
-        etl::run(kafka, config, metrics, health, shutdown),
+        etl::run(kafka, config, misbehaviour, metrics, health, shutdown),
     )?;
     Ok(())
 }

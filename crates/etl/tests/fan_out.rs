@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use etl::{Metrics, Role, fan_out};
 use kafka::transactions::Transactions;
 use kafka::{Record, SaleHeader, Topic, read_committed};
+use misbehaviour::PerSale;
 use petstore::{MAX_DUE_US, MAX_INDEX, MAX_SALE_BYTES, Sale, State};
 use prometheus_client::registry::Registry;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -238,7 +239,9 @@ impl FanOut {
         let thread = {
             let (kafka, metrics, shutdown) = (kafka.clone(), Arc::clone(&metrics), shutdown.clone());
             let runtime = Handle::current();
-            std::thread::spawn(move || fan_out::run(&kafka, &config, metrics, &Health::default(), &runtime, &shutdown))
+            std::thread::spawn(move || {
+                fan_out::run(&kafka, &config, PerSale::default(), metrics, &Health::default(), &runtime, &shutdown)
+            })
         };
         Self { metrics, shutdown, thread }
     }

@@ -211,8 +211,6 @@ impl Config {
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
-            // Part of a sale's latency, against the price of a request to a broker and its followers: where brokers share CPUs,
-            // 50 ms bring a sale there sooner than 5.
             .set("linger.ms", "50")
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.kbytes", PRODUCER_QUEUE_KIB.to_string());

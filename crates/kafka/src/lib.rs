@@ -68,7 +68,7 @@ pub use metadata::{Broker, Metadata, PartitionMetadata};
 pub use names::Names;
 pub use partitions::Partition;
 pub use pipeline::Topic;
-pub use producer::{Deliveries, NotSent, Producer};
+pub use producer::{Batching, Compression, Deliveries, Linger, NotSent, Producer};
 pub use queue::send;
 pub use range_check::{Beyond, Checked, Gap, RangeCheck};
 pub use ranges::Ranges;

@@ -8,6 +8,8 @@ use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
+use serde::Deserialize;
+use service::BoundedDuration;
 
 use crate::dispose::Disposed;
 use crate::{Config, Contact, Error, SaleHeader};
@@ -34,14 +36,65 @@ pub enum NotSent {
     Fatal(String),
 }
 
+/// How records are packed into requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batching {
+    /// How long a record waits for others to share a request with.
+    pub linger: Linger,
+    /// How a batch is compressed.
+    pub compression: Compression,
+}
+
+/// Up to a second.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Linger(BoundedDuration<0, 1_000>);
+
+/// Part of a sale's latency, against the price of a request to a broker and its followers: where brokers share CPUs, 50 ms
+/// bring a sale there sooner than 5.
+impl Default for Linger {
+    fn default() -> Self {
+        Self(BoundedDuration::from_ms::<50>())
+    }
+}
+
+/// The codecs that are linked in.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// Records go as they are.
+    #[default]
+    None,
+    /// Of zlib: small, and dear.
+    Gzip,
+    /// Of Google.
+    Snappy,
+    /// The cheapest.
+    Lz4,
+}
+
+impl Compression {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+        }
+    }
+}
+
 /// Sends each record once and in order: see [`Config::idempotent_producer`].
 pub struct Producer<D: Deliveries>(Disposed<ThreadedProducer<Answers<D>>>);
 
 impl<D: Deliveries> Producer<D> {
     /// Makes the producer, without connecting it yet. Its queue holds up to `queue` records.
-    pub fn new(config: &Config, queue: u32, deliveries: D) -> anyhow::Result<Self> {
+    pub fn new(config: &Config, batching: Batching, queue: u32, deliveries: D) -> anyhow::Result<Self> {
         let mut producer = config.idempotent_producer();
-        producer.set("queue.buffering.max.messages", queue.to_string());
+        producer
+            .set("queue.buffering.max.messages", queue.to_string())
+            .set("linger.ms", batching.linger.0.get().as_millis().to_string())
+            .set("compression.type", batching.compression.name());
         let producer = producer.create_with_context(Answers(deliveries)).context("making the producer")?;
         Ok(Self(Disposed::new(producer)))
     }
@@ -118,10 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn the_client_has_each_codec_and_any_linger_that_is_accepted() {
+        let nobody = serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap();
+        for compression in ["none", "gzip", "snappy", "lz4"] {
+            for linger in ["0ms", "1s"] {
+                let compression = serde_json::from_value(compression.into()).unwrap();
+                let linger = serde_json::from_value(linger.into()).unwrap();
+                let (failed, _) = channel();
+                Producer::new(&nobody, Batching { linger, compression }, 2, Failed(failed)).unwrap();
+            }
+        }
+    }
+
+    #[test]
     fn a_record_that_is_not_sent_is_told_why_and_one_that_is_taken_back_is_reported() {
         let nobody = serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap();
         let (failed, failures) = channel();
-        let producer = Producer::new(&nobody, 2, Failed(failed)).unwrap();
+        let producer = Producer::new(&nobody, Batching::default(), 2, Failed(failed)).unwrap();
         let send = |payload: &[u8], tag| producer.send("sales", "1", payload, &HEADER, tag);
 
         assert!(matches!(send(&vec![0; 2_000_000], 6), Err(NotSent::Refused(_))), "larger than any record may be");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kafka::{Batching, Compression, Linger};
 use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, HOT_STORE, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
 use service::{BoundedDuration, Secret, Whole};
@@ -54,6 +55,12 @@ pub struct Config {
     /// Who holds this may set another rate for a while; without one, nobody may.
     #[serde(default)]
     pub token: Option<Secret>,
+    /// How long a sale waits for others to share a request with.
+    #[serde(default)]
+    pub linger: Linger,
+    /// How a batch of sales is compressed.
+    #[serde(default)]
+    pub compression: Compression,
     /// Where all randomness begins.
     #[serde(default = "seed")]
     pub seed: Seed,
@@ -104,6 +111,11 @@ impl Config {
             hot_store: hot_store.get(),
             days: days.get(),
         }
+    }
+
+    /// How sales are packed into requests.
+    pub fn batching(&self) -> Batching {
+        Batching { linger: self.linger, compression: self.compression }
     }
 
     /// How the rate changes with time.

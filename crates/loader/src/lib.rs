@@ -96,7 +96,7 @@ pub async fn run(
         ready: health.ready("a reserved block"),
         health: health.clone(),
     };
-    let schedule = Sending::new(kafka, Arc::clone(&load), config.catch_up, stock)?;
+    let schedule = Sending::new(kafka, config.batching(), Arc::clone(&load), config.catch_up, stock)?;
 
     let time = load.time.start("maker");
     let count = load.metrics.made.clone();

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use kafka::{NotSent, Producer, SaleHeader};
+use kafka::{Batching, NotSent, Producer, SaleHeader};
 use petstore::SaleId;
 use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
@@ -83,11 +83,12 @@ impl Sending {
     /// Makes the client that will send what `stock` brings.
     pub fn new(
         config: &kafka::Config,
+        batching: Batching,
         load: Arc<Load>,
         catch_up: CatchUp,
         stock: Receiver<Stock>,
     ) -> anyhow::Result<Self> {
-        let producer = Producer::new(config, QUEUE, Acks::new(Arc::clone(&load)))?;
+        let producer = Producer::new(config, batching, QUEUE, Acks::new(Arc::clone(&load)))?;
         Ok(Self {
             schedule: load.schedule(catch_up),
             catch_up,
@@ -353,7 +354,8 @@ mod tests {
         let (ready, stock) = channel();
         pieces(&block).for_each(|piece| ready.send(piece).unwrap());
         let load = load();
-        let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let mut sending =
+            Sending::new(&kafka, Batching::default(), Arc::clone(&load), CatchUp::default(), stock).unwrap();
         let (clock, metrics) = (load.begin(), &load.metrics);
 
         // Longer than librdkafka lets a topic's name be.
@@ -375,7 +377,8 @@ mod tests {
         let mut made: Vec<Stock> = pieces(&block).collect();
         let (ready, stock) = channel();
         let load = load();
-        let mut sending = Sending::new(&kafka, Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let mut sending =
+            Sending::new(&kafka, Batching::default(), Arc::clone(&load), CatchUp::default(), stock).unwrap();
         let clock = load.begin();
 
         let second = made.split_off(1);

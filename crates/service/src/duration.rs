@@ -32,6 +32,13 @@ impl<const LEAST_MS: u64, const MOST_MS: u64> BoundedDuration<LEAST_MS, MOST_MS>
     }
 }
 
+/// No time, where that is within the bounds.
+impl<const MOST_MS: u64> Default for BoundedDuration<0, MOST_MS> {
+    fn default() -> Self {
+        Self(Duration::ZERO)
+    }
+}
+
 impl<const LEAST_MS: u64, const MOST_MS: u64> TryFrom<String> for BoundedDuration<LEAST_MS, MOST_MS> {
     type Error = String;
 

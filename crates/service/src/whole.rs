@@ -19,6 +19,13 @@ impl<T: Copy, const LEAST: u64, const MOST: u64, const STEP: u64> Whole<T, LEAST
     }
 }
 
+/// None, where that is within the bounds.
+impl<T: Default, const MOST: u64, const STEP: u64> Default for Whole<T, 0, MOST, STEP> {
+    fn default() -> Self {
+        Self(T::default())
+    }
+}
+
 impl<T: TryFrom<u64>, const LEAST: u64, const MOST: u64, const STEP: u64> TryFrom<u64> for Whole<T, LEAST, MOST, STEP> {
     type Error = String;
 

@@ -20,7 +20,7 @@ const DEFAULTS: &str = include_str!("../../../charts/kapture/files/defaults.json
 const OF_SEVERAL_BROKERS: [&str; 2] = ["KAFKA_REPLICATION_FACTOR", "KAFKA_MIN_INSYNC_REPLICAS"];
 
 /// The prefixes whose rows are checked, by the tests of the crates that read them.
-const READ: [&str; 6] = ["LOADER_", "ETL_", "KAFKA_", "REDIS_", "POSTGRES_", "BENCHMARK_"];
+const READ: [&str; 7] = ["LOADER_", "ETL_", "KAFKA_", "MISBEHAVIOUR_", "REDIS_", "POSTGRES_", "BENCHMARK_"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,6 +7,7 @@
 mod against;
 mod chart;
 mod details;
+mod habits;
 mod jump;
 mod page;
 pub mod progress;

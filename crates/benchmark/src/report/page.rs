@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::against;
 use super::chart;
 use super::details;
+use super::habits;
 use super::jump;
 use super::text::{headline, notes, why_no_more};
 use super::words::{capitalised, escaped, or_unknown, percent, rate, thousands};
@@ -137,6 +138,9 @@ fn why(capsule: &Capsule) -> String {
         }
         Kind::Instrument => write!(html, "<p>The loaders were the limit, not the cluster.</p>"),
     };
+    if let Some(there) = habits::there(capsule) {
+        let _ = write!(html, "<p><b>{}.</b></p>", escaped(&capitalised(&there)));
+    }
     for cause in &diagnosis.causes {
         html.push_str(&cause_of(cause, diagnosis.kind));
     }

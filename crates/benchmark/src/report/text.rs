@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::habits;
 use super::words::{duration, percent, rate};
 use crate::capsule::Capsule;
 use crate::compare::{Standing, clusters};
@@ -84,7 +85,7 @@ pub(super) fn notes(capsule: &Capsule) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some((_, recovery)) = capsule.elasticity() {
         notes.push(format!("to hold again means to hold for {}", duration(recovery.window_seconds)));
-        notes.extend(misbehaviour(capsule));
+        notes.extend(habits::note(capsule));
     }
     let Some(found) = &capsule.found else { return notes };
     if let Some(width) = found.width().filter(|width| *width > 0.06) {
@@ -105,14 +106,9 @@ pub(super) fn notes(capsule: &Capsule) -> Vec<String> {
     if found.drifted() {
         notes.push("drifted: the first judged rate did otherwise at the end".to_owned());
     }
-    notes.extend(misbehaviour(capsule));
+    notes.extend(habits::note(capsule));
     notes.push("one installation, one hour: another day or another installation may differ by more".to_owned());
     notes
-}
-
-fn misbehaviour(capsule: &Capsule) -> Option<String> {
-    let on = &capsule.parameters.misbehaviour;
-    (!on.is_empty()).then(|| format!("misbehaviour was on: {}", on.join(", ")))
 }
 
 /// The service levels of two steps: those at the rate that held and at the one that failed, or before and after the jump.
@@ -144,6 +140,9 @@ fn why(capsule: &Capsule) -> String {
         _ => {
             let _ = writeln!(text, "gives way first: {stage}");
         }
+    }
+    if let Some(there) = habits::there(capsule) {
+        let _ = writeln!(text, "  {there}");
     }
     for cause in &diagnosis.causes {
         let who = cause.pod.as_ref().or(cause.node.as_ref()).unwrap_or(&cause.component);

@@ -6,7 +6,7 @@ use petstore::Sale;
 use stores::Record;
 
 /// The sale, or why it is not one that can be stored.
-pub(super) fn decode(record: &kafka::Record<'_>) -> Result<Record, Malformed> {
+pub(crate) fn decode(record: &kafka::Record<'_>) -> Result<Record, Malformed> {
     let header = record.sale()?;
     let sale = body(&header, record.payload().unwrap_or_default())?;
     Ok(Record::new(sale, header.due_us, record.offset())?)
@@ -14,7 +14,7 @@ pub(super) fn decode(record: &kafka::Record<'_>) -> Result<Record, Malformed> {
 
 /// The auditor looks for the header's id; a body with another would be stored under the wrong name.
 fn body(header: &SaleHeader, payload: &[u8]) -> Result<Sale, Malformed> {
-    let sale: Sale = serde_json::from_slice(payload)
+    let sale: Sale = petstore::from_json(payload)
         .map_err(|err| Malformed { reason: format!("the body of {} is not a sale: {err}", header.id) })?;
     if sale.id != header.id {
         return Err(Malformed { reason: format!("the body is sale {}, the header names {}", sale.id, header.id) });

@@ -10,7 +10,6 @@ use service::{Activity, Ready, Stopwatch};
 use stores::{Outcome, Partition, Record, Store};
 use tracing::{debug, error, info, warn};
 
-use super::decode::decode;
 use super::shares::{Batch, Placed, Shares, Taken};
 use super::writer::{self, Reply, Request};
 use super::{LAST_WRITE_LIMIT, Sink};
@@ -313,7 +312,7 @@ impl<'a> Gather<'a> {
                 Polled::Record(record) => {
                     let offset = record.offset();
                     if let Taken::Next(n) = self.shares.take(record.topic(), record.partition(), offset) {
-                        let decoded = match decode(&record) {
+                        let decoded = match (self.sink.decode)(&record) {
                             Ok(decoded) => Some((decoded, record.bytes())),
                             Err(malformed) => {
                                 self.sink.metrics.sink.malformed.inc();

@@ -24,15 +24,16 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka::Topic;
+use kafka::{Malformed, Topic};
 use service::Health;
-use stores::Adopt;
+use stores::{Adopt, Record};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Sink as Config;
 use crate::{Metrics, Role};
 use adopting::Adopting;
+pub(crate) use decode::decode;
 use gather::Gather;
 
 /// The loop turns every tenth of a second; asking Kafka for the ends of its logs may take a few.
@@ -48,6 +49,8 @@ pub struct Sink<'a> {
     pub kafka: &'a kafka::Config,
     /// How it writes.
     pub config: &'a Config,
+    /// How it reads a record.
+    pub decode: &'a dyn Fn(&kafka::Record<'_>) -> Result<Record, Malformed>,
     /// What it counts.
     pub metrics: Arc<Metrics>,
     /// Whether it lives and can serve.

@@ -137,6 +137,11 @@ impl Part {
 
     /// The same, with batches of so many sales.
     pub(crate) fn start_with(&self, batch_sales: usize) -> Instance {
+        self.start_misbehaving(batch_sales, misbehaviour::Config::default())
+    }
+
+    /// The same, with bad habits.
+    pub(crate) fn start_misbehaving(&self, batch_sales: usize, habits: misbehaviour::Config) -> Instance {
         let (mut redis, mut postgres) = (self.redis(), self.postgres());
         if let Some(port) = self.store_port {
             let port = u64::from(port).try_into().unwrap();
@@ -158,8 +163,14 @@ impl Part {
         };
         let metrics = Arc::new(Metrics::default());
         let (health, shutdown) = (Health::default(), CancellationToken::new());
-        let ended =
-            tokio::spawn(etl::run(self.kafka.clone(), config, Arc::clone(&metrics), health.clone(), shutdown.clone()));
+        let ended = tokio::spawn(etl::run(
+            self.kafka.clone(),
+            config,
+            habits,
+            Arc::clone(&metrics),
+            health.clone(),
+            shutdown.clone(),
+        ));
         Instance { metrics, health, shutdown: shutdown.drop_guard(), ended }
     }
 
