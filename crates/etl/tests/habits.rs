@@ -44,6 +44,23 @@ async fn late_and_complete(role: Role) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_sink_goes_on_writing_and_stops_soon() {
+    let part = Part::new(Role::Redis).await;
+    let sales = &sales()[..1_000];
+    part.send(sales, 500);
+    let instance = part.start_misbehaving(5_000, habits(json!({"sale_delay": "20ms"})));
+    eventually("some are there", async || instance.metrics.sink.sales.get() > 0).await;
+    // All of them take 20 s.
+    let some = instance.metrics.sink.sales.get();
+    assert!(some < 500, "{some}");
+    let stopping = std::time::Instant::now();
+    let metrics = instance.stop().await;
+    assert!(stopping.elapsed() < Duration::from_secs(10), "{:?}", stopping.elapsed());
+    assert!(metrics.sink.sales.get() < 900);
+    part.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unbatched_each_sale_is_a_commit() {
     let part = Part::new(Role::Postgres).await;
     let sales = &sales()[..200];

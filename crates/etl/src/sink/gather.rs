@@ -17,8 +17,9 @@ use crate::IDLE;
 
 /// Bytes on the wire that a batch may have. Sales have some 550; only a flood of outsized ones gets here.
 const BATCH_BYTES: usize = 8 << 20;
-/// Records taken before the loop looks at anything else.
+/// Records taken before the loop looks at anything else, and the time that may pass meanwhile.
 const BURST: usize = 1_000;
+const BURST_TIME: Duration = Duration::from_millis(100);
 /// A batch that finds the writer busy is looked at again after this time.
 const BUSY_POLL: Duration = Duration::from_millis(2);
 /// With a full batch and a writer that is busy for longer, fetching ends and the group is polled again.
@@ -301,6 +302,7 @@ impl<'a> Gather<'a> {
         }
         let mut wait = self.wait();
         self.time.begin(if self.fetch == Fetch::Held { Activity::Store } else { Activity::Input });
+        let mut until = None;
         for _ in 0..BURST {
             let polled = self.member.poll(wait);
             if !wait.is_zero() {
@@ -339,7 +341,7 @@ impl<'a> Gather<'a> {
                     self.sink.metrics.sink.kafka_errors.inc();
                 }
             }
-            if self.is_full() {
+            if self.is_full() || now >= *until.get_or_insert(now + BURST_TIME) {
                 break;
             }
             wait = Duration::ZERO;
