@@ -1,11 +1,9 @@
 //! Where misbehaviour is done to the roles. They themselves know nothing of it.
 
+use kafka::Record;
 use kafka::exactly_once::Processor;
 use kafka::transactions::{Failure, Outbox};
-use kafka::{Malformed, Record};
 use misbehaviour::PerSale;
-
-use crate::sink;
 
 /// What a processor does, and what is done to each record besides.
 pub(crate) struct Habitual<P> {
@@ -34,10 +32,10 @@ impl<P: Processor> Processor for Habitual<P> {
     }
 }
 
-/// How a sink reads a record.
-pub(crate) fn decoding(habits: PerSale) -> impl Fn(&Record<'_>) -> Result<stores::Record, Malformed> {
+/// How a sink reads a record, and what is done to each besides.
+pub(crate) fn habitual<R>(habits: PerSale, decode: impl Fn(&Record<'_>) -> R) -> impl Fn(&Record<'_>) -> R {
     move |record| {
         habits.happen(record.payload().unwrap_or_default());
-        sink::decode(record)
+        decode(record)
     }
 }

@@ -69,7 +69,7 @@ pub async fn run(
         let started = health.ready("start-up");
         let habits = misbehaviour.begin(&shutdown)?;
         started.set(true);
-        let decode = habits::decoding(habits);
+        let decode = habits::habitual(habits, sink::decode);
         let sink = |config, metrics| Sink {
             role,
             kafka: &kafka,
