@@ -69,22 +69,6 @@
 {{- join "," (append $pairs (printf "arrivals=%s" $.Values.loader.arrivals)) -}}
 {{- end -}}
 
-{{/* Takes the root. Returns the misbehaviours that are on, with their strengths. */}}
-{{- define "kapture.benchmarkMisbehaviour" -}}
-{{- $on := list -}}
-{{- with .Values.misbehaviour -}}
-{{- if .layers -}}{{- $on = append $on (printf "layers=%d" (int .layers)) -}}{{- end -}}
-{{- if .memory -}}{{- $on = append $on (printf "memory=%s" (toString .memory)) -}}{{- end -}}
-{{- if include "kapture.milliseconds" .pauses.length | float64 -}}
-{{- $on = append $on (printf "pauses=%s/%s" .pauses.length .pauses.every) -}}
-{{- end -}}
-{{- if include "kapture.milliseconds" .startUp | float64 -}}{{- $on = append $on (printf "startUp=%s" .startUp) -}}{{- end -}}
-{{- if .unbatched -}}{{- $on = append $on "unbatched" -}}{{- end -}}
-{{- if include "kapture.milliseconds" .saleDelay | float64 -}}{{- $on = append $on (printf "saleDelay=%s" .saleDelay) -}}{{- end -}}
-{{- end -}}
-{{- join "," $on -}}
-{{- end -}}
-
 {{/*
 Takes the root. Returns the replicas of each component, which the benchmark expects to see before it begins; at least so many of
 one that is autoscaled.

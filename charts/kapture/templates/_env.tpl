@@ -141,42 +141,6 @@
 {{- end -}}
 
 {{/*
-Takes (list $ "component"). Returns the variables of the misbehaviours that are on, for a role of etl. None is there otherwise, so
-that no pod restarts for what is off.
-*/}}
-{{- define "kapture.misbehaviourEnv" -}}
-{{- $component := index . 1 -}}
-{{- with (index . 0).Values.misbehaviour }}
-{{- if .layers }}
-- name: MISBEHAVIOUR_LAYERS
-  value: {{ int .layers | quote }}
-{{- end }}
-{{- with .memory }}
-- name: MISBEHAVIOUR_MEMORY_BYTES
-  value: {{ include "kapture.bytes" . | quote }}
-{{- end }}
-{{- if include "kapture.milliseconds" .pauses.length | float64 }}
-- name: MISBEHAVIOUR_PAUSE
-  value: {{ .pauses.length | quote }}
-- name: MISBEHAVIOUR_PAUSE_EVERY
-  value: {{ .pauses.every | quote }}
-{{- end }}
-{{- if include "kapture.milliseconds" .startUp | float64 }}
-- name: MISBEHAVIOUR_START_UP
-  value: {{ .startUp | quote }}
-{{- end }}
-{{- if include "kapture.milliseconds" .saleDelay | float64 }}
-- name: MISBEHAVIOUR_SALE_DELAY
-  value: {{ .saleDelay | quote }}
-{{- end }}
-{{- if and .unbatched (eq $component "etl-postgres") }}
-- name: ETL_BATCH_SALES
-  value: "1"
-{{- end }}
-{{- end }}
-{{- end -}}
-
-{{/*
 Takes (list $ "server"). Returns the variables of the probe in its pods. Only what it needs: any change here restarts the server.
 The peers of a broker are those that are also controllers, whose number is set at install, so that more brokers restart none; the
 probe leaves out its own pod. If there is only one, the fan-out is a peer too. The peer of a store is the role that writes into it.

@@ -142,26 +142,6 @@ etl.fanOut.replicas={{ int .Values.etl.fanOut.replicas }} is more than kafka.sal
 {{- end }}
 {{- end -}}
 
-{{- define "kapture.validateMisbehaviour" -}}
-{{- with .Values.misbehaviour }}
-{{- include "kapture.validateDuration" (list "misbehaviour.pauses.length" .pauses.length "0ms" "20s") }}
-{{- include "kapture.validateDuration" (list "misbehaviour.pauses.every" .pauses.every "100ms" "1h") }}
-{{- include "kapture.validateDuration" (list "misbehaviour.startUp" .startUp "0ms" "10m") }}
-{{- include "kapture.validateDuration" (list "misbehaviour.saleDelay" .saleDelay "0ms" "20ms") }}
-{{- if .memory }}
-{{- $memory := .memory }}
-{{- range include "kapture.components" $ | fromYamlArray }}
-{{- if hasPrefix "etl." .values }}
-{{- $limit := (include "kapture.resources" (list $ (include "kapture.at" (list $ .values) | fromYaml).resources) | fromYaml).limits.memory }}
-{{- if ge (include "kapture.bytes" $memory | float64) (include "kapture.bytes" $limit | float64) }}
-misbehaviour.memory={{ $memory }} is not below {{ .values }}.resources.limits.memory={{ $limit }}, the pod would be killed again and again: lower the one or raise the other
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- end -}}
-
 {{- /* Takes (list path duration least most). Returns a sentence if the duration is out of bounds. */ -}}
 {{- define "kapture.validateDuration" -}}
 {{- $milliseconds := include "kapture.milliseconds" (index . 1) | float64 }}

@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use service::{BoundedDuration, Secret, Whole};
 
-use crate::{BootstrapServers, Names, Prefix};
+use crate::{Batching, BootstrapServers, Names, Prefix};
 
 /// Where Kafka is and how its topics are made: the variables `KAFKA_*`.
 ///
@@ -211,9 +211,9 @@ impl Config {
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "1")
             .set("message.timeout.ms", "0")
-            .set("linger.ms", "50")
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.kbytes", PRODUCER_QUEUE_KIB.to_string());
+        Batching::default().apply(&mut producer);
         producer
     }
 

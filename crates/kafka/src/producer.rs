@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 use serde::Deserialize;
 use service::BoundedDuration;
 
@@ -37,7 +37,7 @@ pub enum NotSent {
 }
 
 /// How records are packed into requests.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Batching {
     /// How long a record waits for others to share a request with.
     pub linger: Linger,
@@ -46,15 +46,21 @@ pub struct Batching {
 }
 
 /// Up to a second.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct Linger(BoundedDuration<0, 1_000>);
+pub type Linger = BoundedDuration<0, 1_000>;
 
-/// Part of a sale's latency, against the price of a request to a broker and its followers: where brokers share CPUs, 50 ms
-/// bring a sale there sooner than 5.
-impl Default for Linger {
+impl Default for Batching {
+    /// The linger is part of a sale's latency, against the price of a request to a broker and its followers: where brokers share
+    /// CPUs, 50 ms bring a sale there sooner than 5.
     fn default() -> Self {
-        Self(BoundedDuration::from_ms::<50>())
+        Self { linger: Linger::from_ms::<50>(), compression: Compression::None }
+    }
+}
+
+impl Batching {
+    pub(crate) fn apply(self, producer: &mut ClientConfig) {
+        producer
+            .set("linger.ms", self.linger.get().as_millis().to_string())
+            .set("compression.type", self.compression.name());
     }
 }
 
@@ -91,10 +97,8 @@ impl<D: Deliveries> Producer<D> {
     /// Makes the producer, without connecting it yet. Its queue holds up to `queue` records.
     pub fn new(config: &Config, batching: Batching, queue: u32, deliveries: D) -> anyhow::Result<Self> {
         let mut producer = config.idempotent_producer();
-        producer
-            .set("queue.buffering.max.messages", queue.to_string())
-            .set("linger.ms", batching.linger.0.get().as_millis().to_string())
-            .set("compression.type", batching.compression.name());
+        batching.apply(&mut producer);
+        producer.set("queue.buffering.max.messages", queue.to_string());
         let producer = producer.create_with_context(Answers(deliveries)).context("making the producer")?;
         Ok(Self(Disposed::new(producer)))
     }

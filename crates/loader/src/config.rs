@@ -56,7 +56,7 @@ pub struct Config {
     #[serde(default)]
     pub token: Option<Secret>,
     /// How long a sale waits for others to share a request with.
-    #[serde(default)]
+    #[serde(default = "linger")]
     pub linger: Linger,
     /// How a batch of sales is compressed.
     #[serde(default)]
@@ -137,6 +137,10 @@ impl Config {
         let arrivals = Arrivals::new(self.arrivals, (u64::from(self.ordinal) << 53) ^ self.seed.get());
         Ok(Asked { rate: self.rate, shape, arrivals })
     }
+}
+
+fn linger() -> Linger {
+    Batching::default().linger
 }
 
 /// A tenth.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 /// The variables `MISBEHAVIOUR_*`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How many times each sale is wrapped, copied and parsed again, as a framework inside a framework does.
@@ -28,21 +28,24 @@ pub struct Config {
     /// How long the whole program stands still at a time, as a virtual machine does that collects garbage.
     pub pause: BoundedDuration<0, 20_000>,
     /// From the beginning of one pause to that of the next, at random between half and one and a half of this.
-    pub pause_every: PauseEvery,
+    pub pause_every: BoundedDuration<100, 3_600_000>,
     /// How long a CPU is busy before the work begins.
     pub start_up: BoundedDuration<0, 600_000>,
     /// How long a sink thinks about each sale.
     pub sale_delay: BoundedDuration<0, 20>,
 }
 
-/// From one pause to the next.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(transparent)]
-pub struct PauseEvery(BoundedDuration<100, 3_600_000>);
-
-impl Default for PauseEvery {
+impl Default for Config {
+    /// None of them.
     fn default() -> Self {
-        Self(BoundedDuration::from_ms::<10_000>())
+        Self {
+            layers: Whole::default(),
+            memory_bytes: Whole::default(),
+            pause: BoundedDuration::default(),
+            pause_every: BoundedDuration::from_ms::<10_000>(),
+            start_up: BoundedDuration::default(),
+            sale_delay: BoundedDuration::default(),
+        }
     }
 }
 
@@ -63,7 +66,7 @@ impl Config {
         }
         if !self.pause.get().is_zero() {
             info!(pause = ?self.pause, every = ?self.pause_every, "misbehaves: stands still now and then");
-            pauses::start(self.pause.get(), self.pause_every.0.get(), shutdown.clone())?;
+            pauses::start(self.pause.get(), self.pause_every.get(), shutdown.clone())?;
         }
         let each = PerSale { layers: self.layers.get(), delay: self.sale_delay.get() };
         if each.layers > 0 || !each.delay.is_zero() {

@@ -5,7 +5,6 @@
 //! not the heartbeats to a group, nor what was already handed to the client.
 
 use std::ffi::c_int;
-use std::hash::{BuildHasher, RandomState};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +30,7 @@ static UNTIL_NS: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn start(length: Duration, every: Duration, shutdown: CancellationToken) -> anyhow::Result<()> {
     install()?;
     let pause = move || {
-        while goes_on(every.mul_f64(0.5 + fraction()), &shutdown) {
+        while goes_on(until_next(every), &shutdown) {
             if let Err(err) = stop_the_world(length) {
                 debug!("no pause: {err:#}");
             }
@@ -44,9 +43,9 @@ pub(crate) fn start(length: Duration, every: Duration, shutdown: CancellationTok
     Ok(())
 }
 
-/// 0 to 1, at random, so that no two pods pause together.
-fn fraction() -> f64 {
-    f64::from((RandomState::new().hash_one(now_ns()) >> 32) as u32) / f64::from(u32::MAX)
+/// At random, give or take a half, so that no two pods pause together.
+fn until_next(every: Duration) -> Duration {
+    every.mul_f64(rand::random_range(0.5..=1.5))
 }
 
 /// Holds all threads but the calling one, which sleeps as long.
@@ -170,8 +169,8 @@ mod tests {
 
     #[test]
     fn the_next_pause_comes_at_random() {
-        let some: Vec<f64> = (0..100).map(|_| fraction()).collect();
-        assert!(some.iter().all(|one| (0.0..=1.0).contains(one)));
-        assert!(some.iter().any(|one| *one < 0.4) && some.iter().any(|one| *one > 0.6), "{some:?}");
+        let some: Vec<f64> = (0..100).map(|_| until_next(Duration::from_secs(1)).as_secs_f64()).collect();
+        assert!(some.iter().all(|one| (0.5..=1.5).contains(one)));
+        assert!(some.iter().any(|one| *one < 0.9) && some.iter().any(|one| *one > 1.1), "{some:?}");
     }
 }

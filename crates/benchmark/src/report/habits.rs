@@ -20,8 +20,8 @@ pub(super) fn note(capsule: &Capsule) -> Option<String> {
 pub(super) fn there(capsule: &Capsule) -> Option<String> {
     let stage = Stage::named(capsule.diagnosis.as_ref()?.stage.as_deref()?)?;
     let role = stage.role()?;
-    let on: Vec<&str> = capsule.parameters.misbehaviour.iter().map(String::as_str).collect();
-    let there: Vec<&str> = on.into_iter().filter(|on| is_done_to(switch(on), role)).collect();
+    let on = capsule.parameters.misbehaviour.iter().map(String::as_str);
+    let there: Vec<&str> = on.filter(|on| is_done_to(switch(on), role)).collect();
     let off: Vec<String> = there.iter().map(|on| format!("misbehaviour.{}", switch(on))).collect();
     (!there.is_empty())
         .then(|| format!("it misbehaves on purpose: {}; look again without {}", there.join(", "), off.join(", ")))
