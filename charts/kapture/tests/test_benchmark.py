@@ -96,7 +96,7 @@ class Benchmark(unittest.TestCase):
             for variable in {v for c in spec["containers"] for v in chart.env(c)}:
                 if variable.startswith("MISBEHAVIOUR_") or variable == "ETL_BATCH_SALES":
                     having.setdefault(variable, set()).add(name)
-        roles = {"etl-fan-out", "etl-redis", "etl-postgres", "etl-spout"}
+        roles = {stage["component"] for stage in chart.STAGES if stage["component"].startswith("etl-")}
         self.assertEqual(having, {"MISBEHAVIOUR_LAYERS": roles, "MISBEHAVIOUR_MEMORY_BYTES": roles, "ETL_BATCH_SALES": {"etl-postgres"}})
 
     def test_it_is_told_what_was_installed(self):
