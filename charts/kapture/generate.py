@@ -8,7 +8,7 @@ import sys
 import yaml
 
 CHART = pathlib.Path(__file__).parent
-PROGRAMS = ("loader", "etl", "auditor", "exporter", "probe", "benchmark")
+PROGRAMS = ("loader", "webapp", "etl", "auditor", "exporter", "probe", "benchmark")
 LINE = 130
 
 

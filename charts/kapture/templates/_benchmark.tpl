@@ -66,7 +66,11 @@
 {{- range $name := list "seed" "stores" "customers" "skew" "hotStore" "days" -}}
 {{- $pairs = append $pairs (printf "%s=%d" $name (index $.Values.loader $name | int64)) -}}
 {{- end -}}
-{{- join "," (append $pairs (printf "arrivals=%s" $.Values.loader.arrivals)) -}}
+{{- $pairs = append $pairs (printf "arrivals=%s" $.Values.loader.arrivals) -}}
+{{- if eq $.Values.loader.via "webapp" -}}
+{{- $pairs = append $pairs (printf "via=webapp,reads=%d" (int $.Values.loader.reads)) -}}
+{{- end -}}
+{{- join "," $pairs -}}
 {{- end -}}
 
 {{/*

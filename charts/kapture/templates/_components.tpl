@@ -20,6 +20,9 @@ program in its pods.
 - {name: kafka, kind: StatefulSet, values: kafka, sidecar: probe, reports: true, ports: {clients: 9092, controllers: 9093, admin: 8080}}
 {{- end }}
 - {name: loader, kind: StatefulSet, values: loader, reports: true, ports: {admin: 8080}}
+{{- if .Values.webapp.enabled }}
+- {name: webapp, kind: Deployment, values: webapp, reports: true, ports: {admin: 8080, http: 8081}}
+{{- end }}
 - {name: etl-fan-out, kind: StatefulSet, values: etl.fanOut, reports: true, ports: {admin: 8080}}
 {{- if $redis }}
 - {name: etl-redis, kind: Deployment, values: etl.redis, store: redis, reports: true, ports: {admin: 8080}}

@@ -9,6 +9,15 @@ rendered from it, and a test compares it with the addresses that the programs ar
 - {from: kafka, to: etl-fan-out, port: 8080, why: the probe measures round trips}
 {{- end }}
 - {from: loader, to: kafka, port: 9092, why: "sends sales, and the records of its blocks"}
+{{- if eq .Values.loader.via "webapp" }}
+- {from: loader, to: webapp, port: 8081, why: "buys, and looks things up"}
+{{- end }}
+{{- if .Values.webapp.enabled }}
+- {from: webapp, to: kafka, port: 9092, why: puts sales in it}
+- {from: webapp, to: redis, port: 6379, why: tells what was sold}
+- {from: exporter, to: webapp, port: 8080, why: polls reports}
+- {from: "*", to: webapp, port: 8081, why: "you, and your own customers"}
+{{- end }}
 - {from: etl-fan-out, to: kafka, port: 9092, why: moves sales to the topics of the states}
 {{- range include "kapture.components" . | fromYamlArray }}
 {{- if .store }}

@@ -84,6 +84,14 @@
 {{- end }}
 - name: LOADER_ARRIVALS
   value: {{ .arrivals | quote }}
+- name: LOADER_VIA
+  value: {{ .via | quote }}
+{{- if eq .via "webapp" }}
+- name: LOADER_WEBAPP
+  value: {{ printf "%s:8081" (include "kapture.fullname" (list $ "webapp")) | quote }}
+- name: LOADER_READS
+  value: {{ int .reads | quote }}
+{{- end }}
 - name: LOADER_LINGER
   value: {{ .linger | quote }}
 - name: LOADER_COMPRESSION
@@ -106,6 +114,17 @@
 - name: LOADER_TOKEN
   valueFrom:
     {{- include "kapture.passwordRef" (list . "loader") | nindent 4 }}
+{{- end -}}
+
+{{/* Takes the root. Returns the variables of the shop. */}}
+{{- define "kapture.webappEnv" -}}
+{{- include "kapture.env" . }}
+{{ include "kapture.kafkaEnv" . }}
+{{- if .Values.redis.enabled }}
+- name: WEBAPP_REDIS
+  value: "true"
+{{ include "kapture.redisEnv" . }}
+{{- end }}
 {{- end -}}
 
 {{/* Takes (list $ "etl component"). Returns the variables of that role. */}}

@@ -132,6 +132,9 @@ loader.shape.kind=rates needs the list: add --set-file loader.shape.rates=FILE, 
 {{- if and (ne $shape.kind "rates") $shape.rates }}
 loader.shape.rates has no effect with loader.shape.kind={{ $shape.kind }}: set loader.shape.kind=rates
 {{- end }}
+{{- if and (eq $loader.via "webapp") (not .Values.webapp.enabled) }}
+loader.via=webapp needs the shop: set webapp.enabled=true as well
+{{- end }}
 {{- include "kapture.validateDuration" (list "loader.linger" $loader.linger "0ms" "1s") }}
 {{- include "kapture.validateDuration" (list "loader.stopAfter" $loader.stopAfter "1s" "3650d") }}
 {{- /* Kafka aborts a transaction after 10 s: one that stays open for more than half of that may never be committed. */ -}}

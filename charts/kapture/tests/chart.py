@@ -29,7 +29,7 @@ STAGES = json.loads((CHART.parents[1] / "crates/pipeline/pipeline.json").read_te
 FLOW = {stage["values"]: stage["component"] for stage in STAGES}
 # The components, by the path of their values.
 COMPONENTS = {
-    "kafka": "kafka", **FLOW, "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter",
+    "kafka": "kafka", **FLOW, "webapp": "webapp", "redis": "redis", "postgres": "postgres", "auditor": "auditor", "exporter": "exporter",
     "benchmark": "benchmark", "test": "test",
 }  # fmt: skip
 

@@ -103,6 +103,8 @@ class Benchmark(unittest.TestCase):
         told = env("loader.seed=7", "loader.skew=0", "kafka.persistence.size=12Gi", f"redis.image.digest=sha256:{'0' * 64}", "etl.fanOut.transactionInterval=20ms")
         self.assertEqual(told["BENCHMARK_LOAD"], "seed=7,stores=1000,customers=10000,skew=0,hotStore=0,days=365,arrivals=even")
         self.assertEqual(pairs(told["BENCHMARK_VOLUMES"]), {"kafka": "12Gi", "redis": "1Gi", "postgres": "10Gi"})
+        shop = env("webapp.enabled=true", "loader.via=webapp", "loader.reads=50")["BENCHMARK_LOAD"]
+        self.assertTrue(shop.endswith(",arrivals=even,via=webapp,reads=50"), shop)
         versions = pairs(told["BENCHMARK_VERSIONS"])
         self.assertEqual(set(versions), {"kafka", "postgres", "kubernetes"})
         self.assertRegex(versions["kubernetes"], r"^\d+[.]\d+[.]\d+$")

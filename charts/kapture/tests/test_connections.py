@@ -8,14 +8,17 @@ import chart
 # The variable that tells a program the address of Kafka, Redis or Postgres.
 HOSTS = re.compile(r"^(?:[a-z-]+=)?kapture-([a-z-]+?)(?:-\d+\.kapture-[a-z]+)?(?::(\d+))?$")
 PORTS = {"REDIS_HOST": "6379", "POSTGRES_HOST": "5432"}
-ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "PROBE_PEERS", "TEST_AUDITOR", "TEST_EXPORTER", "BENCHMARK_EXPORTER")
+ADDRESSES = ("KAFKA_BOOTSTRAP_SERVERS", "EXPORTER_TARGETS", "PROBE_PEERS", "LOADER_WEBAPP", "TEST_AUDITOR", "TEST_EXPORTER", "BENCHMARK_EXPORTER")
 # Not in the environment: between brokers and controllers (server.properties), replicas of Redis, loaders, whose addresses the
 # benchmark asks the exporter for, and users.
-OTHERS = {("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("benchmark", "loader", 8080), ("*", "exporter", 8080)}
+OTHERS = {
+    ("kafka", "kafka", 9092), ("kafka", "kafka", 9093), ("redis", "redis", 6379), ("benchmark", "loader", 8080), ("*", "exporter", 8080),
+    ("*", "webapp", 8081),
+}  # fmt: skip
 
 
-def told(situation):
-    for component, _, _, spec in chart.workloads(situation):
+def told(situation, *sets):
+    for component, _, _, spec in chart.workloads(situation, *sets):
         for container in spec["containers"]:
             for name, value in chart.env(container).items():
                 if name in PORTS or name in ADDRESSES:
@@ -51,15 +54,16 @@ def let_out(situation, *sets):
 
 class Connections(unittest.TestCase):
     def test_policies_allow_exactly_what_the_programs_are_told_to_call(self):
-        for situation in ("default", "full", "smoke"):
-            with self.subTest(situation):
-                others = {c for c in OTHERS if situation == "full" or c[0] != "redis"}
-                arrows = set(told(situation)) | others
-                self.assertEqual(set(let_in(situation)), arrows)
-                running = {name for name, *_ in chart.workloads(situation)}
+        for situation, *sets in (["default"], ["full"], ["full", "loader.via=webapp"], ["smoke"]):
+            with self.subTest(situation, sets=sets):
+                others = {c for c in OTHERS if situation == "full" or not {"redis", "webapp"} & set(c)}
+                arrows = set(told(situation, *sets)) | others
+                self.assertEqual(set(let_in(situation, *sets)), arrows)
+                running = {name for name, *_ in chart.workloads(situation, *sets)}
                 dns = {(name, "*", 53) for name in running}
-                self.assertEqual(set(let_out(situation)), {c for c in arrows if c[0] != "*"} | dns)
-                self.assertEqual({name for name, _ in policies(situation)}, running)
+                self.assertEqual(set(let_out(situation, *sets)), {c for c in arrows if c[0] != "*"} | dns)
+                self.assertEqual({name for name, _ in policies(situation, *sets)}, running)
+                self.assertEqual(("loader", "webapp", 8081) in arrows, bool(sets))
 
     def test_without_probes_beside_the_stores_nothing_calls_them_for_reports(self):
         with_probes, without = (set(let_in("full", *sets)) for sets in ((), ("probe.stores=false",)))
@@ -103,7 +107,7 @@ class Connections(unittest.TestCase):
     def test_each_component_with_a_report_is_polled_at_all_its_addresses(self):
         targets = chart.env(chart.container("exporter", "exporter", "full"))["EXPORTER_TARGETS"]
         polled = {t.split("=")[0] for t in targets.split(",")}
-        self.assertEqual(polled, {"kafka", "redis", "postgres", *chart.FLOW.values(), "auditor", "benchmark"})
+        self.assertEqual(polled, {"kafka", "redis", "postgres", *chart.FLOW.values(), "webapp", "auditor", "benchmark"})
         for component in polled:
             service = chart.get("Service", component, "full")["spec"]
             self.assertEqual((service["clusterIP"], service["publishNotReadyAddresses"]), ("None", True))

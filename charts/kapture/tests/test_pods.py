@@ -93,7 +93,7 @@ class Pods(unittest.TestCase):
                     self.assertEqual(set(claim["metadata"]["labels"]), stable, name)
 
     def test_images_are_the_known_ones_and_pinned(self):
-        own = {"loader", "etl", "auditor", "exporter", "probe", "benchmark"}
+        own = {"loader", "webapp", "etl", "auditor", "exporter", "probe", "benchmark"}
         for situation, component, _, _, spec in self.each():
             for container in spec["containers"]:
                 image = container["image"]

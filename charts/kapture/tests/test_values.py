@@ -42,6 +42,8 @@ CHANGES = {
     "loader.shape.length": ("15s", []),
     "loader.shape.rates": ("0s 10", ["loader.shape.kind=rates", "loader.shape.rates=0s 5"]),
     "loader.arrivals": ("poisson", []),
+    "loader.via": ("webapp", ["webapp.enabled=true"]),
+    "loader.reads": ("50", ["webapp.enabled=true", "loader.via=webapp"]),
     "loader.linger": ("5ms", []),
     "loader.compression": ("lz4", []),
     "loader.seed": ("7", []),
@@ -51,6 +53,8 @@ CHANGES = {
     "loader.hotStore": ("50", []),
     "loader.days": ("30", []),
     "loader.stopAfter": ("90m", []),
+    "webapp.enabled": ("false", []),
+    "webapp.replicas": ("3", []),
     "etl.fanOut.transactionInterval": ("20ms", []),
     "redis.enabled": ("false", []),
     "redis.replicas": ("2", []),
@@ -123,7 +127,7 @@ for part in chart.FLOW:
         on = [f"{part}.autoscaling.enabled=true", *BUSY]
         CHANGES[f"{part}.autoscaling.enabled"] = ("true", BUSY)
         CHANGES |= {f"{part}.autoscaling.{key}": ("3", on) for key in ("minReplicas", "maxReplicas", "targetCPUUtilizationPercentage")}
-for part in ("kafka", *chart.FLOW, "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "test"):
+for part in ("kafka", *chart.FLOW, "webapp", "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "test"):
     CHANGES |= {f"{part}.resources.{key}": (value, []) for key, value in RESOURCES.items()}
 for part in chart.FLOW:
     CHANGES.setdefault(f"{part}.replicas", ("3", []))
@@ -163,16 +167,16 @@ class EveryValue(unittest.TestCase):
             self.assertTrue(any(documented.get(p) for p in above), path)
 
     def test_values_stand_in_the_order_of_the_flow(self):
-        flow = ["kafka", "loader", "etl", "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "misbehaviour"]
+        flow = ["kafka", "loader", "webapp", "etl", "redis", "postgres", "auditor", "exporter", "probe", "benchmark", "misbehaviour"]
         self.assertEqual(list(chart.values())[: len(flow)], flow)
-        self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 450)
+        self.assertLessEqual(len((chart.CHART / "values.yaml").read_text().splitlines()), 480)
 
 
 class Replicas(unittest.TestCase):
     def test_each_component_has_as_many_as_asked_for(self):
         wanted = {
             "kafka": ("kafka", 5), **{name: (path, number % 5) for number, (path, name) in enumerate(chart.FLOW.items())},
-            "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0), "exporter": ("exporter", 0),
+            "webapp": ("webapp", 3), "redis": ("redis", 2), "postgres": ("postgres", 0), "auditor": ("auditor", 0), "exporter": ("exporter", 0),
         }  # fmt: skip
         for component, (path, count) in wanted.items():
             found = {n: r for n, r, _, _ in chart.workloads(FULL, f"{path}.replicas={count}")}

@@ -12,6 +12,7 @@ READERS = {  # prefix: where its variables are read
     "POSTGRES_": "stores/src/postgres",
     "SERVICE_": "service/src",
     "LOADER_": "loader/src",
+    "WEBAPP_": "webapp/src",
     "ETL_": "etl/src",
     "AUDITOR_": "auditor/src",
     "TEST_": "auditor/src/helm_test",

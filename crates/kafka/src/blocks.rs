@@ -59,6 +59,20 @@ pub struct LoadRecord {
     /// A hash of how the rate changes with time; 0 if it does not.
     #[serde(default)]
     pub shape: u64,
+    /// Which way its sales take.
+    #[serde(default)]
+    pub via: Via,
+}
+
+/// Which way sales take from the loader to Kafka.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// The loader's own client sends them, in order.
+    #[default]
+    Kafka,
+    /// The shop takes each by HTTP. Many are on their way at once, so that the order is neither promised nor judged.
+    Webapp,
 }
 
 /// How far a block has come.
@@ -76,6 +90,11 @@ pub enum Phase {
 }
 
 impl BlockRecord {
+    /// Whether its sales come in order.
+    pub fn is_in_order(&self) -> bool {
+        self.load.is_none_or(|load| load.via == Via::Kafka)
+    }
+
     /// Indices from here on were never handed to the client; `u32::MAX` while nobody can say.
     ///
     /// What was acknowledged was sent, whatever `end` says.

@@ -24,6 +24,7 @@ pub mod exactly_once;
 mod fit;
 mod flush;
 mod forward;
+mod guard;
 mod header;
 mod headers;
 mod installation;
@@ -57,6 +58,7 @@ pub use config::{Config, Copies, RetentionBytes, SalesPartitions, TransactionInt
 pub use contact::Contact;
 pub use error::Error;
 pub use flush::flush;
+pub use guard::guard;
 pub use header::{Malformed, SaleHeader};
 pub use headers::Headers;
 pub(crate) use headers::raw_headers;

@@ -1,9 +1,10 @@
 use kafka::Ranges;
+use kafka::blocks::Via;
 
 use super::*;
 
 fn account() -> Account {
-    let load = LoadRecord { began_at_us: 400, micro_rate: 1, length_us: 2, shape: 0 };
+    let load = LoadRecord { began_at_us: 400, micro_rate: 1, length_us: 2, shape: 0, via: Via::Kafka };
     let owner = Owner { run: 0xab, loader: 3, incarnation: 9, parameters: Parameters::default(), load };
     Account::new(owner, 17)
 }

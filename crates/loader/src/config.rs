@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use kafka::blocks::Via;
 use kafka::{Batching, Compression, Linger};
 use petstore::{COHORT, CUSTOMERS, DAYS, GREATEST_SEED, HOT_STORE, MODEL, Parameters, SKEW, STORES};
 use serde::Deserialize;
-use service::{BoundedDuration, Secret, Whole};
+use service::{BoundedDuration, HostPort, Secret, Whole};
 
 use crate::arrivals::{self, Arrivals};
 use crate::in_force::Asked;
@@ -55,6 +56,15 @@ pub struct Config {
     /// Who holds this may set another rate for a while; without one, nobody may.
     #[serde(default)]
     pub token: Option<Secret>,
+    /// Which way the sales take.
+    #[serde(default)]
+    pub via: Via,
+    /// Where the shop is; needed to go that way.
+    #[serde(default)]
+    pub webapp: Option<HostPort>,
+    /// How often a customer looks something up in the shop, in percent of the sales that it took.
+    #[serde(default = "reads")]
+    pub reads: Reads,
     /// How long a sale waits for others to share a request with.
     #[serde(default = "linger")]
     pub linger: Linger,
@@ -83,6 +93,8 @@ pub struct Config {
 
 /// From a second to ten years.
 pub type StopAfter = BoundedDuration<1_000, { 3_650 * DAY_MS }>;
+/// Up to ten for each sale.
+pub type Reads = Whole<u32, 0, 1_000>;
 /// See [`Parameters::seed`].
 pub type Seed = Whole<u64, 0, GREATEST_SEED>;
 /// See [`Parameters::stores`].
@@ -137,6 +149,10 @@ impl Config {
         let arrivals = Arrivals::new(self.arrivals, (u64::from(self.ordinal) << 53) ^ self.seed.get());
         Ok(Asked { rate: self.rate, shape, arrivals })
     }
+}
+
+fn reads() -> Reads {
+    100_u64.try_into().expect("it is within its limits")
 }
 
 fn linger() -> Linger {

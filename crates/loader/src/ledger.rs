@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use kafka::Topic;
-use kafka::blocks::{LoadRecord, Phase};
+use kafka::blocks::{LoadRecord, Phase, Via};
 use petstore::{BlockId, Parameters};
 use service::{Beat, Health, Ready, unix_us};
 use tokio::runtime::Handle;
@@ -42,6 +42,8 @@ pub struct Ledger {
     pub stop_after: Duration,
     /// A hash of how its rate changes with time; 0 if it does not.
     pub shape: u64,
+    /// Which way its sales take.
+    pub via: Via,
     /// The load whose account is kept.
     pub load: Arc<Load>,
     /// Blocks that may be sent.
@@ -144,7 +146,7 @@ impl Ledger {
     fn wanted(&self, now_us: i64) -> LoadRecord {
         let length_us = u64::try_from(self.stop_after.as_micros()).unwrap_or(u64::MAX);
         let micro_rate = self.load.configured_rate().micro();
-        LoadRecord { began_at_us: now_us, micro_rate, length_us, shape: self.shape }
+        LoadRecord { began_at_us: now_us, micro_rate, length_us, shape: self.shape, via: self.via }
     }
 
     fn ahead(&self) -> f64 {

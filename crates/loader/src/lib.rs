@@ -7,7 +7,9 @@
 //! - the ledger ([`ledger`]) reserves blocks before any of their sales is sent, and publishes what was acknowledged, so
 //!   that an auditor knows what must be found even if this process is killed at any instruction;
 //! - the maker ([`stock`]) generates and encodes the blocks ahead;
-//! - one ([`contact`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
+//! - one ([`kafka::guard`]) watches that the client has not lost Kafka for good, and that Kafka was not emptied.
+//!
+//! The client is Kafka's, or one of the shop's that puts each sale in Kafka ([`way`]).
 //!
 //! A rate can be set from outside for a while ([`api`], [`in_force`]): that is another segment of the plan ([`schedule`]).
 //!
@@ -26,7 +28,6 @@ mod causes;
 pub mod ceiling;
 pub mod clock;
 pub mod config;
-mod contact;
 mod cpu_wait;
 pub mod curve;
 pub mod in_force;
@@ -39,7 +40,9 @@ pub mod running;
 pub mod schedule;
 pub mod sending;
 pub mod shape;
+mod shop;
 pub mod stock;
+mod way;
 
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
@@ -57,6 +60,7 @@ use ledger::Ledger;
 pub use metrics::Metrics;
 pub use running::Load;
 use sending::Sending;
+use way::Way;
 
 /// The schedule's loop turns at least every 50 ms, whatever Kafka does; one this late counts as stuck.
 const SCHEDULE_LIMIT: Duration = Duration::from_secs(10);
@@ -91,12 +95,14 @@ pub async fn run(
         parameters: config.parameters(),
         stop_after: config.stop_after.get(),
         shape: config.shape().hash(),
+        via: config.via,
         load: Arc::clone(&load),
         reserved: reserve,
         ready: health.ready("a reserved block"),
         health: health.clone(),
     };
-    let schedule = Sending::new(kafka, config.batching(), Arc::clone(&load), config.catch_up, stock)?;
+    let way = Way::of(config, kafka, &load).context("reading LOADER_*")?;
+    let schedule = Sending::new(way, Arc::clone(&load), config.catch_up, stock);
 
     let time = load.time.start("maker");
     let count = load.metrics.made.clone();
@@ -109,7 +115,9 @@ pub async fn run(
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.
     let sent = shutdown.child_token();
     let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), sent.clone());
-    let watching = thread("contact", move || contact::watch(&kafka, &producer, &load, &runtime, &stop))?;
+    let watching = thread("contact", move || {
+        kafka::guard(&kafka, producer.as_deref(), || load.metrics.accepted.get(), &runtime, &stop)
+    })?;
     let stop = shutdown.clone();
     let scheduling = thread("schedule", move || {
         let _sent = sent.drop_guard();

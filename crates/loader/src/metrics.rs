@@ -23,6 +23,9 @@ pub struct Metrics {
     pub(crate) accepted: Counter,
     pub(crate) unknown: Counter,
     pub(crate) refused: Counter,
+    pub(crate) shop_busy: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) read_errors: Counter,
     pub(crate) late: Counter,
     pub(crate) late_blocked: Counter,
     pub(crate) late_throttled: Counter,
@@ -48,13 +51,14 @@ pub struct Metrics {
     pub(crate) schedule_lag: Latency,
     /// Recorded only for sales that have such a part.
     pub(crate) blocked: Latency,
+    pub(crate) read_latency: Latency,
 }
 
 impl Metrics {
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 18] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 21] {
         [
             (DUE, "Sales that were due by the schedule", &self.due),
-            (SENT, "Sales handed to Kafka's client", &self.sent),
+            (SENT, "Sales handed to Kafka's client, or to the shop's", &self.sent),
             (ACCEPTED, "Sales that Kafka acknowledged", &self.accepted),
             (UNKNOWN, "Sales refused by Kafka, or without a known outcome", &self.unknown),
             (
@@ -62,6 +66,9 @@ impl Metrics {
                 "Times that the client refused a sale for another reason than a full queue, to be tried again",
                 &self.refused,
             ),
+            ("shop_busy", "Times that the shop was too busy to take a sale, to be tried again", &self.shop_busy),
+            ("reads", "Questions to the shop by those whose sale it took", &self.reads),
+            ("read_errors", "Those of them without an answer", &self.read_errors),
             ("late", "Sales handed over more than 5 ms after they were due", &self.late),
             ("late_blocked", "Late sales that would not have been late if Kafka had taken them", &self.late_blocked),
             (LATE_THROTTLED, "Other late sales, late at least by half for want of a CPU", &self.late_throttled),
@@ -102,11 +109,12 @@ impl Metrics {
     }
 
     /// By their names in the report; Prometheus has the unit in the name as well.
-    fn latencies(&self) -> [(&'static str, &'static str, &Latency); 3] {
+    fn latencies(&self) -> [(&'static str, &'static str, &Latency); 4] {
         [
             (ACCEPTED, "From due to acknowledged", &self.accepted_latency),
             (SCHEDULE_LAG, "From due to handed over", &self.schedule_lag),
             (BLOCKED, "The part of the schedule lag that Kafka is to blame for", &self.blocked),
+            ("read", "From a question to the shop until its answer", &self.read_latency),
         ]
     }
 

@@ -113,6 +113,8 @@ impl Span {
 
 #[cfg(test)]
 mod tests {
+    use kafka::blocks::Via;
+
     use super::*;
 
     fn published(id: (u32, u32, u32), phase: Phase, reserved_at_us: i64, seed: u64) -> Published {
@@ -133,7 +135,7 @@ mod tests {
 
     /// A load of an hour.
     fn load(began_at_us: i64) -> LoadRecord {
-        LoadRecord { began_at_us, micro_rate: 1_000_000, length_us: 3_600_000_000, shape: 0 }
+        LoadRecord { began_at_us, micro_rate: 1_000_000, length_us: 3_600_000_000, shape: 0, via: Via::Kafka }
     }
 
     fn past(records: impl IntoIterator<Item = Published>) -> Past {
@@ -189,6 +191,7 @@ mod tests {
             LoadRecord { micro_rate: 1, ..load(99) },
             LoadRecord { length_us: 1, ..load(99) },
             LoadRecord { shape: 1, ..load(99) },
+            LoadRecord { via: Via::Webapp, ..load(99) },
         ] {
             assert_eq!(past.load(&with_seed(1), other), other);
         }

@@ -1,11 +1,11 @@
-use kafka::blocks::LoadRecord;
+use kafka::blocks::{LoadRecord, Via};
 use petstore::Parameters;
 
 use super::*;
 use crate::account::Owner;
 
 fn account() -> Account {
-    let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
+    let load = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0, via: Via::Kafka };
     Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load }, 0)
 }
 

@@ -1,12 +1,11 @@
 //! The schedule's loop, on a thread of its own: hands each sale to the client when it is due.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use kafka::{Batching, NotSent, Producer, SaleHeader};
+use kafka::{NotSent, Producer, SaleHeader};
 use petstore::SaleId;
 use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
@@ -22,10 +21,8 @@ use crate::rate::CatchUp;
 use crate::running::{Load, TO_LOAD_AGAIN};
 use crate::schedule::Schedule;
 use crate::stock::Stock;
+use crate::way::Way;
 
-/// Sales that wait in the client. Each takes about a kilobyte with its header and librdkafka's overhead, of the pod's 128 MiB.
-/// More would only hide for longer that Kafka is slow.
-const QUEUE: u32 = 40_000;
 /// The shortest rest between two turns.
 const TICK: Duration = Duration::from_millis(1);
 /// The longest rest; bounds how late a stop is seen and how old the gauges are.
@@ -42,8 +39,7 @@ const PURGE_LIMIT: Duration = Duration::from_secs(1);
 /// What the loop works with.
 pub struct Sending {
     load: Arc<Load>,
-    producer: Arc<Producer<Acks>>,
-    topic: String,
+    way: Way,
     stock: Receiver<Stock>,
     schedule: Schedule,
     catch_up: CatchUp,
@@ -52,8 +48,6 @@ pub struct Sending {
     current: Option<Current>,
     /// When a refusal was logged.
     logged: Option<Instant>,
-    /// The key of the sale in hand, kept for its memory.
-    key: String,
     checked_us: u64,
 }
 
@@ -80,33 +74,25 @@ enum Handed {
 }
 
 impl Sending {
-    /// Makes the client that will send what `stock` brings.
-    pub fn new(
-        config: &kafka::Config,
-        batching: Batching,
-        load: Arc<Load>,
-        catch_up: CatchUp,
-        stock: Receiver<Stock>,
-    ) -> anyhow::Result<Self> {
-        let producer = Producer::new(config, batching, QUEUE, Acks::new(Arc::clone(&load)))?;
-        Ok(Self {
+    /// Will send what `stock` brings, on its `way`.
+    pub(crate) fn new(way: Way, load: Arc<Load>, catch_up: CatchUp, stock: Receiver<Stock>) -> Self {
+        Self {
             schedule: load.schedule(catch_up),
             catch_up,
-            topic: config.names().sales(),
             causes: Causes::new(catch_up),
             ceiling: Ceiling::default(),
             current: None,
             logged: None,
-            key: String::new(),
             checked_us: 0,
             load,
-            producer: Arc::new(producer),
+            way,
             stock,
-        })
+        }
     }
 
-    pub(crate) fn producer(&self) -> Arc<Producer<Acks>> {
-        Arc::clone(&self.producer)
+    /// Kafka's client, if the sales go to it without the shop.
+    pub(crate) fn producer(&self) -> Option<Arc<Producer<Acks>>> {
+        self.way.producer()
     }
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.
@@ -214,11 +200,9 @@ impl Sending {
         let Some(sale) = stock.get(*index) else { return Ok(Handed::Over) };
         let id = stock.id().sale(*index);
         let due_us = self.schedule.next_due_at();
-        self.key.clear();
-        write!(self.key, "{}", sale.store)?;
         let header = SaleHeader { id, due_us: clock.unix_us(due_us), state: sale.state };
         let tag = pack(id.block, id.index);
-        if let Err(why) = self.producer.send(&self.topic, &self.key, sale.body, &header, tag) {
+        if let Err(why) = self.way.send(sale, &header, tag) {
             return self.not_sent(id, why);
         }
         let now_us = clock.elapsed_us();
@@ -297,7 +281,7 @@ impl Sending {
 
     /// Takes back what the client still has, so that nothing is sent after the blocks are closed.
     fn give_up(&self) {
-        self.producer.purge();
+        self.way.purge();
         let deadline = Instant::now() + PURGE_LIMIT;
         while !self.is_answered() && Instant::now() < deadline {
             std::thread::sleep(TICK);
@@ -308,7 +292,7 @@ impl Sending {
     }
 
     fn is_answered(&self) -> bool {
-        self.producer.send_now();
+        self.way.send_now();
         self.load.in_flight() == 0
     }
 }
@@ -317,7 +301,8 @@ impl Sending {
 mod tests {
     use std::sync::mpsc::channel;
 
-    use kafka::blocks::LoadRecord;
+    use kafka::Batching;
+    use kafka::blocks::{LoadRecord, Via};
     use petstore::{BlockId, Parameters, Petstore};
 
     use super::*;
@@ -333,7 +318,7 @@ mod tests {
         let rate: Rate = "1000000".parse().unwrap();
         let load = Load::new(rate, Metrics::default());
         let parameters = Parameters::default();
-        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
+        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0, via: Via::Kafka };
         let mut account = Account::new(Owner { run: 1, loader: 0, incarnation: 1, parameters, load: record }, 0);
         account.reserve(0.0, 0);
         let draft = account.draft(0, false);
@@ -342,29 +327,35 @@ mod tests {
         Arc::new(load)
     }
 
-    /// No Kafka is there.
-    fn nobody() -> kafka::Config {
-        serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap()
+    /// To a Kafka that is not there.
+    fn sending(load: &Arc<Load>, stock: Receiver<Stock>) -> Sending {
+        let nobody = serde_json::from_value(serde_json::json!({"bootstrap_servers": "127.0.0.1:1"})).unwrap();
+        let way = Way::straight(&nobody, Batching::default(), load).unwrap();
+        Sending::new(way, Arc::clone(load), CatchUp::default(), stock)
+    }
+
+    /// Replaces the topic that it sends to.
+    fn topic_of(sending: &mut Sending, topic: String) -> String {
+        let Way::Kafka(straight) = &mut sending.way else { panic!("it goes straight") };
+        std::mem::replace(&mut straight.topic, topic)
     }
 
     #[test]
     fn a_sale_that_the_client_refuses_is_tried_again_and_not_unknown() {
-        let kafka = nobody();
         let block = Petstore::new(Parameters { days: 10, ..Parameters::default() }).unwrap().block(ID);
         let (ready, stock) = channel();
         pieces(&block).for_each(|piece| ready.send(piece).unwrap());
         let load = load();
-        let mut sending =
-            Sending::new(&kafka, Batching::default(), Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let mut sending = sending(&load, stock);
         let (clock, metrics) = (load.begin(), &load.metrics);
 
         // Longer than librdkafka lets a topic's name be.
-        let topic = std::mem::replace(&mut sending.topic, "x".repeat(600));
+        let topic = topic_of(&mut sending, "x".repeat(600));
         for times in 1..=3 {
             assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Blocked));
             assert_eq!([metrics.refused.get(), metrics.sent.get(), metrics.unknown.get()], [times, 0, 0]);
         }
-        sending.topic = topic;
+        topic_of(&mut sending, topic);
         assert!(matches!(sending.hand_over(clock).unwrap(), Handed::Over));
         assert_eq!([metrics.refused.get(), metrics.sent.get()], [3, 1]);
         assert_eq!(sending.current.as_ref().unwrap().index, 1, "the same sale, and no other");
@@ -372,13 +363,11 @@ mod tests {
 
     #[test]
     fn a_block_is_sent_piece_by_piece_to_its_end() {
-        let kafka = nobody();
         let block = Petstore::new(Parameters::default()).unwrap().block(ID);
         let mut made: Vec<Stock> = pieces(&block).collect();
         let (ready, stock) = channel();
         let load = load();
-        let mut sending =
-            Sending::new(&kafka, Batching::default(), Arc::clone(&load), CatchUp::default(), stock).unwrap();
+        let mut sending = sending(&load, stock);
         let clock = load.begin();
 
         let second = made.split_off(1);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka::blocks::LoadRecord;
+use kafka::blocks::{LoadRecord, Via};
 use loader::account::{Account, Owner};
 use loader::in_force::ENDED;
 use loader::opening::Span;
@@ -32,7 +32,7 @@ impl Served {
     /// A load of 100/s that has begun.
     async fn with(token: Option<&str>, left: Duration) -> Self {
         let load = Arc::new(Load::new("100".parse::<Rate>().unwrap(), Metrics::default()));
-        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0 };
+        let record = LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0, via: Via::Kafka };
         let owner = Owner { run: 1, loader: 0, incarnation: 1, parameters: Parameters::default(), load: record };
         load.open(Account::new(owner, 0), Span { left, ..Span::default() });
         load.begin();

@@ -1,7 +1,5 @@
 //! The admin port of a program.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,33 +9,30 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::http::{Request, Response, StatusCode, text};
 use crate::resources::Reader;
+use crate::server::{self, Limits, WhenFull};
 use crate::{Figures, Health, Histogram, Report, http, incarnation, listen, own, unix_us};
 
-/// Connections open at once. Prometheus, the exporter, the kubelet and a few people need a handful, for milliseconds each.
-/// One more closes the oldest: clients that send nothing, or read nothing, must not block the kubelet.
-const CONNECTIONS: usize = 64;
-/// The largest head of a request, and what is buffered of it: hyper's own 400 KiB, 64 times, is more than some pods have.
-const HEAD_BYTES: usize = 16 << 10;
-/// How long the head of a request may take.
-const HEAD_LIMIT: Duration = Duration::from_secs(5);
-/// How long a connection may last in all; each carries one request.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(30);
+/// Prometheus, the exporter, the kubelet and a few people need a handful of connections, for milliseconds each, and one request
+/// on each. Clients that send nothing, or read nothing, must not block the kubelet.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    when_full: WhenFull::CloseOldest,
+    keep_alive: false,
+    head: Duration::from_secs(5),
+    connection: Duration::from_secs(30),
+    grace: Duration::from_secs(2),
+};
 /// The largest body of a request: all of them are a few fields.
 const BODY_LIMIT: usize = 64 << 10;
 /// How long the program's own loops may take to end before the port is closed anyway: a little
@@ -47,10 +42,6 @@ const WORK_LIMIT: Duration = Duration::from_secs(25);
 const LAST_REPORT_LIMIT: Duration = Duration::from_millis(1_500);
 /// How often to look whether the loops have ended.
 const WORK_CHECK: Duration = Duration::from_millis(20);
-/// How long open requests may take to finish.
-const GRACE: Duration = Duration::from_secs(2);
-/// How long to wait after accepting failed, as it does when file descriptors run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The address of the admin port, and the names in reports.
 #[derive(Clone, Debug, Deserialize)]
@@ -152,27 +143,12 @@ impl Admin {
     pub async fn serve_on(self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
         info!(addr = ?listener.local_addr().ok(), "serving the admin port");
         let admin = Arc::new(self);
-        let connections = GracefulShutdown::new();
-        let mut open = VecDeque::new();
-        let mut ended = std::pin::pin!(admin.ended(&shutdown));
-        loop {
-            let stream = tokio::select! {
-                biased;
-                () = &mut ended => break,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(err) => {
-                        warn!(%err, "accepting on the admin port");
-                        sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-            };
-            make_room(&mut open);
-            open.push_back(Arc::clone(&admin).connect(stream, &connections));
-        }
-        // Connections that are still open then are closed.
-        let _ = timeout(GRACE, connections.shutdown()).await;
+        let answering = Arc::clone(&admin);
+        let answer = move |request| {
+            let admin = Arc::clone(&answering);
+            async move { admin.receive(request).await }
+        };
+        server::serve(listener, LIMITS, answer, admin.ended(&shutdown)).await;
         Ok(())
     }
 
@@ -189,25 +165,6 @@ impl Admin {
             self.ended.store(true, Ordering::Release);
         }
         let _ = timeout(LAST_REPORT_LIMIT, self.reported.notified()).await;
-    }
-
-    fn connect(self: Arc<Self>, stream: TcpStream, open: &GracefulShutdown) -> AbortHandle {
-        let service = service_fn(move |request| {
-            let admin = Arc::clone(&self);
-            async move { Ok::<_, Infallible>(admin.receive(request).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_LIMIT)
-            .max_buf_size(HEAD_BYTES)
-            .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = open.watch(connection);
-        // Bounded by the limit, and joined by `open`.
-        tokio::spawn(async move {
-            let _ = timeout(CONNECTION_LIMIT, connection).await;
-        })
-        .abort_handle()
     }
 
     async fn receive(&self, request: hyper::Request<Incoming>) -> Response {
@@ -276,16 +233,6 @@ impl Admin {
             unknown: figures.unknown,
             segment: figures.segment,
         })
-    }
-}
-
-/// Removes closed connections, and closes the oldest one if there are too many.
-fn make_room(open: &mut VecDeque<AbortHandle>) {
-    open.retain(|connection| !connection.is_finished());
-    if open.len() >= CONNECTIONS
-        && let Some(oldest) = open.pop_front()
-    {
-        oldest.abort();
     }
 }
 

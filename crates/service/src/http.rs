@@ -4,26 +4,25 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
-use hyper_util::rt::TokioIo;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde::Serialize;
-use tokio::net::TcpStream;
 use tracing::error;
 
+use crate::client::Connection;
+
+pub use bytes::Bytes;
 pub use hyper::header::HeaderValue;
 pub use hyper::{Method, StatusCode};
 
 /// A request whose body has been read.
 pub type Request = hyper::Request<Bytes>;
 
-/// An answer.
-pub type Response = hyper::Response<Full<Bytes>>;
+/// An answer that was read.
+pub type Answer = hyper::Response<Bytes>;
 
-/// The largest body that [`get`] takes: a report is some tens of kilobytes, the state of a large
-/// installation a few megabytes.
-const BODY_LIMIT: usize = 8 << 20;
+/// An answer to be sent.
+pub type Response = hyper::Response<Full<Bytes>>;
 
 /// Gets `http://<authority><path>` within `timeout`, all together. Anything but 200 is an error.
 pub async fn get(authority: &str, path: &str, timeout: Duration) -> anyhow::Result<Bytes> {
@@ -49,6 +48,15 @@ pub async fn send(authority: &str, request: Request, timeout: Duration) -> anyho
         .await
         .with_context(|| format!("{doing}: no answer in {timeout:?}"))?
         .context(doing)
+}
+
+/// A request without headers.
+///
+/// # Panics
+///
+/// If `path` is not one.
+pub fn request(method: Method, path: &str, body: Bytes) -> Request {
+    hyper::Request::builder().method(method).uri(path).body(body).expect("the path is one of ours")
 }
 
 /// Answers with a text.
@@ -92,26 +100,6 @@ pub fn response(status: StatusCode, content_type: &'static str, body: impl Into<
 }
 
 async fn exchange(authority: &str, request: Request) -> anyhow::Result<(StatusCode, Bytes)> {
-    let stream = TcpStream::connect(authority).await.context("connecting")?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("starting HTTP")?;
-    let mut request = request.map(Full::new);
-    request.headers_mut().insert(HOST, HeaderValue::from_str(authority).context("making the request")?);
-    let answered = async {
-        let response = sender.send_request(request).await.context("sending the request")?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
-        let body = body.map_err(|err| anyhow::anyhow!("reading the answer: {err}"))?.to_bytes();
-        anyhow::Ok((status, body))
-    };
-    // Polled together instead of spawned, so that nothing is left running after a timeout.
-    let mut connection = std::pin::pin!(connection);
-    let mut answered = std::pin::pin!(answered);
-    tokio::select! {
-        result = &mut answered => result,
-        closed = &mut connection => {
-            closed.context("on the connection")?;
-            answered.await
-        }
-    }
+    let answer = Connection::open(authority).await?.ask(request).await?;
+    Ok((answer.status(), answer.into_body()))
 }

@@ -8,6 +8,7 @@
 pub mod account;
 mod address;
 mod admin;
+pub mod client;
 mod duration;
 mod environment;
 pub mod findings;
@@ -23,6 +24,8 @@ pub mod reported;
 pub mod resources;
 mod secret;
 mod segment;
+pub mod server;
+pub mod shop;
 pub mod state;
 mod time;
 mod whole;

@@ -41,7 +41,7 @@ async fn what_was_written_can_be_counted_and_read() {
             expected.sales += 1;
             expected.cents += u64::from(sale.cents);
         }
-        assert_eq!(reader.total(state).await.unwrap(), expected);
+        assert_eq!(reader.totals(&[state]).await.unwrap(), [expected]);
     }
 }
 
@@ -82,11 +82,8 @@ async fn a_sale_that_comes_again_shows_above_the_bits_and_counts_once() {
 
     let mut reader = Reader::new(config);
     assert_eq!(reader.counts(&[block_id()]).await.unwrap(), [Counts { found: 4, conflicts: 2 }]);
-    let mut total = 0;
-    for state in petstore::State::ALL {
-        total += reader.total(state).await.unwrap().sales;
-    }
-    assert_eq!(total, 4);
+    let totals = reader.totals(&petstore::State::ALL).await.unwrap();
+    assert_eq!(totals.iter().map(|total| total.sales).sum::<u64>(), 4);
 }
 
 #[tokio::test]

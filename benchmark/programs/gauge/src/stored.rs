@@ -108,8 +108,8 @@ pub(crate) async fn compare(kafka: &kafka::Config, store: &str) -> anyhow::Resul
         }
     }
     if let Reader::Redis(reader) = &mut reader {
-        for state in State::ALL {
-            tally.misrouted += u64::from(reader.total(state).await? != totals.remove(&state).unwrap_or_default());
+        for (state, total) in State::ALL.iter().zip(reader.totals(&State::ALL).await?) {
+            tally.misrouted += u64::from(total != totals.remove(state).unwrap_or_default());
         }
     }
     let mut answer = tally.json(&truth);

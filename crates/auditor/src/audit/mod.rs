@@ -222,8 +222,8 @@ impl Audit {
         let truth = self.truths.of(record.id.block_id(), &block.record.parameters, compares)?;
         let at = strays(stage(record.source));
         // What was read before is only followed: whether it was out of order is remembered.
-        let order = &mut self.order[at];
-        let later = |store| order.came(record.id, store).filter(|_| new);
+        let (order, is_in_order) = (&mut self.order[at], block.record.is_in_order());
+        let later = |store| is_in_order.then(|| order.came(record.id, store)).flatten().filter(|_| new);
         Ok(match record.source {
             Source::Receipts(_) => block.come_back(&truth, record, later).unwrap_or_default(),
             _ => block.route(&truth, record, later),

@@ -118,7 +118,7 @@ impl Court<'_> {
             }
             self.identity(sale, line, acknowledged.contains(index), index >= first_unsent);
             self.content(book, sale, line);
-            if acknowledged.contains(index) {
+            if acknowledged.contains(index) && page.record.is_in_order() {
                 self.order(book, sale, line);
             }
             self.stores(book, sale, line, is_cached);

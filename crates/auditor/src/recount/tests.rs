@@ -1,7 +1,7 @@
 //! Each fault is counted once, at its stage, and nothing else.
 
 use kafka::SaleHeader;
-use kafka::blocks::{BlockRecord, Phase};
+use kafka::blocks::{BlockRecord, LoadRecord, Phase, Via};
 use petstore::{BlockId, Sale, SaleId, State};
 use pipeline::PerStage;
 
@@ -105,6 +105,21 @@ fn recount(fault: impl FnOnce(&mut Flow)) -> Vec<(Stage, Kind, String)> {
         assert_eq!(tally.expected, accounted, "{stage:?}: {tally:?}");
     }
     judged.findings.into_iter().map(|finding| (finding.stage, finding.kind, finding.what)).collect()
+}
+
+#[test]
+fn of_sales_that_went_through_the_shop_no_order_is_expected() {
+    for (via, in_order) in [(Via::Kafka, false), (Via::Webapp, true)] {
+        let mut sales = sales();
+        let load = Some(LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0, via });
+        let account = account([(ID, BlockRecord { load, ..record(Phase::Closed, sales.len(), None) })]);
+        let mut book = book(&account);
+        sales.reverse();
+        Flow::of(&sales).put_into(&mut book);
+        let (judged, _) = judged(&mut book, &account, &Gaps::default());
+        assert_eq!(judged.findings.is_empty(), in_order, "{via:?}");
+        assert!(judged.findings.iter().all(|finding| finding.kind == Kind::OutOfOrder), "{via:?}");
+    }
 }
 
 fn only(stage: Stage, kind: Kind) -> Vec<(Stage, Kind, String)> {

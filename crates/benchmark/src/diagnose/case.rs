@@ -9,6 +9,8 @@ use super::signal::Signal;
 
 /// The component of the brokers.
 pub(super) const KAFKA: &str = "kafka";
+/// The component of the shop, which may stand between the loaders and Kafka.
+pub(super) const WEBAPP: &str = "webapp";
 /// The component of the loaders.
 pub(super) const LOADER: &str = Stage::Accepted.component();
 
@@ -66,9 +68,10 @@ impl<'a> Case<'a> {
         self.evidence.failed.pods(component)
     }
 
-    /// Components that the stage's time may be spent on: its own, Kafka, its store.
+    /// Components that the stage's time may be spent on: its own, the shop if there is one on its way, Kafka, its store.
     pub(super) fn suspects(&self) -> impl Iterator<Item = &'a str> {
-        [Some(self.component()), Some(KAFKA), self.store()].into_iter().flatten()
+        let has_shop = self.component() == LOADER && self.pods(WEBAPP).next().is_some();
+        [Some(self.component()), has_shop.then_some(WEBAPP), Some(KAFKA), self.store()].into_iter().flatten()
     }
 
     /// A signal of a pod.

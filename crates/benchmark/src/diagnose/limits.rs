@@ -1,12 +1,12 @@
 //! Row 4: a pod at its CPU limit. It comes before the rows below, since a throttled pod disguises itself as every other wait.
 
-use super::case::{Case, KAFKA};
+use super::case::{Case, KAFKA, WEBAPP};
 use super::cause::{Cause, Change, Resource, millicores, values_of};
 use super::evidence::Pod;
 use super::signal::Signal;
 use super::thresholds::{EXPLAINED, FSYNC_MS, RTT_MS, SESSIONS, STRONGEST, TARGET_USE, THROTTLED};
 
-/// Pods of the stage's own component, of Kafka, or of its store, each weighted by the time that it explains.
+/// Pods of the stage's own component, of the shop before it, of Kafka, or of its store, each weighted by the time that it explains.
 pub(super) fn throttled(case: &Case) -> Vec<Cause> {
     case.suspects()
         .filter_map(|component| {
@@ -44,7 +44,8 @@ fn cause(case: &Case, component: &str, pod: &Pod, signal: &Signal, strength: f64
 
 /// Share of the stage's time that a component's CPU explains.
 fn explained(case: &Case, component: &str) -> f64 {
-    if component == KAFKA {
+    // A loader that waits for the shop can't tell it from Kafka behind it.
+    if matches!(component, KAFKA | WEBAPP) {
         return case.on_kafka();
     }
     if Some(component) == case.store() {

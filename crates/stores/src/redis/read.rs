@@ -100,16 +100,23 @@ impl Reader {
             .await
     }
 
-    /// Number and value of all sales in a state.
-    pub async fn total(&mut self, state: State) -> Result<Total, Error> {
-        let key = self.connection.keys.state(state);
-        let (sales, cents): (Option<u64>, Option<u64>) = self
-            .connection
-            .run("reading a total", async |open| {
-                Ok(redis::cmd("HMGET").arg(&key).arg("sales").arg("cents").query_async(open).await?)
+    /// Number and value of all sales in each of `states`.
+    pub async fn totals(&mut self, states: &[State]) -> Result<Vec<Total>, Error> {
+        let keys = self.connection.keys.clone();
+        self.connection
+            .run("reading totals", async |open| {
+                let mut pipe = redis::pipe();
+                for state in states {
+                    pipe.cmd("HMGET").arg(keys.state(*state)).arg("sales").arg("cents");
+                }
+                let totals: Vec<(Option<u64>, Option<u64>)> = pipe.query_async(open).await?;
+                let total = |(sales, cents): (Option<u64>, Option<u64>)| Total {
+                    sales: sales.unwrap_or_default(),
+                    cents: cents.unwrap_or_default(),
+                };
+                anyhow::Ok(totals.into_iter().map(total).collect())
             })
-            .await?;
-        Ok(Total { sales: sales.unwrap_or_default(), cents: cents.unwrap_or_default() })
+            .await
     }
 
     /// The last sales of a customer, newest first, as JSON.

@@ -7,7 +7,7 @@ mod stored;
 use std::sync::LazyLock;
 
 use kafka::Ranges;
-use kafka::blocks::{BlockRecord, Phase};
+use kafka::blocks::{BlockRecord, LoadRecord, Phase, Via};
 use petstore::{BlockId, Parameters, Petstore, Sale, State};
 
 use super::*;

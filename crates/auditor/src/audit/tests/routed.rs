@@ -204,6 +204,16 @@ fn a_sale_behind_a_later_one_of_its_store_is_out_of_order_if_it_was_acknowledged
 }
 
 #[test]
+fn of_sales_that_went_through_the_shop_no_order_is_expected() {
+    for (via, expected) in [(Via::Kafka, only(Stage::Routed, Kind::OutOfOrder, SALE)), (Via::Webapp, NOTHING)] {
+        let load = Some(LoadRecord { began_at_us: 0, micro_rate: 1, length_us: 1, shape: 0, via });
+        let record = BlockRecord { load, ..record(Phase::Progress, &[(0, 100)], None) };
+        let audit = read(record, (0..30).chain([38, 37, 39]));
+        assert_eq!(found(&audit), expected, "{via:?}");
+    }
+}
+
+#[test]
 fn a_fault_that_was_there_on_sales_is_put_down_to_it() {
     let mut audit = read(closed(), (0..LENGTH).chain([37]));
     assert_eq!(audit.cases().len(), 1);
