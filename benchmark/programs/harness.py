@@ -160,6 +160,19 @@ class Bench:
         finally:
             process.end()
 
+    def finished(self, name, command, environment):
+        """Runs a program to its end; returns its output, the seconds of CPU that it used, and its peak memory in MiB."""
+        with open(WORK / f"{name}.log", "w") as log:
+            popen = subprocess.Popen(list(map(str, command)), cwd=WORK, env={**os.environ, **environment}, text=True,
+                                     stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        with popen.stdout as out:
+            said = out.read()
+        _, status, usage = os.wait4(popen.pid, 0)
+        popen.returncode = os.waitstatus_to_exitcode(status)
+        if popen.returncode:
+            sys.exit(f"{name}: exit code {popen.returncode}: see target/benchmark/{name}.log")
+        return said, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
     def role(self, role, address="127.0.0.1:0", **more):
         """Runs a role of etl in the background."""
         store = next(stage["store"] for stage in PIPELINE["stages"] if stage["group"] == role)

@@ -16,6 +16,7 @@ import sys
 import yaml
 
 ADMIN_PORT = 8080
+SHOP_PORT = 8081
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 # What programs show each other, such as the token that sets a loader's rate.
 SECRET = "local"
@@ -92,9 +93,10 @@ def targets(value, addresses):
 
 
 def resolve(value, addresses):
-    """A single `service:port`, replaced by the address of its first pod."""
-    behind = addresses.get(value.split(":")[0])
-    return behind[0] if behind and ":" in value else value
+    """A single `service:port`, replaced by that port at the address of its first pod."""
+    service, _, port = value.partition(":")
+    behind = addresses.get(service)
+    return f"{behind[0].split(':')[0]}:{port}" if behind and port else value
 
 
 def main():
@@ -112,6 +114,8 @@ def main():
     for pod, component, ordinal, container in planned:
         variables = dict(environment(container, pod, ordinal, servers, addresses))
         variables["SERVICE_ADMIN_ADDR"] = admin[pod]
+        if component == "webapp":
+            variables["WEBAPP_HTTP_ADDR"] = f"{admin[pod].split(':')[0]}:{SHOP_PORT}"
         home = directory / pod
         home.mkdir(parents=True, exist_ok=True)
         command = [str(programs / program(container)), *container.get("args", [])]

@@ -3,7 +3,7 @@
 import types
 from typing import NamedTuple
 
-from . import auditor, carry, chaos, fan_out, latency, poor, setup, sinks
+from . import auditor, carry, chaos, fan_out, latency, loader, poor, setup, sinks
 
 
 class Kind(NamedTuple):
@@ -16,6 +16,7 @@ class Kind(NamedTuple):
 # In the order of the table.
 KINDS = {
     "carry": Kind(carry, "carry.md"),
+    "loader": Kind(loader, "loader.md"),
     "fan-out": Kind(fan_out, "fan-out.md"),
     "sinks": Kind(sinks, "sinks.md"),
     "latency": Kind(latency, "latency.md"),

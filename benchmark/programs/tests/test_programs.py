@@ -27,6 +27,15 @@ class Programs(unittest.TestCase):
         self.assertIn("**1.00 times Kafka Streams** (round by round 1.00 (1.00 to 1.00))", page)
         self.assertIn("199,900 sales/s", rows)
 
+    def test_the_loader_is_compared_with_its_rival_round_by_round(self):
+        record = programs.record("loader", "--rounds", "3")
+        copies = ["loader", "loader, lz4", "loader, snappy", "ProducerPerformance"]
+        self.assertEqual({name: len(rounds) for name, rounds in record["rounds"].items()}, dict.fromkeys(copies, 3))
+        page, rows = self.shown(record)
+        self.assertIn("- **2.00 (2.00 to 2.00) times ProducerPerformance** round by round", page)
+        self.assertIn("| ProducerPerformance | 99,950 (99,950 to 99,950) | 666,667 (666,667 to 666,667) |", page)
+        self.assertIn("[1,333,333 sales per CPU second](programs/results/loader.md): 2.00 times ProducerPerformance", rows)
+
     def test_the_sinks_keep_every_round_of_every_role(self):
         record = programs.record("sinks", "--rounds", "2")
         self.assertEqual({name: len(rounds) for name, rounds in record["rounds"].items()}, {"postgres": 2, "redis": 2})

@@ -125,6 +125,7 @@
   value: "true"
 {{ include "kapture.redisEnv" . }}
 {{- end }}
+{{- include "kapture.misbehaviourEnv" (list . "webapp") }}
 {{- end -}}
 
 {{/* Takes (list $ "etl component"). Returns the variables of that role. */}}

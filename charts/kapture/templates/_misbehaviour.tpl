@@ -1,6 +1,6 @@
 {{- /*
 Takes the root. Returns a YAML list of the misbehaviours that are on: `name` and `strength` for reports, the `variables` of the roles of
-etl, and the one `component` that they are for, unless they are for all.
+etl or of the shop, and the one `component` that they are for, unless they are for all roles.
 */ -}}
 {{- define "kapture.misbehaviours" -}}
 {{- with .Values.misbehaviour }}
@@ -23,17 +23,20 @@ etl, and the one `component` that they are for, unless they are for all.
 {{- if .unbatched }}
 - {name: unbatched, variables: {ETL_BATCH_SALES: "1"}, component: etl-postgres}
 {{- end }}
+{{- if .nPlusOne }}
+- {name: nPlusOne, variables: {WEBAPP_N_PLUS_ONE: "true"}, component: webapp}
+{{- end }}
 {{- if include "kapture.milliseconds" .saleDelay | float64 }}
 - {name: saleDelay, strength: {{ .saleDelay | quote }}, variables: {MISBEHAVIOUR_SALE_DELAY: {{ .saleDelay | quote }}}}
 {{- end }}
 {{- end }}
 {{- end -}}
 
-{{- /* Takes (list $ "component"). Returns the variables of a role of etl. None for what is off, so that no pod restarts for that. */ -}}
+{{- /* Takes (list $ "component"). Returns the variables of a role of etl or of the shop. None for what is off, so that no pod restarts for that. */ -}}
 {{- define "kapture.misbehaviourEnv" -}}
 {{- $component := index . 1 -}}
 {{- range include "kapture.misbehaviours" (index . 0) | fromYamlArray }}
-{{- if eq $component (.component | default $component) }}
+{{- if eq $component (.component | default (ternary $component "" (hasPrefix "etl-" $component))) }}
 {{- range $name, $value := .variables }}
 - name: {{ $name }}
   value: {{ $value | quote }}

@@ -84,20 +84,20 @@ class Benchmark(unittest.TestCase):
         self.assertNotIn("BENCHMARK_MISBEHAVIOUR", env())
         told = env(
             "misbehaviour.layers=3", "misbehaviour.memory=64Mi", "misbehaviour.pauses.length=200ms", "misbehaviour.startUp=1m 30s",
-            "misbehaviour.unbatched=true", "misbehaviour.saleDelay=5ms",
+            "misbehaviour.unbatched=true", "misbehaviour.nPlusOne=true", "misbehaviour.saleDelay=5ms",
         )  # fmt: skip
-        on = "layers=3,memory=64Mi,pauses=200ms/10s,startUp=1m 30s,unbatched,saleDelay=5ms"
+        on = "layers=3,memory=64Mi,pauses=200ms/10s,startUp=1m 30s,unbatched,nPlusOne,saleDelay=5ms"
         self.assertEqual(told["BENCHMARK_MISBEHAVIOUR"], on)
 
-    def test_a_misbehaviour_is_done_to_the_roles_of_etl_alone(self):
-        on = ("misbehaviour.layers=3", "misbehaviour.memory=64Mi", "misbehaviour.unbatched=true")
+    def test_a_misbehaviour_is_done_to_whom_it_is_meant_for(self):
+        on = ("misbehaviour.layers=3", "misbehaviour.memory=64Mi", "misbehaviour.unbatched=true", "misbehaviour.nPlusOne=true")
         having = {}
         for name, _, _, spec in chart.workloads("full", *on):
             for variable in {v for c in spec["containers"] for v in chart.env(c)}:
-                if variable.startswith("MISBEHAVIOUR_") or variable == "ETL_BATCH_SALES":
+                if variable.startswith("MISBEHAVIOUR_") or variable in ("ETL_BATCH_SALES", "WEBAPP_N_PLUS_ONE"):
                     having.setdefault(variable, set()).add(name)
         roles = {stage["component"] for stage in chart.STAGES if stage["component"].startswith("etl-")}
-        self.assertEqual(having, {"MISBEHAVIOUR_LAYERS": roles, "MISBEHAVIOUR_MEMORY_BYTES": roles, "ETL_BATCH_SALES": {"etl-postgres"}})
+        self.assertEqual(having, {"MISBEHAVIOUR_LAYERS": roles, "MISBEHAVIOUR_MEMORY_BYTES": roles, "ETL_BATCH_SALES": {"etl-postgres"}, "WEBAPP_N_PLUS_ONE": {"webapp"}})
 
     def test_it_is_told_what_was_installed(self):
         told = env("loader.seed=7", "loader.skew=0", "kafka.persistence.size=12Gi", f"redis.image.digest=sha256:{'0' * 64}", "etl.fanOut.transactionInterval=20ms")

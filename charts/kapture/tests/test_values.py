@@ -86,6 +86,7 @@ CHANGES = {
     "misbehaviour.pauses.every": ("3s", ["misbehaviour.pauses.length=1s"]),
     "misbehaviour.startUp": ("20s", []),
     "misbehaviour.unbatched": ("true", []),
+    "misbehaviour.nPlusOne": ("true", []),
     "misbehaviour.saleDelay": ("5ms", []),
     "guaranteed": ("true", []),
     "image.registry": ("r.example", []),

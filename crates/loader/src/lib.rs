@@ -49,8 +49,9 @@ use std::sync::mpsc::{channel, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use petstore::Petstore;
-use service::Health;
+use petstore::{Parameters, Petstore};
+use service::reported::loader::{CUSTOMERS, DAYS, HOT_STORE, SEED, SKEW, STORES};
+use service::{Figures, Health};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,22 @@ const STOP_LIMIT: Duration = Duration::from_secs(24);
 /// The load that `config` describes, not begun.
 pub fn load(config: &Config, metrics: Metrics) -> anyhow::Result<Arc<Load>> {
     Ok(Arc::new(Load::new(config.asked().context("reading LOADER_*")?, metrics)))
+}
+
+/// What the loader reports: how the load goes, and of what it is made.
+pub fn figures(load: &Load, parameters: &Parameters) -> Figures {
+    let Parameters { model: _, seed, stores, customers, skew, hot_store, days } = *parameters;
+    [
+        // A seed is below 2^53.
+        (SEED, seed as f64),
+        (STORES, stores.into()),
+        (CUSTOMERS, customers.into()),
+        (SKEW, skew.into()),
+        (HOT_STORE, hot_store.into()),
+        (DAYS, days.into()),
+    ]
+    .into_iter()
+    .fold(load.figures(), |all, (name, value)| all.gauge(name, value))
 }
 
 /// Runs the load until it has ended as planned and `shutdown` is cancelled, or closes it early when that is cancelled.

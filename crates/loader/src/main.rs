@@ -20,8 +20,8 @@ async fn main() -> anyhow::Result<()> {
     let health = Health::default();
     let shutdown = service::shutdown_on_signal()?;
     let figures = {
-        let load = Arc::clone(&load);
-        move || load.figures()
+        let (load, parameters) = (Arc::clone(&load), config.parameters());
+        move || loader::figures(&load, &parameters)
     };
     let routes = {
         let (load, token) = (Arc::clone(&load), config.token.clone());

@@ -22,7 +22,7 @@ struct Shop {
 
 impl Shop {
     fn open(kafka: &Kafka, address: &str) -> Self {
-        let config = webapp::Config { http_addr: address.parse().unwrap(), redis: None };
+        let config = webapp::Config { http_addr: address.parse().unwrap(), redis: None, n_plus_one: false };
         let (metrics, stop) = (Arc::default(), CancellationToken::new());
         let running = webapp::run(config, kafka.config.clone(), metrics, Health::default(), stop.clone());
         Self { running: tokio::spawn(running), stop }

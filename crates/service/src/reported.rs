@@ -35,6 +35,18 @@ reported! {
         RATE = "rate",
         /// Gauge: sales per second that it could make and hand over; absent while that is unknown.
         CEILING = "ceiling",
+        /// Gauge, as the five below it: a parameter of what it sells. This one is the seed.
+        SEED = "load_seed",
+        /// Stores of the chain.
+        STORES = "load_stores",
+        /// Customers of each loader.
+        CUSTOMERS = "load_customers",
+        /// How unevenly the stores are spread, in percent.
+        SKEW = "load_skew",
+        /// Percent of all sales that the hot store has on top of its own.
+        HOT_STORE = "load_hot_store",
+        /// Simulated days of a block.
+        DAYS = "load_days",
         /// Latency from due to handed over.
         SCHEDULE_LAG = "schedule_lag",
         /// Latency: the part of the schedule lag that Kafka is to blame for.

@@ -13,6 +13,8 @@ pub struct Config {
     pub http_addr: SocketAddr,
     /// What was sold; without it the shop takes sales, and tells nothing.
     pub redis: Option<redis::Config>,
+    /// A bad habit: Redis is asked again for each line of an answer.
+    pub n_plus_one: bool,
 }
 
 /// The variables `WEBAPP_*`.
@@ -24,6 +26,9 @@ struct Own {
     /// Whether there are variables `REDIS_*`.
     #[serde(default)]
     redis: bool,
+    /// See [`Config::n_plus_one`].
+    #[serde(default)]
+    n_plus_one: bool,
 }
 
 fn http_addr() -> SocketAddr {
@@ -33,9 +38,9 @@ fn http_addr() -> SocketAddr {
 impl Config {
     /// Reads `WEBAPP_*`, and `REDIS_*` if it has one.
     pub fn read(environment: &Environment) -> anyhow::Result<Self> {
-        let Own { http_addr, redis } = environment.read("WEBAPP_")?;
+        let Own { http_addr, redis, n_plus_one } = environment.read("WEBAPP_")?;
         let redis = redis.then(|| environment.read("REDIS_")).transpose()?;
-        Ok(Self { http_addr, redis })
+        Ok(Self { http_addr, redis, n_plus_one })
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod answers;
 mod config;
+mod habits;
 mod metrics;
 mod shelves;
 mod till;
@@ -88,7 +89,7 @@ pub async fn run(
     }
     let till = Till::new(&kafka, Arc::clone(&metrics))?;
     let producer = till.producer();
-    let shop = Arc::new(Shop { till, shelves: Shelves::new(config.redis, Arc::clone(&metrics)) });
+    let shop = Arc::new(Shop { till, shelves: Shelves::new(config.redis, config.n_plus_one, Arc::clone(&metrics)) });
     let listener = listen(config.http_addr)?;
     info!(addr = ?listener.local_addr().ok(), "the shop is open");
     ready.set(true);

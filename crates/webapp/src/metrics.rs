@@ -13,12 +13,13 @@ pub struct Metrics {
     pub(crate) unknown: Counter,
     pub(crate) reads: Counter,
     pub(crate) read_errors: Counter,
+    pub(crate) lookups: Counter,
     pub(crate) take: Latency,
     pub(crate) read: Latency,
 }
 
 impl Metrics {
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 6] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 7] {
         [
             ("taken", "Sales that were put in Kafka", &self.taken),
             ("invalid", "Requests that were not a sale", &self.invalid),
@@ -26,6 +27,7 @@ impl Metrics {
             ("unknown", "Sales of which it is not known whether Kafka has them", &self.unknown),
             ("reads", "Questions about what was sold", &self.reads),
             ("read_errors", "Those of them that Redis did not answer", &self.read_errors),
+            ("lookups", "Requests to Redis for the answers", &self.lookups),
         ]
     }
 

@@ -10,8 +10,8 @@ use stores::redis::{Config, Reader, Total};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::Metrics;
 use crate::answers::busy;
+use crate::{Metrics, habits};
 
 /// Questions to Redis at once, each on a connection of its own.
 const CONNECTIONS: usize = 8;
@@ -21,6 +21,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// See the module.
 pub(crate) struct Shelves {
     redis: Option<Config>,
+    n_plus_one: bool,
     free: Semaphore,
     /// Those that are not in use.
     readers: Mutex<Vec<Reader>>,
@@ -54,8 +55,8 @@ impl Sold {
 }
 
 impl Shelves {
-    pub(crate) fn new(redis: Option<Config>, metrics: Arc<Metrics>) -> Self {
-        Self { redis, free: Semaphore::new(CONNECTIONS), readers: Mutex::default(), metrics }
+    pub(crate) fn new(redis: Option<Config>, n_plus_one: bool, metrics: Arc<Metrics>) -> Self {
+        Self { redis, n_plus_one, free: Semaphore::new(CONNECTIONS), readers: Mutex::default(), metrics }
     }
 
     /// Answers a question.
@@ -82,29 +83,49 @@ impl Shelves {
         let kept = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut reader = kept.unwrap_or_else(|| Reader::new(redis.clone()));
         // One that was not waited for is dropped: its answer may still come.
-        let answer = timeout(LIMIT, answer(&mut reader, question)).await;
+        let answer = timeout(LIMIT, self.answer(&mut reader, question)).await;
         let answer = answer.map_err(|_| format!("redis has not answered in {} s", LIMIT.as_secs()))?;
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
         answer.map_err(|err| format!("redis can't be read: {err}"))
     }
-}
 
-async fn answer(reader: &mut Reader, question: Question) -> Result<Response, stores::Error> {
-    Ok(match question {
-        Question::Customer(id) => {
-            // Each purchase is JSON already.
-            let recent = reader.recent(id).await?.join(",");
-            let body = format!(r#"{{"customer":{id},"recent":[{recent}]}}"#);
-            http::response(StatusCode::OK, "application/json", body)
+    async fn answer(&self, reader: &mut Reader, question: Question) -> Result<Response, stores::Error> {
+        Ok(match question {
+            Question::Customer(id) => {
+                // Each purchase is JSON already.
+                let recent = self.recent(reader, id).await?.join(",");
+                let body = format!(r#"{{"customer":{id},"recent":[{recent}]}}"#);
+                http::response(StatusCode::OK, "application/json", body)
+            }
+            Question::State(state) => {
+                let total = self.totals(reader, &[state]).await?.pop().unwrap_or_default();
+                http::json(&Sold::of(state, total))
+            }
+            Question::States => {
+                let totals = self.totals(reader, &State::ALL).await?;
+                let sold = State::ALL.into_iter().zip(totals).map(|(state, total)| Sold::of(state, total));
+                http::json(&sold.collect::<Vec<_>>())
+            }
+        })
+    }
+
+    async fn totals(&self, reader: &mut Reader, states: &[State]) -> Result<Vec<Total>, stores::Error> {
+        if self.n_plus_one {
+            return habits::totals(reader, states, || self.asked_redis()).await;
         }
-        Question::State(state) => {
-            let total = reader.totals(&[state]).await?.pop().unwrap_or_default();
-            http::json(&Sold::of(state, total))
+        self.asked_redis();
+        reader.totals(states).await
+    }
+
+    async fn recent(&self, reader: &mut Reader, customer: u64) -> Result<Vec<String>, stores::Error> {
+        if self.n_plus_one {
+            return habits::recent(reader, customer, || self.asked_redis()).await;
         }
-        Question::States => {
-            let totals = reader.totals(&State::ALL).await?;
-            let sold = State::ALL.into_iter().zip(totals).map(|(state, total)| Sold::of(state, total));
-            http::json(&sold.collect::<Vec<_>>())
-        }
-    })
+        self.asked_redis();
+        reader.recent(customer).await
+    }
+
+    fn asked_redis(&self) {
+        self.metrics.lookups.inc();
+    }
 }

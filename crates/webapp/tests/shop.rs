@@ -129,12 +129,18 @@ async fn what_is_no_sale_is_refused_with_the_reason_and_is_not_in_kafka() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sold_is_told_as_redis_has_it() {
+async fn what_was_sold_is_told_as_redis_has_it_whatever_habits_the_shop_has() {
+    // The totals of all states, those of one, two lists of which the second is empty.
+    what_was_sold("false", |_| 4).await;
+    what_was_sold("true", |purchases| 51 + 1 + (1 + purchases) + 1).await;
+}
+
+async fn what_was_sold(n_plus_one: &str, lookups: impl Fn(u64) -> u64) {
     let servers = Servers::running();
     let redis_prefix = format!("webapp-test-{:08x}-", rand::random::<u32>());
     let variables: Vec<_> = servers
         .environment("redis")
-        .chain([("REDIS_PREFIX", redis_prefix.as_str()), ("WEBAPP_REDIS", "true")])
+        .chain([("REDIS_PREFIX", redis_prefix.as_str()), ("WEBAPP_REDIS", "true"), ("WEBAPP_N_PLUS_ONE", n_plus_one)])
         .collect();
     let shop = Shop::open(&servers, &variables).await;
     let sales: Vec<Sale> = block().to_sales();
@@ -171,6 +177,8 @@ async fn what_was_sold_is_told_as_redis_has_it() {
         json!({"customer": sale.customer.id, "recent": recent})
     );
     assert_eq!(read("/customers/4000000000").await, json!({"customer": 4_000_000_000_u64, "recent": []}));
+    let counters = shop.report().await.counters;
+    assert_eq!((counters["reads"], counters["lookups"]), (4, lookups(theirs.len() as u64)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,11 @@
 mod at_least_once;
 mod follow;
 mod group;
+mod load;
 mod preload;
 mod report;
 mod routed;
+mod sent;
 mod stored;
 mod topics;
 mod truth;
@@ -22,7 +24,10 @@ use serde_json::Value;
 const USAGE: &str = "\
     preload SALES PARTITIONS       recreates the topic `sales` and fills it
     clear GROUP TOPICS             recreates the topics of all states, such as sales.{}, and resets the group
+    make TOPIC PARTITIONS          recreates a topic
     delete TOPIC                   deletes a topic
+    load ADDRESS                   waits until the load of the loader there has ended
+    sent                           compares `sales` with the loaders' account and with the model
     group GROUP                    waits until the group has committed all of `sales`
     routed TOPICS                  compares the topics of all states with `sales`, record by record
     follow TOPICS SKIP SECONDS     latency from due time to a reader of committed records, after SKIP seconds
@@ -39,6 +44,12 @@ async fn main() -> anyhow::Result<()> {
     let printed: Value = match arguments.as_slice() {
         ["preload", sales, partitions] => preload::run(&kafka()?, number(sales)?, number(partitions)?).await?,
         ["clear", group, topics] => topics::clear(&kafka()?, group, topics).await?,
+        ["make", topic, partitions] => {
+            topics::recreate(&kafka()?, &[(*topic).to_owned()], number(partitions)?).await?;
+            serde_json::json!({"made": topic})
+        }
+        ["load", address] => load::wait(address).await?,
+        ["sent"] => sent::compare(&kafka()?)?,
         ["delete", topic] => topics::delete(&kafka()?, &[topic]).await?,
         ["group", group] => group::wait(&kafka()?, group)?,
         ["routed", topics] => routed::compare(&kafka()?, topics)?,

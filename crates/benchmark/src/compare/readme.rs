@@ -64,10 +64,11 @@ fn row(text: &mut String, Cluster { name, about, .. }: &Cluster, run: &Capsule) 
     });
     let _ = writeln!(
         text,
-        "| [{name}]({name}) | {}; {} nodes, {} CPUs, {} GiB | {}, {}, commit {} | {}, {} ms | {} (gave way at {failed}) | {repeats} \
+        "| [{name}]({name}) | {}; {} node{}, {} CPUs, {} GiB | {}, {}, commit {} | {}, {} ms | {} (gave way at {failed}) | {repeats} \
          | {} | {first} |",
         about.machine,
         about.nodes,
+        if about.nodes == 1 { "" } else { "s" },
         about.cores,
         about.memory_gib,
         run.run,

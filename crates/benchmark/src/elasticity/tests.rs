@@ -3,7 +3,7 @@ use crate::judge::Met::{No, Unknown, Yes};
 use crate::judge::samples::{LIMIT, RATE, healthy, histogram, report, snapshot};
 
 fn terms() -> Terms {
-    Terms { offered: RATE, latency_limit: LIMIT, swings: BTreeMap::new(), mix: None }
+    Terms { offered: RATE, latency_limit: LIMIT, swings: BTreeMap::new(), mix: BTreeMap::new() }
 }
 
 /// Looks at a healthy pipeline at 2 s, 32 s and 62 s after the jump, each changed by the test. Returns the two windows.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::mix::DEVIATIONS;
 use super::sample::{Partition, Second, Window};
 use crate::statistics::{median, range, theil_sen};
 
@@ -26,6 +25,8 @@ const END_SAMPLES: usize = 3;
 
 /// A sink shows Kafka its position once a second: the lag of a partition that is seen is what came since then, at least.
 const POSITIONS_EVERY: f64 = 1.0;
+/// So many standard deviations of what comes in that time may wait by chance: once in 16,000 looks, of which there are many.
+const DEVIATIONS: f64 = 4.0;
 
 /// How the lag of a stage or partition went in a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,11 +113,12 @@ struct Arrives {
 }
 
 impl Arrives {
-    /// The most sales that may wait: those of so many seconds, of which the few that come to a small state come by chance. A count
-    /// of n has a standard deviation of √n.
+    /// The most sales that may wait: those of so many seconds, of which the few that come to a small state come by chance. The root
+    /// of a Poisson count has a standard deviation of about a half, whatever is expected (Anscombe 1948); √n beside n itself would
+    /// be too little where one or two are expected.
     fn most(self, limit: Duration) -> f64 {
         let expected = (limit.as_secs_f64() + self.seen_after) * self.rate;
-        expected + if self.seen_after > 0.0 { DEVIATIONS * expected.sqrt() } else { 0.0 }
+        if self.seen_after > 0.0 { (expected.sqrt() + DEVIATIONS / 2.0).powi(2) } else { expected }
     }
 }
 

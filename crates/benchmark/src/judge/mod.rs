@@ -29,7 +29,7 @@ pub(crate) use lag::LEAST_SAMPLES;
 pub use lag::Lag;
 pub use latency::{StageLatency, written};
 pub(crate) use levels::TAKEN;
-pub use mix::Mix;
+pub use mix::parameters_of;
 pub use sample::{Partition, Second, Snapshot, Window};
 pub(crate) use trust::SAME_PODS;
 pub use trust::audit;
@@ -48,8 +48,8 @@ pub struct Terms {
     /// How far the lag of each stage or partition swung in the steps that held, at most, in seconds of what was offered: at
     /// twice the rate, a commit brings twice the sales.
     pub swings: BTreeMap<String, f64>,
-    /// What was mixed and came; none if nobody counted.
-    pub mix: Option<Mix>,
+    /// The parameters of the load: see [`parameters_of`]. Empty if they are not known.
+    pub mix: BTreeMap<&'static str, f64>,
 }
 
 /// A judged step.

@@ -34,7 +34,7 @@ pub(super) fn step(
         load::on_schedule(&measured.schedule, terms.latency_limit),
         load::not_throttled(inner),
         load::planned(inner, terms.offered),
-        mix::reached(terms.mix.as_ref()),
+        mix::reached(&terms.mix, &window.end),
         clocks(&window.drained.state, terms.latency_limit),
         negative(measured),
         reports(window),
@@ -70,7 +70,11 @@ fn clocks(state: &State, limit: Duration) -> Criterion {
     };
     let apart_us = (-highest - lowest).max(0.0);
     let pod = |instance: &Instance| instance.pod.clone().unwrap_or_else(|| instance.address.clone());
-    let text = format!("{:.1} ms at least between {} and {}", apart_us / 1e3, pod(behind), pod(ahead));
+    let text = if apart_us > 0.0 {
+        format!("{:.1} ms at least between {} and {}", apart_us / 1e3, pod(behind), pod(ahead))
+    } else {
+        "no difference is certain".to_owned()
+    };
     Criterion::new(name, bound, text, Met::from(apart_us <= bound_us)).or(remedy)
 }
 

@@ -94,7 +94,7 @@ fn seen(window: &Window) -> Moment {
         offered: 400.0,
         latency_limit: std::time::Duration::from_secs(1),
         swings: std::collections::BTreeMap::new(),
-        mix: None,
+        mix: std::collections::BTreeMap::new(),
     };
     let judged: Judged = judge(window, &terms);
     moment(window, &judged)

@@ -34,7 +34,7 @@ pub use shown::Shown;
 use crate::capsule::{Capsule, Jump, StepRecord, bounded};
 use crate::config::Config;
 use crate::diagnose::{Installation, Moment};
-use crate::judge::{Judged, Terms, judge};
+use crate::judge::{Judged, Terms, judge, parameters_of};
 use crate::report::progress::{self, COLUMNS};
 use crate::search::{Limits, Next, Outcome, Past, Phase, Search, Step};
 use crate::verdict::Decision;
@@ -304,7 +304,8 @@ impl<C: Cluster> Runner<'_, C> {
     }
 
     fn terms(&self, offered: f64) -> Terms {
-        Terms { offered, latency_limit: self.config.limit(), swings: self.swings.clone(), mix: None }
+        let mix = parameters_of(&self.config.load.0);
+        Terms { offered, latency_limit: self.config.limit(), swings: self.swings.clone(), mix }
     }
 
     async fn offer(&mut self, rate: f64, name: &str) -> Result<(), Stop> {
