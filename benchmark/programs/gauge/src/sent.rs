@@ -46,6 +46,6 @@ pub(crate) fn compare(kafka: &kafka::Config) -> anyhow::Result<Value> {
     let lost = (acknowledged + unknown + repeated).saturating_sub(found);
     Ok(json!({
         "well": lost + altered + repeated + unknown == 0, "found": found, "lost": lost, "altered": altered,
-        "repeated": repeated, "unknown": unknown, "mean_bytes": bytes / found.max(1),
+        "repeated": repeated, "unacknowledged": unknown, "mean_bytes": bytes / found.max(1),
     }))
 }

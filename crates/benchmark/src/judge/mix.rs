@@ -58,7 +58,11 @@ mod tests {
         let asked = parameters_of(&load.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
         let mut now = snapshot(0);
         let gauges = &mut report(&mut now, LOADER).gauges;
-        gauges.extend([("load_seed".to_owned(), 2014.0), ("load_hot_store".to_owned(), 50.0), ("rate".to_owned(), 7.0)]);
+        gauges.extend([
+            ("load_seed".to_owned(), 2014.0),
+            ("load_hot_store".to_owned(), 50.0),
+            ("rate".to_owned(), 7.0),
+        ]);
         change(gauges);
         reached(&asked, &now)
     }
@@ -67,7 +71,10 @@ mod tests {
     fn a_loader_with_another_parameter_sells_another_mix() {
         assert_eq!(judged(|_| None).met, Met::Yes);
         let missed = judged(|gauges| gauges.insert("load_hot_store".to_owned(), 0.0));
-        assert_eq!((missed.met, missed.measured.as_str()), (Met::No, "load_hot_store of loader-0: 0, and 50 was asked for"));
+        assert_eq!(
+            (missed.met, missed.measured.as_str()),
+            (Met::No, "load_hot_store of loader-0: 0, and 50 was asked for")
+        );
         assert!(missed.remedy.is_some());
     }
 
