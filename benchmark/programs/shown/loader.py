@@ -24,8 +24,8 @@ def page(record):
     forms = {"sales_per_s": "{:,.0f}", EFFICIENCY: "{:,.0f}", "client_cpu_s": "{:.1f}", "broker_cpu_s": "{:.1f}",
              "client_peak_mib": "{:,.0f}", "others_cores": "{:.2f}"}
     return [
-        f"Sales of {size} bytes (body; header and key come on top), {given['partitions']} partitions, {given['rounds']} rounds of "
-        f"{given['seconds']} s after {given['warm_up_rounds']} to warm up. Median (lowest to highest).",
+        f"{given['sales']:,} sales of {size} bytes (body; header and key come on top) to {given['partitions']} partitions, "
+        f"{given['rounds']} rounds after {given['warm_up_rounds']} to warm up. Median (lowest to highest).",
         "",
         f"- **{spread(record['rounds'][OURS], EFFICIENCY).median:,.0f} sales per client CPU second**",
         f"- **{ratio(record, EFFICIENCY).text('{:.2f}')} times {RIVAL}** round by round",

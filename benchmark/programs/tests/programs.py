@@ -69,7 +69,7 @@ class Bench:
             "preload": {"sales": SALES, "mean_bytes": 547}, "routed": done, "stored": done, "follow": {**latency, "negative": 0},
             "group": {"first": 1_000, "last": SALES, "first_us": 1_000_000, "last_us": 11_000_000},
             "store": {"first": 1_000, "last": SALES, "first_us": 1_000_000, "last_us": 11_000_000},
-            "load": {"first": 1_000, "last": SALES, "first_us": 1_000_000, "last_us": 11_000_000}, "sent": {**done, "mean_bytes": 547},
+            "load": {"first": 1_000, "last": SALES, "first_us": 1_000_000, "last_us": 11_000_000}, "account": {**done, "mean_bytes": 547},
             "report": {**latency, "seconds": 2.0, "counters": collections.defaultdict(lambda: 2 * CAPACITY)},
         }.get(verb, {})
 

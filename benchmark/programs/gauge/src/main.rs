@@ -4,6 +4,7 @@
 //! It reads the same variables as the programs (`KAFKA_*`, `POSTGRES_*`, `REDIS_*`) and has no options: a benchmark's
 //! choices are in its script.
 
+mod account;
 mod at_least_once;
 mod follow;
 mod group;
@@ -11,7 +12,6 @@ mod load;
 mod preload;
 mod report;
 mod routed;
-mod sent;
 mod stored;
 mod topics;
 mod truth;
@@ -27,7 +27,7 @@ const USAGE: &str = "\
     make TOPIC PARTITIONS          recreates a topic
     delete TOPIC                   deletes a topic
     load ADDRESS                   waits until the load of the loader there has ended
-    sent                           compares `sales` with the loaders' account and with the model
+    account                        compares `sales` with the loaders' account and with the model
     group GROUP                    waits until the group has committed all of `sales`
     routed TOPICS                  compares the topics of all states with `sales`, record by record
     follow TOPICS SKIP SECONDS     latency from due time to a reader of committed records, after SKIP seconds
@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<()> {
             serde_json::json!({"made": topic})
         }
         ["load", address] => load::wait(address).await?,
-        ["sent"] => sent::compare(&kafka()?)?,
+        ["account"] => account::compare(&kafka()?)?,
         ["delete", topic] => topics::delete(&kafka()?, &[topic]).await?,
         ["group", group] => group::wait(&kafka()?, group)?,
         ["routed", topics] => routed::compare(&kafka()?, topics)?,
