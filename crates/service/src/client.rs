@@ -9,23 +9,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{HOST, HeaderValue};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
-
-use crate::http::{Answer, Request};
 
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// The largest answer: a report is some tens of kilobytes, the state of a large installation a few megabytes.
 const BODY_LIMIT: usize = 8 << 20;
-
-impl From<Unanswered> for anyhow::Error {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::NotSent(err) | Unanswered::Unknown(err) => err,
-        }
-    }
-}
 
 /// A connection, for one request at a time.
 #[derive(Debug)]
@@ -43,6 +34,14 @@ pub enum Unanswered {
     NotSent(anyhow::Error),
     /// It was sent, perhaps not to its end, and nobody can say what became of it.
     Unknown(anyhow::Error),
+}
+
+impl From<Unanswered> for anyhow::Error {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotSent(err) | Unanswered::Unknown(err) => err,
+        }
+    }
 }
 
 impl Connection {
@@ -75,7 +74,7 @@ impl Connection {
 
     /// Sends a request, whose address is a path, and waits for the whole answer. The caller limits the time; a connection whose
     /// answer was not waited for must not be used again.
-    pub async fn ask(&mut self, request: Request) -> Result<Answer, Unanswered> {
+    pub async fn ask(&mut self, request: Request<Bytes>) -> Result<Response<Bytes>, Unanswered> {
         let mut request = request.map(Full::new);
         request.headers_mut().insert(HOST, self.host.clone());
         self.sender.ready().await.map_err(|err| Unanswered::NotSent(err.into()))?;
@@ -88,6 +87,6 @@ impl Connection {
         let body = Limited::new(body, BODY_LIMIT).collect().await;
         let body = body.map_err(|err| Unanswered::Unknown(anyhow!("reading the answer: {err}")))?.to_bytes();
         self.used = Instant::now();
-        Ok(Answer::from_parts(head, body))
+        Ok(Response::from_parts(head, body))
     }
 }

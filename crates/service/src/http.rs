@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde::Serialize;
 use tracing::error;
 
@@ -67,6 +67,14 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
 /// Answers with a page.
 pub fn html(body: impl Into<Bytes>) -> Response {
     response(StatusCode::OK, "text/html; charset=utf-8", body)
+}
+
+/// Answers with a page that is allowed nothing but its own script and the figures of its own program.
+pub fn page(body: impl Into<Bytes>) -> Response {
+    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'";
+    let mut page = html(body);
+    page.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    page
 }
 
 /// Answers with a value as JSON.

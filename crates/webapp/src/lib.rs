@@ -150,7 +150,7 @@ impl Shop {
         let is_get = request.method() == Method::GET;
         match path.as_str() {
             _ if !is_get => only("GET"),
-            "" => page(),
+            "" => http::page(PAGE),
             "/page.js" => http::response(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
             path => match question(path) {
                 Ok(question) => self.shelves.look(question).await,
@@ -175,14 +175,6 @@ fn question(path: &str) -> Result<Question, String> {
         return number.map_err(|_| format!("{id:?} is not a customer: write their number, such as 17"));
     }
     Err(format!("{path} is not here: the shop has /sales, /states and /customers"))
-}
-
-/// The map, which is allowed nothing but its own script and the figures of this shop.
-fn page() -> Response {
-    let policy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'";
-    let mut page = http::html(PAGE);
-    page.headers_mut().insert("content-security-policy", http::HeaderValue::from_static(policy));
-    page
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub(super) fn reached(asked: &BTreeMap<&'static str, f64>, now: &Snapshot) -> Cr
             }
         }
     }
-    Criterion::new(name, limit, format!("as asked, at {} loaders", loaders.len()), Met::Yes)
+    let many = if loaders.len() == 1 { "" } else { "s" };
+    Criterion::new(name, limit, format!("as asked, at {} loader{many}", loaders.len()), Met::Yes)
 }
 
 #[cfg(test)]
