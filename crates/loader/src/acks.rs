@@ -2,27 +2,24 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use kafka::Deliveries;
 use tracing::warn;
 
 use crate::running::Load;
-
-/// A sale that Kafka did not take is logged once in this time, in microseconds.
-const LOG_EVERY_US: u64 = 1_000_000;
+use crate::seldom::Seldom;
 
 /// Books every answer in the account of the load.
 pub struct Acks {
     load: Arc<Load>,
-    /// When a failure was last logged.
-    logged_us: AtomicU64,
+    /// Of sales that Kafka did not take.
+    logged: Seldom,
 }
 
 impl Acks {
     /// Books the answers to the sales of `load`.
     pub fn new(load: Arc<Load>) -> Self {
-        Self { load, logged_us: AtomicU64::new(0) }
+        Self { load, logged: Seldom::default() }
     }
 
     fn now_us(&self) -> u64 {
@@ -47,13 +44,11 @@ impl Deliveries for Acks {
 
     fn failed(&self, tag: usize, reason: &dyn Display) {
         let (block, index) = unpack(tag);
-        let now_us = self.now_us();
         let Some(mut account) = self.load.account() else { return };
         account.failed(block);
         drop(account);
         self.load.metrics.unknown.inc();
-        if now_us >= self.logged_us.load(Ordering::Relaxed) + LOG_EVERY_US {
-            self.logged_us.store(now_us, Ordering::Relaxed);
+        if self.logged.is_due() {
             warn!(block, index, "kafka did not take a sale: {reason}");
         }
     }

@@ -38,6 +38,7 @@ pub mod opening;
 pub mod rate;
 pub mod running;
 pub mod schedule;
+mod seldom;
 pub mod sending;
 pub mod shape;
 mod shop;
@@ -119,6 +120,7 @@ pub async fn run(
         health: health.clone(),
     };
     let way = Way::of(config, kafka, &load).context("reading LOADER_*")?;
+    let producer = way.producer();
     let schedule = Sending::new(way, Arc::clone(&load), config.catch_up, stock);
 
     let time = load.time.start("maker");
@@ -131,7 +133,7 @@ pub async fn run(
     let keeping = thread("ledger", move || ledger.run(&runtime, &ended, &stop))?;
     // A Kafka that is lost after the last answer must not end the process: its next start would find nothing to do.
     let sent = shutdown.child_token();
-    let (producer, kafka, runtime, stop) = (schedule.producer(), kafka.clone(), Handle::current(), sent.clone());
+    let (kafka, runtime, stop) = (kafka.clone(), Handle::current(), sent.clone());
     let watching = thread("contact", move || {
         kafka::guard(&kafka, producer.as_deref(), || load.metrics.accepted.get(), &runtime, &stop)
     })?;

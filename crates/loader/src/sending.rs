@@ -5,13 +5,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use kafka::{NotSent, Producer, SaleHeader};
+use kafka::{NotSent, SaleHeader};
 use petstore::SaleId;
 use service::{Activity, Beat};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::acks::{Acks, pack};
+use crate::acks::pack;
 use crate::causes::Causes;
 use crate::ceiling::Ceiling;
 use crate::clock::Clock;
@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::rate::CatchUp;
 use crate::running::{Load, TO_LOAD_AGAIN};
 use crate::schedule::Schedule;
+use crate::seldom::Seldom;
 use crate::stock::Stock;
 use crate::way::Way;
 
@@ -29,8 +30,6 @@ const TICK: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_millis(50);
 /// How often the wall clock is checked for a step, and the loader's ceiling is estimated.
 const CHECK_US: u64 = 1_000_000;
-/// Refused sales are logged at most this often.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop waits for Kafka's answers, of the 30 s that Kubernetes gives.
 const FLUSH_LIMIT: Duration = Duration::from_secs(15);
 /// How long the client may take to report what was purged.
@@ -46,8 +45,8 @@ pub struct Sending {
     causes: Causes,
     ceiling: Ceiling,
     current: Option<Current>,
-    /// When a refusal was logged.
-    logged: Option<Instant>,
+    /// Of refusals.
+    logged: Seldom,
     checked_us: u64,
 }
 
@@ -82,17 +81,12 @@ impl Sending {
             causes: Causes::new(catch_up),
             ceiling: Ceiling::default(),
             current: None,
-            logged: None,
+            logged: Seldom::default(),
             checked_us: 0,
             load,
             way,
             stock,
         }
-    }
-
-    /// Kafka's client, if the sales go to it without the shop.
-    pub(crate) fn producer(&self) -> Option<Arc<Producer<Acks>>> {
-        self.way.producer()
     }
 
     /// Waits for the first block, sends until the plan or the process ends, and waits for the answers. Blocks.
@@ -223,8 +217,7 @@ impl Sending {
             }
             NotSent::Refused(err) => {
                 self.load.metrics.refused.inc();
-                if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-                    self.logged = Some(Instant::now());
+                if self.logged.is_due() {
                     warn!(sale = %id, "kafka's client refuses a sale, trying it again: {err}");
                 }
             }

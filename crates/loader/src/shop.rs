@@ -21,6 +21,7 @@ use tracing::warn;
 
 use crate::acks::Acks;
 use crate::running::Load;
+use crate::seldom::Seldom;
 
 /// Sales that wait for a connection, each about a kilobyte.
 const QUEUE: usize = 10_000;
@@ -36,8 +37,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const REST: Duration = Duration::from_millis(250);
 /// The longest of such rests, whatever the shop asks for.
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// What goes wrong is logged at most this often.
-const LOG_EVERY: Duration = Duration::from_secs(1);
 /// Every so many times, a customer looks at a state instead of their own purchases.
 const STATE_EVERY: u64 = 10;
 
@@ -65,7 +64,7 @@ struct Customers {
     /// Those that are not in use; the last used first, so that the others grow old.
     idle: Mutex<Vec<Connection>>,
     purged: CancellationToken,
-    logged: Mutex<Option<Instant>>,
+    logged: Seldom,
 }
 
 impl Shop {
@@ -81,7 +80,7 @@ impl Shop {
             acks: Acks::new(Arc::clone(load)),
             idle: Mutex::default(),
             purged: purged.clone(),
-            logged: Mutex::default(),
+            logged: Seldom::default(),
         };
         tokio::spawn(Arc::new(customers).come(waiting));
         Self { jobs, purged }
@@ -161,8 +160,7 @@ impl Customers {
         metrics.reads.inc();
         let failure = match answer {
             Ok(answer) if answer.status() == StatusCode::OK => {
-                let took_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
-                return metrics.read_latency.record(0, took_us);
+                return metrics.read_latency.record_duration(begun.elapsed());
             }
             Ok(answer) => said(&answer),
             Err(unanswered) => format!("{:#}", anyhow::Error::from(unanswered)),
@@ -198,9 +196,7 @@ impl Customers {
     }
 
     fn log(&self, why: &str) {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
-            *logged = Some(Instant::now());
+        if self.logged.is_due() {
             warn!("the shop at {}: {why}", self.address);
         }
     }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::fsync::Fsync;
 use crate::reasons::Reasons;
-use crate::watch::{record, watch};
+use crate::watch::watch;
 use crate::{TURN_LIMIT, neighbour};
 
 /// The loop that writes.
@@ -48,7 +48,7 @@ impl Disk {
         };
         let show = |written: Option<anyhow::Result<Option<Duration>>>| match written {
             Some(Ok(Some(took))) => {
-                record(&latency, took);
+                latency.record_duration(took);
                 reasons.put(FSYNC, None);
             }
             Some(Ok(None)) => {}

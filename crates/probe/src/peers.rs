@@ -11,7 +11,7 @@ use crate::TURN_LIMIT;
 use crate::config::Config;
 use crate::reasons::Reasons;
 use crate::round_trip::RoundTrips;
-use crate::watch::{record, watch};
+use crate::watch::watch;
 
 /// The loop that asks the peers.
 pub(crate) struct Peers {
@@ -56,7 +56,7 @@ impl Peers {
             let Some((turn, took)) = measured else { return };
             let Peer { name, latency, .. } = &peers[turn];
             if let Ok(took) = took {
-                record(latency, took);
+                latency.record_duration(took);
             }
             reasons.put(name, took.err().map(|err| format!("{err:#}")));
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use service::{Beat, Latency};
+use service::Beat;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -32,11 +32,6 @@ pub(crate) async fn watch<T: Send + 'static>(
         }
     }
     Ok(())
-}
-
-/// Adds how long something took.
-pub(crate) fn record(latency: &Latency, took: Duration) {
-    latency.record(0, i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
 }
 
 /// Longer than any request to Kafka may take.

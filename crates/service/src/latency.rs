@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
@@ -37,6 +38,11 @@ impl Latency {
     /// Records the time from when something was due until now. Both are microseconds since 1970.
     pub fn record(&self, due_us: i64, now_us: i64) {
         self.record_n(due_us, now_us, 1);
+    }
+
+    /// Records how long something took, by this program's own clock.
+    pub fn record_duration(&self, took: Duration) {
+        self.record(0, i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
     }
 
     /// Records `n` times the same latency, as for a batch that was acknowledged at once.

@@ -17,6 +17,7 @@ mod metrics;
 mod shelves;
 mod till;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ pub async fn run(
     let opening = async {
         tokio::select! {
             opened = kafka.ensure_topics(&[Topic::Sales], &shutdown) => opened,
-            () = turning(&beat) => Ok(()),
+            never = turning(&beat) => match never {},
         }
     };
     match opening.await {
@@ -134,7 +135,7 @@ pub async fn run(
 }
 
 /// Turns for ever.
-async fn turning(beat: &service::Beat) {
+async fn turning(beat: &service::Beat) -> Infallible {
     loop {
         beat.turned();
         sleep(TURN).await;

@@ -65,8 +65,7 @@ impl Shelves {
         self.metrics.reads.inc();
         match self.asked(question).await {
             Ok(response) => {
-                let took_us = i64::try_from(begun.elapsed().as_micros()).unwrap_or(i64::MAX);
-                self.metrics.read.record(0, took_us);
+                self.metrics.read.record_duration(begun.elapsed());
                 response
             }
             Err(why) => {
